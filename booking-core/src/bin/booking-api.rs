@@ -1,0 +1,2 @@
+//! The booking API.
+fn main() {}

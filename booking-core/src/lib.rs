@@ -1,0 +1,1 @@
+//! Sells seats without ever selling one twice.

@@ -1,0 +1,1 @@
+//! A virtual waiting room and admission-control gateway.
