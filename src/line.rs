@@ -119,6 +119,8 @@ pub struct Settings {
     pub phase: Phase,
     /// What bounds admission.
     pub limits: Limits,
+    /// The limits last taken from a configuration.
+    pub configured: Limits,
     /// A message shown to everyone in line, at most 500 characters.
     pub message: Option<String>,
 }

@@ -38,8 +38,6 @@ pub struct Roll {
     pub sessions: Sessions,
     /// What the operator set; `None` until the room is made.
     pub settings: Option<Settings>,
-    /// The limits last taken from a configuration.
-    pub configured: Option<crate::admission::Limits>,
     /// How many were ever called, left and lapsed: for the console.
     pub tally: Tally,
 }
@@ -187,7 +185,6 @@ impl Roll {
         self.tally = self.tally.max(other.tally);
         if self.settings.is_none() {
             self.settings.clone_from(&other.settings);
-            self.configured.clone_from(&other.configured);
         }
     }
 

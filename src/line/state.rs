@@ -182,12 +182,8 @@ impl LineState {
     /// Changes the settings.
     pub fn steer(&mut self, steering: &Steering, now_us: u64) {
         match steering {
-            Steering::Configure(limits) if self.roll.configured.as_ref() == Some(limits) => {}
-            Steering::Configure(limits) => {
-                self.roll.configured = Some(limits.clone());
-                self.set(now_us, limits, |settings| settings.limits = limits.clone());
-            }
-            Steering::Limits(limits) => self.set(now_us, limits, |settings| settings.limits = limits.clone()),
+            Steering::Configure(limits) => self.configure(limits, now_us),
+            Steering::Limits(limits) => self.change(now_us, |settings| settings.limits = limits.clone()),
             Steering::Phase(phase) => self.change(now_us, |settings| settings.phase = *phase),
             Steering::Message(message) => self.change(now_us, |settings| settings.message.clone_from(message)),
             Steering::Admit(count) => self.call_by_hand(*count, now_us),
@@ -262,12 +258,16 @@ impl LineState {
         self.roll.settings.as_ref()
     }
 
-    fn set(&mut self, now_us: u64, limits: &Limits, change: impl FnOnce(&mut Settings)) {
-        if self.roll.settings.is_none() {
-            let settings = Settings { phase: Phase::Open, limits: limits.clone(), message: None };
-            self.append(Entry { settings: Some(settings), ..Entry::default() }, now_us);
-        } else {
-            self.change(now_us, change);
+    fn configure(&mut self, limits: &Limits, now_us: u64) {
+        let taken = |limits: &Limits| (limits.clone(), limits.clone());
+        match self.settings() {
+            Some(settings) if settings.configured == *limits => {}
+            Some(_) => self.change(now_us, |settings| (settings.limits, settings.configured) = taken(limits)),
+            None => {
+                let (limits, configured) = taken(limits);
+                let settings = Settings { phase: Phase::Open, limits, configured, message: None };
+                self.append(Entry { settings: Some(settings), ..Entry::default() }, now_us);
+            }
         }
     }
 
