@@ -1,1 +1,5 @@
 //! A virtual waiting room and admission-control gateway.
+
+pub mod token;
+
+pub mod proxy;
