@@ -4,10 +4,16 @@
 
 // words
 pub mod clock;
+pub mod metrics;
 
 // laws: pure, no I/O, no clock
 pub mod admission;
 pub mod line;
+pub mod route;
 pub mod token;
+pub mod gate;
 
+// rooms
+pub mod mirror;
+pub mod presence;
 pub mod proxy;
