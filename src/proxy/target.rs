@@ -27,6 +27,9 @@ use hyper::{Method, Version};
 use thiserror::Error;
 
 /// Says why a request is not forwarded. All of these are the client's fault, and none will pass on a retry.
+///
+/// Whoever answers one must close the connection with the answer (`Connection: close`): with two readings of
+/// where a request ends, what follows it is not to be read as another.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 pub enum BadTarget {
     /// There is no host, or several.
