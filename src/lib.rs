@@ -14,6 +14,12 @@ pub mod token;
 pub mod gate;
 
 // rooms
-pub mod mirror;
-pub mod presence;
 pub mod proxy;
+pub mod sold_out;
+pub mod live;
+pub mod presence;
+pub mod mirror;
+pub mod room;
+pub mod ticker;
+pub mod status;
+pub mod config;

@@ -4,8 +4,6 @@
 //! the order of the line and nudges those whose time it is. A nudged connection reads its own
 //! status from the mirror.
 
-pub mod websocket;
-
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::line::chain::Logged;
-use crate::line::{Entry, Joined, Known, News, Numbers, Roll};
+use crate::line::chain::Link;
+use crate::line::{Entry, Joined, Known, Numbers, Roll};
 pub use pace::{Pace, Seconds};
 
 /// How many log entries are kept for export and for receipts.
@@ -64,21 +65,10 @@ impl Mirror {
         self.roll.write().unwrap_or_else(PoisonError::into_inner).note(joined);
     }
 
-    /// Takes in the news of a tick; `None` when the store knows less than this mirror and wants
-    /// to be restored.
-    pub fn take(&self, news: News) -> Option<Taken> {
-        match news {
-            News::Entries(entries) => Some(self.take_entries(entries)),
-            News::Roll(roll) => Some(self.replace(*roll)),
-            News::Behind => None,
-        }
-    }
-
     /// Puts another roll in the place of what is known.
     pub fn replace(&self, roll: Roll) -> Taken {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.history.clear();
-        kept.pace = Pace::since(roll.issued);
+        let kept = Kept { pace: Pace::since(roll.issued), ..Kept::default() };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         *self.roll.write().unwrap_or_else(PoisonError::into_inner) = roll;
         Taken { resettled: true, changed: true, ..Taken::default() }
     }
@@ -102,18 +92,14 @@ impl Mirror {
         look(&self.kept.lock().unwrap_or_else(PoisonError::into_inner).pace)
     }
 
-    fn take_entries(&self, entries: Vec<Entry>) -> Taken {
-        let mut taken = Taken { changed: !entries.is_empty(), ..Taken::default() };
+    /// Takes in the next entries of the log.
+    pub fn take(&self, entries: Vec<Entry>) -> Taken {
+        let links = self.apply(&entries);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries {
+        let mut taken = Taken { changed: !entries.is_empty(), ..Taken::default() };
+        for (entry, prev) in entries.into_iter().zip(links) {
             kept.pace.arrive(&entry);
-            taken.arrived += kept.pace.last_arrived();
-            taken.waits.extend(kept.pace.waits(&entry));
-            taken.left += entry.left.len();
-            taken.lapsed += entry.lapsed.len();
-            taken.resettled |= entry.settings.is_some();
-            taken.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
-            let prev = self.apply(&entry);
+            taken.count(&entry, &kept.pace);
             kept.history.push_back(Logged::new(prev, entry));
         }
         let excess = kept.history.len().saturating_sub(HISTORY_CAP);
@@ -121,10 +107,26 @@ impl Mirror {
         taken
     }
 
-    fn apply(&self, entry: &Entry) -> crate::line::chain::Link {
+    /// Applies the entries and returns the link before each. The two locks are never held at once:
+    /// a reader of the roll may ask for the pace.
+    fn apply(&self, entries: &[Entry]) -> Vec<Link> {
         let mut roll = self.roll.write().unwrap_or_else(PoisonError::into_inner);
-        let prev = roll.link;
-        roll.apply(entry);
-        prev
+        let link_before = |entry| {
+            let prev = roll.link;
+            roll.apply(entry);
+            prev
+        };
+        entries.iter().map(link_before).collect()
+    }
+}
+
+impl Taken {
+    fn count(&mut self, entry: &Entry, pace: &Pace) {
+        self.arrived += pace.last_arrived();
+        self.waits.extend(pace.waits(entry));
+        self.left += entry.left.len();
+        self.lapsed += entry.lapsed.len();
+        self.resettled |= entry.settings.is_some();
+        self.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
     }
 }

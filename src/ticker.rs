@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::line::{Numbers, Page, Roll, StoreFault, Tick};
+use crate::line::{News, Numbers, Page, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
 use crate::room::{Room, timed};
 
@@ -74,14 +74,11 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
     if !page.vouched {
         room.presence.forget_told();
     }
-    let known = room.mirror.known();
-    let is_new = known.epoch == 0;
+    let is_new = room.mirror.known().epoch == 0;
     match page.news {
-        crate::line::News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
-        crate::line::News::Entries(entries) => {
-            Ok(room.mirror.take(crate::line::News::Entries(entries)).unwrap_or_default())
-        }
-        _ => {
+        News::Entries(entries) => Ok(room.mirror.take(entries)),
+        News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
+        News::Roll(_) | News::Behind => {
             room.put_back(tick);
             restore(room).await
         }

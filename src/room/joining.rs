@@ -76,7 +76,9 @@ async fn serve(room: &Room, batch: &mut Vec<Answer>) {
             for (answer, place) in batch.drain(..).zip(places(joined)) {
                 // Whoever went away meanwhile lapses, as anyone who does not come back.
                 let _ = answer.send(Ok(place));
-                room.presence.poll(place.number, now_ms, ARRIVAL_LEASE_MS);
+                if place.ends_s.is_none() {
+                    room.presence.poll(place.number, now_ms, ARRIVAL_LEASE_MS);
+                }
             }
         }
         Err(fault) => {
