@@ -1,7 +1,9 @@
 // The page itself: puts the words of words.js where the template left room for them.
 
 const settings = document.body.dataset;
-const lang = document.documentElement.lang || "en";
+const spoken = document.documentElement.lang || "en";
+// The page's language, in the reader's own variant of it where they have one: times read 14:05 or 2:05 pm as they are used to.
+const lang = navigator.languages?.find((mine) => mine.split("-")[0] === spoken.split("-")[0]) ?? spoken;
 const ENDED = ["none", "lapsed", "closed", "full"];
 const memory = remember(`vestibule ${settings.room} ${settings.code}`);
 let status = null, skew = Infinity, before = null, link = null, hushed = "";
@@ -65,7 +67,7 @@ function showFigures() {
   const number = (value) => (value == null ? null : count(value, lang));
   const place = all("is", "position")[0];
   place.classList.toggle("text", status.position == null);
-  put("position", number(status.position) ?? "not known just now");
+  put("position", number(status.position) ?? "unknown");
   row("ahead", number(status.ahead));
   row("waiting", number(status.waiting));
   row("speed", status.state === "waiting" ? speed(status.admissions_per_second, lang) : null);

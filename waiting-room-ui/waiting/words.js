@@ -29,6 +29,7 @@ export function span(seconds, lang) {
 /** Says a wait as a range, in one unit where both ends share it. */
 export function range(eta, lang) {
   if (!eta) return null;
+  if (eta.high <= 5) return "a few seconds";
   const low = span(eta.low, lang), high = span(eta.high, lang);
   if (low === high) return high;
   const [, a] = low.match(/^(\S+) \D+$/) ?? [], unit = (text) => text.replace(/^\S+ /, "").replace(/s$/, "");

@@ -83,6 +83,7 @@ export async function startGateway(first = statusOf(), more = {}) {
   });
 
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  server.unref();
   gateway.url = `http://127.0.0.1:${server.address().port}`;
   gateway.set = (status) => {
     gateway.status = status;
