@@ -98,10 +98,12 @@ pub fn clean_request(
     set_forwarded(headers, target, passage);
     set(headers, header::HOST, target.host());
     set(headers, ROOM, passage.room);
-    passage
-        .visitor
-        .map(|visitor| set(headers, VISITOR, visitor));
-    passage.pass.map(|pass| set(headers, PASS, pass));
+    if let Some(visitor) = passage.visitor {
+        set(headers, VISITOR, visitor);
+    }
+    if let Some(pass) = passage.pass {
+        set(headers, PASS, pass);
+    }
     if websocket {
         set_upgrade(headers);
     }

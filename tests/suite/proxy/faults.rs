@@ -1,7 +1,5 @@
 //! Upstreams that refuse, hang, die and lie (scenario 30), and the one case in which a request is sent again.
 
-use std::io;
-
 use vestibule::proxy::ProxyLimits;
 
 use super::stand::{Record, Stand, hasty, limits, polite};
@@ -261,7 +259,7 @@ async fn a_second_answer_to_one_request_poisons_nobody() {
                 record.add(connection, request);
                 let stray = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
                 wire.send(format!("{OK}{stray}")).await?;
-                io::Result::Ok(std::future::pending::<()>().await)
+                std::future::pending().await
             },
         )
         .await;

@@ -160,6 +160,31 @@ async fn connections_are_kept_whatever_the_framing_of_the_answer() {
     .await;
 }
 
+/// The rest of the first upload would stand before the next request on the wire.
+#[tokio::test]
+async fn a_connection_with_an_unfinished_upload_is_not_kept() {
+    within(async {
+        let stand = Stand::start(limits(), |_, mut wire: Wire, _| async move {
+            wire.head().await?;
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+                .await?;
+            wire.rest().await;
+            Ok(())
+        })
+        .await;
+        let mut first = stand.connect().await;
+        first
+            .send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+            .await
+            .unwrap();
+        assert_eq!(first.message(false).await.unwrap().text(), "early");
+        assert_eq!(stand.proxy.sweep().idle, 0);
+        assert_eq!(stand.ask(GET).await.text(), "early");
+        assert_eq!(stand.record.connections(), 2);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_head_keeps_its_length_and_its_connection() {
     within(async {
