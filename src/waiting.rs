@@ -57,10 +57,11 @@ impl Pages {
         self.render(
             "waiting/page.html",
             context! {
-                nonce, status, status_json, support_code,
+                nonce, status_json, support_code,
+                status => minijinja::value::Serde(status),
                 lang => "en",
                 room => name,
-                title => room.rules.title,
+                title => room.rules.title.as_str(),
                 refresh_seconds => status.next_update_seconds.max(5),
                 grace_seconds => grace,
                 live_path => format!("/.vestibule/live?room={name}"),
