@@ -62,6 +62,36 @@ pub struct Passage<'a> {
     pub scheme: &'static str,
 }
 
+/// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one in
+/// `X-Forwarded-For` that is not a trusted proxy's. What stands before that one anybody may have written.
+#[must_use]
+pub fn visitor_address(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let mut hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    while is_trusted(address) {
+        let Some(hop) = hops.next().and_then(hop_address) else {
+            break;
+        };
+        address = hop;
+    }
+    address
+}
+
+/// Reads an address as proxies write it: bare, or with a port, and then in brackets where it is of version 6.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = || hop.parse::<IpAddr>().ok();
+    let with_port = || Some(hop.parse::<std::net::SocketAddr>().ok()?.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address = bare().or_else(with_port).or_else(bracketed)?;
+    Some(address.to_canonical())
+}
+
 /// Says whether the request asks for a WebSocket, the one upgrade that is forwarded.
 ///
 /// It must be a `GET` without a body in HTTP/1.1 that nominates exactly one protocol, `websocket`. Any other

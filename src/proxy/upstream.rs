@@ -144,8 +144,8 @@ impl Pool {
     /// Sends a request and waits for the head of its answer.
     ///
     /// It is sent a second time, over a fresh connection, only when nothing can have happened the first time
-    /// (P3): the first connection was a reused one, and either nothing of the request was written, or the
-    /// upstream closed without one byte of an answer and the request is a safe one without a body.
+    /// (P3): hyper gave it back unwritten; or the first connection was a reused one that closed without one byte
+    /// of an answer, and the request is a safe one without a body.
     pub(super) async fn exchange(
         self: &Arc<Self>,
         request: Request<RequestBody>,
@@ -295,9 +295,8 @@ impl Pool {
         if let Some(fault) = upload.and_then(|upload| upload.fault()) {
             return Err(fault.into());
         }
-        let unsent = failed.take_message().filter(|_| reused);
         let silent = connection.heard.bytes() == heard_bytes;
-        let again = unsent.or_else(|| spare.filter(|_| silent));
+        let again = failed.take_message().or_else(|| spare.filter(|_| silent));
         Err(Failure {
             fault: fault_of(failed.into_error(), silent),
             again,
@@ -322,7 +321,7 @@ fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 fn fault_of(error: hyper::Error, silent: bool) -> ProxyFault {
-    if silent && !error.is_parse() {
+    if silent {
         ProxyFault::NoAnswer(error)
     } else {
         ProxyFault::BadAnswer(error)

@@ -242,3 +242,44 @@ fn a_websocket_is_the_one_upgrade() {
         &[good[0], good[1], ("transfer-encoding", "chunked")]
     ));
 }
+
+#[test]
+fn the_visitor_is_the_last_hop_that_nobody_vouches_for() {
+    let proxies =
+        ["10.0.0.1", "10.0.0.2", "2001:db8::9"].map(|proxy| proxy.parse::<IpAddr>().unwrap());
+    let check = |peer: &str, lines: &[&str], expected: &str| {
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| ("x-forwarded-for", *line))
+            .collect();
+        let address = visitor_address(&map(&lines), peer.parse().unwrap(), |at| {
+            proxies.contains(&at)
+        });
+        assert_eq!(
+            address,
+            expected.parse::<IpAddr>().unwrap(),
+            "{peer} {lines:?}"
+        );
+    };
+    check("192.0.2.7", &["203.0.113.1"], "192.0.2.7");
+    check("10.0.0.1", &["203.0.113.1"], "203.0.113.1");
+    check("::ffff:10.0.0.1", &["::ffff:203.0.113.1"], "203.0.113.1");
+    check(
+        "10.0.0.1",
+        &["198.51.100.1, 203.0.113.1, 10.0.0.2"],
+        "203.0.113.1",
+    );
+    check(
+        "10.0.0.1",
+        &["198.51.100.1", "203.0.113.1 ,10.0.0.2:99"],
+        "203.0.113.1",
+    );
+    check(
+        "10.0.0.1",
+        &["203.0.113.1, [2001:db8::9]:80"],
+        "203.0.113.1",
+    );
+    check("10.0.0.1", &["203.0.113.1, nonsense"], "10.0.0.1");
+    check("10.0.0.1", &[], "10.0.0.1");
+    check("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7");
+}

@@ -45,6 +45,29 @@ async fn an_upstream_that_refuses_is_unreachable() {
     .await;
 }
 
+/// A listener that never accepts takes as many connections as its backlog holds, and leaves the next one waiting.
+#[tokio::test]
+async fn an_upstream_that_does_not_accept_is_given_up() {
+    within(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        let patience = hasty().connect_timeout;
+        while let Ok(stream) =
+            tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await
+        {
+            queued.push(stream.unwrap());
+            assert!(queued.len() < 100, "the backlog does not fill");
+        }
+        let stand = Stand::before_only(address, hasty()).await;
+        assert_eq!(stand.ask(GET).await.text(), "ConnectTimeout");
+        stand.until_open(0).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_upstream_that_hangs_is_given_up() {
     within(async {

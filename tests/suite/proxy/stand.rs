@@ -83,12 +83,15 @@ impl Stand {
 
     /// Starts a gateway before an address where nobody listens.
     pub async fn before_nobody() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        Self::before(address, limits(), Record::default(), JoinSet::new()).await
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        Self::before_only(address, limits()).await
+    }
+
+    /// Starts a gateway before an address that the test keeps itself.
+    pub async fn before_only(address: SocketAddr, limits: ProxyLimits) -> Self {
+        Self::before(address, limits, Record::default(), JoinSet::new()).await
     }
 
     async fn before(
@@ -144,6 +147,7 @@ pub fn limits() -> ProxyLimits {
 pub fn hasty() -> ProxyLimits {
     let soon = Duration::from_millis(150);
     ProxyLimits {
+        connect_timeout: soon,
         header_timeout: soon,
         body_timeout: soon,
         tunnel_timeout: soon,

@@ -160,6 +160,22 @@ async fn connections_are_kept_whatever_the_framing_of_the_answer() {
     .await;
 }
 
+#[tokio::test]
+async fn an_expectation_is_met_by_the_gateway() {
+    within(async {
+        let stand = Stand::start(limits(), polite).await;
+        let mut wire = stand.connect().await;
+        let head =
+            "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+        wire.send(head).await.unwrap();
+        assert_eq!(wire.head().await.unwrap(), "HTTP/1.1 100 Continue\r\n\r\n");
+        wire.send("abc").await.unwrap();
+        assert_eq!(wire.message(false).await.unwrap().text(), "abc");
+        assert_eq!(stand.record.requests()[0].header("expect"), None);
+    })
+    .await;
+}
+
 /// The rest of the first upload would stand before the next request on the wire.
 #[tokio::test]
 async fn a_connection_with_an_unfinished_upload_is_not_kept() {
@@ -287,6 +303,32 @@ async fn a_stop_ends_every_tunnel_and_connection() {
         let mut wire = shake_hands(&stand, "").await;
         stand.stop.cancel();
         assert_eq!(wire.rest().await, b"");
+        stand.tasks.close();
+        stand.tasks.wait().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_what_is_still_being_asked() {
+    within(async {
+        let stand = Stand::start(
+            limits(),
+            |connection, mut wire: Wire, record: Record| async move {
+                let request = wire.message(false).await?;
+                record.add(connection, request);
+                std::future::pending().await
+            },
+        )
+        .await;
+        let mut wire = stand.connect().await;
+        wire.send(GET).await.unwrap();
+        while stand.record.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stand.stop.cancel();
+        let told = wire.message(false).await.unwrap().text();
+        assert!(told.starts_with("NoAnswer("), "{told}");
         stand.tasks.close();
         stand.tasks.wait().await;
     })
