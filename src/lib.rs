@@ -1,5 +1,25 @@
-//! A virtual waiting room and admission-control gateway.
+//! Vestibule: a virtual waiting room and admission-control gateway.
+//!
+//! The chapters stand in reading order: each imports only from those above it.
 
+// words
+pub mod clock;
+pub mod metrics;
+
+// laws: pure, no I/O, no clock
+pub mod admission;
+pub mod line;
+pub mod route;
 pub mod token;
+pub mod gate;
 
+// rooms
 pub mod proxy;
+pub mod sold_out;
+pub mod live;
+pub mod presence;
+pub mod mirror;
+pub mod room;
+pub mod ticker;
+pub mod status;
+pub mod config;
