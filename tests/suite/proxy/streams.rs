@@ -129,6 +129,24 @@ async fn connections_are_kept_whatever_the_framing_of_the_answer() {
 }
 
 #[tokio::test]
+async fn an_upstream_may_refuse_a_body_before_it_is_sent() {
+    within(async {
+        let stand = Stand::start(limits(), |_, mut wire: Wire, _| async move {
+            wire.head().await?;
+            wire.send("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 4\r\n\r\nno!!").await
+        })
+        .await;
+        for _ in 0..20 {
+            let body = "x".repeat(60_000);
+            let raw = format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n{body}");
+            let answer = stand.ask(&raw).await;
+            assert_eq!((answer.status(), answer.text().as_str()), (403, "no!!"), "{}", answer.text());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_expectation_is_met_by_the_gateway() {
     within(async {
         let stand = Stand::start(limits(), polite).await;
