@@ -93,19 +93,13 @@ impl ProxyFault {
     /// Says whether the upstream is to blame, so that admission may slow down.
     #[must_use]
     pub const fn is_upstreams(&self) -> bool {
-        !matches!(
-            self,
-            Self::BodyTooLarge | Self::ClientGone | Self::ClientStalled
-        )
+        !matches!(self, Self::BodyTooLarge | Self::ClientGone | Self::ClientStalled)
     }
 
     /// Says whether the upstream certainly never saw the request, so that the visitor may repeat it safely.
     #[must_use]
     pub const fn never_arrived(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable(_) | Self::ConnectTimeout | Self::Overloaded
-        )
+        matches!(self, Self::Unreachable(_) | Self::ConnectTimeout | Self::Overloaded)
     }
 }
 
@@ -178,21 +172,10 @@ impl Proxy {
     /// Makes a proxy to `address`. Its tasks run on `tasks`, and `stop` cuts them, in-flight requests included:
     /// it belongs at the end of a drain, not at its beginning.
     #[must_use]
-    pub fn new(
-        address: UpstreamAddress,
-        limits: ProxyLimits,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(address: UpstreamAddress, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
         let pool = Pool::new(address, limits, tasks.clone(), stop.clone());
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
-        Self {
-            pool,
-            limits,
-            tunnels,
-            tasks,
-            stop,
-        }
+        Self { pool, limits, tunnels, tasks, stop }
     }
 
     /// Forwards an admitted request to its `target` and returns the answer, whose body is still arriving.
@@ -239,13 +222,8 @@ impl Proxy {
         if !headers::asks_for_websocket(request) {
             return Ok(None);
         }
-        let slot = Arc::clone(&self.tunnels)
-            .try_acquire_owned()
-            .map_err(|_| ProxyFault::Overloaded)?;
-        Ok(Some(Asked {
-            down: hyper::upgrade::on(request),
-            slot,
-        }))
+        let slot = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
+        Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
     }
 
     fn outgoing(
@@ -276,16 +254,10 @@ impl Proxy {
         asked: Option<Asked>,
     ) -> Result<Response<ResponseBody>, ProxyFault> {
         let protocol = response.headers().get(header::UPGRADE);
-        let agreed =
-            protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let agreed = protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let Asked { down, slot } = asked.filter(|_| agreed).ok_or(ProxyFault::UnaskedUpgrade)?;
         let up = hyper::upgrade::on(&mut response);
-        let tunnel = Tunnel {
-            down,
-            up,
-            slot,
-            idle_limit: self.limits.tunnel_timeout,
-        };
+        let tunnel = Tunnel { down, up, slot, idle_limit: self.limits.tunnel_timeout };
         tunnel.spawn(&self.tasks, self.stop.clone());
         Ok(cleaned(response.map(|_| ResponseBody::empty()), true))
     }

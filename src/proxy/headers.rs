@@ -62,6 +62,32 @@ pub struct Passage<'a> {
     pub scheme: &'static str,
 }
 
+/// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one in
+/// `X-Forwarded-For` that is not a trusted proxy's. What stands before that one anybody may have written.
+#[must_use]
+pub fn visitor_address(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let mut hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    while is_trusted(address) {
+        let Some(hop) = hops.next().and_then(hop_address) else {
+            break;
+        };
+        address = hop;
+    }
+    address
+}
+
+/// Reads an address as proxies write it: bare, or with a port, and then in brackets where it is of version 6.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = || hop.parse::<IpAddr>().ok();
+    let with_port = || Some(hop.parse::<std::net::SocketAddr>().ok()?.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address = bare().or_else(with_port).or_else(bracketed)?;
+    Some(address.to_canonical())
+}
+
 /// Says whether the request asks for a WebSocket, the one upgrade that is forwarded.
 ///
 /// It must be a `GET` without a body in HTTP/1.1 that nominates exactly one protocol, `websocket`. Any other
@@ -72,8 +98,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
     let headers = request.headers();
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let sole = protocols.next().filter(|_| protocols.next().is_none());
-    let nominated =
-        || tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let nominated = || tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     sole.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && request.method() == hyper::Method::GET
         && request.version() == hyper::Version::HTTP_11
@@ -85,12 +110,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 /// Turns a visitor's headers into those the upstream may see, and adds what the gateway vouches for.
 ///
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
-pub fn clean_request(
-    headers: &mut HeaderMap,
-    target: &Target,
-    passage: &Passage<'_>,
-    websocket: bool,
-) {
+pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
     strip_hop_by_hop(headers);
     headers.remove(header::EXPECT);
     strip_claims(headers, passage.peer_is_trusted);
@@ -123,9 +143,8 @@ pub fn clean_response(headers: &mut HeaderMap, websocket: bool) -> UpstreamWords
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
-        .filter_map(|token| token.parse().ok())
-        .collect();
+    let nominated: Vec<HeaderName> =
+        tokens(headers, &header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
     for name in nominated.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
@@ -139,15 +158,10 @@ fn set_upgrade(headers: &mut HeaderMap) {
 /// Drops the names a visitor may not use; those of a trusted proxy keep their chain.
 fn strip_claims(headers: &mut HeaderMap, peer_is_trusted: bool) {
     let forged = |name: &str| {
-        let claims_address =
-            name.starts_with(FORWARDED_PREFIX) || name == "forwarded" || name == "x-real-ip";
+        let claims_address = name.starts_with(FORWARDED_PREFIX) || name == "forwarded" || name == "x-real-ip";
         name.contains('_') || name.starts_with(OWN_PREFIX) || (claims_address && !peer_is_trusted)
     };
-    let names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| forged(name.as_str()))
-        .cloned()
-        .collect();
+    let names: Vec<HeaderName> = headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);
     }
@@ -156,20 +170,12 @@ fn strip_claims(headers: &mut HeaderMap, peer_is_trusted: bool) {
 fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>) {
     let Passage { peer, scheme, .. } = *passage;
     append(headers, X_FORWARDED_FOR, &peer.to_string());
-    append(
-        headers,
-        header::FORWARDED,
-        &forwarded_element(peer, scheme, target.host()),
-    );
-    headers
-        .entry(X_REAL_IP)
-        .or_insert_with(|| printable(&peer.to_string()));
-    headers
-        .entry(X_FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static(scheme));
-    headers
-        .entry(X_FORWARDED_HOST)
-        .or_insert_with(|| printable(target.host()));
+    append(headers, header::FORWARDED, &forwarded_element(peer, scheme, target.host()));
+    if !passage.peer_is_trusted {
+        set(headers, X_REAL_IP, &peer.to_string());
+    }
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+    headers.entry(X_FORWARDED_HOST).or_insert_with(|| printable(target.host()));
 }
 
 /// Writes one element of RFC 7239; addresses of version 6 and hosts with a port need quotes there.
@@ -179,11 +185,7 @@ fn forwarded_element(peer: IpAddr, scheme: &str, host: &str) -> String {
         IpAddr::V6(peer) => format!("for=\"[{peer}]\";proto={scheme};host="),
     };
     let quoted = host.contains([':', '[']);
-    let written = if quoted {
-        write!(element, "\"{host}\"")
-    } else {
-        write!(element, "{host}")
-    };
+    let written = if quoted { write!(element, "\"{host}\"") } else { write!(element, "{host}") };
     written.expect("a string takes every write");
     element
 }
@@ -229,11 +231,7 @@ fn strip_own_cookies(headers: &mut HeaderMap) {
 
 fn strip_own_set_cookies(headers: &mut HeaderMap) {
     let ours = |value: &&HeaderValue| is_own_cookie(value.as_bytes());
-    if !headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .any(|value| ours(&value))
-    {
+    if !headers.get_all(header::SET_COOKIE).iter().any(|value| ours(&value)) {
         return;
     }
     let all = headers.get_all(header::SET_COOKIE);
@@ -252,15 +250,9 @@ fn pairs(cookies: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Recognises `vestibule-ticket`, `vestibule-pass`, their `__Host-` forms and those with a room's suffix.
 /// Case is ignored, as some upstreams ignore it.
 fn is_own_cookie(pair: &[u8]) -> bool {
-    let name = pair
-        .split(|&byte| byte == b'=')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
+    let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
     let name = after(name, HOST_COOKIE_PREFIX).unwrap_or(name);
-    OWN_COOKIES
-        .iter()
-        .any(|own| matches!(after(name, own), Some([] | [b'-', ..])))
+    OWN_COOKIES.iter().any(|own| matches!(after(name, own), Some([] | [b'-', ..])))
 }
 
 fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
@@ -269,14 +261,8 @@ fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
 }
 
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

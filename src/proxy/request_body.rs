@@ -49,10 +49,7 @@ impl Upload {
     /// Judges one waiting period without an answer: `Ok` when the body moved on in it, so that the upstream
     /// cannot have answered yet.
     pub(super) fn judge_wait(&self, progress: &mut Progress) -> Result<(), ProxyFault> {
-        let now = Progress {
-            passed_bytes: self.passed_bytes.load(Ordering::Relaxed),
-            done: self.is_done(),
-        };
+        let now = Progress { passed_bytes: self.passed_bytes.load(Ordering::Relaxed), done: self.is_done() };
         let before = std::mem::replace(progress, now);
         let moved = progress.passed_bytes - before.passed_bytes >= MIN_PROGRESS_BYTES;
         match self.state() {
@@ -100,10 +97,7 @@ impl RequestBody {
     /// # Errors
     ///
     /// [`ProxyFault::BodyTooLarge`] when its declared length is over the limit already.
-    pub(super) fn new(
-        incoming: Incoming,
-        limit_bytes: u64,
-    ) -> Result<(Self, Option<Arc<Upload>>), ProxyFault> {
+    pub(super) fn new(incoming: Incoming, limit_bytes: u64) -> Result<(Self, Option<Arc<Upload>>), ProxyFault> {
         if incoming.is_end_stream() {
             return Ok((Self::empty(), None));
         }
@@ -111,11 +105,7 @@ impl RequestBody {
             return Err(ProxyFault::BodyTooLarge);
         }
         let upload = Arc::new(Upload::default());
-        let streamed = Streamed {
-            incoming,
-            left_bytes: limit_bytes,
-            upload: Arc::clone(&upload),
-        };
+        let streamed = Streamed { incoming, left_bytes: limit_bytes, upload: Arc::clone(&upload) };
         Ok((Self(Some(streamed)), Some(upload)))
     }
 }
@@ -129,11 +119,7 @@ impl Streamed {
         };
         self.left_bytes = left_bytes;
         self.upload.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.upload.becomes(if self.incoming.is_end_stream() {
-            DONE
-        } else {
-            HELD_UP
-        });
+        self.upload.becomes(if self.incoming.is_end_stream() { DONE } else { HELD_UP });
         Ok(Frame::data(data))
     }
 }
@@ -142,41 +128,31 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(streamed) = &mut self.get_mut().0 else {
             return Poll::Ready(None);
         };
         streamed.upload.becomes(WAITING);
         let frame = ready!(Pin::new(&mut streamed.incoming).poll_frame(cx)).transpose();
-        Poll::Ready(
-            match frame.map(|frame| frame.and_then(|frame| frame.into_data().ok())) {
-                Ok(Some(data)) => Some(streamed.pass(data)),
-                Ok(None) => {
-                    streamed.upload.becomes(DONE);
-                    None
-                }
-                Err(fault) => {
-                    streamed.upload.becomes(BROKEN);
-                    Some(Err(fault.into()))
-                }
-            },
-        )
+        Poll::Ready(match frame.map(|frame| frame.and_then(|frame| frame.into_data().ok())) {
+            Ok(Some(data)) => Some(streamed.pass(data)),
+            Ok(None) => {
+                streamed.upload.becomes(DONE);
+                None
+            }
+            Err(fault) => {
+                streamed.upload.becomes(BROKEN);
+                Some(Err(fault.into()))
+            }
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|streamed| streamed.incoming.is_end_stream())
+        self.0.as_ref().is_none_or(|streamed| streamed.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let streamed = self.0.as_ref();
-        streamed.map_or_else(
-            || SizeHint::with_exact(0),
-            |streamed| streamed.incoming.size_hint(),
-        )
+        streamed.map_or_else(|| SizeHint::with_exact(0), |streamed| streamed.incoming.size_hint())
     }
 }

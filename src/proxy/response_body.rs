@@ -50,13 +50,7 @@ impl ResponseBody {
     }
 
     pub(super) fn upstream(incoming: Incoming, lease: Lease, silence_limit: Duration) -> Self {
-        let mut upstream = Upstream {
-            incoming,
-            lease: Some(lease),
-            silence_limit,
-            silence: None,
-            heard: true,
-        };
+        let mut upstream = Upstream { incoming, lease: Some(lease), silence_limit, silence: None, heard: true };
         upstream.give_back_at_end();
         Self(Kind::Upstream(upstream))
     }
@@ -126,10 +120,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.get_mut().0 {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),

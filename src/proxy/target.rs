@@ -73,10 +73,7 @@ impl Target {
         check_form(&parts.method, &parts.uri, parts.version)?;
         let host = host_of(&parts.headers, &parts.uri, scheme)?;
         let path_and_query = canonical(&parts.uri)?;
-        Ok(Self {
-            host,
-            path_and_query,
-        })
+        Ok(Self { host, path_and_query })
     }
 
     /// Returns the host in lower case, with its port where that is not the scheme's own.
@@ -116,17 +113,11 @@ fn check_framing(headers: &HeaderMap) -> Result<(), BadTarget> {
     let plain = match (codings.next(), lengths.next()) {
         (None, None) => true,
         (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (None, Some(length)) => {
-            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        }
+        (None, Some(length)) => !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit),
         (Some(_), Some(_)) => false,
     };
     let sole = codings.next().is_none() && lengths.next().is_none();
-    if plain && sole {
-        Ok(())
-    } else {
-        Err(BadTarget::BadFraming)
-    }
+    if plain && sole { Ok(()) } else { Err(BadTarget::BadFraming) }
 }
 
 fn check_form(method: &Method, uri: &Uri, version: Version) -> Result<(), BadTarget> {
@@ -134,16 +125,11 @@ fn check_form(method: &Method, uri: &Uri, version: Version) -> Result<(), BadTar
         return Err(BadTarget::BadMethod);
     }
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let origin_form =
-        uri.scheme().is_none() && (uri.authority().is_none() || version == Version::HTTP_2);
+    let origin_form = uri.scheme().is_none() && (uri.authority().is_none() || version == Version::HTTP_2);
     let starred = uri.path() == "*";
     let allowed = (web || origin_form) && uri.path_and_query().is_some();
     let star_allowed = !starred || (*method == Method::OPTIONS && uri.query().is_none());
-    if allowed && star_allowed {
-        Ok(())
-    } else {
-        Err(BadTarget::BadForm)
-    }
+    if allowed && star_allowed { Ok(()) } else { Err(BadTarget::BadForm) }
 }
 
 fn host_of(headers: &HeaderMap, uri: &Uri, scheme: &str) -> Result<String, BadTarget> {
@@ -152,9 +138,7 @@ fn host_of(headers: &HeaderMap, uri: &Uri, scheme: &str) -> Result<String, BadTa
     if told.next().is_some() {
         return Err(BadTarget::NotOneHost);
     }
-    let header = header
-        .map(|host| canonical_host(host.as_bytes(), scheme))
-        .transpose()?;
+    let header = header.map(|host| canonical_host(host.as_bytes(), scheme)).transpose()?;
     let line_scheme = uri.scheme_str().unwrap_or(scheme);
     let of_line = |host: &Authority| canonical_host(host.as_str().as_bytes(), line_scheme);
     match (uri.authority().map(of_line).transpose()?, header) {
@@ -188,9 +172,7 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
         return Some((host, None));
     };
     let (name, port) = host.split_at(after_brackets + colon);
-    let digits = port
-        .get(1..)
-        .filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits = port.get(1..).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
     Some((name, Some(digits.parse().ok().filter(|&port| port != 0)?)))
 }
 
@@ -201,18 +183,13 @@ fn is_dns_name(name: &str) -> bool {
 }
 
 fn is_ipv6(name: &str) -> bool {
-    let inner = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
+    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
 }
 
 fn canonical(uri: &Uri) -> Result<PathAndQuery, BadTarget> {
     let told = uri.path_and_query().ok_or(BadTarget::BadForm)?;
-    if told
-        .query()
-        .is_some_and(|query| query.bytes().any(is_control))
-    {
+    if told.query().is_some_and(|query| query.bytes().any(is_control)) {
         return Err(BadTarget::BadPath);
     }
     if uri.path() == "*" || is_canonical(told.path().as_bytes()) {
@@ -228,8 +205,7 @@ fn canonical(uri: &Uri) -> Result<PathAndQuery, BadTarget> {
 
 /// Recognises, in one look at each byte, the paths that are canonical already, which nearly all are.
 fn is_canonical(path: &[u8]) -> bool {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'/');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'/');
     let awkward = path.windows(2).any(|two| two == b"//" || two == b"/.");
     path.first() == Some(&b'/') && !awkward && path.iter().all(|&byte| plain(byte) || byte == b'.')
 }
@@ -249,19 +225,13 @@ fn canonical_path(path: &str) -> Result<String, BadTarget> {
             _ => push_escape(&mut out, byte),
         }
     }
-    if out.split('/').any(is_dot_segment) {
-        Err(BadTarget::BadPath)
-    } else {
-        Ok(out)
-    }
+    if out.split('/').any(is_dot_segment) { Err(BadTarget::BadPath) } else { Ok(out) }
 }
 
 fn escape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, BadTarget> {
     let mut digit = || char::from(bytes.next()?).to_digit(16);
     let value = digit().zip(digit()).map(|(high, low)| high * 16 + low);
-    value
-        .and_then(|value| u8::try_from(value).ok())
-        .ok_or(BadTarget::BadPath)
+    value.and_then(|value| u8::try_from(value).ok()).ok_or(BadTarget::BadPath)
 }
 
 fn push_escaped(out: &mut String, byte: u8) -> Result<(), BadTarget> {

@@ -39,12 +39,7 @@ impl Tunnel {
     }
 
     async fn carry(self) {
-        let Self {
-            down,
-            up,
-            slot: _slot,
-            idle_limit,
-        } = self;
+        let Self { down, up, slot: _slot, idle_limit } = self;
         let both = async { tokio::try_join!(down, up) };
         // An end that vanished during the handshake ends the tunnel, as any close does.
         let Ok(Ok((down, up))) = timeout(idle_limit, both).await else {

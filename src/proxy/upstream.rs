@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -42,25 +42,17 @@ impl FromStr for UpstreamAddress {
         let authority = text.strip_prefix("http://").unwrap_or(text);
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
-                (host, port.parse().map_err(|_| BadAddress)?)
-            }
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| BadAddress)?),
             _ => (authority, 80),
         };
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         let valid = match bare {
             Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
             None => !host.is_empty() && host.bytes().all(plain),
         };
         let host = bare.unwrap_or(host).to_owned();
-        if valid && port != 0 {
-            Ok(Self { host, port })
-        } else {
-            Err(BadAddress)
-        }
+        if valid && port != 0 { Ok(Self { host, port }) } else { Err(BadAddress) }
     }
 }
 
@@ -131,21 +123,14 @@ impl Pool {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(limits.max_connections));
-        Arc::new(Self {
-            address,
-            limits,
-            idle: Mutex::default(),
-            slots,
-            tasks,
-            stop,
-        })
+        Arc::new(Self { address, limits, idle: Mutex::default(), slots, tasks, stop })
     }
 
     /// Sends a request and waits for the head of its answer.
     ///
     /// It is sent a second time, over a fresh connection, only when nothing can have happened the first time
-    /// (P3): the first connection was a reused one, and either nothing of the request was written, or the
-    /// upstream closed without one byte of an answer and the request is a safe one without a body.
+    /// (P3): hyper gave it back unwritten; or the first connection was a reused one that closed without one byte
+    /// of an answer, and the request is a safe one without a body.
     pub(super) async fn exchange(
         self: &Arc<Self>,
         request: Request<RequestBody>,
@@ -165,15 +150,7 @@ impl Pool {
 
     /// Drops the idle connections that were not used for too long; returns how many are left.
     pub(super) fn sweep(&self) -> usize {
-        let mut idle = self.idle();
-        let kept_for = self.limits.idle_timeout;
-        while idle
-            .front()
-            .is_some_and(|oldest| oldest.since.elapsed() >= kept_for)
-        {
-            idle.pop_front();
-        }
-        idle.len()
+        self.fresh_idle().len()
     }
 
     /// Returns how many connections are open, idle or not.
@@ -182,16 +159,17 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, connection: Connection, upload: Option<Arc<Upload>>) -> Lease {
-        Lease {
-            connection,
-            pool: Arc::clone(self),
-            upload,
-        }
+        Lease { connection, pool: Arc::clone(self), upload }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Idle>> {
+    /// Locks the list of idle connections, without those that have grown too old.
+    fn fresh_idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         // A panic cannot leave the list half changed, so that a poisoned one is still sound.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.limits.idle_timeout) {
+            idle.pop_front();
+        }
+        idle
     }
 
     fn keep(&self, mut connection: Connection) {
@@ -199,22 +177,18 @@ impl Pool {
             return;
         }
         connection.reused = true;
-        self.sweep();
-        let mut idle = self.idle();
+        let mut idle = self.fresh_idle();
         if idle.len() < self.limits.max_idle {
-            idle.push_back(Idle {
-                connection,
-                since: Instant::now(),
-            });
+            idle.push_back(Idle { connection, since: Instant::now() });
         }
     }
 
     async fn checkout(&self) -> Result<Connection, ProxyFault> {
-        self.sweep();
         loop {
-            let Some(Idle { mut connection, .. }) = self.pop() else {
-                return self.connect().await;
-            };
+            let Some(mut connection) = self.pop() else { return self.connect().await };
+            if connection.sender.is_ready() {
+                return Ok(connection);
+            }
             // Its driver may still have to notice that the last answer is over, or that the peer is gone.
             let ready = timeout(self.limits.connect_timeout, connection.sender.ready());
             if matches!(ready.await, Ok(Ok(()))) {
@@ -223,31 +197,21 @@ impl Pool {
         }
     }
 
-    fn pop(&self) -> Option<Idle> {
-        self.idle().pop_back()
+    fn pop(&self) -> Option<Connection> {
+        self.fresh_idle().pop_back().map(|idle| idle.connection)
     }
 
     async fn connect(&self) -> Result<Connection, ProxyFault> {
-        let slot = Arc::clone(&self.slots)
-            .try_acquire_owned()
-            .map_err(|_| ProxyFault::Overloaded)?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
         let UpstreamAddress { host, port } = &self.address;
         let connecting = TcpStream::connect((host.as_str(), *port));
         let connected = timeout(self.limits.connect_timeout, connecting).await;
-        let stream = connected
-            .map_err(|_| ProxyFault::ConnectTimeout)?
-            .map_err(ProxyFault::Unreachable)?;
+        let stream = connected.map_err(|_| ProxyFault::ConnectTimeout)?.map_err(ProxyFault::Unreachable)?;
         stream.set_nodelay(true).map_err(ProxyFault::Unreachable)?;
-        self.handshake(stream, slot)
-            .await
-            .map_err(ProxyFault::BadAnswer)
+        self.handshake(stream, slot).await.map_err(ProxyFault::BadAnswer)
     }
 
-    async fn handshake(
-        &self,
-        stream: TcpStream,
-        slot: OwnedSemaphorePermit,
-    ) -> hyper::Result<Connection> {
+    async fn handshake(&self, stream: TcpStream, slot: OwnedSemaphorePermit) -> hyper::Result<Connection> {
         let heard = Heard::default();
         let io = TokioIo::new(Watched::new(stream, heard.clone()));
         let (sender, driver) = http1::Builder::new().handshake(io).await?;
@@ -261,11 +225,7 @@ impl Pool {
                 () = stop.cancelled() => {}
             }
         });
-        Ok(Connection {
-            sender,
-            heard,
-            reused: false,
-        })
+        Ok(Connection { sender, heard, reused: false })
     }
 
     async fn attempt(
@@ -295,21 +255,14 @@ impl Pool {
         if let Some(fault) = upload.and_then(|upload| upload.fault()) {
             return Err(fault.into());
         }
-        let unsent = failed.take_message().filter(|_| reused);
         let silent = connection.heard.bytes() == heard_bytes;
-        let again = unsent.or_else(|| spare.filter(|_| silent));
-        Err(Failure {
-            fault: fault_of(failed.into_error(), silent),
-            again,
-        })
+        let again = failed.take_message().or_else(|| spare.filter(|_| silent));
+        Err(Failure { fault: fault_of(failed.into_error(), silent), again })
     }
 }
 
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    let safe = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS
-    );
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     safe && hyper::body::Body::is_end_stream(request.body())
 }
 
@@ -322,11 +275,7 @@ fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 fn fault_of(error: hyper::Error, silent: bool) -> ProxyFault {
-    if silent && !error.is_parse() {
-        ProxyFault::NoAnswer(error)
-    } else {
-        ProxyFault::BadAnswer(error)
-    }
+    if silent { ProxyFault::NoAnswer(error) } else { ProxyFault::BadAnswer(error) }
 }
 
 #[cfg(test)]
@@ -336,29 +285,14 @@ mod tests {
     #[test]
     fn reads_addresses() {
         let check = |text: &str, host: &str, port| {
-            let expected = UpstreamAddress {
-                host: host.to_owned(),
-                port,
-            };
+            let expected = UpstreamAddress { host: host.to_owned(), port };
             assert_eq!(text.parse(), Ok(expected), "{text}");
         };
         check("http://127.0.0.1:3000", "127.0.0.1", 3000);
         check("http://booking/", "booking", 80);
         check("[::1]:81", "::1", 81);
         check("http://[::1]", "::1", 80);
-        for text in [
-            "",
-            "http://",
-            "https://a",
-            "a:0",
-            "a:x",
-            "a/b",
-            "http://u@a",
-            "::1",
-            "[a]",
-            "a:70000",
-            "a?b",
-        ] {
+        for text in ["", "http://", "https://a", "a:0", "a:x", "a/b", "http://u@a", "::1", "[a]", "a:70000", "a?b"] {
             assert_eq!(text.parse::<UpstreamAddress>(), Err(BadAddress), "{text}");
         }
     }

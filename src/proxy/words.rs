@@ -53,21 +53,12 @@ pub struct UpstreamWords(pub Vec<UpstreamWord>);
 
 /// Takes every `Vestibule-*` header out of `headers` and returns those that say something.
 pub fn take_words(headers: &mut HeaderMap) -> UpstreamWords {
-    let ours = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(OWN_PREFIX));
+    let ours = headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX));
     let names: Vec<HeaderName> = ours.cloned().collect();
     let mut words = Vec::new();
     for name in &names {
-        let values = headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        words.extend(
-            values
-                .flat_map(|value| read(name.as_str(), value))
-                .take(MAX_WORDS),
-        );
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        words.extend(values.flat_map(|value| read(name.as_str(), value)).take(MAX_WORDS));
     }
     for name in names {
         headers.remove(name);
@@ -106,10 +97,7 @@ fn stock(value: &str) -> Option<UpstreamWord> {
 }
 
 /// `None` for a key that is too long, `Some(None)` for none at all.
-#[expect(
-    clippy::option_option,
-    reason = "refused and absent are two answers, and neither leaves this file"
-)]
+#[expect(clippy::option_option, reason = "refused and absent are two answers, and neither leaves this file")]
 fn key(text: &str) -> Option<Option<String>> {
     (text.len() <= MAX_KEY_BYTES).then(|| (!text.is_empty()).then(|| text.to_owned()))
 }
@@ -124,28 +112,18 @@ mod tests {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
         let UpstreamWords(words) = take_words(&mut headers);
-        assert!(
-            headers
-                .keys()
-                .all(|name| !name.as_str().starts_with(OWN_PREFIX))
-        );
+        assert!(headers.keys().all(|name| !name.as_str().starts_with(OWN_PREFIX)));
         words
     }
 
     fn sold_out(key: Option<&str>, ttl_seconds: u32) -> Vec<UpstreamWord> {
-        vec![UpstreamWord::SoldOut {
-            key: key.map(str::to_owned),
-            ttl_seconds,
-        }]
+        vec![UpstreamWord::SoldOut { key: key.map(str::to_owned), ttl_seconds }]
     }
 
     #[test]
     fn reads_sold_out() {
         let check = |value, expected| assert_eq!(words(&[("vestibule-sold-out", value)]), expected);
-        check(
-            "12951:2026-11-23:3A; ttl=30",
-            sold_out(Some("12951:2026-11-23:3A"), 30),
-        );
+        check("12951:2026-11-23:3A; ttl=30", sold_out(Some("12951:2026-11-23:3A"), 30));
         check("", sold_out(None, DEFAULT_TTL_SECONDS));
         check("; ttl=5", sold_out(None, 5));
         check("a;ttl=nonsense;ttl=7", sold_out(Some("a"), 7));
@@ -155,10 +133,7 @@ mod tests {
 
     #[test]
     fn reads_the_other_words_and_hides_the_unknown() {
-        let stock = |key: Option<&str>, available| UpstreamWord::Stock {
-            key: key.map(str::to_owned),
-            available,
-        };
+        let stock = |key: Option<&str>, available| UpstreamWord::Stock { key: key.map(str::to_owned), available };
         let read = words(&[
             ("vestibule-stock", "a=3, b=4, c=-1, =5, 6, d=x=7"),
             ("vestibule-end-session", "1"),
@@ -173,9 +148,7 @@ mod tests {
             stock(None, 6),
             stock(Some("d=x"), 7),
             UpstreamWord::EndSession,
-            UpstreamWord::OnSale {
-                key: Some("a".to_owned()),
-            },
+            UpstreamWord::OnSale { key: Some("a".to_owned()) },
         ] {
             assert!(read.contains(&word), "{word:?} in {read:?}");
         }
@@ -188,9 +161,6 @@ mod tests {
         let many = [("vestibule-on-sale", "a"); 3 * MAX_WORDS];
         assert_eq!(words(&many).len(), MAX_WORDS);
         let long = vec!["a=1"; 100].join(",");
-        assert_eq!(
-            words(&[("vestibule-stock", &long), ("vestibule-stock", &long)]).len(),
-            MAX_WORDS
-        );
+        assert_eq!(words(&[("vestibule-stock", &long), ("vestibule-stock", &long)]).len(), MAX_WORDS);
     }
 }

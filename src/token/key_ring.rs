@@ -73,10 +73,7 @@ impl KeyRing {
     ///
     /// Never in practice: every 32 bytes are an Ed25519 seed.
     pub fn generate<R: CryptoRng + ?Sized>(now_ms: u64, rng: &mut R) -> Self {
-        let mut ring = Self {
-            keys: Vec::new(),
-            generation: 0,
-        };
+        let mut ring = Self { keys: Vec::new(), generation: 0 };
         for kind in [KeyKind::Ticket, KeyKind::Pass] {
             ring.add_active(kind, now_ms, rng);
         }
@@ -100,9 +97,7 @@ impl KeyRing {
         if self.of_kind(kind).count() >= MAX_KEYS {
             return Err(KeyRingFault::Full);
         }
-        let until_ms = now_ms
-            .saturating_add(lifetime_ms)
-            .saturating_add(super::CLOCK_SKEW_MS);
+        let until_ms = now_ms.saturating_add(lifetime_ms).saturating_add(super::CLOCK_SKEW_MS);
         for key in self.keys.iter_mut().filter(|key| key.card.kind == kind) {
             if key.card.state == KeyState::Active {
                 key.card.state = KeyState::Verifying { until_ms };
@@ -155,10 +150,7 @@ impl KeyRing {
     /// Shows the public halves of all pass keys in use as a JWK set (RFC 7517, RFC 8037).
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
-        let pairs = self
-            .keys
-            .iter()
-            .filter_map(|key| Some((key.card.kid, key.pair.as_ref()?)));
+        let pairs = self.keys.iter().filter_map(|key| Some((key.card.kid, key.pair.as_ref()?)));
         let keys = pairs.map(|(kid, pair)| {
             json!({
                 "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
@@ -170,38 +162,26 @@ impl KeyRing {
 
     pub(crate) fn ticket_signer(&self) -> (Kid, &[u8; 32]) {
         let key = self.active(KeyKind::Ticket);
-        let secret = key
-            .secret
-            .as_ref()
-            .expect("an active key has its secret, by construction");
+        let secret = key.secret.as_ref().expect("an active key has its secret, by construction");
         (key.card.kid, &secret.0)
     }
 
     pub(crate) fn ticket_key(&self, kid: Kid, now_ms: u64) -> Option<&[u8; 32]> {
         let key = self.find(KeyKind::Ticket, kid)?;
         let usable = now_ms <= key.verifies_until();
-        key.secret
-            .as_ref()
-            .filter(|_| usable)
-            .map(|secret| &secret.0)
+        key.secret.as_ref().filter(|_| usable).map(|secret| &secret.0)
     }
 
     pub(crate) fn pass_signer(&self) -> (Kid, &EncodingKey) {
         let key = self.active(KeyKind::Pass);
-        let pair = key
-            .pair
-            .as_ref()
-            .expect("an active pass key has its halves, by construction");
+        let pair = key.pair.as_ref().expect("an active pass key has its halves, by construction");
         (key.card.kid, &pair.signing)
     }
 
     pub(crate) fn pass_key(&self, kid: Kid) -> Option<PassKey<'_>> {
         let key = self.find(KeyKind::Pass, kid)?;
         let verifying = &key.pair.as_ref()?.verifying;
-        Some(PassKey {
-            verifying,
-            until_ms: key.verifies_until(),
-        })
+        Some(PassKey { verifying, until_ms: key.verifies_until() })
     }
 
     fn find(&self, kind: KeyKind, kid: Kid) -> Option<&Key> {
@@ -218,22 +198,11 @@ impl KeyRing {
         active.expect("a ring has one active key of each kind, checked when it is made or read")
     }
 
-    fn add_active<R: CryptoRng + ?Sized>(
-        &mut self,
-        kind: KeyKind,
-        now_ms: u64,
-        rng: &mut R,
-    ) -> Kid {
+    fn add_active<R: CryptoRng + ?Sized>(&mut self, kind: KeyKind, now_ms: u64, rng: &mut R) -> Kid {
         let kid = self.fresh_kid(rng);
-        let card = KeyCard {
-            kind,
-            kid,
-            created_ms: now_ms,
-            state: KeyState::Active,
-        };
+        let card = KeyCard { kind, kid, created_ms: now_ms, state: KeyState::Active };
         let key = Key::new(card, Some(Secret::random(rng)));
-        self.keys
-            .push(key.expect("every 32 bytes are a usable secret of either kind"));
+        self.keys.push(key.expect("every 32 bytes are a usable secret of either kind"));
         kid
     }
 

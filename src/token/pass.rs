@@ -133,22 +133,12 @@ impl PassVerifier {
     /// Makes a verifier of one issuer's passes that remembers at most about `capacity` of them.
     #[must_use]
     pub fn new(issuer: &str, capacity: usize) -> Self {
-        Self {
-            issuer: issuer.to_owned(),
-            validation: signature_only(),
-            verified: Cache::new(capacity),
-        }
+        Self { issuer: issuer.to_owned(), validation: signature_only(), verified: Cache::new(capacity) }
     }
 
     /// Returns the claims of a sound pass for `room`, and `None` for anything else (T1).
     #[must_use]
-    pub fn verify(
-        &self,
-        text: &str,
-        room: &str,
-        ring: &KeyRing,
-        now_ms: u64,
-    ) -> Option<Arc<Claims>> {
+    pub fn verify(&self, text: &str, room: &str, ring: &KeyRing, now_ms: u64) -> Option<Arc<Claims>> {
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }
@@ -179,10 +169,7 @@ impl PassVerifier {
         }
         let key = ring.pass_key(kid)?;
         let token = jsonwebtoken::decode::<Claims>(text, key.verifying, &self.validation).ok()?;
-        Some(Verified {
-            claims: Arc::new(token.claims),
-            key_until_ms: key.until_ms,
-        })
+        Some(Verified { claims: Arc::new(token.claims), key_until_ms: key.until_ms })
     }
 }
 

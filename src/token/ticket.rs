@@ -51,8 +51,7 @@ impl FromStr for TicketId {
 
     /// Reads exactly what [`Display`](fmt::Display) writes: one id has one spelling.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let plain =
-            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let plain = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let bits = plain.then(|| u128::from_str_radix(text, 16).ok()).flatten();
         bits.map(Self).ok_or(())
     }
@@ -91,13 +90,7 @@ impl Ticket {
     /// wrong tag, another room, an issue time more than [`CLOCK_SKEW_MS`] ahead, and an age over `lifetime_ms`.
     /// The tag is compared in constant time. Nothing is allocated.
     #[must_use]
-    pub fn open(
-        text: &str,
-        room: RoomHash,
-        ring: &KeyRing,
-        now_ms: u64,
-        lifetime_ms: u64,
-    ) -> Option<Self> {
+    pub fn open(text: &str, room: RoomHash, ring: &KeyRing, now_ms: u64, lifetime_ms: u64) -> Option<Self> {
         let sealed = decode(text)?;
         let (fields, tag) = sealed.split_at(FIELDS_BYTES);
         let (kid, ticket) = Self::from_fields(fields)?;
@@ -154,10 +147,7 @@ fn decode(text: &str) -> Option<[u8; SEALED_BYTES]> {
 
 fn tag_of(key: &[u8; 32], fields: &[u8]) -> [u8; TAG_BYTES] {
     let hash = blake3::keyed_hash(key, fields);
-    let (tag, _) = hash
-        .as_bytes()
-        .split_first_chunk()
-        .expect("a BLAKE3 hash has 32 bytes");
+    let (tag, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
     *tag
 }
 
@@ -179,13 +169,7 @@ mod tests {
 
     fn ticket() -> Ticket {
         let room = RoomHash::of("tatkal");
-        Ticket {
-            room,
-            epoch: 3,
-            number: 4182,
-            id: TicketId(0x1234 << 90),
-            issued_ms: NOW_MS,
-        }
+        Ticket { room, epoch: 3, number: 4182, id: TicketId(0x1234 << 90), issued_ms: NOW_MS }
     }
 
     fn open(text: &str, ring: &KeyRing, now_ms: u64) -> Option<Ticket> {
@@ -204,10 +188,7 @@ mod tests {
     fn refuses_another_room_or_ring() {
         let (ours, theirs) = (ring(1), ring(2));
         let text = ticket().seal(&ours);
-        assert_eq!(
-            Ticket::open(&text, RoomHash::of("other"), &ours, NOW_MS, DAY_MS),
-            None
-        );
+        assert_eq!(Ticket::open(&text, RoomHash::of("other"), &ours, NOW_MS, DAY_MS), None);
         assert_eq!(open(&text, &theirs, NOW_MS), None);
     }
 
@@ -227,15 +208,11 @@ mod tests {
         let text = ticket().seal(&ring);
         let (old, _) = ring.ticket_signer();
         let mut rng = StdRng::seed_from_u64(9);
-        ring.rotate(KeyKind::Ticket, NOW_MS, DAY_MS, &mut rng)
-            .unwrap();
+        ring.rotate(KeyKind::Ticket, NOW_MS, DAY_MS, &mut rng).unwrap();
         assert_ne!(ticket().seal(&ring), text, "new tickets carry the new key");
         assert!(open(&text, &ring, NOW_MS + DAY_MS).is_some());
         let after_ms = NOW_MS + DAY_MS + CLOCK_SKEW_MS + 1;
-        assert_eq!(
-            Ticket::open(&text, ticket().room, &ring, after_ms, u64::MAX),
-            None
-        );
+        assert_eq!(Ticket::open(&text, ticket().room, &ring, after_ms, u64::MAX), None);
         ring.retire(old).unwrap();
         assert_eq!(open(&text, &ring, NOW_MS), None);
     }
@@ -245,10 +222,7 @@ mod tests {
         let id = TicketId(0xabc);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse::<TicketId>(), Err(()));
-        assert_eq!(
-            "+0000000000000000000000000000abc".parse::<TicketId>(),
-            Err(())
-        );
+        assert_eq!("+0000000000000000000000000000abc".parse::<TicketId>(), Err(()));
     }
 
     proptest! {

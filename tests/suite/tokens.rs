@@ -31,30 +31,17 @@ impl Reader {
             .spawn()
             .unwrap();
         let asked = json!({"jwks": jwks, "token": token}).to_string();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(asked.as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     }
 }
 
 fn run(program: impl AsRef<Path>, arguments: &[&str], inside: &Path) {
     let program = program.as_ref();
-    let outcome = Command::new(program)
-        .args(arguments)
-        .current_dir(inside)
-        .output();
-    let outcome =
-        outcome.unwrap_or_else(|fault| panic!("{} does not start: {fault}", program.display()));
+    let outcome = Command::new(program).args(arguments).current_dir(inside).output();
+    let outcome = outcome.unwrap_or_else(|fault| panic!("{} does not start: {fault}", program.display()));
     let said = String::from_utf8_lossy(&outcome.stderr);
-    assert!(
-        outcome.status.success(),
-        "{} {arguments:?} failed: {said}",
-        program.display()
-    );
+    assert!(outcome.status.success(), "{} {arguments:?} failed: {said}", program.display());
 }
 
 /// A folder that outlives the test, so that the libraries are installed once.
@@ -65,9 +52,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/interop")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name)
 }
 
 fn python() -> Reader {
@@ -76,43 +61,21 @@ fn python() -> Reader {
     let installed = folder.join("installed");
     if !installed.exists() {
         run("python3", &["-m", "venv", "--clear", "venv"], &folder);
-        run(
-            &program,
-            &["-m", "pip", "install", "--quiet", "PyJWT[crypto]>=2.8,<3"],
-            &folder,
-        );
+        run(&program, &["-m", "pip", "install", "--quiet", "PyJWT[crypto]>=2.8,<3"], &folder);
         std::fs::write(installed, "").unwrap();
     }
-    Reader {
-        program,
-        script: script("verify_pass.py"),
-    }
+    Reader { program, script: script("verify_pass.py") }
 }
 
 /// Node finds packages beside the script that asks for them, so the script is copied to where they are.
 fn node() -> Reader {
     let folder = folder("interop-node");
     if !folder.join("node_modules/jose/package.json").exists() {
-        run(
-            "npm",
-            &[
-                "install",
-                "--silent",
-                "--no-audit",
-                "--no-fund",
-                "--prefix",
-                ".",
-                "jose@6",
-            ],
-            &folder,
-        );
+        run("npm", &["install", "--silent", "--no-audit", "--no-fund", "--prefix", ".", "jose@6"], &folder);
     }
     let copy = folder.join("verify_pass.mjs");
     std::fs::copy(script("verify_pass.mjs"), &copy).unwrap();
-    Reader {
-        program: "node".into(),
-        script: copy,
-    }
+    Reader { program: "node".into(), script: copy }
 }
 
 fn pass() -> Pass<'static> {
@@ -131,24 +94,14 @@ fn check(reader: &Reader) {
     let mut rng = StdRng::seed_from_u64(1);
     let mut ring = KeyRing::generate(ISSUED_MS, &mut rng);
     let text = pass().sign(&ring).unwrap();
-    ring.rotate(KeyKind::Pass, ISSUED_MS, CENTURY_MS, &mut rng)
-        .unwrap();
+    ring.rotate(KeyKind::Pass, ISSUED_MS, CENTURY_MS, &mut rng).unwrap();
     let newer = pass().sign(&ring).unwrap();
-    let expired = Pass {
-        lifetime_ms: 1000,
-        ..pass()
-    }
-    .sign(&ring)
-    .unwrap();
+    let expired = Pass { lifetime_ms: 1000, ..pass() }.sign(&ring).unwrap();
     let jwks = ring.jwks();
 
     for sound in [&text, &newer] {
         let told = reader.ask("tatkal", &jwks, sound);
-        assert!(
-            told.status.success(),
-            "{}",
-            String::from_utf8_lossy(&told.stderr)
-        );
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let claims: Value = serde_json::from_slice(&told.stdout).unwrap();
         let expected = json!({
             "iss": "vestibule", "aud": "tatkal", "sub": format!("{:032x}", 0xfeed), "jti": format!("{:032x}", 99),
@@ -163,10 +116,7 @@ fn check(reader: &Reader) {
     for (room, bad) in [("other", &text), ("tatkal", &expired), ("tatkal", &forged)] {
         let told = reader.ask(room, &jwks, bad);
         let said = String::from_utf8_lossy(&told.stderr);
-        assert!(
-            !told.status.success() && said.contains("not sound"),
-            "{said}"
-        );
+        assert!(!told.status.success() && said.contains("not sound"), "{said}");
     }
 }
 

@@ -22,8 +22,7 @@ fn host(host: &str) -> Result<String, BadTarget> {
 
 #[test]
 fn one_path_one_spelling() {
-    let check =
-        |line: &str, expected: &str| assert_eq!(path(line).as_deref(), Ok(expected), "{line}");
+    let check = |line: &str, expected: &str| assert_eq!(path(line).as_deref(), Ok(expected), "{line}");
     check("/", "/");
     check("/book/a.b?x=%2e%2e/&y=//", "/book/a.b?x=%2e%2e/&y=//");
     check("/%62ook/%7Euser", "/book/~user");
@@ -71,8 +70,7 @@ fn a_backslash_is_refused_and_so_is_no_slash_at_all() {
 
 #[test]
 fn one_host_one_spelling() {
-    let check =
-        |told: &str, expected: &str| assert_eq!(host(told).as_deref(), Ok(expected), "{told}");
+    let check = |told: &str, expected: &str| assert_eq!(host(told).as_deref(), Ok(expected), "{told}");
     check("Example.COM", "example.com");
     check("example.com:80", "example.com");
     check("example.com.", "example.com");
@@ -86,8 +84,8 @@ fn one_host_one_spelling() {
 #[test]
 fn bad_hosts_are_refused() {
     for told in [
-        "", ".", "a..b", ".a", "a:", "a:0", "a:65536", "a:+1", "a:1:2", "user@a", "a/b", "a b",
-        "a,b", "a%41", "[::1", "::1", "[x]", "a\\b", "[::1]x", "a?b", "a#b",
+        "", ".", "a..b", ".a", "a:", "a:0", "a:65536", "a:+1", "a:1:2", "user@a", "a/b", "a b", "a,b", "a%41", "[::1",
+        "::1", "[x]", "a\\b", "[::1]x", "a?b", "a#b",
     ] {
         assert_eq!(host(told), Err(BadTarget::BadHost), "{told}");
     }
@@ -96,27 +94,25 @@ fn bad_hosts_are_refused() {
 #[test]
 fn there_is_exactly_one_host() {
     assert_eq!(parse("GET", "/", &[]), Err(BadTarget::NotOneHost));
-    assert_eq!(
-        parse("GET", "/", &[("host", "a"), ("host", "a")]),
-        Err(BadTarget::NotOneHost)
-    );
-    assert_eq!(
-        parse("GET", "http://b/", &[("host", "a")]),
-        Err(BadTarget::HostsDiffer)
-    );
-    assert_eq!(
-        parse("GET", "http://a:81/", &[("host", "a")]),
-        Err(BadTarget::HostsDiffer)
-    );
-    assert_eq!(
-        parse("GET", "http://u@a/", &[("host", "a")]),
-        Err(BadTarget::BadHost)
-    );
+    assert_eq!(parse("GET", "/", &[("host", "a"), ("host", "a")]), Err(BadTarget::NotOneHost));
+    assert_eq!(parse("GET", "http://b/", &[("host", "a")]), Err(BadTarget::HostsDiffer));
+    assert_eq!(parse("GET", "http://a:81/", &[("host", "a")]), Err(BadTarget::HostsDiffer));
+    assert_eq!(parse("GET", "http://u@a/", &[("host", "a")]), Err(BadTarget::BadHost));
     let same = parse("GET", "http://A:80/x?y", &[("host", "a")]).unwrap();
-    assert_eq!(
-        (same.host(), same.path(), same.query()),
-        ("a", "/x", Some("y"))
-    );
+    assert_eq!((same.host(), same.path(), same.query()), ("a", "/x", Some("y")));
+}
+
+#[test]
+fn in_http_2_the_authority_is_the_host() {
+    let read = |line: &str, host: Option<&str>| {
+        let request = Request::builder().version(Version::HTTP_2).uri(line);
+        let request = host.into_iter().fold(request, |request, host| request.header("host", host));
+        Target::parse(&request.body(()).unwrap().into_parts().0, "https").map(|target| target.to_string())
+    };
+    assert_eq!(read("https://A:443/x", None).as_deref(), Ok("a/x"));
+    assert_eq!(read("https://a/x", Some("A")).as_deref(), Ok("a/x"));
+    assert_eq!(read("https://a/x", Some("b")), Err(BadTarget::HostsDiffer));
+    assert_eq!(read("/x", None), Err(BadTarget::NotOneHost));
 }
 
 #[test]
@@ -134,41 +130,21 @@ fn only_web_requests_are_carried() {
 fn the_body_has_one_length() {
     let check = |extra: &[(&str, &str)], expected: Result<(), BadTarget>| {
         let headers = [&[("host", "a")], extra].concat();
-        assert_eq!(
-            parse("POST", "/", &headers).map(|_| ()),
-            expected,
-            "{extra:?}"
-        );
+        assert_eq!(parse("POST", "/", &headers).map(|_| ()), expected, "{extra:?}");
     };
     let refused = Err(BadTarget::BadFraming);
     check(&[("content-length", "5")], Ok(()));
     check(&[("transfer-encoding", "Chunked")], Ok(()));
-    check(
-        &[("content-length", "5"), ("transfer-encoding", "chunked")],
-        refused,
-    );
+    check(&[("content-length", "5"), ("transfer-encoding", "chunked")], refused);
     check(&[("content-length", "5"), ("content-length", "6")], refused);
     check(&[("content-length", "5"), ("content-length", "5")], refused);
     for length in ["+5", "5,5", "0x5", "-1", "", "5 "] {
         check(&[("content-length", length)], refused);
     }
-    for coding in [
-        "gzip, chunked",
-        "chunked, chunked",
-        "identity",
-        "xchunked",
-        "chunked;q=1",
-        "chunked,",
-    ] {
+    for coding in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked;q=1", "chunked,"] {
         check(&[("transfer-encoding", coding)], refused);
     }
-    check(
-        &[
-            ("transfer-encoding", "chunked"),
-            ("transfer-encoding", "chunked"),
-        ],
-        refused,
-    );
+    check(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], refused);
 }
 
 proptest! {

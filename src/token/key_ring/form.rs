@@ -47,10 +47,7 @@ impl KeyRing {
     /// [`KeyRingFault::Unreadable`] when a number does not fit TOML's 63 bits.
     pub fn to_toml(&self) -> Result<String, KeyRingFault> {
         let of = |kind| self.of_kind(kind).map(key_to_form).collect();
-        let form = RingForm {
-            ticket: of(KeyKind::Ticket),
-            pass: of(KeyKind::Pass),
-        };
+        let form = RingForm { ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
         toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
     }
 
@@ -61,15 +58,12 @@ impl KeyRing {
     /// Any [`KeyRingFault`] but `Unknown` and `Active`; none quotes the text, which may hold secrets.
     pub fn from_toml(text: &str) -> Result<Self, KeyRingFault> {
         // The parser's own display quotes the faulty line, and that line may be a secret.
-        let form: RingForm = toml::from_str(text)
-            .map_err(|fault| KeyRingFault::Unreadable(place_of(text, fault.span())))?;
+        let form: RingForm =
+            toml::from_str(text).map_err(|fault| KeyRingFault::Unreadable(place_of(text, fault.span())))?;
         let mut keys = keys_of(KeyKind::Ticket, form.ticket)?;
         keys.extend(keys_of(KeyKind::Pass, form.pass)?);
         check_unique(&keys)?;
-        let mut ring = Self {
-            keys,
-            generation: 0,
-        };
+        let mut ring = Self { keys, generation: 0 };
         ring.seal_generation();
         Ok(ring)
     }
@@ -79,10 +73,7 @@ fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
     let Some(before) = span.and_then(|span| text.get(..span.start)) else {
         return "it is not the TOML of a key ring".to_owned();
     };
-    format!(
-        "line {} is not what a key ring holds there",
-        before.matches('\n').count() + 1
-    )
+    format!("line {} is not what a key ring holds there", before.matches('\n').count() + 1)
 }
 
 fn key_to_form(key: &Key) -> KeyForm {
@@ -104,25 +95,16 @@ fn keys_of(kind: KeyKind, forms: Vec<KeyForm>) -> Result<Vec<Key>, KeyRingFault>
     if forms.len() > MAX_KEYS {
         return Err(KeyRingFault::Full);
     }
-    let keys = forms
-        .into_iter()
-        .map(|form| key_from_form(kind, form))
-        .collect::<Result<Vec<_>, _>>()?;
-    let active = keys
-        .iter()
-        .filter(|key| key.card.state == KeyState::Active)
-        .count();
-    if active == 1 {
-        Ok(keys)
-    } else {
-        Err(KeyRingFault::NotOneActive(kind.name()))
-    }
+    let keys = forms.into_iter().map(|form| key_from_form(kind, form)).collect::<Result<Vec<_>, _>>()?;
+    let active = keys.iter().filter(|key| key.card.state == KeyState::Active).count();
+    if active == 1 { Ok(keys) } else { Err(KeyRingFault::NotOneActive(kind.name())) }
 }
 
 fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
-    let kid: Kid = form.kid.parse().map_err(|()| {
-        KeyRingFault::Unreadable("a kid is eight lower-case hexadecimal digits".to_owned())
-    })?;
+    let kid: Kid = form
+        .kid
+        .parse()
+        .map_err(|()| KeyRingFault::Unreadable("a kid is eight lower-case hexadecimal digits".to_owned()))?;
     let state = match (form.state, form.until_ms) {
         (StateForm::Active, None) => KeyState::Active,
         (StateForm::Verifying, Some(until_ms)) => KeyState::Verifying { until_ms },
@@ -134,15 +116,7 @@ fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
     };
     let bytes = form.secret.and_then(|text| STANDARD.decode(text).ok());
     let secret = bytes.and_then(|bytes| bytes.try_into().ok()).map(Secret);
-    Key::new(
-        KeyCard {
-            kind,
-            kid,
-            created_ms: form.created_ms,
-            state,
-        },
-        secret,
-    )
+    Key::new(KeyCard { kind, kid, created_ms: form.created_ms, state }, secret)
 }
 
 fn check_unique(keys: &[Key]) -> Result<(), KeyRingFault> {

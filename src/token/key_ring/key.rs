@@ -10,9 +10,8 @@ use rand::CryptoRng;
 use super::KeyRingFault;
 
 /// What a PKCS#8 document of an Ed25519 seed begins with (RFC 8410, section 7).
-const PKCS8_ED25519_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_ED25519_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// Names one key: 32 random bits, written as eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,11 +135,7 @@ impl PassPair {
             return None;
         };
         let verifying = DecodingKey::from_ed_components(&public.x).ok()?;
-        Some(Self {
-            signing,
-            verifying,
-            x: public.x,
-        })
+        Some(Self { signing, verifying, x: public.x })
     }
 }
 
@@ -148,15 +143,9 @@ impl Key {
     pub(super) fn new(card: KeyCard, secret: Option<Secret>) -> Result<Self, KeyRingFault> {
         let bad = KeyRingFault::BadSecret(card.kid);
         let usable = card.state != KeyState::Retired;
-        let secret = if usable {
-            Some(secret.ok_or(bad)?)
-        } else {
-            None
-        };
+        let secret = if usable { Some(secret.ok_or(bad)?) } else { None };
         let pair = match (&secret, card.kind) {
-            (Some(secret), KeyKind::Pass) => {
-                Some(PassPair::derive(secret).ok_or(KeyRingFault::BadSecret(card.kid))?)
-            }
+            (Some(secret), KeyKind::Pass) => Some(PassPair::derive(secret).ok_or(KeyRingFault::BadSecret(card.kid))?),
             _ => None,
         };
         Ok(Self { card, secret, pair })

@@ -28,30 +28,17 @@ fn comes_back_from_toml_as_it_was() {
     assert_eq!(read.jwks(), ring.jwks());
     assert_eq!(read.ticket_signer(), ring.ticket_signer());
     let again = KeyRing::from_toml(&spelled(&read)).unwrap();
-    assert_eq!(
-        read.generation(),
-        again.generation(),
-        "one document, one generation, on every gateway"
-    );
+    assert_eq!(read.generation(), again.generation(), "one document, one generation, on every gateway");
 }
 
 #[test]
 fn shows_no_secret() {
     let ring = ring();
     let (_, secret) = ring.ticket_signer();
-    for shown in [
-        format!("{ring:?}"),
-        format!("{:?}", ring.keys),
-        ring.jwks().to_string(),
-    ] {
-        assert!(
-            !shown.contains(&format!("{}, {}", secret[0], secret[1])),
-            "{shown}"
-        );
+    for shown in [format!("{ring:?}"), format!("{:?}", ring.keys), ring.jwks().to_string()] {
+        assert!(!shown.contains(&format!("{}, {}", secret[0], secret[1])), "{shown}");
         let text = spelled(&ring);
-        let secrets = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("secret = "));
+        let secrets = text.lines().filter_map(|line| line.strip_prefix("secret = "));
         assert!(secrets.clone().count() == 2);
         for secret in secrets {
             assert!(!shown.contains(secret.trim_matches('"')));
@@ -63,10 +50,7 @@ fn shows_no_secret() {
 fn a_fault_does_not_quote_the_document() {
     let text = spelled(&ring()).replace("secret = \"", "secret = \"\\q");
     let fault = KeyRing::from_toml(&text).unwrap_err();
-    assert_eq!(
-        fault,
-        KeyRingFault::Unreadable("line 5 is not what a key ring holds there".into())
-    );
+    assert_eq!(fault, KeyRingFault::Unreadable("line 5 is not what a key ring holds there".into()));
 }
 
 #[test]
@@ -77,25 +61,13 @@ fn refuses_rings_it_could_not_sign_with() {
     let refused = |text: &str| KeyRing::from_toml(text).unwrap_err();
     assert_eq!(refused(""), KeyRingFault::NotOneActive("ticket"));
     assert_eq!(refused(ticket), KeyRingFault::NotOneActive("pass"));
-    assert_eq!(
-        refused(&format!("{ticket}{ticket}{pass}")),
-        KeyRingFault::NotOneActive("ticket")
-    );
+    assert_eq!(refused(&format!("{ticket}{ticket}{pass}")), KeyRingFault::NotOneActive("ticket"));
     let renamed = pass.replace(&ring().pass_signer().0.to_string(), &kid.to_string());
-    assert_eq!(
-        refused(&format!("{ticket}{renamed}")),
-        KeyRingFault::Twice(kid)
-    );
+    assert_eq!(refused(&format!("{ticket}{renamed}")), KeyRingFault::Twice(kid));
     let short = good.replacen("secret = \"", "secret = \"AA", 1);
     assert_eq!(refused(&short), KeyRingFault::BadSecret(kid));
-    assert_eq!(
-        refused(&format!("{}{pass}", ticket.repeat(17))),
-        KeyRingFault::Full
-    );
-    for broken in [
-        format!("{good}\ncolour = 1"),
-        good.replacen("kid = \"", "kid = \"x", 1),
-    ] {
+    assert_eq!(refused(&format!("{}{pass}", ticket.repeat(17))), KeyRingFault::Full);
+    for broken in [format!("{good}\ncolour = 1"), good.replacen("kid = \"", "kid = \"x", 1)] {
         assert!(matches!(refused(&broken), KeyRingFault::Unreadable(_)));
     }
 }
@@ -106,20 +78,14 @@ fn rotation_is_bounded_and_pruning_makes_room() {
     for at in 1..16 {
         ring.rotate(KeyKind::Pass, at, 10, &mut rng).unwrap();
     }
-    assert_eq!(
-        ring.rotate(KeyKind::Pass, 99, 10, &mut rng),
-        Err(KeyRingFault::Full)
-    );
+    assert_eq!(ring.rotate(KeyKind::Pass, 99, 10, &mut rng), Err(KeyRingFault::Full));
     assert_eq!(ring.jwks()["keys"].as_array().unwrap().len(), 16);
     let long_after_ms = 1_000_000;
     ring.prune(long_after_ms);
     assert_eq!(ring.jwks()["keys"].as_array().unwrap().len(), 1);
     ring.prune(long_after_ms);
     assert_eq!(ring.list().count(), 2);
-    assert!(
-        ring.rotate(KeyKind::Pass, long_after_ms, 10, &mut rng)
-            .is_ok()
-    );
+    assert!(ring.rotate(KeyKind::Pass, long_after_ms, 10, &mut rng).is_ok());
 }
 
 #[test]
@@ -127,10 +93,7 @@ fn an_active_key_is_not_retired() {
     let mut ring = ring();
     let (kid, _) = ring.pass_signer();
     assert_eq!(ring.retire(kid), Err(KeyRingFault::Active(kid)));
-    assert_eq!(
-        ring.retire(Kid::from_bits(0)),
-        Err(KeyRingFault::Unknown(Kid::from_bits(0)))
-    );
+    assert_eq!(ring.retire(Kid::from_bits(0)), Err(KeyRingFault::Unknown(Kid::from_bits(0))));
 }
 
 #[test]

@@ -62,15 +62,10 @@ fn with(mut value: Value, name: &str, to: Value) -> Value {
 #[test]
 fn verifies_what_it_signed() {
     let ring = ring(1);
-    let claims = verifier()
-        .verify(&pass().sign(&ring).unwrap(), "tatkal", &ring, NOW_MS)
-        .unwrap();
+    let claims = verifier().verify(&pass().sign(&ring).unwrap(), "tatkal", &ring, NOW_MS).unwrap();
     assert_eq!(*claims, pass().claims());
     assert_eq!(claims.ticket(), Some(TicketId(77)));
-    assert!(
-        opens(&signed(&ring, &good_header(&ring), &good_claims()), &ring),
-        "the forger's tool works"
-    );
+    assert!(opens(&signed(&ring, &good_header(&ring), &good_claims()), &ring), "the forger's tool works");
 }
 
 #[test]
@@ -84,16 +79,8 @@ fn the_key_pins_the_header() {
         with(good.clone(), "alg", json!("ES256")),
         with(good.clone(), "kid", json!("00000000")),
         with(good.clone(), "kid", json!("../../etc/passwd")),
-        with(
-            good.clone(),
-            "kid",
-            json!(ring.pass_signer().0.to_string().to_uppercase() + " "),
-        ),
-        with(
-            good.clone(),
-            "kid",
-            json!(ring.ticket_signer().0.to_string()),
-        ),
+        with(good.clone(), "kid", json!(ring.pass_signer().0.to_string().to_uppercase() + " ")),
+        with(good.clone(), "kid", json!(ring.ticket_signer().0.to_string())),
         with(good.clone(), "kid", Value::Null),
         with(good.clone(), "jku", json!("https://evil.example/jwks.json")),
         with(good.clone(), "jwk", ring.jwks()["keys"][0].clone()),
@@ -101,10 +88,7 @@ fn the_key_pins_the_header() {
         with(good, "b64", json!(false)),
     ];
     for header in bad {
-        assert!(
-            !opens(&signed(&ring, &header, &good_claims()), &ring),
-            "{header}"
-        );
+        assert!(!opens(&signed(&ring, &header, &good_claims()), &ring), "{header}");
     }
 }
 
@@ -125,25 +109,17 @@ fn the_claims_must_be_ours_and_current() {
     ];
     for (name, value) in bad {
         let claims = with(good_claims(), name, value);
-        assert!(
-            !opens(&signed(&ring, &good_header(&ring), &claims), &ring),
-            "{claims}"
-        );
+        assert!(!opens(&signed(&ring, &good_header(&ring), &claims), &ring), "{claims}");
     }
     let soon = with(good_claims(), "iat", json!(now + 60));
-    assert!(
-        opens(&signed(&ring, &good_header(&ring), &soon), &ring),
-        "a little skew is forgiven"
-    );
+    assert!(opens(&signed(&ring, &good_header(&ring), &soon), &ring), "a little skew is forgiven");
 }
 
 #[test]
 fn the_public_key_is_no_hmac_secret() {
     let ring = ring(1);
     let jwks = ring.jwks();
-    let public = URL_SAFE_NO_PAD
-        .decode(jwks["keys"][0]["x"].as_str().unwrap())
-        .unwrap();
+    let public = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
     let mut swapped = header(ring.pass_signer().0);
     swapped.alg = Algorithm::HS256;
     let secret = EncodingKey::from_secret(&public);
@@ -185,28 +161,14 @@ fn refused_passes_are_not_remembered() {
 #[test]
 fn a_rotated_key_verifies_its_last_pass_and_a_retired_one_nothing() {
     let (mut ring, verifier) = (ring(1), verifier());
-    let text = Pass {
-        lifetime_ms: 10 * HOUR_MS,
-        ..pass()
-    }
-    .sign(&ring)
-    .unwrap();
+    let text = Pass { lifetime_ms: 10 * HOUR_MS, ..pass() }.sign(&ring).unwrap();
     let (old, _) = ring.pass_signer();
     let opens = |ring: &KeyRing, now_ms| verifier.verify(&text, "tatkal", ring, now_ms).is_some();
     assert!(opens(&ring, NOW_MS));
-    ring.rotate(
-        KeyKind::Pass,
-        NOW_MS,
-        HOUR_MS,
-        &mut StdRng::seed_from_u64(5),
-    )
-    .unwrap();
+    ring.rotate(KeyKind::Pass, NOW_MS, HOUR_MS, &mut StdRng::seed_from_u64(5)).unwrap();
     assert_ne!(ring.pass_signer().0, old);
     assert!(opens(&ring, NOW_MS + HOUR_MS));
-    assert!(
-        !opens(&ring, NOW_MS + HOUR_MS + CLOCK_SKEW_MS + 1),
-        "remembered, yet its key had its time"
-    );
+    assert!(!opens(&ring, NOW_MS + HOUR_MS + CLOCK_SKEW_MS + 1), "remembered, yet its key had its time");
     ring.retire(old).unwrap();
     assert!(!opens(&ring, NOW_MS), "remembered, yet its key is retired");
 }

@@ -11,28 +11,22 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Reads a request, sends `answer` and closes.
 async fn once(answer: &'static str) -> Stand {
-    Stand::start(
-        hasty(),
-        move |connection, mut wire: Wire, record: Record| async move {
-            let request = wire.message(false).await?;
-            record.add(connection, request);
-            wire.send(answer).await
-        },
-    )
+    Stand::start(hasty(), move |connection, mut wire: Wire, record: Record| async move {
+        let request = wire.message(false).await?;
+        record.add(connection, request);
+        wire.send(answer).await
+    })
     .await
 }
 
 /// Reads a request, sends `answer` and falls silent.
 async fn hang(answer: &'static str, limits: ProxyLimits) -> Stand {
-    Stand::start(
-        limits,
-        move |connection, mut wire: Wire, record: Record| async move {
-            let request = wire.message(false).await?;
-            record.add(connection, request);
-            wire.send(answer).await?;
-            std::future::pending().await
-        },
-    )
+    Stand::start(limits, move |connection, mut wire: Wire, record: Record| async move {
+        let request = wire.message(false).await?;
+        record.add(connection, request);
+        wire.send(answer).await?;
+        std::future::pending().await
+    })
     .await
 }
 
@@ -45,6 +39,27 @@ async fn an_upstream_that_refuses_is_unreachable() {
     .await;
 }
 
+/// A listener that never accepts takes as many connections as its backlog holds, and leaves the next one waiting.
+#[tokio::test]
+async fn an_upstream_that_does_not_accept_is_given_up() {
+    within(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        let patience = hasty().connect_timeout;
+        while let Ok(stream) = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await {
+            queued.push(stream.unwrap());
+            assert!(queued.len() < 100, "the backlog does not fill");
+        }
+        let stand = Stand::before_only(address, hasty()).await;
+        assert_eq!(stand.ask(GET).await.text(), "ConnectTimeout");
+        stand.until_open(0).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_upstream_that_hangs_is_given_up() {
     within(async {
@@ -52,11 +67,7 @@ async fn an_upstream_that_hangs_is_given_up() {
         assert_eq!(stand.ask(GET).await.text(), "HeaderTimeout");
         assert_eq!(stand.ask(POST).await.text(), "HeaderTimeout");
         stand.until_open(0).await;
-        assert_eq!(
-            stand.record.requests().len(),
-            2,
-            "a timeout is no reason to send again"
-        );
+        assert_eq!(stand.record.requests().len(), 2, "a timeout is no reason to send again");
     })
     .await;
 }
@@ -74,10 +85,7 @@ async fn what_is_not_http_is_a_bad_answer() {
         ] {
             let stand = once(garbage).await;
             let told = stand.ask(GET).await.text();
-            assert!(
-                told.starts_with("BadAnswer("),
-                "{garbage:?} was told as {told}"
-            );
+            assert!(told.starts_with("BadAnswer("), "{garbage:?} was told as {told}");
             assert_eq!(stand.record.requests().len(), 1);
         }
         let told = once("").await.ask(GET).await.text();
@@ -90,17 +98,12 @@ async fn what_is_not_http_is_a_bad_answer() {
 #[tokio::test]
 async fn an_answer_cut_short_is_cut_short() {
     within(async {
-        for head in [
-            "Content-Length: 10\r\n\r\nhalf",
-            "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        ] {
+        for head in ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
             let answer: &'static str = format!("HTTP/1.1 200 OK\r\n{head}").leak();
             for stand in [once(answer).await, hang(answer, hasty()).await] {
                 let mut wire = stand.connect().await;
                 wire.send(GET).await.unwrap();
-                wire.message(false)
-                    .await
-                    .expect_err("half an answer passed for a whole one");
+                wire.message(false).await.expect_err("half an answer passed for a whole one");
                 stand.until_open(0).await;
             }
         }
@@ -111,14 +114,7 @@ async fn an_answer_cut_short_is_cut_short() {
 #[tokio::test]
 async fn connections_are_bounded() {
     within(async {
-        let stand = hang(
-            "",
-            ProxyLimits {
-                max_connections: 1,
-                ..limits()
-            },
-        )
-        .await;
+        let stand = hang("", ProxyLimits { max_connections: 1, ..limits() }).await;
         let mut first = stand.connect().await;
         first.send(GET).await.unwrap();
         stand.until_open(1).await;
@@ -150,30 +146,22 @@ async fn a_visitor_who_stops_or_leaves_frees_the_upstream() {
 /// Answers the first request of its first connection, then meets the second with `end`; later connections are
 /// polite.
 async fn fickle(end: &'static str) -> Stand {
-    Stand::start(
-        limits(),
-        move |connection, mut wire: Wire, record: Record| async move {
-            if connection > 0 {
-                return polite(connection, wire, record).await;
-            }
-            for answer in [OK, end] {
-                let request = wire.message(false).await?;
-                record.add(connection, request);
-                wire.send(answer).await?;
-            }
-            Ok(())
-        },
-    )
+    Stand::start(limits(), move |connection, mut wire: Wire, record: Record| async move {
+        if connection > 0 {
+            return polite(connection, wire, record).await;
+        }
+        for answer in [OK, end] {
+            let request = wire.message(false).await?;
+            record.add(connection, request);
+            wire.send(answer).await?;
+        }
+        Ok(())
+    })
     .await
 }
 
 fn connections(stand: &Stand) -> Vec<usize> {
-    stand
-        .record
-        .lines()
-        .into_iter()
-        .map(|(connection, _)| connection)
-        .collect()
+    stand.record.lines().into_iter().map(|(connection, _)| connection).collect()
 }
 
 #[tokio::test]
@@ -229,14 +217,11 @@ async fn a_fresh_connection_that_dies_is_not_tried_again() {
 #[tokio::test]
 async fn a_post_after_the_upstream_closed_goes_over_a_new_connection() {
     within(async {
-        let stand = Stand::start(
-            limits(),
-            |connection, mut wire: Wire, record: Record| async move {
-                let request = wire.message(false).await?;
-                record.add(connection, request);
-                wire.send(OK).await
-            },
-        )
+        let stand = Stand::start(limits(), |connection, mut wire: Wire, record: Record| async move {
+            let request = wire.message(false).await?;
+            record.add(connection, request);
+            wire.send(OK).await
+        })
         .await;
         for expected in 1..4 {
             assert_eq!(stand.ask(POST).await.text(), "ok");
@@ -252,16 +237,13 @@ async fn a_post_after_the_upstream_closed_goes_over_a_new_connection() {
 #[tokio::test]
 async fn a_second_answer_to_one_request_poisons_nobody() {
     within(async {
-        let stand = Stand::start(
-            limits(),
-            |connection, mut wire: Wire, record: Record| async move {
-                let request = wire.message(false).await?;
-                record.add(connection, request);
-                let stray = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
-                wire.send(format!("{OK}{stray}")).await?;
-                std::future::pending().await
-            },
-        )
+        let stand = Stand::start(limits(), |connection, mut wire: Wire, record: Record| async move {
+            let request = wire.message(false).await?;
+            record.add(connection, request);
+            let stray = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+            wire.send(format!("{OK}{stray}")).await?;
+            std::future::pending().await
+        })
         .await;
         for _ in 0..3 {
             assert_eq!(stand.ask(GET).await.text(), "ok");
@@ -273,14 +255,10 @@ async fn a_second_answer_to_one_request_poisons_nobody() {
 #[tokio::test]
 async fn idle_connections_are_bounded_and_grow_old() {
     within(async {
-        let few = ProxyLimits {
-            max_idle: 1,
-            ..limits()
-        };
+        let few = ProxyLimits { max_idle: 1, ..limits() };
         let stand = Stand::start(few, |_, mut wire: Wire, _| async move {
             wire.head().await?;
-            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                .await?;
+            wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
             while wire.chunk().await?.is_some() {}
             wire.send("0\r\n\r\n").await?;
             wire.head().await.map(drop)
@@ -289,9 +267,7 @@ async fn idle_connections_are_bounded_and_grow_old() {
         let mut wires = Vec::new();
         for _ in 0..2 {
             let mut wire = stand.connect().await;
-            wire.send("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-                .await
-                .unwrap();
+            wire.send("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
             wire.head().await.unwrap();
             wires.push(wire);
         }
@@ -303,10 +279,7 @@ async fn idle_connections_are_bounded_and_grow_old() {
         stand.until_open(1).await;
         assert_eq!(stand.proxy.sweep().idle, 1);
 
-        let brief = ProxyLimits {
-            idle_timeout: std::time::Duration::ZERO,
-            ..limits()
-        };
+        let brief = ProxyLimits { idle_timeout: std::time::Duration::ZERO, ..limits() };
         let stand = Stand::start(brief, polite).await;
         stand.ask(GET).await;
         stand.ask(GET).await;

@@ -9,36 +9,23 @@ async fn smuggle(raw: &str) -> (Vec<Message>, String) {
     let mut wire = stand.connect().await;
     wire.send(raw).await.unwrap();
     // Whatever is still open now is closed by this request, which asks for it.
-    let _closed = wire
-        .send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .await;
+    let _closed = wire.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     let answers = String::from_utf8_lossy(&wire.rest().await).into_owned();
     (stand.record.requests(), answers)
 }
 
 async fn refused(raw: &str) {
     let (seen, answers) = smuggle(raw).await;
-    assert!(
-        answers.starts_with("HTTP/1.") && answers.get(8..13) == Some(" 400 "),
-        "{raw:?} was answered {answers:?}"
-    );
-    let lines: Vec<&str> = seen
-        .iter()
-        .map(Message::first_line)
-        .filter(|line| !line.contains("/last"))
-        .collect();
+    assert!(answers.starts_with("HTTP/1.") && answers.get(8..13) == Some(" 400 "), "{raw:?} was answered {answers:?}");
+    let lines: Vec<&str> = seen.iter().map(Message::first_line).filter(|line| !line.contains("/last")).collect();
     assert_eq!(lines, [""; 0], "{raw:?}");
 }
 
 /// What reached the upstream of `raw`, without the request that ends the connection.
 async fn seen(raw: &str) -> Vec<(String, String)> {
     let (seen, _) = smuggle(raw).await;
-    let others = seen
-        .iter()
-        .filter(|message| !message.first_line().contains("/last"));
-    others
-        .map(|message| (message.first_line().to_owned(), message.text()))
-        .collect()
+    let others = seen.iter().filter(|message| !message.first_line().contains("/last"));
+    others.map(|message| (message.first_line().to_owned(), message.text())).collect()
 }
 
 fn post(fields: &str, rest: &str) -> String {
@@ -103,11 +90,7 @@ async fn a_length_beside_chunks_means_chunks_and_the_end_of_the_connection() {
             "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
             "Transfer-Encoding: Chunked\r\nContent-Length: 400\r\n",
         ] {
-            assert_eq!(
-                seen(&post(fields, &chunks)).await,
-                one("POST /a HTTP/1.1", "abc"),
-                "{fields:?}"
-            );
+            assert_eq!(seen(&post(fields, &chunks)).await, one("POST /a HTTP/1.1", "abc"), "{fields:?}");
         }
     })
     .await;
@@ -119,10 +102,7 @@ async fn odd_chunks_never_become_a_second_request() {
         for (chunks, whole) in [
             ("3;x=y\r\nabc\r\n0\r\n\r\n", true),
             ("03\r\nabc\r\n000\r\n\r\n", true),
-            (
-                "3\r\nabc\r\n0\r\nX-Trailer: 1\r\nVestibule-Room: vip\r\n\r\n",
-                true,
-            ),
+            ("3\r\nabc\r\n0\r\nX-Trailer: 1\r\nVestibule-Room: vip\r\n\r\n", true),
             ("0x3\r\nabc\r\n0\r\n\r\n", false),
             ("+3\r\nabc\r\n0\r\n\r\n", false),
             ("-1\r\nabc\r\n0\r\n\r\n", false),
@@ -132,17 +112,9 @@ async fn odd_chunks_never_become_a_second_request() {
             ("ffffffffffffffff1\r\nabc\r\n0\r\n\r\n", false),
             ("\r\nabc\r\n0\r\n\r\n", false),
         ] {
-            let seen = seen(&post(
-                "Transfer-Encoding: chunked\r\n",
-                &format!("{chunks}{HIDDEN}"),
-            ))
-            .await;
+            let seen = seen(&post("Transfer-Encoding: chunked\r\n", &format!("{chunks}{HIDDEN}"))).await;
             let second = one("GET /hidden HTTP/1.1", "");
-            let expected = if whole {
-                [one("POST /a HTTP/1.1", "abc"), second].concat()
-            } else {
-                vec![]
-            };
+            let expected = if whole { [one("POST /a HTTP/1.1", "abc"), second].concat() } else { vec![] };
             assert_eq!(seen, expected, "{chunks:?}");
         }
     })
@@ -163,10 +135,7 @@ async fn a_length_is_kept_and_every_method_may_have_a_body() {
     within(async {
         let raw = "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
         let (seen, _) = smuggle(raw).await;
-        assert_eq!(
-            (seen[0].text().as_str(), seen[0].header("content-length")),
-            ("abc", Some("3"))
-        );
+        assert_eq!((seen[0].text().as_str(), seen[0].header("content-length")), ("abc", Some("3")));
         assert_eq!(seen[0].header("transfer-encoding"), None);
         let nominated = post("Connection: content-length\r\nContent-Length: 3\r\n", "abc");
         let (seen, _) = smuggle(&nominated).await;
@@ -214,11 +183,7 @@ async fn one_host_and_one_path() {
 async fn a_preface_of_http_2_is_no_request() {
     within(async {
         let (seen, answers) = smuggle("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-        assert!(
-            seen.iter()
-                .all(|message| message.first_line() == "GET /last HTTP/1.1"),
-            "{answers}"
-        );
+        assert!(seen.iter().all(|message| message.first_line() == "GET /last HTTP/1.1"), "{answers}");
     })
     .await;
 }

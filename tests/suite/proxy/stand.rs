@@ -15,9 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vestibule::proxy::{
-    BadTarget, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords,
-};
+use vestibule::proxy::{BadTarget, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords};
 
 use super::wire::{Message, Wire};
 
@@ -34,21 +32,13 @@ impl Record {
     }
 
     pub fn requests(&self) -> Vec<Message> {
-        self.requests
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, message)| message.clone())
-            .collect()
+        self.requests.lock().unwrap().iter().map(|(_, message)| message.clone()).collect()
     }
 
     /// The first lines, each with the number of its connection.
     pub fn lines(&self) -> Vec<(usize, String)> {
         let requests = self.requests.lock().unwrap();
-        requests
-            .iter()
-            .map(|(at, message)| (*at, message.first_line().to_owned()))
-            .collect()
+        requests.iter().map(|(at, message)| (*at, message.first_line().to_owned())).collect()
     }
 
     pub fn connections(&self) -> usize {
@@ -83,34 +73,25 @@ impl Stand {
 
     /// Starts a gateway before an address where nobody listens.
     pub async fn before_nobody() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        Self::before(address, limits(), Record::default(), JoinSet::new()).await
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        Self::before_only(address, limits()).await
     }
 
-    async fn before(
-        address: SocketAddr,
-        limits: ProxyLimits,
-        record: Record,
-        mut running: JoinSet<()>,
-    ) -> Self {
+    /// Starts a gateway before an address that the test keeps itself.
+    pub async fn before_only(address: SocketAddr, limits: ProxyLimits) -> Self {
+        Self::before(address, limits, Record::default(), JoinSet::new()).await
+    }
+
+    async fn before(address: SocketAddr, limits: ProxyLimits, record: Record, mut running: JoinSet<()>) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let upstream = address.to_string().parse().unwrap();
         let proxy = Arc::new(Proxy::new(upstream, limits, tasks.clone(), stop.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         running.spawn(serve_gateway(listener, Arc::clone(&proxy)));
-        Self {
-            proxy,
-            tasks,
-            stop,
-            record,
-            gateway,
-            _running: running,
-        }
+        Self { proxy, tasks, stop, record, gateway, _running: running }
     }
 
     pub async fn connect(&self) -> Wire {
@@ -134,21 +115,13 @@ impl Stand {
 
 /// Bounds short enough for a test and long enough for a busy machine.
 pub fn limits() -> ProxyLimits {
-    ProxyLimits {
-        max_body_bytes: 64 * 1024,
-        ..ProxyLimits::default()
-    }
+    ProxyLimits { max_body_bytes: 64 * 1024, ..ProxyLimits::default() }
 }
 
 /// Bounds of a test that waits for one of them.
 pub fn hasty() -> ProxyLimits {
     let soon = Duration::from_millis(150);
-    ProxyLimits {
-        header_timeout: soon,
-        body_timeout: soon,
-        tunnel_timeout: soon,
-        ..limits()
-    }
+    ProxyLimits { connect_timeout: soon, header_timeout: soon, body_timeout: soon, tunnel_timeout: soon, ..limits() }
 }
 
 /// Answers every request with its own body and keeps the connection.
@@ -159,11 +132,7 @@ pub async fn polite(connection: usize, mut wire: Wire, record: Record) -> io::Re
         let head = request.first_line().starts_with("HEAD");
         record.add(connection, request);
         let shown = if head { "" } else { &body };
-        wire.send(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{shown}",
-            body.len()
-        ))
-        .await?;
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{shown}", body.len())).await?;
     }
 }
 
@@ -188,8 +157,7 @@ async fn serve_gateway(listener: TcpListener, proxy: Arc<Proxy>) {
         let (stream, _) = listener.accept().await.unwrap();
         let proxy = Arc::clone(&proxy);
         let service = service_fn(move |request| answer(Arc::clone(&proxy), request));
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service);
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         serving.spawn(async move { drop(connection.with_upgrades().await) });
     }
 }
@@ -211,13 +179,8 @@ async fn answer(
         peer_is_trusted: false,
         scheme: "http",
     };
-    let outcome = proxy
-        .forward(Request::from_parts(parts, body), &target, &passage)
-        .await;
-    Ok(outcome.map_or_else(
-        |fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")),
-        with_words,
-    ))
+    let outcome = proxy.forward(Request::from_parts(parts, body), &target, &passage).await;
+    Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
 
 fn with_words(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
@@ -231,9 +194,7 @@ fn with_words(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
 /// Says why, and closes: what follows a refused request may be its body.
 fn refused(fault: BadTarget) -> Response<ResponseBody> {
     let mut response = told(StatusCode::BAD_REQUEST, &format!("{fault:?}"));
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -19,22 +19,12 @@ impl Message {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut fields = self
-            .head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(':'));
-        fields
-            .find(|(told, _)| told.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
+        let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        fields.find(|(told, _)| told.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     pub fn status(&self) -> u16 {
-        self.first_line()
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(0)
+        self.first_line().split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 
     pub fn text(&self) -> String {
@@ -49,9 +39,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(stream: TcpStream) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-        }
+        Self { stream: BufReader::new(stream) }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -72,10 +60,7 @@ impl Wire {
 
     /// Reads a message and its whole body; `bodyless` for the answer to a HEAD.
     pub async fn message(&mut self, bodyless: bool) -> io::Result<Message> {
-        let mut message = Message {
-            head: self.head().await?,
-            body: Vec::new(),
-        };
+        let mut message = Message { head: self.head().await?, body: Vec::new() };
         let none = bodyless || matches!(message.status(), 101 | 204 | 304);
         if none {
             return Ok(message);
@@ -97,9 +82,7 @@ impl Wire {
     pub async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut size = String::new();
         self.stream.read_line(&mut size).await?;
-        let size = size
-            .strip_suffix("\r\n")
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let size = size.strip_suffix("\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
         let size = usize::from_str_radix(size, 16).map_err(io::Error::other)?;
         let mut chunk = vec![0; size + 2];
         self.stream.read_exact(&mut chunk).await?;
@@ -123,7 +106,5 @@ impl Wire {
 
 /// Bounds a test, so that a lost answer is a failure and not a hang.
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work)
-        .await
-        .expect("the test takes too long")
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("the test takes too long")
 }
