@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
 use crate::line::Standing;
+use crate::proxy::headers::visitor_address;
 use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
@@ -76,7 +77,7 @@ impl Pipeline {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
-        let address = visitor::address(headers, peer, &self.site.trusted_proxies);
+        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(&ip));
         let asker = Asker { peer, address, reads: visitor::reads(headers) };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),

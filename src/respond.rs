@@ -152,6 +152,10 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
     if let Some(seconds) = told.retry_after_s {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
+    if matches!(refused, Refused::Target(_)) {
+        // What follows on this connection could be read in more than one way too.
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Refused::Method(allowed) = refused {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
