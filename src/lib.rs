@@ -4,10 +4,22 @@
 
 // words
 pub mod clock;
+pub mod metrics;
 
 // laws: pure, no I/O, no clock
 pub mod admission;
 pub mod line;
+pub mod route;
 pub mod token;
+pub mod gate;
 
+// rooms
 pub mod proxy;
+pub mod sold_out;
+pub mod live;
+pub mod presence;
+pub mod mirror;
+pub mod room;
+pub mod ticker;
+pub mod status;
+pub mod config;

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Key, KeyCard, KeyKind, KeyRing, KeyRingFault, KeyState, Kid, MAX_KEYS, Secret};
+use super::key::{Key, KeyCard, KeyKind, KeyState, Kid, Secret};
+use super::{KeyRing, KeyRingFault, MAX_KEYS};
 
 /// The document: two lists of keys.
 #[derive(Serialize, Deserialize)]

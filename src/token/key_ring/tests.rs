@@ -127,7 +127,10 @@ fn an_active_key_is_not_retired() {
     let mut ring = ring();
     let (kid, _) = ring.pass_signer();
     assert_eq!(ring.retire(kid), Err(KeyRingFault::Active(kid)));
-    assert_eq!(ring.retire(Kid(0)), Err(KeyRingFault::Unknown(Kid(0))));
+    assert_eq!(
+        ring.retire(Kid::from_bits(0)),
+        Err(KeyRingFault::Unknown(Kid::from_bits(0)))
+    );
 }
 
 #[test]
