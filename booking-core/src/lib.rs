@@ -1,1 +1,9 @@
 //! Sells seats without ever selling one twice.
+//!
+//! Read the chapters in this order; each knows only those before it.
+
+pub mod domain;
+
+pub mod clock;
+
+pub mod store;
