@@ -23,6 +23,8 @@ mod rows;
 
 pub mod sqlite;
 
+pub mod postgres;
+
 
 
 use books::Books;

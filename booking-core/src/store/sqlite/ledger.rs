@@ -7,10 +7,14 @@ use crate::store::StoreError;
 use crate::store::books::{Books, RowBooks};
 
 const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price,
-        (SELECT coalesce(sum(quantity), 0) FROM holds h WHERE h.inventory_id = i.id AND h.status IN ('held', 'paid')),
-        (SELECT coalesce(sum(quantity), 0) FROM holds h WHERE h.inventory_id = i.id AND h.status = 'confirmed'),
-        (SELECT coalesce(sum(quantity), 0) FROM bookings b WHERE b.inventory_id = i.id)
-    FROM inventory i ORDER BY i.name";
+        coalesce(h.open, 0), coalesce(h.confirmed, 0), coalesce(b.booked, 0)
+    FROM inventory i
+    LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
+                      sum(quantity) FILTER (WHERE status = 'confirmed') AS confirmed
+               FROM holds GROUP BY inventory_id) h ON h.inventory_id = i.id
+    LEFT JOIN (SELECT inventory_id, sum(quantity) AS booked FROM bookings GROUP BY inventory_id) b
+        ON b.inventory_id = i.id
+    ORDER BY i.name";
 
 const MONEY: &str = "SELECT
         (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id WHERE p.status = 'kept' AND b.reference IS NULL),
