@@ -7,3 +7,11 @@ pub mod domain;
 pub mod clock;
 
 pub mod store;
+
+pub mod catalogue;
+
+pub mod metrics;
+
+pub mod teller;
+
+pub mod provider;
