@@ -14,4 +14,26 @@ pub mod metrics;
 
 pub mod teller;
 
+pub mod availability;
+
+pub mod notifier;
+
 pub mod provider;
+
+pub mod service;
+
+pub mod worker;
+
+pub mod reaper;
+
+pub mod outbox;
+
+pub mod reconciler;
+
+pub mod config;
+
+pub mod site;
+
+pub mod api;
+
+pub mod app;

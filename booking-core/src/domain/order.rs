@@ -321,3 +321,19 @@ pub fn adopt(loaded: &Loaded, orphan: Payment) -> Verdict {
     let enqueue = Some(Task { kind: TaskKind::Refund, payment: orphan.id });
     Ok(Step { payment: Some(orphan), enqueue, ..Step::default() })
 }
+
+/// Ends a task whose payment no longer needs it.
+///
+/// # Errors
+/// [`Stop::Already`] while the payment still needs it.
+pub fn tidy(loaded: &Loaded, task: Task) -> Verdict {
+    let state = loaded.payment.as_ref().map(|payment| &payment.state);
+    let needed = match task.kind {
+        TaskKind::Settle => matches!(state, Some(PaymentState::Captured { .. })),
+        TaskKind::Refund => matches!(state, Some(PaymentState::Refunding { .. })),
+    };
+    if needed {
+        return Err(Stop::Already);
+    }
+    Ok(Step { complete: Some(task), ..Step::default() })
+}

@@ -146,6 +146,12 @@ impl SimulatedProvider {
         self.inner.ledger().forced = behaviour;
     }
 
+    /// Returns the secret webhooks are signed with.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &self.inner.secret
+    }
+
     /// Makes refunds fail until told otherwise.
     pub fn refuse_refunds(&self, down: bool) {
         self.inner.ledger().refunds_down = down;
