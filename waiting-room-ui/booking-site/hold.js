@@ -1,0 +1,117 @@
+// Seats held: the time that is left by the server's own clock, the payment, and the way out.
+import { hold as read, intention, pay, release } from "./api.js";
+import { every, h, say, text } from "./dom.js";
+import { countdown, money, seats } from "./format.js";
+import { journey, tripOf } from "./trip.js";
+import { sorry } from "./words.js";
+
+const METHODS = [
+  ["sim_ok", "A card that works", "Paid at once"],
+  ["sim_slow", "A slow bank", "Paid after a few seconds"],
+  ["sim_declined", "A card that is declined", "Nothing is charged; the seats stay yours"],
+  ["sim_hang", "A bank that does not answer", "To see that nothing is lost"],
+];
+const REFRESH_MS = 1500, MILESTONES_MS = [120_000, 60_000, 30_000, 10_000];
+
+/** Shows a hold until it is a booking, is given back or runs out. */
+export async function holdView({ id, go, signal }) {
+  let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, over = false;
+  const trip = tripOf(now.inventory, now);
+  const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
+  const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
+  const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar);
+  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}, together `, h("b", {}, money(now.amount_paise))), note, body));
+  const left = () => now.expires_at - (Date.now() - skew);
+  body.replaceChildren(form(), cancel());
+
+  function form() {
+    const choices = METHODS.map(([value, label, hint], i) => h("label", { class: "choice" }, h("input", { type: "radio", name: "method", value, checked: i === 0 }), h("span", {}, label, h("small", {}, hint))));
+    const button = h("button", { class: "solid" }, `Pay ${money(now.amount_paise)}`);
+    const made = h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); send(new FormData(made).get("method"), button); } }, h("fieldset", {}, h("legend", {}, "Pay with"), choices), button, h("p", { class: "hint" }, "A simulated bank: no money is taken."));
+    return made;
+  }
+
+  async function send(method, button) {
+    if (paying) return;
+    paying = true;
+    button.disabled = true;
+    note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
+    const intent = intention(`pay ${id} ${method}`);
+    try {
+      const payment = await pay(id, method, intent.key);
+      if (declined(payment.state)) return decline(intent);
+      await look();
+    } catch (fault) {
+      if (fault.kind !== "network" && fault.kind !== "busy") intent.settled();
+      if (/declined/.test(fault.problem?.type ?? "")) return decline(intent);
+      note.replaceChildren(sorry(fault));
+      paying = false;
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  function decline(intent) {
+    intent.settled();
+    paying = false;
+    note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "Declined."), " The bank said no and nothing was charged. Your seats are still held: try another way to pay."));
+  }
+
+  function cancel() {
+    const ask = h("button", { type: "button", onclick: () => { ask.hidden = true; sure.hidden = false; no.focus(); } }, "Give the seats back");
+    const no = h("button", { type: "button", onclick: () => { ask.hidden = false; sure.hidden = true; ask.focus(); } }, "Keep them");
+    const yes = h("button", { type: "button", class: "stop", onclick: async () => {
+      try {
+        await release(id);
+        end("Given back", "The seats are on sale again for others. Nothing was charged.");
+      } catch (fault) { note.replaceChildren(sorry(fault)); }
+    } }, "Yes, give them back");
+    const sure = h("div", { class: "row", hidden: true, role: "group", "aria-label": "Give the seats back?" }, yes, no);
+    return h("div", {}, ask, sure);
+  }
+
+  function end(heading, words) {
+    over = true;
+    const again = h("a", { class: "button", href: `/train/${now.inventory}` }, "Look at this train again");
+    element.replaceChildren(h("section", { class: "card notice" }, h("h1", {}, heading), h("p", {}, words), h("p", { class: "row" }, again, h("a", { class: "button quiet", href: "/" }, "Search"))));
+    say(`${heading}. ${words}`);
+  }
+
+  /** Looks at the hold as the server has it and follows where it went. */
+  async function look() {
+    if (over) return;
+    now = { ...now, ...(await read(id, signal)) };
+    if (now.now != null) skew = Math.min(skew, Date.now() - now.now);
+    follow();
+  }
+
+  function follow() {
+    if (now.state === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
+    if (now.state === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
+    if (now.state === "expired") return end("The hold has run out", paying || now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
+    const attempt = now.payment?.state;
+    if (paying && declined(attempt)) decline(intention(`pay ${id}`));
+    if (now.state === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
+  }
+
+  function tick() {
+    if (over) return;
+    const ms = left();
+    text(clock, now.state === "held" ? countdown(ms) : "as long as it takes");
+    bar.value = Math.max(0, Math.min(1, ms / Math.max(1, now.expires_at - (now.created_at ?? now.expires_at - 600_000))));
+    element.dataset.hurry = String(ms < 60_000);
+    if (MILESTONES_MS.some((step) => ms <= step && ms > step - 1000)) say(`${Math.round(ms / 1000)} seconds left`);
+    if (ms <= 0 && now.state === "held") text(clock, "0:00");
+  }
+
+  tick();
+  follow();
+  const timer = setInterval(tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  every(REFRESH_MS, signal, look);
+  return { element, title: "Your seats are held" };
+}
+
+function declined(state) {
+  return state === "declined" || state === "failed";
+}

@@ -1,0 +1,21 @@
+// Which journey an inventory id stands for, in words: the same lines on the seat page, the hold and the ticket.
+import { h } from "./dom.js";
+import { className, day, inventoryParts } from "./format.js";
+
+/** Gives what is known of a journey: the id says train, day and class; the search remembered the rest. */
+export function tripOf(id, more = {}) {
+  const parts = inventoryParts(id) ?? { train: id, date: "", class: "" };
+  const kept = JSON.parse(sessionStorage.getItem(`trip ${id}`) ?? "null") ?? {};
+  return { ...parts, name: more.train_name ?? kept.name ?? "", from: kept.from ?? more.from ?? null, to: kept.to ?? more.to ?? null };
+}
+
+/** Draws the journey as a line between two stations. */
+export function journey(trip) {
+  const end = (station, note) => h("div", {}, h("b", {}, station.code), h("span", {}, station.name.replace(/ \([A-Z]+\)$/, "")), h("small", {}, note));
+  return h("div", { class: "journey" },
+    trip.from && trip.to && h("div", { class: "ends" }, end(trip.from, "Board"), h("i", { "aria-hidden": "true" }), end(trip.to, "Leave")),
+    h("dl", { class: "facts" },
+      h("div", {}, h("dt", {}, "Train"), h("dd", {}, `${trip.train} ${trip.name}`)),
+      h("div", {}, h("dt", {}, "Leaves its first station on"), h("dd", {}, day(trip.date))),
+      h("div", {}, h("dt", {}, "Class"), h("dd", {}, `${className(trip.class)} (${trip.class})`))));
+}
