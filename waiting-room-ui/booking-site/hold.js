@@ -15,7 +15,7 @@ const REFRESH_MS = 1500, MILESTONES_MS = [120_000, 60_000, 30_000, 10_000];
 
 /** Shows a hold until it is a booking, is given back or runs out. */
 export async function holdView({ id, go, signal }) {
-  let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, over = false;
+  let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, waiting = false, over = false;
   const trip = tripOf(now.inventory, now);
   const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
   const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
@@ -35,24 +35,30 @@ export async function holdView({ id, go, signal }) {
     if (paying) return;
     paying = true;
     button.disabled = true;
-    note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
+    showPaying();
     const intent = intention(`pay ${id} ${method}`);
     try {
-      const payment = await pay(id, method, intent.key);
-      if (declined(payment.state)) return decline(intent);
+      await pay(id, method, intent.key);
       await look();
     } catch (fault) {
       if (fault.kind !== "network" && fault.kind !== "busy") intent.settled();
-      if (/declined/.test(fault.problem?.type ?? "")) return decline(intent);
-      note.replaceChildren(sorry(fault));
+      const type = fault.problem?.type ?? "";
+      if (type.endsWith("payment_declined")) return decline();
+      if (type.endsWith("payment_refunded")) return end("The payment goes back", "It arrived after the time was over, and the seats had gone. You get all of it back.");
+      if (type.endsWith("already_paid") || type.endsWith("payment_in_progress")) return await look();
+      if (/hold_(expired|cancelled)$/.test(type)) paying = false, await look();
+      else note.replaceChildren(sorry(fault));
       paying = false;
     } finally {
       button.disabled = false;
     }
   }
 
-  function decline(intent) {
-    intent.settled();
+  function showPaying() {
+    note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
+  }
+
+  function decline() {
     paying = false;
     note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "Declined."), " The bank said no and nothing was charged. Your seats are still held: try another way to pay."));
   }
@@ -86,22 +92,22 @@ export async function holdView({ id, go, signal }) {
   }
 
   function follow() {
-    if (now.state === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
-    if (now.state === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
-    if (now.state === "expired") return end("The hold has run out", paying || now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
-    const attempt = now.payment?.state;
-    if (paying && declined(attempt)) decline(intention(`pay ${id}`));
-    if (now.state === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
+    if (now.status === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
+    if (now.status === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
+    if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
+    if (waiting && !now.payment) waiting = false, decline();
+    if (!waiting && now.status === "held" && now.payment) waiting = true, showPaying();
+    if (now.status === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
   }
 
   function tick() {
     if (over) return;
     const ms = left();
-    text(clock, now.state === "held" ? countdown(ms) : "as long as it takes");
+    text(clock, now.status === "held" ? countdown(ms) : "as long as it takes");
     bar.value = Math.max(0, Math.min(1, ms / Math.max(1, now.expires_at - (now.created_at ?? now.expires_at - 600_000))));
     element.dataset.hurry = String(ms < 60_000);
     if (MILESTONES_MS.some((step) => ms <= step && ms > step - 1000)) say(`${Math.round(ms / 1000)} seconds left`);
-    if (ms <= 0 && now.state === "held") text(clock, "0:00");
+    if (ms <= 0 && now.status === "held") text(clock, "0:00");
   }
 
   tick();
@@ -110,8 +116,4 @@ export async function holdView({ id, go, signal }) {
   signal.addEventListener("abort", () => clearInterval(timer));
   every(REFRESH_MS, signal, look);
   return { element, title: "Your seats are held" };
-}
-
-function declined(state) {
-  return state === "declined" || state === "failed";
 }

@@ -12,10 +12,10 @@ export async function searchView({ query, go, signal }) {
   const wanted = { from: query.get("from"), to: query.get("to"), date: query.get("date") ?? dayFromToday(1) };
   const [from, to] = await Promise.all([known(wanted.from, signal), known(wanted.to, signal)]);
   const results = h("div", { class: "results" });
-  const asked = from && to;
-  const element = h("div", { class: "search" }, h("section", { class: asked ? "hero small" : "hero" }, h("h1", {}, asked ? "Trains" : "Where to?"), searchForm(from, to, wanted.date, go)), results);
-  if (asked) showTrains({ from, to, date: wanted.date }, results, signal);
-  return { element, title: asked ? `${from.code} to ${to.code}` : "Search" };
+  const full = from && to;
+  const element = h("div", { class: "search" }, h("section", { class: full ? "hero small" : "hero" }, h("h1", {}, full ? "Trains" : "Where to?"), searchForm(from, to, wanted.date, go)), results);
+  if (full) showTrains({ from, to, date: wanted.date }, results, signal);
+  return { element, title: full ? `${from.code} to ${to.code}` : "Search" };
 }
 
 async function known(code, signal) {
@@ -39,10 +39,12 @@ function searchForm(from, to, date, go) {
   return h("form", { class: "trip", onsubmit: send, role: "search" }, start.element, swap, end.element, h("div", { class: "field" }, h("label", { for: "when" }, "Day"), when), h("button", { class: "solid go" }, "Find trains"));
 }
 
+const asked = ({ from, to, date }) => ({ from: from.code, to: to.code, date });
+
 async function showTrains(trip, results, signal) {
   results.replaceChildren(h("p", { class: "hint" }, "Looking for trains…"));
   try {
-    const found = await trains(trip, signal);
+    const found = await trains(asked(trip), signal);
     if (signal.aborted) return;
     drawTrains(trip, found, results, signal);
   } catch (fault) {
@@ -63,7 +65,7 @@ function drawTrains(trip, found, results, signal) {
   if (!found.length) return;
   every(REFRESH_MS, signal, async () => {
     try {
-      for (const train of await trains(trip, signal)) cards.get(String(train.number))?.update(train);
+      for (const train of await trains(asked(trip), signal)) cards.get(String(train.number))?.update(train);
       text(fresh, "Availability is live.");
     } catch (fault) {
       if (!signal.aborted) text(fresh, fault.kind === "line" ? "Your time inside has ended; reload to join the line again." : "Availability cannot be had just now; trying again.");
@@ -86,7 +88,7 @@ function trainCard(train, trip) {
     const link = h("a", { href: `/train/${id}` }, h("b", {}, code), h("span", { class: "in-words" }, className(code)), fare, left);
     const item = h("li", { "data-id": id }, link);
     item.update = (one) => {
-      text(fare, money(one.fare_paise));
+      text(fare, money(one.price_paise));
       text(left, one.available == null ? "see availability" : one.available > 0 ? `${one.available} left` : "sold out");
       item.dataset.level = one.available == null ? "unknown" : one.available === 0 ? "none" : one.available <= 20 ? "few" : "many";
       remember(id, train, trip);
@@ -100,8 +102,9 @@ function trainCard(train, trip) {
 }
 
 function facts(train, trip) {
-  const run = [train.duration_min && `${duration(train.duration_min)} for the whole run`, train.distance_km && `${train.distance_km} km`].filter(Boolean).join(", ");
-  return `${trip.from.name.replace(/ \([A-Z]+\)$/, "")} → ${trip.to.name.replace(/ \([A-Z]+\)$/, "")}${run ? ` · ${run}` : ""}`;
+  const stops = train.stops_between === 0 ? "no stop between" : `${train.stops_between} ${train.stops_between === 1 ? "stop" : "stops"} between`;
+  const run = `runs ${train.origin.name} to ${train.destination.name} in ${duration(train.duration_min)}`;
+  return `${trip.from.name} → ${trip.to.name}, ${stops} · ${run}`;
 }
 
 /** Keeps where one boards and leaves, for the pages that follow. */

@@ -5,7 +5,7 @@ import { inventoryParts, money, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
-const MOST_SEATS = 6, REFRESH_MS = 2000;
+const REFRESH_MS = 2000;
 
 /** Shows one inventory and lets the visitor hold seats of it. */
 export async function trainView({ id, go, signal }) {
@@ -13,7 +13,7 @@ export async function trainView({ id, go, signal }) {
   const first = await inventory(id, signal);
   const trip = tripOf(id, first);
   const left = h("p", { class: "left-big" }), total = h("b"), wrong = h("div", { role: "alert" });
-  const quantity = h("select", { id: "quantity", onchange: () => update(now) }, Array.from({ length: MOST_SEATS }, (_, i) => h("option", { value: i + 1 }, seats(i + 1))));
+  const quantity = h("select", { id: "quantity", onchange: () => update(now) }, Array.from({ length: Math.max(1, Math.min(12, first.most_seats ?? 6)) }, (_, i) => h("option", { value: i + 1 }, seats(i + 1))));
   const button = h("button", { class: "solid" }, "Hold and go on to pay");
   const form = h("form", { class: "stack", onsubmit: send }, h("div", { class: "field" }, h("label", { for: "quantity" }, "How many"), quantity), h("p", { class: "total" }, "Together ", total), button, h("p", { class: "hint" }, "Seats are yours alone while you pay. A ticket is for the whole run of the train, wherever you board."));
   const back = h("p", {}, h("a", { href: backTo(trip) }, "← Other trains and classes"));
@@ -25,7 +25,7 @@ export async function trainView({ id, go, signal }) {
     const n = next.available, want = Number(quantity.value);
     element.dataset.level = n === 0 ? "none" : n <= 20 ? "few" : "many";
     text(left, n == null ? "" : n === 0 ? "Sold out just now. Seats come back when others do not finish." : `${n} of ${next.capacity} left`);
-    text(total, money(next.fare_paise * want));
+    text(total, money(next.price_paise * want));
     button.disabled = busy || n === 0;
   }
 

@@ -5,13 +5,14 @@ import { className, day, inventoryParts } from "./format.js";
 /** Gives what is known of a journey: the id says train, day and class; the search remembered the rest. */
 export function tripOf(id, more = {}) {
   const parts = inventoryParts(id) ?? { train: id, date: "", class: "" };
+  const run = more.train ?? {};
   const kept = JSON.parse(sessionStorage.getItem(`trip ${id}`) ?? "null") ?? {};
-  return { ...parts, name: more.train_name ?? kept.name ?? "", from: kept.from ?? more.from ?? null, to: kept.to ?? more.to ?? null };
+  return { ...parts, name: run.name ?? kept.name ?? "", from: kept.from ?? run.origin ?? null, to: kept.to ?? run.destination ?? null };
 }
 
 /** Draws the journey as a line between two stations. */
 export function journey(trip) {
-  const end = (station, note) => h("div", {}, h("b", {}, station.code), h("span", {}, station.name.replace(/ \([A-Z]+\)$/, "")), h("small", {}, note));
+  const end = (station, note) => h("div", {}, h("b", {}, station.code), h("span", {}, station.name), h("small", {}, note));
   return h("div", { class: "journey" },
     trip.from && trip.to && h("div", { class: "ends" }, end(trip.from, "Board"), h("i", { "aria-hidden": "true" }), end(trip.to, "Leave")),
     h("dl", { class: "facts" },

@@ -58,6 +58,7 @@ async function fillHistory(page, admin) {
   await page.reload();
   for (let step = 0; step < 110; step++) {
     const { tick } = admin;
+    admin.aheadMs += 2000;
     await page.clock.runFor(2000);
     await until(() => admin.tick > tick, "the next poll", 400).catch(() => {});
   }
