@@ -5,6 +5,10 @@ import { every, h, say, text } from "./dom.js";
 import { className, day, dayFromToday, duration, money } from "./format.js";
 import { sorry } from "./words.js";
 
+const JOURNEYS = [
+  ["NDLS", "New Delhi", "MMCT", "Mumbai Central"], ["HWH", "Howrah", "NDLS", "New Delhi"], ["MAS", "Chennai", "SBC", "Bengaluru"],
+  ["CSMT", "Mumbai CSMT", "PUNE", "Pune"], ["NDLS", "New Delhi", "LKO", "Lucknow"], ["ADI", "Ahmedabad", "MMCT", "Mumbai Central"],
+];
 const LAST_DAY = 120, REFRESH_MS = 5000;
 
 /** Shows the front page; the search stands in the address, so that it can be kept and shared. */
@@ -14,8 +18,15 @@ export async function searchView({ query, go, signal }) {
   const results = h("div", { class: "results" });
   const full = from && to;
   const element = h("div", { class: "search" }, h("section", { class: full ? "hero small" : "hero" }, h("h1", {}, full ? "Trains" : "Where to?"), searchForm(from, to, wanted.date, go)), results);
+  if (!full) results.append(ideas(wanted.date));
   if (full) showTrains({ from, to, date: wanted.date }, results, signal);
   return { element, title: full ? `${from.code} to ${to.code}` : "Search" };
+}
+
+/** Some journeys to begin with. */
+function ideas(date) {
+  const link = ([from, start, to, end]) => h("li", {}, h("a", { href: `/?${new URLSearchParams({ from, to, date })}` }, h("span", {}, start), h("i", { "aria-hidden": "true" }, "→"), h("span", {}, h("span", { class: "unseen" }, "to "), end)));
+  return h("section", { class: "ideas" }, h("h2", {}, "Or start with one of these, tomorrow"), h("ul", {}, JOURNEYS.map(link)));
 }
 
 async function known(code, signal) {

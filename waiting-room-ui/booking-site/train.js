@@ -17,7 +17,7 @@ export async function trainView({ id, go, signal }) {
   const button = h("button", { class: "solid" }, "Hold and go on to pay");
   const form = h("form", { class: "stack", onsubmit: send }, h("div", { class: "field" }, h("label", { for: "quantity" }, "How many"), quantity), h("p", { class: "total" }, "Together ", total), button, h("p", { class: "hint" }, "Seats are yours alone while you pay. A ticket is for the whole run of the train, wherever you board."));
   const back = h("p", {}, h("a", { href: backTo(trip) }, "← Other trains and classes"));
-  const element = h("div", { class: "narrow" }, back, h("section", { class: "card" }, h("h1", {}, `${trip.train} ${trip.name}`), journey(trip), left, wrong, form));
+  const element = h("div", { class: "narrow" }, back, h("section", { class: "card" }, h("h1", {}, `${trip.train} ${trip.name}`), journey(trip, false), left, wrong, form));
   let now = first, busy = false;
 
   function update(next) {

@@ -124,7 +124,7 @@ function soldOut(name, done) {
   }
   const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${value} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${value} is on sale again.`) }, "Back on sale");
   return {
-    element: panel("Sold out", note, list, h("form", { class: "row", onsubmit: send }, field("Item", key), h("button", {}, "Mark as sold out"))),
+    element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out")))),
     update(room) {
       text(note, `${room.sold_out.length ? `${count(room.sold_out.length)} answered from memory` : "Nothing is marked as sold out"}; ${count(room.sold_out_answers)} requests were spared the booking API.`);
       const stock = Object.entries(room.stock ?? {}).filter(([item]) => !room.sold_out.includes(item)).slice(0, 20);

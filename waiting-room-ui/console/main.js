@@ -21,7 +21,7 @@ function route() {
   const name = wantedRoom() ?? (heard?.rooms.length === 1 ? heard.rooms[0].name : null);
   if (view && shownFor === name) return;
   shownFor = name;
-  view = name ? roomView(name, history, done) : overview();
+  view = name ? roomView(name, history, done) : overview(history);
   auditAt = 0;
   place("main").replaceChildren(view.element);
   if (heard) view.update(heard, Date.now());
