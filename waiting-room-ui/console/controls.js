@@ -53,7 +53,7 @@ function pace(name, done) {
 
   function show() {
     const value = wanted ?? now?.admissions_per_second;
-    if (document.activeElement !== number || wanted === null) number.value = Number.isFinite(value) ? value : number.value;
+    if (document.activeElement !== number && !Number.isNaN(value)) number.value = value ?? "";
     if (document.activeElement !== slider && Number.isFinite(value)) slider.value = sliderOfRate(value, SLIDER_TOP);
     slider.setAttribute("aria-valuetext", `${rate(value)} a second`);
     const changed = wanted !== null && wanted !== now?.admissions_per_second;

@@ -3,6 +3,7 @@ import { count, rate as per, span } from "./format.js";
 
 /** Tells how long the line takes to drain at a rate while arrivals go on, or why it does not. */
 export function effect(waiting, arrivals, rate) {
+  if (rate === null) return { tone: "slow", words: "No limit is set: everyone goes straight in." };
   if (!(rate >= 0)) return { tone: "unknown", words: "Give a number of people a second." };
   if (rate === 0) return { tone: "bad", words: "Nobody would be let in. To stop for a while, use Pause." };
   const net = rate - (arrivals ?? 0);

@@ -47,7 +47,7 @@ function card(name) {
   element.update = (room, samples, now) => {
     phase.update(room.phase);
     text(title, room.title || room.name);
-    const words = [count(room.waiting), `${rate(room.admitted_per_second)} of ${rate(room.admissions_per_second)}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
+    const words = [count(room.waiting), room.admissions_per_second == null ? rate(room.admitted_per_second) : `${rate(room.admitted_per_second)} of ${rate(room.admissions_per_second)}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
     figures.forEach(({ value }, i) => text(value, words[i]));
     line.setAttribute("d", waitingLine(samples, now));
   };

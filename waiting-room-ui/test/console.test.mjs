@@ -22,6 +22,7 @@ test("the effect of a rate is said before it is applied", () => {
   assert.match(effect(9000, 60, 50).words, /line would grow by 10 a second/);
   assert.match(effect(0, 3, 50).words, /Nobody is waiting/);
   assert.match(effect(10, 0, 0).words, /Nobody would be let in/);
+  assert.match(effect(10, 0, null).words, /No limit is set/);
   assert.match(effect(10, 0, NaN).words, /Give a number/);
   for (const rate of [0.5, 1, 12, 50, 400, 2000]) assert.ok(Math.abs(rateOfSlider(sliderOfRate(rate, 2000), 2000) - rate) <= rate * 0.12, `${rate}`);
 });
