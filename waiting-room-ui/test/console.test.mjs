@@ -19,7 +19,7 @@ async function visit(look = "wide", options = {}) {
 test("the effect of a rate is said before it is applied", () => {
   assert.equal(effect(9000, 0, 50).words, "The 9,000 waiting drain in about 3 min.");
   assert.equal(effect(9000, 20, 50).seconds, 300);
-  assert.match(effect(9000, 60, 50).words, /line would grow by 10 a second/);
+  assert.match(effect(9000, 60, 50).words, /line grows by 10 a second/);
   assert.match(effect(0, 3, 50).words, /Nobody is waiting/);
   assert.match(effect(10, 0, 0).words, /Nobody would be let in/);
   assert.match(effect(10, 0, null).words, /No limit is set/);

@@ -44,7 +44,7 @@ export async function startAdmin({ several = true } = {}) {
     if (path === "/api/rooms") {
       admin.tick += 1;
       if (!admin.frozen) rooms.slice(0, 1).forEach((room) => step(room, admin.tick, admin.aheadMs));
-      rooms.slice(1).forEach((room) => { room.as_of = Date.now(); });
+      rooms.slice(1).forEach((room) => { room.as_of = Date.now() + admin.aheadMs; });
       return json(response, 200, { rooms, gateway: { version: "0.1.0", uptime_seconds: 7310, store: "redis", store_up: admin.storeUp } });
     }
     const [, , , name, verb] = path.split("/");
