@@ -43,7 +43,7 @@ export async function holdView({ id, go, signal }) {
     } catch (fault) {
       if (fault.kind !== "network" && fault.kind !== "busy") intent.settled();
       const type = fault.problem?.type ?? "";
-      if (type.endsWith("payment_declined")) return decline();
+      if (type.endsWith("payment_declined")) return decline("The bank said no and nothing was charged.");
       if (type.endsWith("payment_refunded")) return end("The payment goes back", "It arrived after the time was over, and the seats had gone. You get all of it back.");
       if (type.endsWith("already_paid") || type.endsWith("payment_in_progress")) return await look();
       if (/hold_(expired|cancelled)$/.test(type)) paying = false, await look();
@@ -58,9 +58,11 @@ export async function holdView({ id, go, signal }) {
     note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
   }
 
-  function decline() {
+  /** The payment came to nothing: the next one is a new intention, with a new key. */
+  function decline(why) {
     paying = false;
-    note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "Declined."), " The bank said no and nothing was charged. Your seats are still held: try another way to pay."));
+    for (const [method] of METHODS) intention(`pay ${id} ${method}`).settled();
+    note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "Not paid."), ` ${why} Your seats are still held: try another way to pay.`));
   }
 
   function cancel() {
@@ -95,7 +97,7 @@ export async function holdView({ id, go, signal }) {
     if (now.status === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
     if (now.status === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
     if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
-    if (waiting && !now.payment) waiting = false, decline();
+    if (waiting && !now.payment) waiting = false, decline("The payment did not go through and nothing was charged.");
     if (!waiting && now.status === "held" && now.payment) waiting = true, showPaying();
     if (now.status === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
   }

@@ -177,6 +177,22 @@ describe("holding and paying", () => {
     await end();
   });
 
+  test("a bank that does not answer: told, and the next try is a new one", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    for (const tries of [1, 2]) {
+      await page.getByLabel("A bank that does not answer").check();
+      await page.getByRole("button", { name: /^Pay/ }).click();
+      await page.getByText("You will not be charged twice").waitFor();
+      await page.getByText("The payment did not go through and nothing was charged.").waitFor();
+      assert.equal(site.keys.size, 1 + tries, "one key for the hold and a new one for each payment");
+    }
+    await page.getByLabel("A card that works").check();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    await end();
+  });
+
   test("giving seats back asks twice and is told", async () => {
     const { site, page, end } = await visit(`/train/${TRAIN}`);
     await page.getByRole("button", { name: "Hold and go on to pay" }).click();

@@ -194,6 +194,15 @@ describe("when the line to the gateway breaks", () => {
   });
 });
 
+test("axe is awake: it finds a fault that is put in", async () => {
+  const gateway = await startGateway();
+  const page = await open(browser, gateway.url);
+  await page.evaluate(() => document.querySelector("main").append(document.createElement("img")));
+  assert.match((await axe(page)).join(), /image-alt/);
+  await page.context().close();
+  await gateway.close();
+});
+
 test("the page weighs less than 14 KB and asks nobody else for anything", async () => {
   const gateway = await startGateway();
   const html = await (await fetch(gateway.url)).text();

@@ -51,6 +51,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     hold.payment = randomUUID();
     const confirm = () => Object.assign(hold, { status: "confirmed", booking: hold.id.slice(0, 10).toUpperCase().replace("-", "X") });
     if (method === "sim_ok") confirm();
+    if (method === "sim_hang") setTimeout(() => { hold.payment = null; }, 1800);
     if (method === "sim_slow") setTimeout(confirm, 1500);
     return { id: hold.payment, hold: hold.id, status: method === "sim_ok" ? "kept" : "pending", booking: hold.booking };
   }
