@@ -8,3 +8,6 @@ pub mod clock;
 // laws: pure, no I/O, no clock
 pub mod admission;
 pub mod line;
+
+// commands
+pub mod cli;

@@ -1,0 +1,3 @@
+//! The commands of `vestibule`.
+
+pub mod crowd;
