@@ -53,6 +53,10 @@ impl Limits {
 /// store that counts in doubles, stay exact (below 2^53) with times in microseconds.
 pub const MAX_INTERVAL_US: u64 = 1 << 50;
 
+/// The latest instant that the TAT reaches, in the year 2255. A long interval spent many times would
+/// else leave what a double counts exactly.
+pub const MAX_TAT_US: u64 = 1 << 53;
+
 /// Returns how many may be admitted at `now_us`, given the TAT and the sessions in use.
 #[must_use]
 pub fn allowance(tat_us: u64, now_us: u64, active: u64, limits: &Limits) -> u64 {
@@ -75,7 +79,7 @@ fn rate_allowance(tat_us: u64, now_us: u64, limits: &Limits) -> u64 {
 pub fn spend(tat_us: u64, now_us: u64, count: u64, limits: &Limits) -> u64 {
     match limits.interval_us {
         0 | MAX_INTERVAL_US => tat_us,
-        interval => tat_us.max(now_us).saturating_add(count.saturating_mul(interval)),
+        interval => tat_us.max(now_us).saturating_add(count.saturating_mul(interval)).min(MAX_TAT_US),
     }
 }
 
@@ -115,6 +119,12 @@ mod tests {
         let limits = Limits { total_active_users: Some(10), ..limits(1_000.0, 50) };
         assert_eq!(allowance(0, 1_000_000, 7, &limits), 3);
         assert_eq!(allowance(0, 1_000_000, 12, &limits), 0);
+    }
+
+    #[test]
+    fn the_tat_stays_where_doubles_are_exact() {
+        let limits = Limits { interval_us: MAX_INTERVAL_US - 1, ..limits(1.0, 1) };
+        assert_eq!(spend(0, 1_800_000_000_000_000, 1_000_000, &limits), MAX_TAT_US);
     }
 
     proptest! {

@@ -49,8 +49,13 @@ impl Clock {
 
     /// Turns a manual clock forward; a system clock is left alone.
     pub fn advance_ms(&self, ms: u64) {
+        self.advance_us(ms * 1_000);
+    }
+
+    /// Turns a manual clock forward by microseconds; a system clock is left alone.
+    pub fn advance_us(&self, us: u64) {
         if let Source::Manual(now_us) = &self.0 {
-            now_us.fetch_add(ms * 1_000, Ordering::SeqCst);
+            now_us.fetch_add(us, Ordering::SeqCst);
         }
     }
 }

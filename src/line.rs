@@ -20,6 +20,7 @@ pub mod roll;
 pub mod state;
 
 pub mod embedded;
+pub mod redis;
 
 use std::fmt;
 use std::sync::Arc;

@@ -87,6 +87,9 @@ pub struct CrowdArgs {
     /// Ends the run after so many seconds at the latest [default: those of --over and 600 more]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub lasting: Option<f64>,
+    /// How long a payment may stay without a booking or a refund before it counts as one without a booking
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
+    pub settle: f64,
     /// Further gateways of the same line; visitors are spread over all of them
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub gateways: Vec<String>,
@@ -255,6 +258,7 @@ fn scene(args: &CrowdArgs, clock: &Clock, targets: Vec<Target>, found: &Found) -
         started,
         started_us: clock.now_us(),
         deadline: started + lasting,
+        settling: Duration::from_secs_f64(args.settle),
         stop: CancellationToken::new(),
         tally: Tally::new(),
     }

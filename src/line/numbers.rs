@@ -65,7 +65,13 @@ impl Numbers {
     #[must_use]
     pub fn followed_by(&self, other: &Self) -> Self {
         let mut all = self.0.clone();
-        all.extend(other.0.iter().filter(|(first, _)| self.0.last().is_none_or(|(_, last)| first > last)));
+        for (first, last) in other.runs() {
+            match all.last_mut() {
+                Some((_, top)) if *top + 1 == first => *top = last,
+                Some((_, top)) if *top >= first => {}
+                _ => all.push((first, last)),
+            }
+        }
         Self(all)
     }
 
@@ -153,6 +159,12 @@ mod tests {
         for text in ["x", "3-1", "5,4", "1,,2", "1-2-3", "-", " 1", "4-6,6"] {
             assert!(text.parse::<Numbers>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sets_that_touch_become_one_run() {
+        let both = Numbers::run(2, 9).followed_by(&Numbers::run(10, 20));
+        assert_eq!(both, Numbers::run(2, 20));
     }
 
     proptest! {

@@ -262,14 +262,25 @@ pub struct Sessions {
     in_use: BTreeMap<u64, u64>,
 }
 
+/// A run of numbers called together; its first number is its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct SessionRun {
-    last: Number,
-    ends_s: u64,
-    at_us: u64,
+pub(super) struct SessionRun {
+    pub(super) last: Number,
+    pub(super) ends_s: u64,
+    pub(super) at_us: u64,
 }
 
 impl Sessions {
+    /// Makes the sessions from their parts, as another store keeps them.
+    pub(super) fn from_parts(runs: BTreeMap<Number, SessionRun>, in_use: BTreeMap<u64, u64>) -> Self {
+        Self { runs, in_use }
+    }
+
+    /// Returns the runs by their first number, and how many sessions of each last second are in use.
+    pub(super) fn parts(&self) -> (&BTreeMap<Number, SessionRun>, &BTreeMap<u64, u64>) {
+        (&self.runs, &self.in_use)
+    }
+
     /// Begins the sessions of a run of numbers, called at `at_us`.
     pub fn begin(&mut self, first: Number, last: Number, ends_s: u64, at_us: u64) {
         self.runs.insert(first, SessionRun { last, ends_s, at_us });

@@ -64,7 +64,9 @@ impl LineState {
         Self::with_roll(roll, now_us)
     }
 
-    fn with_roll(roll: Roll, now_us: u64) -> Self {
+    /// Makes a line of what is durable, with nobody present and an empty log; for a store that keeps
+    /// those itself and only wants a verdict.
+    pub(super) fn with_roll(roll: Roll, now_us: u64) -> Self {
         let told = roll.issued;
         let door = Door { marked_us: now_us, ..Door::default() };
         let grace = Grace { since_us: now_us, issued: roll.issued, ..Grace::default() };

@@ -67,7 +67,7 @@ pub struct Report {
     pub oversold: u64,
     /// How many payments were taken.
     pub payments: u64,
-    /// Payments taken, and neither booked nor given back within a minute.
+    /// Payments taken, and neither booked nor given back within the time for it (`--settle`).
     pub paid_without_booking: u64,
     /// How many were told that everything is sold.
     pub told: u64,
@@ -187,7 +187,7 @@ impl Report {
             capacity,
             oversold: capacity.map_or(0, |capacity| seats_sold.saturating_sub(capacity)),
             payments: count(&|note| matches!(note.purchase, Purchase::Paid | Purchase::Undone | Purchase::Booked)),
-            paid_without_booking: count(&|note| note.purchase == Purchase::Paid),
+            paid_without_booking: count(&|note| note.purchase == Purchase::Paid && note.end != End::Unfinished),
             told: ended(End::Told),
             turned_away: ended(End::TurnedAway),
             lost_places: ended(End::Lost),

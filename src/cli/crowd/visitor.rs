@@ -44,6 +44,8 @@ pub struct Scene {
     pub started_us: u64,
     /// When the run ends at the latest.
     pub deadline: Instant,
+    /// How long a payment may stay without a booking or a refund.
+    pub settling: Duration,
     /// Ends every visit at once.
     pub stop: CancellationToken,
     /// Counts everything.

@@ -67,7 +67,7 @@ fn each_check_alone_decides_the_exit_code() {
     assert_eq!(report(&[served(10_000, 1, 11_000)], None).exit_code(), 0);
     let rose = Note { regressions: 1, ..Note::default() };
     let lost = Note { end: End::Lost, ..Note::default() };
-    let unbooked = Note { purchase: Purchase::Paid, ..Note::default() };
+    let unbooked = Note { purchase: Purchase::Paid, end: End::Served, ..Note::default() };
     for (note, check) in [(rose, "position_regressions"), (lost, "lost_places"), (unbooked, "paid_without_booking")] {
         let report = report(&[note], None);
         assert_eq!((report.broken(), report.exit_code()), (vec![(check, 1)], 1));

@@ -10,9 +10,6 @@ use super::super::notes::{End, Purchase};
 use super::super::wire::{Answer, Ask};
 use super::{ERRORS_MAX, Visitor};
 
-/// How long a payment may stay without a booking or a refund before that counts as one without a booking.
-const SETTLING: Duration = Duration::from_secs(60);
-
 impl Visitor<'_> {
     /// Holds seats of `inventory`, pays if it is one to pay, and waits for the booking.
     pub(super) async fn buy(&mut self, inventory: &str) -> End {
@@ -36,22 +33,27 @@ impl Visitor<'_> {
         let path = format!("/api/holds/{hold}/payments");
         let ask = Ask::post(&path, self.key("pay"), r#"{"method":"sim_ok"}"#.to_owned());
         let answer = self.insist(ask).await;
-        if let Some(answer) = answer.filter(|answer| !answer.status.is_success()) {
+        if let Some(answer) = answer.as_ref().filter(|answer| !answer.status.is_success()) {
             return self.scene.tally.error(&format!("payment_{}", answer.status.as_u16()));
         }
         // Without an answer the money may or may not have gone: only the hold can tell.
         self.note.purchase = Purchase::Paid;
-        self.settle(hold).await;
+        let payment = answer.and_then(|answer| id_in(&serde_json::from_slice(&answer.body).ok()?));
+        self.settle(hold, payment.as_deref()).await;
     }
 
-    /// Asks for the hold until it ends in a booking or the money is back.
-    async fn settle(&mut self, hold: &str) {
-        let path = format!("/api/holds/{hold}");
-        let until = Instant::now() + SETTLING;
+    /// Asks for the hold, and for the payment, until it ends in a booking or the money is back.
+    async fn settle(&mut self, hold: &str, payment: Option<&str>) {
+        let hold = format!("/api/holds/{hold}");
+        let payment = payment.map(|id| format!("/api/payments/{id}"));
+        let until = Instant::now() + self.scene.settling;
         let mut wait_ms = 100;
         while Instant::now() < until {
-            let answer = self.insist(Ask::get(&path)).await;
-            match answer.map_or(Purchase::Paid, |answer| settled(&answer.body)) {
+            let mut seen = self.look(&hold).await;
+            if let (Purchase::Paid, Some(payment)) = (seen, &payment) {
+                seen = self.look(payment).await;
+            }
+            match seen {
                 Purchase::Booked => return self.book(),
                 Purchase::Undone => {
                     self.scene.tally.error("payment_undone");
@@ -62,6 +64,11 @@ impl Visitor<'_> {
             }
             wait_ms = (wait_ms * 2).min(2_000);
         }
+    }
+
+    async fn look(&mut self, path: &str) -> Purchase {
+        let answer = self.insist(Ask::get(path)).await;
+        answer.map_or(Purchase::Paid, |answer| settled(&answer.body))
     }
 
     fn book(&mut self) {
@@ -107,9 +114,14 @@ fn hold_of(answer: &Answer) -> Result<String, Refusal> {
     if answer.status == StatusCode::GONE || (answer.status == StatusCode::CONFLICT && kind.contains("sold_out")) {
         return Err(Refusal::SoldOut);
     }
-    let id = body["id"].as_str().or(body["hold"]["id"].as_str()).filter(|_| answer.status.is_success());
+    let id = id_in(&body).filter(|_| answer.status.is_success());
+    id.ok_or_else(|| Refusal::Other(format!("hold_{}", answer.status.as_u16())))
+}
+
+/// Returns the id of a hold or a payment, if a path can carry it as it is.
+fn id_in(body: &Value) -> Option<String> {
     let sound = |id: &&str| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    id.filter(sound).map(str::to_owned).ok_or_else(|| Refusal::Other(format!("hold_{}", answer.status.as_u16())))
+    body["id"].as_str().filter(sound).map(str::to_owned)
 }
 
 /// Reads from a hold how its payment ended; `Paid` when that is open.
