@@ -11,7 +11,7 @@ use fake::{Fake, Manners};
 
 /// Reads the arguments as the command line does.
 fn args(words: &[&str]) -> CrowdArgs {
-    let command = CrowdArgs::augment_args(clap::Command::new("crowd").no_binary_name(true));
+    let command = CrowdArgs::augment_args(clap::Command::new("crowd").no_binary_name(true).args_override_self(true));
     CrowdArgs::from_arg_matches(&command.get_matches_from(words)).unwrap()
 }
 
@@ -81,8 +81,8 @@ async fn lost_places_are_caught_whether_told_or_renumbered() {
 
 #[tokio::test]
 async fn too_fast_a_pace_is_measured() {
-    let report = send(Manners::Rushes, &["--hold", "0"]).await;
-    assert_eq!((report.most_admissions_in_a_second, report.rate_overshoot), (8, 5), "{report}");
+    let report = send(Manners::Rushes, &["--hold", "0", "--visitors", "16"]).await;
+    assert_eq!((report.most_admissions_in_a_second, report.rate_overshoot), (16, 5), "{report}");
 }
 
 #[tokio::test]
