@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod crowd;
 pub mod demo;
 pub mod keys;
 pub mod serve;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::telemetry::{self, LogForm};
 
 /// A virtual waiting room and admission-control gateway.
@@ -31,6 +33,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Checks a configuration and tells every problem with its line
     Check(check::CheckArgs),
+    /// Sends a synthetic crowd to a site behind a Vestibule, and checks what is promised
+    Crowd(crowd::CrowdArgs),
     /// Verifies an exported admission log
     Audit(audit::AuditArgs),
     /// Makes, lists, rotates and retires keys
@@ -69,12 +73,21 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Check(args) => check::run(&args),
+            Command::Crowd(args) => rehearse(args).await,
             Command::Audit(args) => audit::run(&args),
             Command::Keys(args) => keys::run(args),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     Ok(done.map_or_else(tell, |()| ExitCode::SUCCESS))
+}
+
+async fn rehearse(args: crowd::CrowdArgs) -> Result<(), CommandFault> {
+    let report = crowd::run(args, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    match report.exit_code() {
+        0 => Ok(()),
+        _ => Err(CommandFault::Failed("a promise was broken; the report above says which".to_owned())),
+    }
 }
 
 fn tell(fault: CommandFault) -> ExitCode {
