@@ -44,7 +44,12 @@ put('in_use', in_use)
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if ARGV[5] == '1' then
-  redis.call('DEL', SEEN)
+  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
+  redis.call('DEL', LEASES, SEEN)
+  redis.call('BITOP', 'OR', DOOR, WAITING)
+  put('door_at', now)
+  put('door_old', 0)
+  put('door_young', line.issued)
   put('grace_at', now)
   put('grace_issued', line.issued)
 end
