@@ -15,7 +15,7 @@ use vestibule::line::{Ended, LineStore as _, News, Numbers, Page, Phase, Roll, R
 use super::{START_MS, fresh_room, tick};
 use crate::redis_server::RedisServer;
 
-const CASES: u32 = 320;
+const CASES: u32 = 200;
 
 /// How often each kind of entry was seen, so that the comparison is not one of empty lines.
 #[derive(Clone, Copy, Debug, Default)]
