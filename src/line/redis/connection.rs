@@ -43,9 +43,8 @@ impl Connection {
     /// Connects, and checks that the server can do what the scripts need.
     pub async fn open(url: &str, timeout: Duration) -> Result<Self, StoreFault> {
         let client = Client::open(url).map_err(|error| StoreFault::Refused(bad_url(&error)))?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(timeout));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
         let connection = Self { client, config, slot: Mutex::default() };
         connection.check().await.map_err(|error| connection.explain(&error))?;
         Ok(connection)

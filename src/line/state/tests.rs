@@ -204,7 +204,10 @@ fn nobody_is_called_before_the_restored_while_they_are_on_their_way_back() {
     assert!(!page.vouched);
     assert_eq!(called(&anew), [1, 2], "2 has waited longer");
     anew.call(START_US + 7_000_000);
-    anew.tick(&tick_of(GATEWAY, Numbers::run(newcomer.first, newcomer.first), Numbers::default()), START_US + 9_000_000);
+    anew.tick(
+        &tick_of(GATEWAY, Numbers::run(newcomer.first, newcomer.first), Numbers::default()),
+        START_US + 9_000_000,
+    );
     anew.call(START_US + 12_000_000);
     assert!(called(&anew).contains(&newcomer.first), "who has not come back by now is away");
     assert_eq!(anew.count_present(), 0);

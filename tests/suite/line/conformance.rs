@@ -6,9 +6,7 @@ use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
-use vestibule::line::{
-    Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, Tick,
-};
+use vestibule::line::{Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, Tick};
 
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;

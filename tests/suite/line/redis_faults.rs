@@ -77,7 +77,10 @@ async fn a_server_too_old_is_refused_with_its_version() {
         connected = RedisLine::connect(&url, TIMEOUT) => connected.expect_err("too old"),
         () = old => panic!("the client went away"),
     };
-    assert!(matches!(&refused, StoreFault::Refused(text) if text.contains("5.0.14") && text.contains("6.2")), "{refused}");
+    assert!(
+        matches!(&refused, StoreFault::Refused(text) if text.contains("5.0.14") && text.contains("6.2")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
