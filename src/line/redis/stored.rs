@@ -131,7 +131,7 @@ fn sessions_of(sessions: &Sessions) -> (Vec<[u64; 2]>, Vec<String>) {
     by_end.sort_by_key(|(_, run)| run.ends_s);
     let text = |(first, run): (&Number, &SessionRun)| {
         let before_us = i128::from(run.ends_s) * 1_000_000 - i128::from(run.at_us);
-        format!("{}|{before_us}|{}", run.ends_s, Numbers::run(*first, run.last))
+        format!("{}|{before_us}={}", run.ends_s, Numbers::run(*first, run.last))
     };
     (in_use.iter().map(|(ends_s, count)| [*ends_s, *count]).collect(), by_end.into_iter().map(text).collect())
 }
@@ -142,20 +142,24 @@ fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Ses
     let in_use: BTreeMap<u64, u64> = in_use.collect::<Result<_, StoreFault>>()?;
     let mut by_first: BTreeMap<Number, SessionRun> = BTreeMap::new();
     for text in runs {
-        let (called, ends_s, at_us) = read_run(&text).ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
-        if in_use.contains_key(&ends_s) {
+        let (ends_s, calls) = read_runs(&text).ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
+        for (at_us, called) in calls.into_iter().filter(|_| in_use.contains_key(&ends_s)) {
             by_first.extend(called.runs().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
         }
     }
     Ok(Sessions::from_parts(by_first, in_use))
 }
 
-fn read_run(text: &str) -> Option<(Numbers, u64, u64)> {
-    let mut words = text.splitn(3, '|');
-    let ends_s: u64 = words.next()?.parse().ok()?;
-    let before_us: i64 = words.next()?.parse().ok()?;
-    let at_us = ends_s.checked_mul(1_000_000)?.checked_sub_signed(before_us)?;
-    Some((words.next()?.parse().ok()?, ends_s, at_us))
+/// Reads a last second and, for each call whose sessions end in it, the instant and who was called.
+fn read_runs(text: &str) -> Option<(u64, Vec<(u64, Numbers)>)> {
+    let (ends_s, calls) = text.split_once('|')?;
+    let ends_s: u64 = ends_s.parse().ok()?;
+    let call = |text: &str| {
+        let (before_us, called) = text.split_once('=')?;
+        let at_us = ends_s.checked_mul(1_000_000)?.checked_sub_signed(before_us.parse().ok()?)?;
+        Some((at_us, called.parse().ok()?))
+    };
+    Some((ends_s, calls.split(';').map(call).collect::<Option<_>>()?))
 }
 
 fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {

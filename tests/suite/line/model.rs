@@ -172,7 +172,8 @@ impl Pair<'_> {
         let now_s = self.clock.now_us() / 1_000_000;
         tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
         tick.known = self.mirror.known();
-        tick.known.seq = if (1..5).contains(&say.known_lag) { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
+        tick.known.seq =
+            if (1..5).contains(&say.known_lag) { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
         let expected = self.model.tick(&tick, self.clock.now_us());
         let page = self.runtime.block_on(self.store.tick(&self.room, &tick)).map_err(fail)?;
         self.count(&expected);

@@ -2,6 +2,7 @@
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
 local UNSEEN, RUNS = ROOM .. 'unseen', ROOM .. 'runs'
+local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
 do
@@ -47,13 +48,24 @@ end
 
 local function epoch() return tonumber(string.match(line.eras, '(%d+):%d+$')) end
 
--- The runs called together stand in a list, with their last second and how long before it they were
--- called. Those that have run out leave it when they reach its head; readers pass them over.
+-- The runs called together stand in a list: their last second, then how long before it they were called
+-- and who, for some calls together, `second|us=12-40,45;us=46`. Those that have run out leave the list
+-- when they reach its head; readers pass them over.
+local function note_runs(runs, ends)
+  local called = text(ends * 1000000 - now) .. '=' .. write(runs)
+  local tail = redis.call('LINDEX', RUNS, -1)
+  if tail and #tail < RUNS_TOGETHER and string.match(tail, '%d+') == text(ends) then
+    redis.call('LSET', RUNS, -1, tail .. ';' .. called)
+  else
+    redis.call('RPUSH', RUNS, text(ends) .. '|' .. called)
+  end
+end
+
 local function begin_sessions(runs, ends)
   local count = size(runs)
   redis.call('ZADD', ENDS, text(ends), text(ends))
   redis.call('HINCRBY', SESSIONS, text(ends), text(count))
-  redis.call('RPUSH', RUNS, text(ends) .. '|' .. text(ends * 1000000 - now) .. '|' .. write(runs))
+  note_runs(runs, ends)
   put('in_use', get('in_use') + count)
 end
 
