@@ -310,7 +310,7 @@ impl Sessions {
     }
 
     /// Forgets what has run out. Walks the runs only when a second has run out.
-    fn prune(&mut self, now_s: u64) {
+    pub(super) fn prune(&mut self, now_s: u64) {
         if self.in_use.first_key_value().is_some_and(|(ends_s, _)| *ends_s <= now_s) {
             self.in_use = self.in_use.split_off(&(now_s + 1));
             self.runs.retain(|_, run| run.ends_s > now_s);

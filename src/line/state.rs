@@ -14,6 +14,9 @@ use super::{
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
 
+/// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
+const YOUNG_US: u64 = 60_000_000;
+
 /// One room's line.
 #[derive(Clone, Debug)]
 pub struct LineState {
@@ -197,16 +200,17 @@ impl LineState {
     /// lost, and a new epoch begins: its numbers start above all that can have been given, and
     /// whoever comes back with a forgotten number gets the place back.
     pub fn restore(&mut self, offered: &Roll, now_us: u64) -> &Roll {
-        if !is_ahead(offered.known(), self.roll.known()) {
-            if offered.epoch() < self.roll.epoch() && self.shares_past(offered) {
+        if is_ahead(offered.known(), self.roll.known()) {
+            let mine = std::mem::replace(&mut self.roll, offered.clone());
+            self.roll.merge(&mine);
+            self.next_epoch(now_us);
+        } else if self.shares_past(offered) {
+            if offered.epoch() < self.roll.epoch() {
                 self.merge(offered, now_us);
             }
-            return &self.roll;
+        } else if self.is_in_place_of(offered, now_us) {
+            self.give_way(offered, now_us);
         }
-        let mine = std::mem::replace(&mut self.roll, offered.clone());
-        self.roll.merge(&mine);
-        self.log.clear();
-        self.next_epoch(now_us);
         &self.roll
     }
 
@@ -234,9 +238,13 @@ impl LineState {
     /// Takes in what an older epoch's mirror adds. No entry can tell the other mirrors of it, so
     /// the log ends here, and they take the whole roll.
     fn merge(&mut self, offered: &Roll, now_us: u64) {
-        let mut merged = self.roll.clone();
+        let now_s = now_us / 1_000_000;
+        let mut mine = self.roll.clone();
+        mine.sessions.prune(now_s);
+        let mut merged = mine.clone();
         merged.merge(offered);
-        if merged != self.roll {
+        merged.sessions.prune(now_s);
+        if merged != mine {
             self.roll = merged;
             self.append(Entry::default(), now_us);
             self.log.clear();
@@ -247,12 +255,38 @@ impl LineState {
         self.roll.eras.iter().any(|era| era.epoch == offered.epoch())
     }
 
+    /// Tells whether this line began because the store had lost the offered one, an older line with
+    /// nothing in common. A line that has given numbers for long is not put aside for the mirror of a
+    /// gateway that slept through its beginning.
+    fn is_in_place_of(&self, offered: &Roll, now_us: u64) -> bool {
+        let is_young = now_us < u64::from(self.roll.epoch()) * 1_000_000 + YOUNG_US;
+        let began_alone = self.roll.eras.len() == 1 && (self.roll.issued == 0 || is_young);
+        began_alone && (1..self.roll.epoch()).contains(&offered.epoch())
+    }
+
+    /// Gives way to the line that was lost. Both have numbers from 1 on, so they cannot be merged:
+    /// the few of this line, who came last, are strangers now and join again, at the end. The rate
+    /// they have used up stays used up.
+    fn give_way(&mut self, lost: &Roll, now_us: u64) {
+        let mine = std::mem::replace(&mut self.roll, lost.clone());
+        self.roll.tat_us = self.roll.tat_us.max(mine.tat_us);
+        self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
+        self.begin_epoch(epoch_at(now_us).max(mine.epoch() + 1), now_us);
+    }
+
     fn next_epoch(&mut self, now_us: u64) {
-        let epoch = epoch_at(now_us).max(self.roll.epoch() + 1);
-        let first = self.roll.issued + 1;
+        self.begin_epoch(epoch_at(now_us).max(self.roll.epoch() + 1), now_us);
+    }
+
+    /// Begins an epoch, for which mirrors take the whole roll. Who is here must be said again; until
+    /// that can have happened, all who wait count as present, so that no newcomer is called before them.
+    fn begin_epoch(&mut self, epoch: Epoch, now_us: u64) {
         let last = self.roll.issued + EPOCH_MARGIN;
-        let unseen = Numbers::run(first, last);
+        let unseen = Numbers::run(self.roll.issued + 1, last);
+        self.here.clear();
+        self.door = Door { visitors: self.roll.waiting.clone(), marked_us: now_us, old: 0, young: last };
         self.grace = Grace { since_us: now_us, issued: last, ..Grace::default() };
+        self.log.clear();
         self.write(Entry { epoch, issued: last, unseen, ..Entry::default() }, now_us);
     }
 

@@ -14,15 +14,6 @@ local function log_after(place)
   return {text(from), redis.call('LRANGE', LOG, from - first_kept, -1)}
 end
 
-local function runs()
-  local all = {}
-  for _, ends in ipairs(redis.call('HKEYS', SESSIONS)) do
-    all[#all + 1] = ends
-    all[#all + 1] = redis.call('GET', ROOM .. 'runs:' .. ends) or ''
-  end
-  return all
-end
-
 if theirs > mine or (theirs == mine and known > seq) then
   return {'behind'}
 elseif theirs == mine and known + 1 >= first_kept then
@@ -31,5 +22,5 @@ elseif theirs == mine and known + 1 >= first_kept then
 end
 local new = log_after(get('link_seq'))
 return {'roll', redis.call('HGETALL', KEYS[1]), redis.call('GET', WAITING) or '', redis.call('GET', CALLED) or '',
-        redis.call('GET', OVER) or '', redis.call('GET', UNSEEN) or '', redis.call('HGETALL', SESSIONS), runs(),
-        new[1], new[2], text(now)}
+        redis.call('GET', OVER) or '', redis.call('GET', UNSEEN) or '', redis.call('HGETALL', SESSIONS),
+        redis.call('LRANGE', RUNS, 0, -1), new[1], new[2], text(now)}

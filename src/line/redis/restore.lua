@@ -1,6 +1,6 @@
 -- ARGV: now, the epoch, seq and issued that the line was read with; 1 if an epoch began;
--- the fields as pairs, their count first; waiting, called, over, unseen; the sessions as triples of
--- last second, count and runs, their count first; the log. Returns 0 where the line has changed since it
+-- the fields as pairs, their count first; waiting, called, over, unseen; the sessions as pairs of
+-- last second and count, and their runs, each with its count first; the log. Returns 0 where the line has changed since it
 -- was read: the merge is then made anew.
 
 if text(epoch()) ~= ARGV[2] or line.seq ~= ARGV[3] or line.issued ~= ARGV[4] then
@@ -30,21 +30,25 @@ for _, key in ipairs({WAITING, CALLED, OVER, UNSEEN}) do
   if value == '' then redis.call('DEL', key) else redis.call('SET', key, value) end
 end
 
-for _, ends in ipairs(redis.call('HKEYS', SESSIONS)) do redis.call('DEL', ROOM .. 'runs:' .. ends) end
-redis.call('DEL', SESSIONS, ENDS, LOG)
+redis.call('DEL', SESSIONS, ENDS, RUNS, LOG)
 local in_use = 0
 for _ = 1, tonumber(take()) do
-  local ends, count, runs = take(), take(), take()
+  local ends, count = take(), take()
   in_use = in_use + tonumber(count)
   redis.call('ZADD', ENDS, ends, ends)
   redis.call('HSET', SESSIONS, ends, count)
-  if runs ~= '' then redis.call('SET', ROOM .. 'runs:' .. ends, runs) end
 end
+for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
 put('in_use', in_use)
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if ARGV[5] == '1' then
-  redis.call('DEL', SEEN)
+  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
+  redis.call('DEL', LEASES, SEEN)
+  redis.call('BITOP', 'OR', DOOR, WAITING)
+  put('door_at', now)
+  put('door_old', 0)
+  put('door_young', line.issued)
   put('grace_at', now)
   put('grace_issued', line.issued)
 end

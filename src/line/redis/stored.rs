@@ -59,7 +59,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         over: Bits::from_bytes(&reply.bytes()?),
         unseen: numbers(&reply.text()?)?,
         tat_us: fields.number("tat")?,
-        sessions: read_sessions(pairs(reply.array()?)?, pairs(reply.array()?)?)?,
+        sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
         settings: fields.settings()?,
         tally: Tally {
             called: fields.number("tally_called")?,
@@ -88,13 +88,15 @@ pub fn read_entries(reply: Reply, first: u64, epoch: Epoch) -> Result<Vec<Entry>
 /// Writes a merged roll and its log as the arguments of `restore`.
 pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
     let fields = fields_of(roll);
-    let sessions = sessions_of(&roll.sessions);
+    let (in_use, runs) = sessions_of(&roll.sessions);
     let mut arguments = vec![fields.len().to_string().into_bytes()];
     arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
     arguments.extend([&roll.waiting, &roll.called, &roll.over].map(Bits::to_bytes));
     arguments.push(roll.unseen.to_string().into_bytes());
-    arguments.push(sessions.len().to_string().into_bytes());
-    arguments.extend(sessions.into_iter().flatten().map(String::into_bytes));
+    arguments.push(in_use.len().to_string().into_bytes());
+    arguments.extend(in_use.into_iter().flatten().map(|number| number.to_string().into_bytes()));
+    arguments.push(runs.len().to_string().into_bytes());
+    arguments.extend(runs.into_iter().map(String::into_bytes));
     arguments.extend(log.iter().map(|entry| write_entry(entry).into_bytes()));
     arguments
 }
@@ -122,32 +124,42 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// Returns, for each last second, the second, how many sessions are in use, and their runs.
-fn sessions_of(sessions: &Sessions) -> Vec<[String; 3]> {
+/// Returns how many sessions of each last second are in use, and the runs, those that end first first.
+fn sessions_of(sessions: &Sessions) -> (Vec<[u64; 2]>, Vec<String>) {
     let (runs, in_use) = sessions.parts();
-    let mut texts: BTreeMap<u64, String> = BTreeMap::new();
-    for (first, run) in runs {
-        let text = texts.entry(run.ends_s).or_default();
-        text.push_str(&format!("{}={};", run.at_us, Numbers::run(*first, run.last)));
-    }
-    let text = |ends_s: &u64| texts.get(ends_s).cloned().unwrap_or_default();
-    in_use.iter().map(|(ends_s, count)| [ends_s.to_string(), count.to_string(), text(ends_s)]).collect()
+    let mut by_end: Vec<(&Number, &SessionRun)> = runs.iter().collect();
+    by_end.sort_by_key(|(_, run)| run.ends_s);
+    let text = |(first, run): (&Number, &SessionRun)| {
+        let before_us = i128::from(run.ends_s) * 1_000_000 - i128::from(run.at_us);
+        format!("{}|{before_us}={}", run.ends_s, Numbers::run(*first, run.last))
+    };
+    (in_use.iter().map(|(ends_s, count)| [*ends_s, *count]).collect(), by_end.into_iter().map(text).collect())
 }
 
-fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<(String, String)>) -> Result<Sessions, StoreFault> {
+/// Reads the sessions. Runs that have run out may still be in the list, but are not in use.
+fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Sessions, StoreFault> {
     let in_use = in_use.iter().map(|(ends_s, count)| Ok((number(ends_s)?, number(count)?)));
     let in_use: BTreeMap<u64, u64> = in_use.collect::<Result<_, StoreFault>>()?;
     let mut by_first: BTreeMap<Number, SessionRun> = BTreeMap::new();
-    for (ends_s, text) in runs {
-        let ends_s = number(&ends_s)?;
-        for call in text.split_terminator(';') {
-            let (at_us, called) = call.split_once('=').ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
-            let at_us = number(at_us)?;
-            let new = numbers(called)?;
-            by_first.extend(new.runs().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
+    for text in runs {
+        let (ends_s, calls) = read_runs(&text).ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
+        for (at_us, called) in calls.into_iter().filter(|_| in_use.contains_key(&ends_s)) {
+            by_first.extend(called.runs().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
         }
     }
     Ok(Sessions::from_parts(by_first, in_use))
+}
+
+/// Reads a last second and, for each call whose sessions end in it, the instant and who was called.
+fn read_runs(text: &str) -> Option<(u64, Vec<(u64, Numbers)>)> {
+    let (ends_s, calls) = text.split_once('|')?;
+    let ends_s: u64 = ends_s.parse().ok()?;
+    let call = |text: &str| {
+        let (before_us, called) = text.split_once('=')?;
+        let at_us = ends_s.checked_mul(1_000_000)?.checked_sub_signed(before_us.parse().ok()?)?;
+        Some((at_us, called.parse().ok()?))
+    };
+    Some((ends_s, calls.split(';').map(call).collect::<Option<_>>()?))
 }
 
 fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {

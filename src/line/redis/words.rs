@@ -1,7 +1,8 @@
 //! The text forms in which the scripts keep entries and settings.
 //!
 //! An entry is its fields with `|` between them, empty ones at the end left out; the settings stand
-//! last, since a message may hold any character. The entry's `seq` is its place in the list.
+//! last, since a message may hold any character. The entry's `seq` is its place in the list, and its
+//! instants count from the second of its epoch.
 
 use std::str::FromStr;
 
@@ -53,7 +54,7 @@ pub fn write_entry(entry: &Entry) -> String {
     let called = !entry.called.is_empty();
     let ended: Vec<String> = entry.ended.iter().map(|e| format!("{}:{}", e.ends_s, e.numbers)).collect();
     let mut text = [
-        entry.at_us.to_string(),
+        difference(true, entry.at_us, start_us(entry.epoch)),
         entry.issued.to_string(),
         entry.called.to_string(),
         difference(called, entry.ends_s, at_s),
@@ -76,7 +77,7 @@ pub fn write_entry(entry: &Entry) -> String {
 /// Reads an entry, given its place in the log and the log's epoch.
 pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
     let mut words = text.splitn(12, '|');
-    let at_us = number(words.next())?;
+    let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
     entry.called = word().parse().ok()?;
@@ -116,6 +117,10 @@ fn read_settings(text: &str) -> Option<Settings> {
 fn read_ended(text: &str) -> Option<Ended> {
     let (ends_s, numbers) = text.split_once(':')?;
     Some(Ended { ends_s: ends_s.parse().ok()?, numbers: Numbers::from_str(numbers).ok()? })
+}
+
+fn start_us(epoch: Epoch) -> u64 {
+    u64::from(epoch) * 1_000_000
 }
 
 fn number(word: Option<&str>) -> Option<u64> {

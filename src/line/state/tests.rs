@@ -158,6 +158,61 @@ fn a_store_that_came_back_empty_is_restored_from_a_mirror() {
     assert!(matches!(empty.follow(mirror.known()), News::Roll(_)));
 }
 
+#[test]
+fn a_store_that_began_anew_gives_way_to_the_mirror_of_the_lost_line() {
+    let mut state = room(limits(5.0, 5));
+    state.join(20, START_US);
+    let mirror = state.roll.clone();
+    let later = START_US + 3_600_000_000;
+    for joined in [0, 3] {
+        let mut anew = LineState::new(later);
+        if joined > 0 {
+            anew.join(joined, later);
+        }
+        let stranger = (anew.roll.epoch(), 2);
+        assert!(matches!(anew.follow(mirror.known()), News::Roll(_)), "the mirror then offers what it has");
+        anew.restore(&mirror, later + 1_000_000);
+        assert_eq!((&anew.roll.waiting, &anew.roll.called), (&mirror.waiting, &mirror.called));
+        assert_eq!(anew.roll.settings, mirror.settings);
+        assert_eq!(anew.roll.standing(mirror.epoch(), 7, 0), Standing::Waiting { ahead: 1 });
+        assert_eq!(anew.roll.standing(stranger.0, stranger.1, 0), Standing::Foreign);
+        let healed = anew.roll.clone();
+        assert_eq!(anew.restore(&mirror, later + 2_000_000), &healed, "another gateway's mirror adds nothing");
+    }
+}
+
+#[test]
+fn a_line_that_has_stood_for_long_does_not_give_way_to_a_forgotten_mirror() {
+    let mut old = room(limits(5.0, 5));
+    old.join(20, START_US);
+    let mut state = LineState::new(START_US + 86_400_000_000);
+    state.join(3, START_US + 86_400_000_000);
+    let before = state.roll.clone();
+    assert_eq!(state.restore(&old.roll, START_US + 90_000_000_000), &before);
+}
+
+#[test]
+fn nobody_is_called_before_the_restored_while_they_are_on_their_way_back() {
+    let mut state = room(limits(1.0, 1));
+    state.join(20, START_US);
+    let mut anew = LineState::new(START_US);
+    anew.restore(&state.roll, START_US + 1_000_000);
+    let later = START_US + 2_000_000;
+    let newcomer = anew.join(1, later);
+    assert_eq!(newcomer.admitted, 0);
+    let page = anew.tick(&tick_of(GATEWAY, Numbers::run(newcomer.first, newcomer.first), Numbers::default()), later);
+    assert!(!page.vouched);
+    assert_eq!(called(&anew), [1, 2], "2 has waited longer");
+    anew.call(START_US + 7_000_000);
+    anew.tick(
+        &tick_of(GATEWAY, Numbers::run(newcomer.first, newcomer.first), Numbers::default()),
+        START_US + 9_000_000,
+    );
+    anew.call(START_US + 12_000_000);
+    assert!(called(&anew).contains(&newcomer.first), "who has not come back by now is away");
+    assert_eq!(anew.count_present(), 0);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Join(u64),
@@ -233,6 +288,8 @@ impl Watch {
         self.state.leave(&tick.left, self.now_us);
         self.state.end(&tick.ended, self.now_us);
         self.follow();
+        self.state.drop_expired_leases(self.now_us);
+        self.state.door.tend(self.state.roll.issued, self.now_us);
         let callable: Vec<Number> = self.state.lowest_callable(u64::MAX).iter().collect();
         self.state.call(self.now_us);
         let called: Vec<Number> = callable.iter().copied().filter(|n| self.state.roll.called.contains(*n)).collect();

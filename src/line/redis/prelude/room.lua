@@ -1,7 +1,8 @@
 -- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
-local UNSEEN = ROOM .. 'unseen'
+local UNSEEN, RUNS = ROOM .. 'unseen', ROOM .. 'runs'
+local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
 do
@@ -47,11 +48,24 @@ end
 
 local function epoch() return tonumber(string.match(line.eras, '(%d+):%d+$')) end
 
+-- The runs called together stand in a list: their last second, then how long before it they were called
+-- and who, for some calls together, `second|us=12-40,45;us=46`. Those that have run out leave the list
+-- when they reach its head; readers pass them over.
+local function note_runs(runs, ends)
+  local called = text(ends * 1000000 - now) .. '=' .. write(runs)
+  local tail = redis.call('LINDEX', RUNS, -1)
+  if tail and #tail < RUNS_TOGETHER and string.match(tail, '%d+') == text(ends) then
+    redis.call('LSET', RUNS, -1, tail .. ';' .. called)
+  else
+    redis.call('RPUSH', RUNS, text(ends) .. '|' .. called)
+  end
+end
+
 local function begin_sessions(runs, ends)
   local count = size(runs)
   redis.call('ZADD', ENDS, text(ends), text(ends))
   redis.call('HINCRBY', SESSIONS, text(ends), text(count))
-  redis.call('APPEND', ROOM .. 'runs:' .. text(ends), text(now) .. '=' .. write(runs) .. ';')
+  note_runs(runs, ends)
   put('in_use', get('in_use') + count)
 end
 
@@ -77,7 +91,11 @@ local function prune_sessions()
     put('in_use', get('in_use') - tonumber(redis.call('HGET', SESSIONS, ends)))
     redis.call('HDEL', SESSIONS, ends)
     redis.call('ZREM', ENDS, ends)
-    redis.call('DEL', ROOM .. 'runs:' .. ends)
+  end
+  local head = redis.call('LINDEX', RUNS, 0)
+  while head and tonumber(string.match(head, '%d+')) <= now_s do
+    redis.call('LPOP', RUNS)
+    head = redis.call('LINDEX', RUNS, 0)
   end
 end
 
@@ -87,13 +105,14 @@ local function settings_text()
   return table.concat(words, ' ')
 end
 
--- Logs what happened. The entry's place in the list says its `seq`; the list is of one epoch.
+-- Logs what happened. The entry's place in the list says its `seq`; the list is of one epoch, and
+-- instants count from its second.
 local function append(entry)
   put('seq', get('seq') + 1)
   put('told', line.issued)
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
-  local words = {text(now), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
+  local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
                  entry.lapsed or '', entry.returned or '', '', entry.ended or ''}
   local tail = entry.settings and '|' .. settings_text() or ''
   local told = table.concat(words, '|')
