@@ -73,7 +73,7 @@ fn stations_are_suggested_by_code_and_name() {
     let first = |typed: &str| catalogue.suggest(typed).first().map(|station| station.code.clone());
     assert_eq!(first("ndls").as_deref(), Some("NDLS"));
     assert_eq!(first("New Delhi").as_deref(), Some("NDLS"));
-    assert!(catalogue.suggest("MUMBAI").len() > 1);
+    assert!(catalogue.suggest("DELHI").len() > 1);
     assert_eq!(first("xyzzy"), None);
     assert!(catalogue.suggest("A").len() <= 10);
 }
