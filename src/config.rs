@@ -1,0 +1,242 @@
+//! The configuration: a TOML file, each key of which the environment may set.
+//!
+//! Everything is checked before anything starts, and every problem is told at once, with its
+//! place and what would be right.
+
+mod file;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::admission::Limits;
+use crate::gate::QueueingMethod;
+use crate::line::RoomName;
+use crate::proxy::UpstreamAddress;
+use crate::room::RoomRules;
+use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
+use file::Section;
+pub use file::{Environment, Problem, Problems};
+
+/// All that `vestibule serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where visitors come.
+    pub listen: SocketAddr,
+    /// Where operators and Prometheus come.
+    pub admin_listen: SocketAddr,
+    /// How many threads serve visitors; 0 means one for each core.
+    pub workers: usize,
+    /// Where the gateway keeps its files; `None` keeps nothing.
+    pub data: Option<PathBuf>,
+    /// The URL of the Redis that keeps the lines; `None` for the embedded store.
+    pub store_url: Option<String>,
+    /// The file of the key ring; by default in `data`.
+    pub keys: Option<PathBuf>,
+    /// What an operator has to show; `None` for one that is made and kept in `data`.
+    pub admin_token: Option<String>,
+    /// Proxies in front, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// How many joins a minute one address may ask for; 0 for no limit.
+    pub joins_per_minute: u32,
+    /// How many connections are open at most.
+    pub max_connections: usize,
+    /// The longest request body that is forwarded, in bytes.
+    pub max_body_bytes: u64,
+    /// How long a stop waits for requests to end.
+    pub drain: Duration,
+    /// Where requests go that are of no room; `None` answers them with 404.
+    pub upstream: Option<UpstreamAddress>,
+    /// The rooms.
+    pub rooms: Vec<RoomConfig>,
+}
+
+/// One room.
+#[derive(Clone, Debug)]
+pub struct RoomConfig {
+    /// What does not change while it runs.
+    pub rules: RoomRules,
+    /// Which requests are its own.
+    pub claim: Claim,
+    /// Where they go.
+    pub upstream: UpstreamAddress,
+    /// What bounds admission.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(path: &Path, environment: &Environment) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Problems::one(Problem::general(format!("cannot read {}: {e}", path.display()))))?;
+        Self::parse(&text, environment)
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str, environment: &Environment) -> Result<Self, Problems> {
+        let mut root = Section::parse(text, environment)?;
+        let config = Self::from_section(&mut root);
+        let problems = root.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+
+    fn from_section(root: &mut Section<'_>) -> Option<Self> {
+        let upstream = root.parsed::<UpstreamAddress>("upstream");
+        let rooms = rooms(root, upstream.as_ref());
+        let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
+        let config = Self {
+            listen: root.parsed("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin_listen: root.parsed("admin_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            workers: root.whole("workers", 0..=256).unwrap_or(0) as usize,
+            data: (data != ":memory:").then(|| PathBuf::from(data)),
+            keys: root.text("keys").map(PathBuf::from),
+            admin_token: admin_token(root),
+            trusted_proxies: root.parsed_list("trusted_proxies").unwrap_or_default(),
+            max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
+            max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
+            drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
+            joins_per_minute: root.whole("joins_per_minute", 0..=1_000_000).unwrap_or(0) as u32,
+            store_url: store_url(root),
+            upstream,
+            rooms: rooms?,
+        };
+        config.check_conflicts(root);
+        Some(config)
+    }
+
+    fn check_conflicts(&self, root: &mut Section<'_>) {
+        let routes = Routes::new(self.rooms.iter().map(|room| room.claim.clone()).collect());
+        for (a, b, what) in routes.conflicts() {
+            let [a, b] = [a, b].map(|i| self.rooms[i].rules.name.as_str());
+            root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them"));
+        }
+    }
+}
+
+fn store_url(root: &mut Section<'_>) -> Option<String> {
+    let mut store = root.section("store")?;
+    let url = store.text("url");
+    if url
+        .as_ref()
+        .is_some_and(|url| !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|s| url.starts_with(s)))
+    {
+        store.problem("url", "a store's URL begins with redis://; leave it out for the embedded store".to_owned());
+    }
+    root.close(store);
+    url
+}
+
+fn admin_token(root: &mut Section<'_>) -> Option<String> {
+    let from_file = root.text("admin_token_file").and_then(|path| match std::fs::read_to_string(&path) {
+        Ok(token) => Some(token.trim().to_owned()),
+        Err(e) => {
+            root.problem("admin_token_file", format!("cannot read {path}: {e}"));
+            None
+        }
+    });
+    let token = from_file.or_else(|| root.text("admin_token"));
+    if token.as_ref().is_some_and(|token| token.len() < 16) {
+        root.problem("admin_token", "an admin token has at least 16 characters".to_owned());
+    }
+    token
+}
+
+fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<Vec<RoomConfig>> {
+    let mut rooms = root.section("room")?;
+    let names = rooms.section_names();
+    let read: Vec<Option<RoomConfig>> = names
+        .iter()
+        .map(|name| {
+            let mut section = rooms.section(name)?;
+            let room = room(name, &mut section, upstream);
+            rooms.close(section);
+            room
+        })
+        .collect();
+    if names.is_empty() {
+        rooms.problem("", "there is no room: write one as [room.NAME]".to_owned());
+    }
+    root.close(rooms);
+    read.into_iter().collect()
+}
+
+fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<RoomConfig> {
+    let room_name = RoomName::new(name).map_err(|e| section.problem("", e.to_string())).ok();
+    let own = section.parsed::<UpstreamAddress>("upstream");
+    let upstream = own.or_else(|| upstream.cloned());
+    if upstream.is_none() {
+        section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
+    }
+    let limits = limits(section);
+    let item = section.text("item");
+    let rules = room_name.map(|room_name| RoomRules {
+        title: section.text("title").unwrap_or_else(|| name.to_owned()),
+        method: method(section),
+        max_waiting: section.whole("max_waiting", 1..=100_000_000).unwrap_or(10_000_000),
+        queueing_status: status(section),
+        items: section.parsed_list::<ItemPattern>("items").unwrap_or_default(),
+        item,
+        name: room_name,
+    });
+    let any_host = || vec![HostPattern::Any];
+    let everywhere = || vec![PathPattern::Below("/".to_owned())];
+    let claim = Claim {
+        hosts: section.parsed_list("hosts").unwrap_or_else(any_host),
+        paths: section.parsed_list("paths").unwrap_or_else(everywhere),
+        bypass: section.parsed_list("bypass").unwrap_or_default(),
+    };
+    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits })
+}
+
+fn method(section: &mut Section<'_>) -> QueueingMethod {
+    match section.choice("queueing_method", &["fifo", "passthrough", "reject"]) {
+        Some("passthrough") => QueueingMethod::Passthrough,
+        Some("reject") => QueueingMethod::Reject,
+        _ => QueueingMethod::Fifo,
+    }
+}
+
+fn status(section: &mut Section<'_>) -> u16 {
+    let status = section.whole("queueing_status", 200..=599).unwrap_or(200);
+    if ![200, 202, 429, 503].contains(&status) {
+        section.problem("queueing_status", "the waiting page has status 200, 202, 429 or 503".to_owned());
+    }
+    status as u16
+}
+
+fn limits(section: &mut Section<'_>) -> Limits {
+    let per_second = section.number("admissions_per_second", 0.0..=1_000_000.0);
+    let per_minute = section.number("new_users_per_minute", 0.0..=60_000_000.0);
+    if per_second.is_some() && per_minute.is_some() {
+        section
+            .problem("new_users_per_minute", "give admissions_per_second or new_users_per_minute, not both".to_owned());
+    }
+    let rate = per_second.or(per_minute.map(|n| n / 60.0));
+    let burst = section.whole("burst", 1..=1_000_000);
+    Limits {
+        interval_us: rate.map_or(0, Limits::interval_us),
+        burst: burst.unwrap_or_else(|| default_burst(rate)),
+        total_active_users: section.whole("total_active_users", 0..=1_000_000_000),
+        session_duration_s: section.duration("session_duration").map_or(600, |d| d.as_secs().max(1)),
+        grace_ms: section.duration("grace").map_or(120_000, |d| (d.as_millis() as u64).max(1_000)),
+    }
+}
+
+/// A fifth of a second's worth: enough that a tick which comes late loses nothing, and far too
+/// little for anyone to see a burst.
+#[must_use]
+pub fn default_burst(admissions_per_second: Option<f64>) -> u64 {
+    admissions_per_second.map_or(1, |rate| (rate / 5.0).ceil().max(1.0) as u64)
+}
+
+#[cfg(test)]
+mod tests;

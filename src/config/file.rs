@@ -1,0 +1,326 @@
+//! Reading TOML so that every problem is found, not just the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The variables that may set a key, such as `VESTIBULE_LISTEN` or `VESTIBULE_ROOM_SALE_TITLE`.
+pub type Environment = BTreeMap<String, String>;
+
+/// The prefix of these variables.
+const PREFIX: &str = "VESTIBULE";
+
+/// Something wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    line: Option<usize>,
+    key: String,
+    text: String,
+}
+
+/// All that is wrong with a configuration, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(Vec<Problem>);
+
+impl Problem {
+    /// Makes a problem that has no place.
+    #[must_use]
+    pub fn general(text: String) -> Self {
+        Self { line: None, key: String::new(), text }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+impl Problems {
+    /// Makes a list of one.
+    #[must_use]
+    pub fn one(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
+    /// Tells whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Walks the problems.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(i, problem)| {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")
+        })
+    }
+}
+
+/// A table of the file that is being read; notes which keys were asked for, and what is wrong.
+pub struct Section<'a> {
+    source: &'a str,
+    path: Vec<String>,
+    table: Option<DeTable<'a>>,
+    /// Where the table stands, in bytes from the start.
+    at: Option<usize>,
+    environment: &'a Environment,
+    asked: BTreeSet<String>,
+    /// Where the keys stood that were read.
+    places: BTreeMap<String, usize>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Section<'a> {
+    /// Parses a text into its root table.
+    pub fn parse(source: &'a str, environment: &'a Environment) -> Result<Self, Problems> {
+        let table = DeTable::parse(source).map_err(|e| {
+            let line = e.span().map(|span| line_of(source, span.start));
+            Problems::one(Problem { line, key: String::new(), text: e.message().to_owned() })
+        })?;
+        Ok(Self::new(source, Vec::new(), Some(table.into_inner()), None, environment))
+    }
+
+    fn new(
+        source: &'a str,
+        path: Vec<String>,
+        table: Option<DeTable<'a>>,
+        at: Option<usize>,
+        environment: &'a Environment,
+    ) -> Self {
+        Self {
+            source,
+            path,
+            table,
+            at,
+            environment,
+            asked: BTreeSet::new(),
+            places: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Takes out a table; one that is only in the environment, or nowhere, is empty.
+    pub fn section(&mut self, key: &str) -> Option<Self> {
+        self.asked.insert(key.to_owned());
+        let path = self.path.iter().cloned().chain([key.to_owned()]).collect();
+        let value = self.table.as_mut().and_then(|table| table.remove(key));
+        let at = value.as_ref().map(|value| value.span().start);
+        let table = match value.map(Spanned::into_inner) {
+            Some(DeValue::Table(table)) => Some(table),
+            None => None,
+            Some(_) => {
+                self.problem_at(at, key, format!("is a table, written [{}]", self.name(key)));
+                return None;
+            }
+        };
+        Some(Self::new(self.source, path, table, at, self.environment))
+    }
+
+    /// Takes back a table that was read, with its problems.
+    pub fn close(&mut self, mut section: Self) {
+        section.find_unknown();
+        self.problems.append(&mut section.problems);
+    }
+
+    /// Ends the reading: all that is wrong, sorted by place.
+    pub fn finish(mut self) -> Problems {
+        self.find_unknown();
+        self.problems.sort();
+        Problems(self.problems)
+    }
+
+    /// Lists the tables in this one, in the file or the environment.
+    pub fn section_names(&self) -> Vec<String> {
+        self.table.iter().flat_map(|table| table.keys().map(|key| key.get_ref().to_string())).collect()
+    }
+
+    /// Reads a text.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        if let Some(text) = self.variable(key) {
+            return Some(text);
+        }
+        match self.take(key)? {
+            (_, DeValue::String(text)) => Some(text.into_owned()),
+            (at, _) => self.wrong(at, key, "is a text in quotes"),
+        }
+    }
+
+    /// Reads a text as one of a few words.
+    pub fn choice<'c>(&mut self, key: &str, words: &[&'c str]) -> Option<&'c str> {
+        let text = self.text(key)?;
+        let word = words.iter().find(|word| **word == text).copied();
+        if word.is_none() {
+            self.problem(key, format!("is one of {}, not `{text}`", words.join(", ")));
+        }
+        word
+    }
+
+    /// Reads a text that has a form of its own.
+    pub fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<T> {
+        let at = self.place(key);
+        let text = self.text(key)?;
+        text.parse().map_err(|e| self.problem_at(at, key, format!("`{text}`: {e}"))).ok()
+    }
+
+    /// Reads a list of texts that have a form of their own; in the environment, separated by commas.
+    pub fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
+        let at = self.place(key);
+        let texts = match self.variable(key) {
+            Some(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            None => self.texts(key)?,
+        };
+        let parse = |text: String| text.parse().map_err(|e: T::Err| self.problem_at(at, key, e.to_string())).ok();
+        texts.into_iter().map(parse).collect()
+    }
+
+    /// Reads a whole number within a range.
+    pub fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let what = format!("is a whole number from {} to {}", range.start(), range.end());
+        let (at, text) = self.numeral(key, &what)?;
+        match text.replace('_', "").parse().ok().filter(|n| range.contains(n)) {
+            Some(n) => Some(n),
+            None => self.wrong(at, key, &what),
+        }
+    }
+
+    /// Reads a number within a range.
+    pub fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let what = format!("is a number from {} to {}", range.start(), range.end());
+        let (at, text) = self.numeral(key, &what)?;
+        match text.replace('_', "").parse().ok().filter(|n| range.contains(n)) {
+            Some(n) => Some(n),
+            None => self.wrong(at, key, &what),
+        }
+    }
+
+    /// Reads a time span such as `"90s"`, `"10m"` or `"1h 30m"`.
+    pub fn duration(&mut self, key: &str) -> Option<Duration> {
+        let at = self.place(key);
+        let text = self.text(key)?;
+        let read = humantime::parse_duration(&text);
+        let bad = |e| self.problem_at(at, key, format!("is a time span such as \"90s\" or \"10m\": {e}"));
+        read.map_err(bad).ok()
+    }
+
+    /// Notes that a key has to be given.
+    pub fn missing(&mut self, key: &str, what: &str) {
+        self.problem_at(self.at, key, format!("is missing: {what}"));
+    }
+
+    /// Notes what is wrong with a key.
+    pub fn problem(&mut self, key: &str, text: String) {
+        self.problem_at(self.places.get(key).copied().or(self.at), key, text);
+    }
+
+    fn numeral(&mut self, key: &str, what: &str) -> Option<(Option<usize>, String)> {
+        if let Some(text) = self.variable(key) {
+            return Some((None, text));
+        }
+        match self.take(key)? {
+            (at, DeValue::Integer(n)) => Some((at, n.to_string())),
+            (at, DeValue::Float(n)) => Some((at, n.as_str().to_owned())),
+            (at, _) => self.wrong(at, key, what),
+        }
+    }
+
+    fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let what = "is a list of texts, such as [\"/book/*\"]";
+        match self.take(key)? {
+            (at, DeValue::Array(values)) => {
+                let texts: Option<Vec<String>> = values
+                    .into_iter()
+                    .map(|value| match value.into_inner() {
+                        DeValue::String(text) => Some(text.into_owned()),
+                        _ => None,
+                    })
+                    .collect();
+                texts.or_else(|| self.wrong(at, key, what))
+            }
+            (at, _) => self.wrong(at, key, what),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<(Option<usize>, DeValue<'a>)> {
+        self.asked.insert(key.to_owned());
+        let value = self.table.as_mut()?.remove(key)?;
+        self.places.insert(key.to_owned(), value.span().start);
+        Some((Some(value.span().start), value.into_inner()))
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        self.table.as_ref()?.get(key).map(|value| value.span().start)
+    }
+
+    fn variable(&mut self, key: &str) -> Option<String> {
+        let name =
+            self.path.iter().map(String::as_str).chain([key]).fold(PREFIX.to_owned(), |name, part| {
+                format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_"))
+            });
+        let text = self.environment.get(&name).cloned()?;
+        self.take(key);
+        Some(text)
+    }
+
+    fn find_unknown(&mut self) {
+        let Some(table) = self.table.take() else { return };
+        for key in table.keys() {
+            let name = key.get_ref().to_string();
+            let like = self.asked.iter().find(|known| is_like(known, &name)).cloned();
+            let hint = like.map_or(String::new(), |known| format!("; did you mean `{known}`?"));
+            self.problem_at(Some(key.span().start), &name, format!("is no key that is known here{hint}"));
+        }
+    }
+
+    fn wrong<T>(&mut self, at: Option<usize>, key: &str, what: &str) -> Option<T> {
+        self.problem_at(at, key, what.to_owned());
+        None
+    }
+
+    fn problem_at(&mut self, at: Option<usize>, key: &str, text: String) {
+        let line = at.map(|at| line_of(self.source, at));
+        self.problems.push(Problem { line, key: self.name(key), text });
+    }
+
+    fn name(&self, key: &str) -> String {
+        let parts: Vec<&str> = self.path.iter().map(String::as_str).chain([key]).collect();
+        parts.join(".").trim_end_matches('.').to_owned()
+    }
+}
+
+fn line_of(source: &str, at: usize) -> usize {
+    source.as_bytes()[..at.min(source.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Tells whether two names differ by little: a slip of the finger, or a part left out.
+fn is_like(known: &str, given: &str) -> bool {
+    let mut row: Vec<usize> = (0..=given.len()).collect();
+    for (i, a) in known.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in given.bytes().enumerate() {
+            let change = corner + usize::from(a != b);
+            corner = row[j + 1];
+            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    let distance = row[given.len()];
+    distance <= 2 || (given.len() > 3 && known.contains(given))
+}

@@ -1,0 +1,94 @@
+use super::*;
+
+const SALE: &str = r#"
+upstream = "http://127.0.0.1:9000"
+
+[room.sale]
+title = "The sale"
+hosts = ["shop.example"]
+paths = ["/book/*"]
+items = ["/api/inventory/{key}"]
+admissions_per_second = 50
+session_duration = "10m"
+grace = "2m"
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = Config::parse(text, &Environment::new()).unwrap_err();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_small_file_is_enough() {
+    let config = Config::parse(SALE, &Environment::new()).unwrap();
+    let room = &config.rooms[0];
+    assert_eq!((room.rules.title.as_str(), room.limits.interval_us, room.limits.burst), ("The sale", 20_000, 10));
+    assert_eq!((room.limits.session_duration_s, room.limits.grace_ms), (600, 120_000));
+    assert_eq!(config.listen.port(), 8080);
+}
+
+#[test]
+fn the_environment_sets_any_key() {
+    let environment = [
+        ("VESTIBULE_LISTEN", "127.0.0.1:99"),
+        ("VESTIBULE_STORE_URL", "redis://127.0.0.1/"),
+        ("VESTIBULE_ROOM_SALE_ADMISSIONS_PER_SECOND", "2.5"),
+        ("VESTIBULE_ROOM_SALE_PATHS", "/a/*, /b"),
+    ];
+    let environment = environment.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let config = Config::parse(SALE, &environment).unwrap();
+    assert_eq!(config.listen.port(), 99);
+    assert_eq!(config.store_url.as_deref(), Some("redis://127.0.0.1/"));
+    assert_eq!(config.rooms[0].limits.interval_us, 400_000);
+    assert_eq!(config.rooms[0].claim.paths.len(), 2);
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let text = r#"listen = "nonsense"
+lisen = "127.0.0.1:1"
+workers = -1
+[store]
+url = "http://x"
+[room.Sale]
+[room.a]
+paths = ["book"]
+admissions_per_second = "many"
+session_duration = "soon"
+queueing_method = "lottery"
+queueing_status = 418
+total_active_user = 5
+upstream = "http://x/y"
+"#;
+    let told = problems(text);
+    for (line, part) in [
+        (1, "listen: `nonsense`"),
+        (2, "lisen: is no key that is known here; did you mean `listen`?"),
+        (3, "workers: is a whole number from 0 to 256"),
+        (5, "store.url: a store's URL begins with redis://"),
+        (6, "room.Sale: `Sale` cannot name a room"),
+        (6, "room.Sale.upstream: is missing"),
+        (8, "room.a.paths: `book` is no path pattern"),
+        (9, "room.a.admissions_per_second: is a number"),
+        (10, "room.a.session_duration: is a time span"),
+        (11, "room.a.queueing_method: is one of fifo"),
+        (12, "room.a.queueing_status: the waiting page has status"),
+        (13, "room.a.total_active_user: is no key that is known here; did you mean `total_active_users`?"),
+        (14, "room.a.upstream: `http://x/y`"),
+    ] {
+        let place = format!("line {line}: {part}");
+        assert!(told.iter().any(|problem| problem.starts_with(&place)), "{place}\n{told:#?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_told_with_its_line() {
+    assert!(problems("listen = \"127.0.0.1:1\"\n[room")[0].starts_with("line 2: "));
+}
+
+#[test]
+fn rooms_that_claim_the_same_are_told() {
+    let text = "upstream = \"http://127.0.0.1:1\"\n[room.a]\n[room.b]\n";
+    assert!(problems(text)[0].contains("rooms `a` and `b` both claim */*"));
+    assert!(problems("")[0].contains("there is no room"));
+}

@@ -1,0 +1,228 @@
+//! What the console steers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+
+use super::views::{RoomView, no_room};
+use super::{Console, problem};
+use crate::admission::Limits;
+use crate::audit_trail::Change;
+use crate::config::default_burst;
+use crate::line::{Phase, Steering};
+use crate::room::{Room, timed};
+use crate::sold_out::EVERYTHING;
+
+/// A change of the limits; what is left out stays. `null` takes a limit away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsChange {
+    #[serde(default, deserialize_with = "given")]
+    admissions_per_second: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "given")]
+    total_active_users: Option<Option<u64>>,
+    burst: Option<u64>,
+    session_duration_seconds: Option<u64>,
+    grace_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    key: Option<String>,
+    ttl_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stock {
+    key: String,
+    available: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Count {
+    count: u64,
+}
+
+/// Why an action was not done.
+enum Failed {
+    Nonsense(String),
+    Unknown,
+    Store(crate::line::StoreFault),
+}
+
+/// Tells a `null` from a field that is left out.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+pub(super) async fn change(
+    State(console): State<Arc<Console>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(room) = console.find(&name) else { return no_room(&name) };
+    let done = match read::<LimitsChange>(&body).and_then(|change| change.apply(room)) {
+        Ok(limits) => steer(room, &Steering::Limits(limits)).await,
+        Err(failed) => Err(failed),
+    };
+    finish(&console, room, "limits", &headers, &body, done)
+}
+
+pub(super) async fn act(
+    State(console): State<Arc<Console>>,
+    Path((name, action)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(room) = console.find(&name) else { return no_room(&name) };
+    let done = perform(room, &action, &body).await;
+    finish(&console, room, &action, &headers, &body, done)
+}
+
+async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
+    match action {
+        "pause" => steer(room, &Steering::Phase(Phase::Paused)).await,
+        "resume" | "open" => steer(room, &Steering::Phase(Phase::Open)).await,
+        "close" => steer(room, &Steering::Phase(Phase::Closed)).await,
+        "reset" => steer(room, &Steering::Reset).await,
+        "message" => steer(room, &Steering::Message(message(read(body)?)?)).await,
+        "admit" => steer(room, &Steering::Admit(count(read(body)?)?)).await,
+        "sold-out" => mark(room, &read(body)?),
+        "on-sale" => clear(room, &read(body)?),
+        "stock" => {
+            let stock: Stock = read(body)?;
+            room.sold_out.set_stock(&checked(&stock.key)?, stock.available);
+            Ok(())
+        }
+        _ => Err(Failed::Unknown),
+    }
+}
+
+async fn steer(room: &Room, steering: &Steering) -> Result<(), Failed> {
+    let shared = &room.shared;
+    let steered = timed(&shared.metrics, "steer", shared.store.steer(&room.rules.name, steering)).await;
+    room.nudge.notify_one();
+    steered.map_err(Failed::Store)
+}
+
+fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
+    let now_ms = room.shared.clock.now_ms();
+    let ttl_ms = key.ttl_seconds.map(|s| s.saturating_mul(1_000));
+    let has_room = room.sold_out.mark(&checked(key.key.as_deref().unwrap_or(EVERYTHING))?, ttl_ms, now_ms);
+    room.live.nudge_all();
+    if has_room { Ok(()) } else { Err(Failed::Nonsense("10,000 keys are sold out already; take some back".into())) }
+}
+
+fn clear(room: &Room, key: &Key) -> Result<(), Failed> {
+    room.sold_out.clear(&checked(key.key.as_deref().unwrap_or(EVERYTHING))?);
+    room.live.nudge_all();
+    Ok(())
+}
+
+fn checked(key: &str) -> Result<String, Failed> {
+    if (1..=256).contains(&key.len()) {
+        Ok(key.to_owned())
+    } else {
+        Err(Failed::Nonsense("a key has 1 to 256 bytes".into()))
+    }
+}
+
+fn message(message: Message) -> Result<Option<String>, Failed> {
+    let text = message.text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    match text {
+        Some(text) if text.chars().count() > 500 => {
+            Err(Failed::Nonsense("a message has at most 500 characters".into()))
+        }
+        text => Ok(text),
+    }
+}
+
+fn count(count: Count) -> Result<u64, Failed> {
+    match count.count {
+        1..=100_000 => Ok(count.count),
+        _ => Err(Failed::Nonsense("count is from 1 to 100000".into())),
+    }
+}
+
+impl LimitsChange {
+    fn apply(self, room: &Room) -> Result<Limits, Failed> {
+        let current = room.mirror.read(|roll| roll.settings.as_ref().map(|settings| settings.limits.clone()));
+        let mut limits = current.ok_or_else(|| Failed::Nonsense("the room has not been made yet; try again".into()))?;
+        if let Some(rate) = self.admissions_per_second {
+            check(rate.is_none_or(|rate| (0.0..=1e6).contains(&rate)), "admissions_per_second is from 0 to 1000000")?;
+            limits.interval_us = rate.map_or(0, Limits::interval_us);
+            limits.burst = default_burst(rate);
+        }
+        if let Some(total) = self.total_active_users {
+            limits.total_active_users = total;
+        }
+        if let Some(burst) = self.burst {
+            check((1..=1_000_000).contains(&burst), "burst is from 1 to 1000000")?;
+            limits.burst = burst;
+        }
+        if let Some(seconds) = self.session_duration_seconds {
+            check((1..=86_400).contains(&seconds), "session_duration_seconds is from 1 to 86400")?;
+            limits.session_duration_s = seconds;
+        }
+        if let Some(seconds) = self.grace_seconds {
+            check((1..=86_400).contains(&seconds), "grace_seconds is from 1 to 86400")?;
+            limits.grace_ms = seconds * 1_000;
+        }
+        Ok(limits)
+    }
+}
+
+fn check(holds: bool, text: &str) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(Failed::Nonsense(text.to_owned())) }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
+    let body = if body.is_empty() { b"{}".as_slice() } else { body };
+    serde_json::from_slice(body).map_err(|e| Failed::Nonsense(format!("the JSON body does not fit: {e}")))
+}
+
+fn finish(
+    console: &Console,
+    room: &Room,
+    action: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    done: Result<(), Failed>,
+) -> Response {
+    match done {
+        Ok(()) => {
+            let who = headers.get("vestibule-operator").and_then(|who| who.to_str().ok()).unwrap_or("operator");
+            console.trail.note(Change {
+                at: console.clock.now_ms(),
+                who: who.chars().take(64).collect(),
+                action: action.to_owned(),
+                room: room.rules.name.to_string(),
+                detail: String::from_utf8_lossy(body).chars().take(600).collect(),
+            });
+            Json(RoomView::of(room)).into_response()
+        }
+        Err(Failed::Nonsense(text)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "nonsense", &text),
+        Err(Failed::Unknown) => problem(
+            StatusCode::NOT_FOUND,
+            "no_action",
+            "The actions are pause, resume, open, close, sold-out, on-sale, stock, message, admit and reset.",
+        ),
+        Err(Failed::Store(fault)) => problem(StatusCode::SERVICE_UNAVAILABLE, "store_down", &fault.to_string()),
+    }
+}

@@ -1,0 +1,197 @@
+//! What the console shows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Console, problem};
+use crate::gate::QueueingMethod;
+use crate::line::Phase;
+use crate::mirror::Seconds;
+use crate::room::Room;
+
+/// A room as the console shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct RoomView {
+    name: String,
+    title: String,
+    phase: Phase,
+    queueing_method: &'static str,
+    waiting: u64,
+    present: u64,
+    active_sessions: u64,
+    total_active_users: Option<u64>,
+    issued: u64,
+    called: u64,
+    left: u64,
+    lapsed: u64,
+    admissions_per_second: Option<f64>,
+    burst: u64,
+    session_duration_seconds: u64,
+    grace_seconds: u64,
+    arrivals_per_second: Option<f64>,
+    admitted_per_second: Option<f64>,
+    live_connections: usize,
+    oldest_wait_seconds: Option<u64>,
+    eta_seconds_for_newcomer: Option<Seconds>,
+    sold_out: Vec<String>,
+    sold_out_answers: u64,
+    stock: BTreeMap<String, u64>,
+    message: Option<String>,
+    epoch: u32,
+    store_up: bool,
+    as_of: u64,
+}
+
+impl RoomView {
+    pub(super) fn of(room: &Room) -> Self {
+        let now_ms = room.shared.clock.now_ms();
+        let now_s = now_ms / 1_000;
+        let name = room.rules.name.as_str();
+        let (roll, oldest) = room.mirror.read(|roll| (Brief::of(roll, now_s), roll.waiting.iter_from(0).next()));
+        let rate = roll.admissions_per_second;
+        let came_s = room.mirror.pace(|pace| oldest.and_then(|number| pace.came_s(number)));
+        Self {
+            name: name.to_owned(),
+            title: room.rules.title.clone(),
+            phase: roll.phase,
+            queueing_method: method(room.rules.method),
+            waiting: roll.waiting,
+            present: room.present(),
+            active_sessions: roll.active,
+            total_active_users: roll.total_active_users,
+            issued: roll.issued,
+            called: roll.called,
+            left: roll.left,
+            lapsed: roll.lapsed,
+            admissions_per_second: rate,
+            burst: roll.burst,
+            session_duration_seconds: roll.session_duration_s,
+            grace_seconds: roll.grace_s,
+            arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
+            admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
+            live_connections: room.live.count(),
+            oldest_wait_seconds: came_s.map(|came_s| now_s.saturating_sub(came_s)),
+            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(roll.waiting, rate, now_s)),
+            sold_out: room.sold_out.list(now_ms),
+            sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
+            stock: room.sold_out.all_stock(),
+            message: roll.message,
+            epoch: roll.epoch,
+            store_up: room.store_is_up(),
+            as_of: now_ms,
+        }
+    }
+}
+
+/// What is read of a roll while it is locked.
+struct Brief {
+    phase: Phase,
+    waiting: u64,
+    active: u64,
+    total_active_users: Option<u64>,
+    issued: u64,
+    called: u64,
+    left: u64,
+    lapsed: u64,
+    admissions_per_second: Option<f64>,
+    burst: u64,
+    session_duration_s: u64,
+    grace_s: u64,
+    message: Option<String>,
+    epoch: u32,
+}
+
+impl Brief {
+    fn of(roll: &crate::line::Roll, now_s: u64) -> Self {
+        let settings = roll.settings.as_ref();
+        let limits = settings.map(|settings| &settings.limits);
+        Self {
+            phase: settings.map_or(Phase::Open, |settings| settings.phase),
+            waiting: roll.waiting.count(),
+            active: roll.active(now_s),
+            total_active_users: limits.and_then(|limits| limits.total_active_users),
+            issued: roll.issued,
+            called: roll.tally.called,
+            left: roll.tally.left,
+            lapsed: roll.tally.lapsed,
+            admissions_per_second: limits.and_then(|limits| limits.admissions_per_second()),
+            burst: limits.map_or(0, |limits| limits.burst),
+            session_duration_s: limits.map_or(0, |limits| limits.session_duration_s),
+            grace_s: limits.map_or(0, |limits| limits.grace_ms / 1_000),
+            message: settings.and_then(|settings| settings.message.clone()),
+            epoch: roll.epoch(),
+        }
+    }
+}
+
+pub(super) async fn rooms(State(console): State<Arc<Console>>) -> Response {
+    let rooms: Vec<RoomView> = console.rooms.iter().map(|room| RoomView::of(room)).collect();
+    let gateway = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": console.clock.now_ms().saturating_sub(console.started_ms) / 1_000,
+        "store": console.store,
+        "store_up": console.rooms.iter().all(|room| room.store_is_up()),
+    });
+    Json(json!({"rooms": rooms, "gateway": gateway})).into_response()
+}
+
+pub(super) async fn room(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Response {
+    match console.find(&name) {
+        Some(room) => Json(RoomView::of(room)).into_response(),
+        None => no_room(&name),
+    }
+}
+
+/// The admission log as this gateway knows it, as JSON lines with their hash chain.
+pub(super) async fn log(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Response {
+    let Some(room) = console.find(&name) else { return no_room(&name) };
+    let lines: Vec<String> =
+        room.mirror.history().iter().filter_map(|logged| serde_json::to_string(logged).ok()).collect();
+    let text = lines.join("\n") + if lines.is_empty() { "" } else { "\n" };
+    ([(header::CONTENT_TYPE, "application/jsonl")], text).into_response()
+}
+
+pub(super) async fn audit(State(console): State<Arc<Console>>) -> Response {
+    Json(json!({"entries": console.trail.newest()})).into_response()
+}
+
+pub(super) async fn metrics(State(console): State<Arc<Console>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], console.metrics.text()).into_response()
+}
+
+/// Whether this gateway may take traffic. A store that is down does not take it out: those who are
+/// in go on, and those who wait keep their page.
+pub(super) async fn ready(State(console): State<Arc<Console>>) -> Response {
+    let known = console.rooms.iter().all(|room| room.mirror.known().epoch > 0);
+    match ((console.is_open)(), known) {
+        (true, true) => "ready\n".into_response(),
+        (false, _) => problem(StatusCode::SERVICE_UNAVAILABLE, "draining", "The gateway is stopping."),
+        (_, false) => problem(StatusCode::SERVICE_UNAVAILABLE, "starting", "The line's store has not answered yet."),
+    }
+}
+
+pub(super) fn no_room(name: &str) -> Response {
+    let name: String = name.chars().take(64).collect();
+    problem(StatusCode::NOT_FOUND, "no_room", &format!("There is no room `{name}`; /api/rooms lists them."))
+}
+
+fn method(method: QueueingMethod) -> &'static str {
+    match method {
+        QueueingMethod::Fifo => "fifo",
+        QueueingMethod::Passthrough => "passthrough",
+        QueueingMethod::Reject => "reject",
+    }
+}
+
+impl Console {
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<Room>> {
+        self.rooms.iter().find(|room| room.rules.name.as_str() == name)
+    }
+}

@@ -1,0 +1,249 @@
+//! The gate: credentials, the line as this gateway knows it, and now → a decision.
+//!
+//! Pure. It asks no store: a ticket carries the number, and the mirror knows where the number
+//! stands.
+
+use std::sync::Arc;
+
+use crate::line::{Phase, Roll, Standing};
+use crate::token::{Claims, KeyRing, PassVerifier, RoomHash, Ticket};
+
+/// How people get into a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueingMethod {
+    /// First come, first served.
+    #[default]
+    Fifo,
+    /// Everyone goes through; nothing is counted.
+    Passthrough,
+    /// Nobody gets in without a pass.
+    Reject,
+}
+
+/// What a request brings along, unverified.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The ticket's text.
+    pub ticket: Option<&'a str>,
+    /// The pass's text.
+    pub pass: Option<&'a str>,
+}
+
+/// What the gate looks through: one room's keys, rules and line.
+pub struct View<'a> {
+    /// The room's name.
+    pub room: &'a str,
+    /// How people get in.
+    pub method: QueueingMethod,
+    /// How many may wait; beyond it the room is full.
+    pub max_waiting: u64,
+    /// For how long a ticket is honoured, in milliseconds.
+    pub ticket_lifetime_ms: u64,
+    /// The keys.
+    pub ring: &'a KeyRing,
+    /// The memory of what was verified.
+    pub verifier: &'a PassVerifier,
+    /// The line as this gateway knows it.
+    pub roll: &'a Roll,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// It goes to the upstream: its pass is good.
+    Admit(Ticket, Arc<Claims>),
+    /// It goes to the upstream with a pass yet to be signed: its number was called.
+    Enter {
+        /// The ticket that was called.
+        ticket: Ticket,
+        /// When the session ends, in seconds since the Unix epoch.
+        ends_s: u64,
+    },
+    /// It goes to the upstream; the room does not ask.
+    Pass,
+    /// It has no place yet and gets one.
+    Join,
+    /// It has a place and waits.
+    Wait(Ticket, Standing),
+    /// It has no place and gets none.
+    Reject(Refusal),
+}
+
+/// Why nobody joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The room is closed.
+    Closed,
+    /// As many wait as may wait.
+    Full,
+}
+
+/// Opens the ticket that the credentials hold, if it is sound.
+#[must_use]
+pub fn ticket(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Ticket> {
+    let text = credentials.ticket?;
+    Ticket::open(text, RoomHash::of(view.room), view.ring, now_ms, view.ticket_lifetime_ms)
+}
+
+/// Decides about a request for a guarded path at `now_ms`.
+///
+/// A pass counts only beside the ticket that it was earned with (T3). Whoever's place is over, or
+/// whose ticket is not of this line, joins anew.
+#[must_use]
+pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Decision {
+    if view.method == QueueingMethod::Passthrough {
+        return Decision::Pass;
+    }
+    let Some(ticket) = ticket(credentials, view, now_ms) else { return join(view) };
+    if let Some(claims) = pass_of(&ticket, credentials, view, now_ms) {
+        return Decision::Admit(ticket, claims);
+    }
+    match view.roll.standing(ticket.epoch, ticket.number, now_ms / 1_000) {
+        Standing::Called { ends_s, .. } => Decision::Enter { ticket, ends_s },
+        standing @ (Standing::Waiting { .. } | Standing::Unseen) => Decision::Wait(ticket, standing),
+        Standing::Over | Standing::Foreign => join(view),
+    }
+}
+
+fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Arc<Claims>> {
+    let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, now_ms)?;
+    let ended = view.roll.over.contains(ticket.number);
+    (claims.ticket() == Some(ticket.id) && !ended).then_some(claims)
+}
+
+fn join(view: &View<'_>) -> Decision {
+    let phase = view.roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase);
+    if view.method == QueueingMethod::Reject || phase == Phase::Closed {
+        Decision::Reject(Refusal::Closed)
+    } else if view.roll.waiting.count() >= view.max_waiting {
+        Decision::Reject(Refusal::Full)
+    } else {
+        Decision::Join
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Limits;
+    use crate::line::Steering;
+    use crate::line::state::LineState;
+    use crate::token::{Pass, TicketId};
+
+    const NOW_MS: u64 = 1_795_000_000_000;
+
+    struct Desk {
+        ring: KeyRing,
+        verifier: PassVerifier,
+        line: LineState,
+    }
+
+    impl Desk {
+        fn new(burst: u64) -> Self {
+            let limits = Limits {
+                interval_us: 1_000_000,
+                burst,
+                total_active_users: None,
+                session_duration_s: 60,
+                grace_ms: 60_000,
+            };
+            let mut line = LineState::new(NOW_MS * 1_000);
+            line.steer(&Steering::Configure(limits), NOW_MS * 1_000);
+            let ring = KeyRing::generate(NOW_MS, &mut rand::rng());
+            Self { ring, verifier: PassVerifier::new("vestibule", 100), line }
+        }
+
+        fn view(&self, method: QueueingMethod, max_waiting: u64) -> View<'_> {
+            View {
+                room: "sale",
+                method,
+                max_waiting,
+                ticket_lifetime_ms: 3_600_000,
+                ring: &self.ring,
+                verifier: &self.verifier,
+                roll: self.line.roll(),
+            }
+        }
+
+        fn ticket(&self, number: u64, id: u128) -> Ticket {
+            let epoch = self.line.roll().epoch();
+            Ticket { room: RoomHash::of("sale"), epoch, number, id: TicketId(id), issued_ms: NOW_MS }
+        }
+
+        fn pass(&self, ticket: &Ticket) -> String {
+            let pass = Pass {
+                issuer: "vestibule",
+                room: "sale",
+                ticket: ticket.id,
+                number: ticket.number,
+                id: 7,
+                issued_ms: NOW_MS,
+                lifetime_ms: 60_000,
+            };
+            pass.sign(&self.ring).unwrap()
+        }
+
+        fn decide(&self, ticket: Option<&str>, pass: Option<&str>) -> Decision {
+            decide(&Credentials { ticket, pass }, &self.view(QueueingMethod::Fifo, 100), NOW_MS)
+        }
+    }
+
+    #[test]
+    fn a_place_in_line_decides() {
+        let mut desk = Desk::new(1);
+        desk.line.join(3, NOW_MS * 1_000);
+        let [called, waiting] = [desk.ticket(1, 11).seal(&desk.ring), desk.ticket(3, 13).seal(&desk.ring)];
+        assert_eq!(desk.decide(None, None), Decision::Join);
+        assert!(matches!(desk.decide(Some(&called), None), Decision::Enter { .. }));
+        let Decision::Wait(_, standing) = desk.decide(Some(&waiting), None) else { panic!() };
+        assert_eq!(standing, Standing::Waiting { ahead: 1 });
+    }
+
+    #[test]
+    fn a_pass_counts_beside_its_own_ticket_only() {
+        let mut desk = Desk::new(2);
+        desk.line.join(2, NOW_MS * 1_000);
+        let (mine, theirs) = (desk.ticket(1, 11), desk.ticket(2, 12));
+        let pass = desk.pass(&mine);
+        assert!(matches!(desk.decide(Some(&mine.seal(&desk.ring)), Some(&pass)), Decision::Admit(..)));
+        assert_eq!(desk.decide(None, Some(&pass)), Decision::Join);
+        let other = desk.decide(Some(&theirs.seal(&desk.ring)), Some(&pass));
+        assert!(matches!(other, Decision::Enter { .. }), "by the own call, not by the pass");
+    }
+
+    #[test]
+    fn an_ended_session_takes_the_pass_along() {
+        let mut desk = Desk::new(1);
+        let joined = desk.line.join(1, NOW_MS * 1_000);
+        let ticket = desk.ticket(1, 11);
+        let pass = desk.pass(&ticket);
+        let numbers = crate::line::Numbers::run(1, 1);
+        desk.line.end(&[crate::line::Ended { ends_s: joined.ends_s, numbers }], NOW_MS * 1_000);
+        assert_eq!(desk.decide(Some(&ticket.seal(&desk.ring)), Some(&pass)), Decision::Join);
+    }
+
+    #[test]
+    fn forged_is_as_absent() {
+        let mut desk = Desk::new(1);
+        desk.line.join(1, NOW_MS * 1_000);
+        let mut forged = desk.ticket(1, 11).seal(&desk.ring);
+        forged.replace_range(9..10, if &forged[9..10] == "A" { "B" } else { "A" });
+        assert_eq!(desk.decide(Some(&forged), None), Decision::Join);
+        let foreign = Desk::new(1).ticket(1, 11).seal(&Desk::new(1).ring);
+        assert_eq!(desk.decide(Some(&foreign), None), Decision::Join);
+    }
+
+    #[test]
+    fn a_full_and_a_closed_room_let_nobody_join() {
+        let mut desk = Desk::new(1);
+        desk.line.join(5, NOW_MS * 1_000);
+        let nobody = Credentials::default();
+        let full = decide(&nobody, &desk.view(QueueingMethod::Fifo, 4), NOW_MS);
+        assert_eq!(full, Decision::Reject(Refusal::Full));
+        assert_eq!(decide(&nobody, &desk.view(QueueingMethod::Passthrough, 4), NOW_MS), Decision::Pass);
+        let reject = decide(&nobody, &desk.view(QueueingMethod::Reject, 9), NOW_MS);
+        assert_eq!(reject, Decision::Reject(Refusal::Closed));
+        desk.line.steer(&Steering::Phase(Phase::Closed), NOW_MS * 1_000);
+        assert_eq!(desk.decide(None, None), Decision::Reject(Refusal::Closed));
+    }
+}

@@ -1,0 +1,314 @@
+//! The gateway as a whole: where the parts are put together, started and stopped.
+
+mod files;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit_trail::AuditTrail;
+use crate::clock::Clock;
+use crate::config::{Config, RoomConfig};
+use crate::console::{self, Console};
+use crate::limit::JoinLimit;
+use crate::line::embedded::Embedded;
+use crate::line::redis::RedisLine;
+use crate::line::{GatewayId, LineStore, Steering, StoreFault};
+use crate::metrics::Metrics;
+use crate::pipeline::{ISSUER, Pipeline, Site};
+use crate::proxy::{Proxy, ProxyLimits, UpstreamAddress};
+use crate::room::{Room, Shared};
+use crate::route::Routes;
+use crate::server::{self, Door, Stopping};
+use crate::ticker;
+use crate::token::PassVerifier;
+use crate::waiting::Pages;
+pub use files::{read_keys, write_keys};
+
+/// How many verified passes are remembered.
+const VERIFIED_CAP: usize = 200_000;
+
+/// Why a gateway does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; stop what uses it, or set `{key}` to another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The key of the configuration.
+        key: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The line's store does not answer, or refuses.
+    #[error("{0}")]
+    Store(#[from] StoreFault),
+    /// A file of the gateway's cannot be used.
+    #[error("{0}")]
+    Files(String),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    /// Where visitors come.
+    pub address: SocketAddr,
+    /// Where operators come.
+    pub admin_address: SocketAddr,
+    /// What operators have to show.
+    pub admin_token: String,
+    rooms: Vec<Arc<Room>>,
+    embedded: Option<Arc<Embedded>>,
+    stopping: Stopping,
+    /// Ends what is not a visitor's: tickers, joins, the console.
+    end: CancellationToken,
+    tasks: TaskTracker,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The store of the lines, and the embedded one by name: it wants to be kept.
+struct Stores {
+    line: Arc<dyn LineStore>,
+    embedded: Option<Arc<Embedded>>,
+    name: &'static str,
+}
+
+impl Gateway {
+    /// Starts a gateway. Nothing is served before everything is in place.
+    ///
+    /// # Errors
+    /// [`StartFault`]; then nothing goes on running.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartFault> {
+        // More connections than the limit allows are refused with a metric and a log, not here.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let workers = if config.workers == 0 { cores() } else { config.workers };
+        let sockets = listen(config.listen, "listen", workers)?;
+        let admin = listen(config.admin_listen, "admin_listen", 1)?;
+        files::make_folder(config.data.as_deref())?;
+        let (address, admin_address) = (local(&sockets)?, local(&admin)?);
+        let ring = files::key_ring(config, clock.now_ms())?;
+        let admin_token = files::admin_token(config)?;
+        let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
+        let stores = Stores::open(config, &clock).await?;
+        let metrics = Metrics::new();
+        let shared = Shared {
+            clock: clock.clone(),
+            store: Arc::clone(&stores.line),
+            metrics: metrics.clone(),
+            ring: Arc::new(ArcSwap::from_pointee(ring)),
+            verifier: Arc::new(PassVerifier::new(ISSUER, VERIFIED_CAP)),
+            gateway: GatewayId(rand::random()),
+        };
+        let rooms = make_rooms(config, &shared).await?;
+        let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
+        let soft = stopping.soft.clone();
+        let console = Console {
+            rooms: rooms.clone(),
+            metrics: metrics.clone(),
+            trail,
+            token: admin_token.clone(),
+            started_ms: clock.now_ms(),
+            clock,
+            store: stores.name,
+            is_open: Box::new(move || !soft.is_cancelled()),
+        };
+        let site = Arc::new(make_site(config, rooms.clone()));
+        let mut gateway = Self {
+            address,
+            admin_address,
+            admin_token,
+            rooms,
+            embedded: stores.embedded,
+            stopping,
+            end: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            threads: Vec::new(),
+        };
+        gateway.run_rooms();
+        gateway.run_keeping(Arc::clone(&site));
+        gateway.run_console(admin, console)?;
+        gateway.run_visitors(config, sockets, site, metrics)?;
+        Ok(gateway)
+    }
+
+    /// Takes what may change while the gateway runs from a configuration: the limits of rooms, and
+    /// the keys.
+    ///
+    /// # Errors
+    /// When the keys cannot be read or the store does not answer.
+    pub async fn reconfigure(&self, config: &Config) -> Result<(), StartFault> {
+        for room in &self.rooms {
+            let Some(new) = config.rooms.iter().find(|new| new.rules.name == room.rules.name) else { continue };
+            self.configure(room, new).await?;
+        }
+        if let (Some(path), Some(room)) = (files::keys_path(config), self.rooms.first()) {
+            let ring = read_keys(&path).map_err(StartFault::Files)?;
+            room.shared.ring.store(Arc::new(ring));
+        }
+        Ok(())
+    }
+
+    /// Returns the rooms, in the order of the configuration.
+    #[must_use]
+    pub fn rooms(&self) -> &[Arc<Room>] {
+        &self.rooms
+    }
+
+    async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
+        room.shared.store.steer(&room.rules.name, &Steering::Configure(new.limits.clone())).await?;
+        room.nudge.notify_one();
+        Ok(())
+    }
+
+    /// Stops: no new visitors, a time for requests to end, then the rest is dropped, the line is told
+    /// who has gone, and the embedded store is saved.
+    pub async fn stop(self) {
+        self.stopping.soft.cancel();
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
+        if !matches!(joined.await, Ok(Ok(()))) {
+            tracing::error!("a thread that served visitors has panicked");
+        }
+        self.end.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(fault) = self.embedded.and_then(|embedded| embedded.close().err()) {
+            tracing::error!(%fault, "the line could not be saved whole; its journal is kept");
+        }
+    }
+
+    fn run_rooms(&self) {
+        for room in &self.rooms {
+            self.tasks.spawn(ticker::run(Arc::clone(room), self.end.clone()));
+            let (room, end) = (Arc::clone(room), self.end.clone());
+            self.tasks.spawn(async move { end.run_until_cancelled(room.run_joining()).await });
+        }
+    }
+
+    /// Housekeeping: what is in memory is pruned, what is to be kept is synced.
+    fn run_keeping(&self, site: Arc<Site>) {
+        let (embedded, end) = (self.embedded.clone(), self.end.clone());
+        self.tasks.spawn(async move {
+            let mut beat = interval(Duration::from_secs(1));
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while end.run_until_cancelled(beat.tick()).await.is_some() {
+                site.join_limit.prune();
+                let Some(embedded) = embedded.clone() else { continue };
+                let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
+                if let Ok(Err(fault)) = kept {
+                    tracing::error!(%fault, "the line cannot be written to disk; free some space");
+                }
+            }
+        });
+    }
+
+    fn run_console(&self, mut sockets: Vec<std::net::TcpListener>, console: Console) -> Result<(), StartFault> {
+        let Some(socket) = sockets.pop() else { return Ok(()) };
+        let listener = tokio::net::TcpListener::from_std(socket).map_err(StartFault::Thread)?;
+        let (router, end) = (console::router(Arc::new(console)), self.end.clone());
+        self.tasks.spawn(async move {
+            let asked_to_end = end.clone();
+            let serving = axum::serve(listener, router).with_graceful_shutdown(async move { end.cancelled().await });
+            // A console that is open in a browser does not hold up a stop for long.
+            let late = async {
+                asked_to_end.cancelled().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            };
+            tokio::select! {
+                served = serving.into_future() => {
+                    if let Err(fault) = served {
+                        tracing::error!(%fault, "the admin listener has ended");
+                    }
+                }
+                () = late => {}
+            }
+        });
+        Ok(())
+    }
+
+    fn run_visitors(
+        &mut self,
+        config: &Config,
+        sockets: Vec<std::net::TcpListener>,
+        site: Arc<Site>,
+        metrics: Metrics,
+    ) -> Result<(), StartFault> {
+        let door = Door {
+            stopping: self.stopping.clone(),
+            open: Arc::new(AtomicUsize::new(0)),
+            max_connections: config.max_connections,
+            metrics,
+        };
+        let limits = ProxyLimits { max_body_bytes: config.max_body_bytes, ..ProxyLimits::default() };
+        let upstreams: Vec<UpstreamAddress> = config.rooms.iter().map(|room| room.upstream.clone()).collect();
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let (site, upstreams, open) = (Arc::clone(&site), upstreams.clone(), config.upstream.clone());
+            let hard = self.stopping.hard.clone();
+            let make = move |tasks: TaskTracker, stop: CancellationToken| {
+                let proxy = |address| Arc::new(Proxy::new(address, limits, tasks.clone(), hard.clone()));
+                let proxies = upstreams.into_iter().map(proxy).collect();
+                let open = open.map(proxy);
+                Pipeline { site, proxies, open, tasks, stop }
+            };
+            self.threads.push(server::spawn(index, socket, door.clone(), make).map_err(StartFault::Thread)?);
+        }
+        Ok(())
+    }
+}
+
+impl Stores {
+    async fn open(config: &Config, clock: &Clock) -> Result<Self, StoreFault> {
+        if let Some(url) = &config.store_url {
+            let line = Arc::new(RedisLine::connect(url, crate::room::STORE_TIMEOUT).await?);
+            return Ok(Self { line, embedded: None, name: "redis" });
+        }
+        let folder = config.data.as_ref().map(|data| data.join("line"));
+        let embedded = Arc::new(Embedded::open(folder.as_deref(), clock.clone())?);
+        Ok(Self { line: Arc::clone(&embedded) as Arc<dyn LineStore>, embedded: Some(embedded), name: "embedded" })
+    }
+}
+
+async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, StoreFault> {
+    let mut rooms = Vec::new();
+    for room in &config.rooms {
+        shared.store.steer(&room.rules.name, &Steering::Configure(room.limits.clone())).await?;
+        let room = Arc::new(Room::new(room.rules.clone(), shared.clone()));
+        ticker::tick(&room).await;
+        rooms.push(room);
+    }
+    Ok(rooms)
+}
+
+fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
+    Site {
+        rooms,
+        routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
+        pages: Pages::new(),
+        join_limit: JoinLimit::new(config.joins_per_minute),
+        trusted_proxies: config.trusted_proxies.clone(),
+        is_tls: false,
+    }
+}
+
+fn listen(address: SocketAddr, key: &'static str, sockets: usize) -> Result<Vec<std::net::TcpListener>, StartFault> {
+    server::bind(address, sockets).map_err(|error| StartFault::Listen { address, key, error })
+}
+
+fn local(sockets: &[std::net::TcpListener]) -> Result<SocketAddr, StartFault> {
+    sockets[0].local_addr().map_err(StartFault::Thread)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,56 @@
+//! How often one address may join, by `governor`'s GCRA; a prefix of 64 bits counts as one IPv6
+//! address.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+/// The join limit of a gateway.
+#[derive(Debug)]
+pub struct JoinLimit(Option<DefaultKeyedRateLimiter<IpAddr>>);
+
+impl JoinLimit {
+    /// Allows `per_minute` joins to each address; 0 allows any number.
+    #[must_use]
+    pub fn new(per_minute: u32) -> Self {
+        Self(NonZeroU32::new(per_minute).map(|n| RateLimiter::keyed(Quota::per_minute(n))))
+    }
+
+    /// Counts a join of `address`; returns whether it is allowed. Loopback is the operator's own.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.0.as_ref().is_none_or(|limiter| limiter.check_key(&prefix(address)).is_ok())
+    }
+
+    /// Forgets addresses that have not joined lately. To be called now and then.
+    pub fn prune(&self) {
+        if let Some(limiter) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_one_address() {
+        let limit = JoinLimit::new(2);
+        let of = |text: &str| limit.allows(text.parse().unwrap());
+        assert_eq!([of("2001:db8::1"), of("2001:db8::2"), of("2001:db8::3")], [true, true, false]);
+        assert!(of("2001:db8:0:1::1"), "another prefix");
+        assert_eq!([of("192.0.2.1"), of("::ffff:192.0.2.1"), of("192.0.2.1")], [true, true, false]);
+        assert!((0..9).all(|_| of("127.0.0.1")));
+        assert!((0..9).all(|_| JoinLimit::new(0).allows([192, 0, 2, 1].into())));
+    }
+}

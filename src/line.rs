@@ -1,0 +1,322 @@
+//! The line: who came when, who was called, who gave up. Exact, and a few bits a visitor.
+//!
+//! A place in line is a [`Number`]. A store keeps no record per visitor, only bitmaps over the
+//! numbers and a log of what happened ([`Entry`]). What can be done to a line is the contract
+//! [`LineStore`]; what each verb means is said once, by the pure machine [`state::LineState`], which
+//! the embedded store runs as it is and against which the Redis scripts are tested.
+//!
+//! # Invariants
+//! - (L1) numbers are dense and strictly increasing in a room and epoch;
+//! - (L2) among those present, nobody is called before a lower number;
+//! - (L4) the count of live places ahead of a number never rises;
+//! - (L5) calls in any window stay within rate × window + burst, over all gateways together;
+//! - (L6) sessions in use stay within the active limit;
+//! - (L7) ticking twice at one instant is ticking once.
+
+pub mod bits;
+pub mod chain;
+pub mod numbers;
+pub mod roll;
+pub mod state;
+
+pub mod embedded;
+pub mod redis;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::admission::Limits;
+pub use numbers::Numbers;
+pub use roll::{Roll, Standing};
+
+/// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
+/// order in line is the order of numbers.
+pub type Number = u64;
+
+/// Counts the times that a room's store began anew; see [`state::LineState::restore`].
+pub type Epoch = u32;
+
+/// The name of a room, as in the configuration: 1 to 32 of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomName(Arc<str>);
+
+/// Says that a text cannot name a room.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` cannot name a room: use 1 to 32 of the letters a-z, digits and `-`")]
+pub struct BadRoomName(String);
+
+impl RoomName {
+    /// Checks and takes a name.
+    ///
+    /// # Errors
+    /// [`BadRoomName`] when a letter is not allowed in a cookie's and a key's name, or the length is not.
+    pub fn new(name: &str) -> Result<Self, BadRoomName> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
+            Ok(Self(name.into()))
+        } else {
+            Err(BadRoomName(name.chars().take(64).collect()))
+        }
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<RoomName> for String {
+    fn from(name: RoomName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for RoomName {
+    type Error = BadRoomName;
+
+    fn try_from(name: String) -> Result<Self, BadRoomName> {
+        Self::new(&name)
+    }
+}
+
+/// One gateway process, drawn at random when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayId(pub u64);
+
+impl fmt::Display for GatewayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Whether a room calls people in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Arrivals join and are called.
+    #[default]
+    Open,
+    /// Arrivals join; nobody is called.
+    Paused,
+    /// Nobody joins and nobody is called; places are kept.
+    Closed,
+}
+
+/// What an operator may set while the room runs; the same on every gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether people are called in.
+    pub phase: Phase,
+    /// What bounds admission.
+    pub limits: Limits,
+    /// The limits last taken from a configuration.
+    pub configured: Limits,
+    /// A message shown to everyone in line, at most 500 characters.
+    pub message: Option<String>,
+}
+
+/// One change of the [`Settings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Takes the limits of the configuration, unless the very same were taken before: so what an
+    /// operator set by hand outlives a restart, and an edited file is obeyed.
+    Configure(Limits),
+    /// Sets the limits.
+    Limits(Limits),
+    /// Sets the phase.
+    Phase(Phase),
+    /// Sets or takes away the message.
+    Message(Option<String>),
+    /// Calls up to this many at once, on top of the rate; the rate then rests until it is even.
+    Admit(u64),
+    /// Takes every waiting place away.
+    Reset,
+}
+
+/// What happened to a line at one instant. The log of a room is its entries, `seq` 1, 2, 3, …
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The entry's place in the log.
+    pub seq: u64,
+    /// When, in microseconds since the Unix epoch, by the store's clock.
+    pub at_us: u64,
+    /// The epoch of the line.
+    pub epoch: Epoch,
+    /// The highest number given so far.
+    pub issued: Number,
+    /// Who was called.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub called: Numbers,
+    /// The second, since the Unix epoch, at which the sessions of `called` end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ends_s: u64,
+    /// The rate limit's theoretical arrival time after `called`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tat_us: u64,
+    /// How many of `called` an operator let in on top of the rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub by_hand: u64,
+    /// Who gave up.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub left: Numbers,
+    /// Who was away for longer than the grace period.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub lapsed: Numbers,
+    /// Whose session ended before its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+    /// Who came back with a number that the store had forgotten.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub returned: Numbers,
+    /// Numbers that may have been given without the store remembering: a new epoch began.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub unseen: Numbers,
+    /// The settings, when they changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+}
+
+/// Sessions that ended before their time, all of the same last second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The second at which they would have ended.
+    pub ends_s: u64,
+    /// Whose they were.
+    pub numbers: Numbers,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The answer to a join: `count` numbers from `first` on, of which the first `admitted` are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The epoch of the numbers.
+    pub epoch: Epoch,
+    /// The lowest of the numbers.
+    pub first: Number,
+    /// How many were given.
+    pub count: u64,
+    /// How many of them, from `first` on, were called at once: the line was empty and slots free.
+    pub admitted: u64,
+    /// When the sessions of the admitted end, in seconds since the Unix epoch.
+    pub ends_s: u64,
+    /// The instant of the join by the store's clock, in microseconds since the Unix epoch.
+    pub at_us: u64,
+}
+
+/// How far a mirror has followed the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The epoch of the mirror; 0 when it knows nothing.
+    pub epoch: Epoch,
+    /// The last entry it applied.
+    pub seq: u64,
+}
+
+/// What one gateway has to say, and to ask, at one tick. Verbs are taken in the order of the fields,
+/// then the line calls whom it may, then the log is read from `known` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// Who ticks; its lease on the visitors it vouches for is renewed.
+    pub gateway: GatewayId,
+    /// How long the lease holds without a further tick, in milliseconds.
+    pub lease_ms: u64,
+    /// Visitors that came to this gateway since the last tick.
+    pub here: Numbers,
+    /// Visitors that went away.
+    pub gone: Numbers,
+    /// Visitors who came back with a number the store had forgotten.
+    pub returned: Numbers,
+    /// Visitors who give up their place.
+    pub left: Numbers,
+    /// Sessions that end early.
+    pub ended: Vec<Ended>,
+    /// How far this gateway's mirror has come.
+    pub known: Known,
+}
+
+/// The answer to a tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What is new for the mirror.
+    pub news: News,
+    /// How many of the waiting are present, over all gateways.
+    pub present: u64,
+    /// Whether the store still knew whom this gateway vouched for. If not, its lease had run out,
+    /// or the store began anew: the gateway says again who is here.
+    pub vouched: bool,
+    /// The store's clock, in microseconds since the Unix epoch.
+    pub now_us: u64,
+}
+
+/// What a mirror has to take in to be as the store is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// The entries after the ones it knows, maybe none.
+    Entries(Vec<Entry>),
+    /// It is too far behind, or of an older epoch: it offers what it has with
+    /// [`LineStore::restore`] and takes what comes back.
+    Roll(Box<Roll>),
+    /// The store knows less than the mirror: something was lost, the mirror must restore it.
+    Behind,
+}
+
+/// Says why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The store could not be reached, or not in time; whether the verb was done is unknown.
+    #[error("the line's store does not answer: {0}")]
+    Unreachable(String),
+    /// The store answered, and refused.
+    #[error("the line's store refused: {0}")]
+    Refused(String),
+    /// The store holds something that this program did not write.
+    #[error("the line's store holds what cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// Keeps the lines of all rooms.
+///
+/// Every verb is atomic. Each but `join` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
+/// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
+#[async_trait]
+pub trait LineStore: Send + Sync {
+    /// Gives `count` (1 to 65,536) consecutive numbers.
+    async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault>;
+
+    /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.
+    async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault>;
+
+    /// Changes the settings; makes the room where there was none.
+    async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault>;
+
+    /// Offers what a mirror remembers, merges it in, and returns the line as it then is.
+    async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault>;
+}
+
+/// How far a new epoch's numbers begin above the highest that is remembered: more than could have
+/// been given and forgotten.
+pub const EPOCH_MARGIN: u64 = 1 << 17;
+
+/// The most numbers that one join may ask for: half the margin.
+pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
+
+/// How many entries a store keeps at the least for mirrors to follow.
+pub const LOG_CAP: usize = 10_000;
+
+/// For how long, at the least, someone who has just joined counts as present before the first
+/// poll or live connection, in microseconds; at the most twice as long.
+pub const DOOR_US: u64 = 5_000_000;

@@ -1,0 +1,88 @@
+//! The hash chain over a room's log: whoever edits, drops or inserts an entry breaks it.
+//!
+//! Each link is the SHA-256 of the link before and of the entry in its canonical text (JSON, fields in the order of
+//! [`Entry`], empty ones left out). Every follower of a log computes the same chain.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Entry;
+
+/// One link of the chain; all zero before the first entry.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Link(pub [u8; 32]);
+
+impl Link {
+    /// Returns the link after `entry`.
+    ///
+    /// # Panics
+    /// Never: an entry is plain data, and plain data has a JSON text.
+    #[must_use]
+    pub fn then(self, entry: &Entry) -> Self {
+        let text = serde_json::to_vec(entry).expect("plain data serialises");
+        Self(Sha256::new().chain_update(self.0).chain_update(text).finalize().into())
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl From<Link> for String {
+    fn from(link: Link) -> Self {
+        hex::encode(link.0)
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = hex::FromHexError;
+
+    fn try_from(text: String) -> Result<Self, hex::FromHexError> {
+        let mut link = [0; 32];
+        hex::decode_to_slice(text, &mut link).map(|()| Self(link))
+    }
+}
+
+/// One line of an exported log: the entry, the link before it and its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// The link of the entry before.
+    pub prev: Link,
+    /// The link of this entry.
+    pub hash: Link,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+impl Logged {
+    /// Links `entry` to the chain that ends in `prev`.
+    #[must_use]
+    pub fn new(prev: Link, entry: Entry) -> Self {
+        Self { prev, hash: prev.then(&entry), entry }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Numbers;
+
+    #[test]
+    fn an_edited_entry_has_another_link() {
+        let entry = Entry { seq: 1, called: Numbers::run(1, 5), ..Entry::default() };
+        let edited = Entry { called: Numbers::run(1, 6), ..entry.clone() };
+        assert_ne!(Link::default().then(&entry), Link::default().then(&edited));
+    }
+
+    #[test]
+    fn a_logged_line_reads_back_the_same() {
+        let entry = Entry { seq: 7, at_us: 9, issued: 4, called: Numbers::run(2, 4), ..Entry::default() };
+        let logged = Logged::new(Link([3; 32]), entry);
+        let line = serde_json::to_string(&logged).unwrap();
+        assert_eq!(serde_json::from_str::<Logged>(&line).unwrap(), logged);
+    }
+}

@@ -1,0 +1,256 @@
+//! The Redis store: one line for every gateway that names the same server.
+//!
+//! A room's keys share the hash tag `{room}`: a hash of its fields (`line`), a bitmap for each of
+//! waiting, called, over, at the door and seen, a bitmap and a lease for each gateway's visitors, the
+//! sessions by their last second, and the log. Every verb is one atomic script that does just what
+//! [`LineState`](super::state::LineState) does; a tick is one round trip. Restoring is rare, so the
+//! merge is made by the pure machine itself, and written only if the room has not changed meanwhile.
+//!
+//! Redis must keep these keys: with an eviction policy other than `noeviction` it may throw a line
+//! away. A line that is lost comes back from the gateways' mirrors.
+
+mod chains;
+mod connection;
+mod reply;
+mod scripts;
+mod stored;
+mod words;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Cmd, Pipeline, Value};
+
+use self::chains::Chains;
+use self::connection::{Connection, Repeat};
+use self::reply::{Reply, corrupt};
+use self::scripts::Verb;
+use self::stored::{StoredRoll, read_entries, read_roll, roll_arguments};
+use self::words::{limit_words, phase_word};
+use super::state::LineState;
+use super::{
+    Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Numbers, Page, Roll, RoomName, Steering, StoreFault, Tick,
+};
+use crate::clock::Clock;
+
+/// How long Redis may take to accept a connection, and to answer, unless told otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a restore is tried again because the room changed while it was merged.
+const RESTORE_TRIES: usize = 16;
+
+/// Keeps the lines of all rooms in one Redis server.
+///
+/// # Cancel safety
+/// A verb whose future is dropped may or may not have been done, as with a lost answer.
+#[derive(Debug)]
+pub struct RedisLine {
+    connection: Connection,
+    /// Stands in for the server's clock in tests.
+    clock: Option<Clock>,
+    chains: Chains,
+}
+
+impl RedisLine {
+    /// Connects to `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
+    ///
+    /// # Errors
+    /// [`StoreFault`] with a text that says what to do: the address cannot be read, nobody answers
+    /// within `timeout`, the password is wrong, or the server is older than 6.2.
+    pub async fn connect(url: &str, timeout: Duration) -> Result<Self, StoreFault> {
+        Ok(Self { connection: Connection::open(url, timeout).await?, clock: None, chains: Chains::default() })
+    }
+
+    /// The same, but goes by `clock` instead of the server's: for tests and simulations.
+    ///
+    /// # Errors
+    /// As [`RedisLine::connect`].
+    pub async fn connect_with_clock(url: &str, timeout: Duration, clock: Clock) -> Result<Self, StoreFault> {
+        Ok(Self { clock: Some(clock), ..Self::connect(url, timeout).await? })
+    }
+
+    /// Begins a verb's command; its first argument is the time, empty for the server's own.
+    fn verb(&self, verb: Verb, room: &RoomName) -> Cmd {
+        let mut call = scripts::call(verb, &format!("vestibule:{{{room}}}:line"));
+        call.arg(self.clock.as_ref().map_or_else(String::new, |clock| clock.now_us().to_string()));
+        call
+    }
+
+    async fn run_one(&self, call: Cmd, repeat: Repeat) -> Result<Value, StoreFault> {
+        let mut answers = self.connection.run(&one(call), repeat).await?;
+        answers.pop().ok_or_else(|| corrupt("no answer"))
+    }
+
+    async fn read_roll(&self, room: &RoomName) -> Result<StoredRoll, StoreFault> {
+        let answer = self.run_one(self.follow(room, Known::default()), Repeat::Once).await?;
+        let mut reply = Reply::of(answer)?;
+        match reply.text()?.as_str() {
+            "roll" => read_roll(reply),
+            other => Err(corrupt(&format!("`{other}` where a roll was asked for"))),
+        }
+    }
+
+    /// Writes a merged line, unless the room has changed since it was read; returns whether it was written.
+    async fn write_roll(&self, room: &RoomName, read: &StoredRoll, line: &LineState) -> Result<bool, StoreFault> {
+        let roll = line.roll();
+        let begins_epoch = roll.epoch() > read.roll.epoch();
+        let before = Known { seq: roll.seq - 1, ..roll.known() };
+        let log = match line.follow(before) {
+            News::Entries(entries) => entries,
+            News::Roll(_) | News::Behind => Vec::new(),
+        };
+        let mut call = self.verb(Verb::Restore, room);
+        call.arg(&read.stamp[..]).arg(u8::from(begins_epoch)).arg(roll_arguments(roll, &log));
+        Ok(self.run_one(call, Repeat::Once).await? == Value::Int(1))
+    }
+
+    fn follow(&self, room: &RoomName, known: Known) -> Cmd {
+        let mut call = self.verb(Verb::Follow, room);
+        call.arg(known.epoch).arg(known.seq);
+        call
+    }
+
+    /// Lines up the verbs of a tick: vouch first, follow last, call before it.
+    fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Pipeline {
+        let mut verbs = redis::pipe();
+        let mut vouch = self.verb(Verb::Vouch, room);
+        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        verbs.add_command(vouch);
+        for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {
+            if !numbers.is_empty() {
+                verbs.add_command(with(self.verb(verb, room), numbers)).ignore();
+            }
+        }
+        if !tick.ended.is_empty() {
+            verbs.add_command(with_ended(self.verb(Verb::End, room), &tick.ended)).ignore();
+        }
+        verbs.add_command(self.verb(Verb::Call, room));
+        if let Some(checkpoint) = checkpoint {
+            verbs.add_command(checkpoint).ignore();
+        }
+        verbs.add_command(self.follow(room, tick.known));
+        verbs
+    }
+
+    fn read_news(&self, room: &RoomName, answer: Value) -> Result<News, StoreFault> {
+        let mut reply = Reply::of(answer)?;
+        match reply.text()?.as_str() {
+            "behind" => Ok(News::Behind),
+            "entries" => {
+                let entries = read_new_entries(reply)?;
+                self.chains.follow(room, &entries);
+                Ok(News::Entries(entries))
+            }
+            _ => {
+                let read = read_roll(reply)?;
+                self.note_roll(room, &read);
+                Ok(News::Roll(Box::new(read.roll)))
+            }
+        }
+    }
+
+    fn note_roll(&self, room: &RoomName, read: &StoredRoll) {
+        if read.is_linked {
+            self.chains.start(room, &read.roll, read.link_seq);
+        }
+    }
+}
+
+#[async_trait]
+impl LineStore for RedisLine {
+    async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault> {
+        let mut call = self.verb(Verb::Join, room);
+        call.arg(count.clamp(1, JOIN_LIMIT));
+        let mut reply = Reply::of(self.run_one(call, Repeat::Never).await?)?;
+        Ok(Joined {
+            epoch: u32::try_from(reply.number()?).map_err(|_| corrupt("an epoch is too large"))?,
+            first: reply.number()?,
+            count: reply.number()?,
+            admitted: reply.number()?,
+            ends_s: reply.number()?,
+            at_us: reply.number()?,
+        })
+    }
+
+    async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
+        let due = self.chains.due(room);
+        let checkpoint = due.map(|(known, link)| {
+            let mut call = self.verb(Verb::Checkpoint, room);
+            call.arg(known.epoch).arg(known.seq).arg(String::from(link));
+            call
+        });
+        let answers = self.connection.run(&self.tick_verbs(room, tick, checkpoint), Repeat::Once).await?;
+        let [vouched, called, news] =
+            <[Value; 3]>::try_from(answers).map_err(|_| corrupt("a tick has another number of answers"))?;
+        if let Some((known, _)) = due {
+            self.chains.saved(room, known.seq);
+        }
+        let mut called = Reply::of(called)?;
+        Ok(Page {
+            present: called.number()?,
+            now_us: called.number()?,
+            vouched: vouched == Value::Int(1),
+            news: self.read_news(room, news)?,
+        })
+    }
+
+    async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
+        let mut call = self.verb(Verb::Steer, room);
+        match steering {
+            Steering::Configure(limits) => call.arg("configure").arg(&limit_words(limits)[..]),
+            Steering::Limits(limits) => call.arg("limits").arg(&limit_words(limits)[..]),
+            Steering::Phase(phase) => call.arg("phase").arg(phase_word(*phase)),
+            Steering::Message(message) => call.arg("message").arg(message),
+            Steering::Admit(count) => call.arg("admit").arg(count),
+            Steering::Reset => call.arg("reset"),
+        };
+        let repeat = if matches!(steering, Steering::Admit(_)) { Repeat::Never } else { Repeat::Once };
+        self.run_one(call, repeat).await.map(drop)
+    }
+
+    /// Merges in the pure machine and writes the outcome, unless the room has changed meanwhile: then
+    /// the merge is made anew.
+    ///
+    /// The roll's `link` is true as long as the log reaches back to the last checkpoint, and ticking
+    /// gateways see to that. Else it is the chain over what is left, and an export of the log begins there.
+    async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {
+        for _ in 0..RESTORE_TRIES {
+            let read = self.read_roll(room).await?;
+            let mut line = LineState::with_roll(read.roll.clone(), read.now_us);
+            line.restore(offered, read.now_us);
+            if *line.roll() == read.roll {
+                self.note_roll(room, &read);
+                return Ok(read.roll);
+            }
+            if self.write_roll(room, &read, &line).await? {
+                self.chains.start(room, line.roll(), line.roll().seq);
+                return Ok(line.roll().clone());
+            }
+        }
+        Err(StoreFault::Refused("the room kept changing while it was to be restored".to_owned()))
+    }
+}
+
+fn one(call: Cmd) -> Pipeline {
+    let mut pipe = redis::pipe();
+    pipe.add_command(call);
+    pipe
+}
+
+fn with(mut call: Cmd, numbers: &Numbers) -> Cmd {
+    call.arg(numbers.to_string());
+    call
+}
+
+fn with_ended(mut call: Cmd, ended: &[Ended]) -> Cmd {
+    for group in ended {
+        call.arg(group.ends_s).arg(group.numbers.to_string());
+    }
+    call
+}
+
+fn read_new_entries(mut reply: Reply) -> Result<Vec<Entry>, StoreFault> {
+    let epoch = u32::try_from(reply.number()?).map_err(|_| corrupt("an epoch is too large"))?;
+    let first = reply.number()?;
+    read_entries(reply.array()?, first, epoch)
+}

@@ -1,0 +1,49 @@
+-- ARGV: now. Calls the lowest numbers that are waiting and present, as many as the limits allow.
+-- Returns how many of the waiting are then present, and the instant.
+
+local function tend_door()
+  if now < get('door_at') + DOOR_US then return end
+  mark(DOOR, {{0, get('door_old')}}, false)
+  if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
+  put('door_old', line.door_young)
+  put('door_young', line.issued)
+  put('door_at', now)
+end
+
+-- Those in line since before this period of the grace time who were not seen in all of it.
+local function absent(here)
+  return in_scratch(function()
+    redis.call('BITOP', 'OR', SCRATCH, SEEN, unpack(here))
+    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
+    redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, WAITING)
+    return common(lowest(SCRATCH, math.huge), {{0, get('grace_issued')}})
+  end)
+end
+
+local function lapse()
+  local grace_ms = get('grace_ms')
+  if not grace_ms or now < get('grace_at') + grace_ms * 1000 then return end
+  local here = here_keys()
+  local lapsed = absent(here)
+  if #here > 0 then redis.call('BITOP', 'OR', SEEN, unpack(here)) else redis.call('DEL', SEEN) end
+  put('grace_at', now)
+  put('grace_issued', line.issued)
+  give_up('lapsed', lapsed)
+end
+
+drop_expired_leases()
+tend_door()
+lapse()
+local allowed, present = allowance(), 0
+local called = in_scratch(function()
+  gather_callable()
+  present = redis.call('BITCOUNT', SCRATCH)
+  return allowed > 0 and lowest(SCRATCH, allowed) or {}
+end)
+if #called > 0 then
+  call_in(called)
+elseif get('issued') > get('told') then
+  append({})
+end
+save()
+return {text(present - size(called)), text(now)}

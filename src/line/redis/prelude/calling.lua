@@ -1,0 +1,87 @@
+-- Who is present, how many may be called, and what a call does. The arithmetic is that of
+-- admission.rs; every sum stays below 2^53, where doubles count exactly.
+
+local function here_keys()
+  local keys = {}
+  for i, gateway in ipairs(redis.call('HKEYS', LEASES)) do keys[i] = ROOM .. 'here:' .. gateway end
+  return keys
+end
+
+local function drop_expired_leases()
+  local leases = redis.call('HGETALL', LEASES)
+  for i = 1, #leases, 2 do
+    if tonumber(leases[i + 1]) <= now then
+      redis.call('HDEL', LEASES, leases[i])
+      redis.call('DEL', ROOM .. 'here:' .. leases[i])
+    end
+  end
+end
+
+-- Puts those who are waiting and present into the scratch key.
+local function gather_callable()
+  redis.call('BITOP', 'OR', SCRATCH, DOOR, unpack(here_keys()))
+  redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
+end
+
+local function shares_a_bit(a, b)
+  for i = 1, math.min(#a, #b) do
+    if bit.band(string.byte(a, i), string.byte(b, i)) ~= 0 then return true end
+  end
+  return false
+end
+
+-- Tells whether anyone waiting is present. The head of the line mostly knows.
+local function anyone_callable()
+  local from = math.floor(redis.call('BITPOS', WAITING, 1) / 8)
+  if from < 0 then return false end
+  local head = redis.call('GETRANGE', WAITING, from, from + 31)
+  local keys = here_keys()
+  keys[#keys + 1] = DOOR
+  for _, key in ipairs(keys) do
+    if shares_a_bit(head, redis.call('GETRANGE', key, from, from + 31)) then return true end
+  end
+  return in_scratch(function()
+    gather_callable()
+    return redis.call('BITPOS', SCRATCH, 1) >= 0
+  end)
+end
+
+local function free_sessions()
+  local limit = tonumber(line.total_active_users)
+  return limit and math.max(0, limit - active()) or math.huge
+end
+
+local function rate_allowance()
+  local interval = get('interval_us')
+  if interval == 0 then return math.huge end
+  if interval == MAX_INTERVAL_US then return 0 end
+  local owed = math.max(0, get('tat') - now)
+  local part = math.fmod(owed, interval)
+  local intervals = (owed - part) / interval + (part > 0 and 1 or 0)
+  return math.max(0, get('burst') - intervals)
+end
+
+local function allowance()
+  if line.phase ~= 'open' then return 0 end
+  local rate = rate_allowance()
+  return rate > 0 and math.min(rate, free_sessions()) or 0
+end
+
+local function spend(count)
+  local tat, interval = get('tat'), get('interval_us')
+  if not interval then return 0 end
+  if interval == 0 or interval == MAX_INTERVAL_US then return tat end
+  return math.min(math.max(tat, now) + count * interval, MAX_TAT_US)
+end
+
+local function session_end() return now_s + (get('session_duration_s') or 0) end
+
+local function call_in(runs, by_hand)
+  local ends, tat = session_end(), spend(size(runs))
+  mark(WAITING, runs, false)
+  mark(CALLED, runs, true)
+  begin_sessions(runs, ends)
+  tally('called', runs)
+  put('tat', math.max(get('tat'), tat))
+  append({called = write(runs), ends = ends, tat = tat, by_hand = by_hand and text(size(runs))})
+end

@@ -1,0 +1,114 @@
+-- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
+
+local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
+local UNSEEN = ROOM .. 'unseen'
+
+local line, changed = {}, {}
+do
+  local fields = redis.call('HGETALL', KEYS[1])
+  for i = 1, #fields, 2 do line[fields[i]] = fields[i + 1] end
+end
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+local now_s = math.floor(now / 1000000)
+
+local function get(name) return tonumber(line[name]) end
+
+local function put(name, value)
+  line[name] = type(value) == 'number' and text(value) or value
+  changed[name] = true
+end
+
+local function save()
+  local fields = {}
+  for name in pairs(changed) do
+    fields[#fields + 1] = name
+    fields[#fields + 1] = line[name]
+  end
+  if #fields > 0 then redis.call('HSET', KEYS[1], unpack(fields)) end
+end
+
+if not next(line) then
+  put('layout', LAYOUT)
+  put('eras', text(math.max(1, math.min(now_s, MAX_EPOCH))) .. ':0')
+  put('door_at', now)
+  put('grace_at', now)
+  put('link', string.rep('0', 64))
+  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'in_use', 'door_old', 'door_young', 'grace_issued',
+                         'link_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
+end
+if line.layout ~= LAYOUT then
+  return redis.error_reply('LAYOUT of ' .. KEYS[1] .. ' is not ' .. LAYOUT .. ', the one this program writes')
+end
+
+local function epoch() return tonumber(string.match(line.eras, '(%d+):%d+$')) end
+
+local function begin_sessions(runs, ends)
+  local count = size(runs)
+  redis.call('ZADD', ENDS, text(ends), text(ends))
+  redis.call('HINCRBY', SESSIONS, text(ends), text(count))
+  redis.call('APPEND', ROOM .. 'runs:' .. text(ends), text(now) .. '=' .. write(runs) .. ';')
+  put('in_use', get('in_use') + count)
+end
+
+local function end_sessions(ends, count)
+  local in_use = tonumber(redis.call('HGET', SESSIONS, ends) or 0)
+  local ended = math.min(in_use, count)
+  if ended > 0 then
+    redis.call('HSET', SESSIONS, ends, text(in_use - ended))
+    put('in_use', get('in_use') - ended)
+  end
+end
+
+local function run_out() return redis.call('ZRANGEBYSCORE', ENDS, '-inf', text(now_s)) end
+
+local function active()
+  local count = get('in_use')
+  for _, ends in ipairs(run_out()) do count = count - tonumber(redis.call('HGET', SESSIONS, ends)) end
+  return count
+end
+
+local function prune_sessions()
+  for _, ends in ipairs(run_out()) do
+    put('in_use', get('in_use') - tonumber(redis.call('HGET', SESSIONS, ends)))
+    redis.call('HDEL', SESSIONS, ends)
+    redis.call('ZREM', ENDS, ends)
+    redis.call('DEL', ROOM .. 'runs:' .. ends)
+  end
+end
+
+local function settings_text()
+  local words = {line.phase, line.interval_us, line.burst, line.total_active_users, line.session_duration_s,
+                 line.grace_ms, line.configured, line.message}
+  return table.concat(words, ' ')
+end
+
+-- Logs what happened. The entry's place in the list says its `seq`; the list is of one epoch.
+local function append(entry)
+  put('seq', get('seq') + 1)
+  put('told', line.issued)
+  local ends = entry.ends and text(entry.ends - now_s) or ''
+  local tat = entry.tat and text(entry.tat - now) or ''
+  local words = {text(now), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
+                 entry.lapsed or '', entry.returned or '', '', entry.ended or ''}
+  local tail = entry.settings and '|' .. settings_text() or ''
+  local told = table.concat(words, '|')
+  redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)
+  redis.call('LTRIM', LOG, -LOG_CAP, -1)
+  prune_sessions()
+end
+
+local function tally(name, runs) put('tally_' .. name, get('tally_' .. name) + size(runs)) end
+
+-- Takes places: of those who `left` or `lapsed`.
+local function give_up(kind, runs)
+  if #runs == 0 then return end
+  mark(WAITING, runs, false)
+  mark(OVER, runs, true)
+  tally(kind, runs)
+  append({[kind] = write(runs)})
+end

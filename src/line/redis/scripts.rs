@@ -1,0 +1,82 @@
+//! The verbs as Lua scripts: one file each, behind a prelude that all share.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Pipeline, Script, cmd, pipe};
+
+use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
+use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
+
+/// The form of what a room's keys hold. A program that writes another refuses to touch them.
+pub const LAYOUT: &str = "1";
+
+/// What a script does; each is atomic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Join,
+    Vouch,
+    TakeBack,
+    Leave,
+    End,
+    Call,
+    Follow,
+    Steer,
+    Restore,
+    Checkpoint,
+}
+
+/// The verbs in the order of [`Verb`].
+const VERBS: [&str; 10] = [
+    include_str!("join.lua"),
+    include_str!("vouch.lua"),
+    include_str!("take_back.lua"),
+    include_str!("leave.lua"),
+    include_str!("end.lua"),
+    include_str!("call.lua"),
+    include_str!("follow.lua"),
+    include_str!("steer.lua"),
+    include_str!("restore.lua"),
+    include_str!("checkpoint.lua"),
+];
+
+const PRELUDE: [&str; 4] = [
+    include_str!("prelude/numbers.lua"),
+    include_str!("prelude/bitmaps.lua"),
+    include_str!("prelude/room.lua"),
+    include_str!("prelude/calling.lua"),
+];
+
+/// Each verb's whole text and its SHA-1, by which Redis knows it.
+static SCRIPTS: LazyLock<[(String, String); VERBS.len()]> = LazyLock::new(|| {
+    VERBS.map(|verb| {
+        let text = format!("{}{}{verb}", constants(), PRELUDE.concat());
+        let hash = Script::new(&text).get_hash().to_owned();
+        (text, hash)
+    })
+});
+
+/// The numbers that Rust and Lua share, so that they are written down once.
+fn constants() -> String {
+    format!(
+        "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
+         local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
+        Epoch::MAX
+    )
+}
+
+/// Makes the command that runs a verb on the room whose fields are at `key`.
+pub fn call(verb: Verb, key: &str) -> Cmd {
+    let mut call = cmd("EVALSHA");
+    call.arg(&SCRIPTS[verb as usize].1).arg(1).arg(key);
+    call
+}
+
+/// Makes the commands that teach a server all verbs.
+pub fn load() -> Pipeline {
+    let mut load = pipe();
+    for (text, _) in SCRIPTS.iter() {
+        load.cmd("SCRIPT").arg("LOAD").arg(text).ignore();
+    }
+    load
+}

@@ -1,0 +1,172 @@
+//! The roll of a room as its keys hold it: read for a mirror, and written after a merge.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::chains::link_after;
+use super::reply::{Reply, corrupt};
+use super::words::{limit_words, phase_word, read_entry, read_limits, read_phase, write_entry};
+use crate::line::bits::Bits;
+use crate::line::chain::Link;
+use crate::line::roll::{Era, SessionRun, Sessions, Tally};
+use crate::line::{Entry, Epoch, Number, Numbers, Roll, Settings, StoreFault};
+
+/// A roll as it was at one instant, and what tells whether it has changed since.
+pub struct StoredRoll {
+    /// The roll.
+    pub roll: Roll,
+    /// The entry of the last link that the store remembers.
+    pub link_seq: u64,
+    /// Whether the log reached back to that link; if not, the roll's link is not the true one.
+    pub is_linked: bool,
+    /// When it was read.
+    pub now_us: u64,
+    /// The epoch, seq and issued.
+    pub stamp: [u64; 3],
+}
+
+/// The fields of a room, taken out one by one.
+struct Fields(HashMap<String, String>);
+
+impl Fields {
+    fn text(&self, name: &str) -> Result<&str, StoreFault> {
+        self.0.get(name).map(String::as_str).ok_or_else(|| corrupt(&format!("a room has no `{name}`")))
+    }
+
+    fn number(&self, name: &str) -> Result<u64, StoreFault> {
+        self.text(name)?.parse().map_err(|_| corrupt(&format!("a room's `{name}` is no number")))
+    }
+
+    fn settings(&self) -> Result<Option<Settings>, StoreFault> {
+        let Ok(phase) = self.text("phase") else { return Ok(None) };
+        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
+        let limits = read_limits(names.into_iter().filter_map(|name| self.text(name).ok()));
+        let configured = read_limits(self.text("configured")?.split(' '));
+        let read = read_phase(phase).zip(limits.zip(configured));
+        let (phase, (limits, configured)) = read.ok_or_else(|| corrupt("a room's settings cannot be read"))?;
+        Ok(Some(Settings { phase, limits, configured, message: self.0.get("message").cloned() }))
+    }
+}
+
+/// Reads the answer of `follow` when it is a roll.
+pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
+    let fields = Fields(pairs(reply.array()?)?.into_iter().collect());
+    let eras = read_eras(fields.text("eras")?)?;
+    let mut roll = Roll {
+        seq: fields.number("seq")?,
+        issued: fields.number("issued")?,
+        waiting: Bits::from_bytes(&reply.bytes()?),
+        called: Bits::from_bytes(&reply.bytes()?),
+        over: Bits::from_bytes(&reply.bytes()?),
+        unseen: numbers(&reply.text()?)?,
+        tat_us: fields.number("tat")?,
+        sessions: read_sessions(pairs(reply.array()?)?, pairs(reply.array()?)?)?,
+        settings: fields.settings()?,
+        tally: Tally {
+            called: fields.number("tally_called")?,
+            left: fields.number("tally_left")?,
+            lapsed: fields.number("tally_lapsed")?,
+        },
+        eras,
+        link: Link::default(),
+    };
+    let link_seq = fields.number("link_seq")?;
+    let first = reply.number()?;
+    let entries = read_entries(reply.array()?, first, roll.epoch())?;
+    let start = Link::try_from(fields.text("link")?.to_owned()).map_err(|_| corrupt("a room's link is no hash"))?;
+    roll.link = link_after(start, &entries);
+    let stamp = [u64::from(roll.epoch()), roll.seq, roll.issued];
+    Ok(StoredRoll { link_seq, is_linked: first == link_seq + 1, now_us: reply.number()?, stamp, roll })
+}
+
+/// Reads entries, of which the first has the place `first`.
+pub fn read_entries(reply: Reply, first: u64, epoch: Epoch) -> Result<Vec<Entry>, StoreFault> {
+    let texts = reply.texts()?;
+    let read = (first..).zip(texts).map(|(seq, text)| read_entry(&text, seq, epoch));
+    read.map(|entry| entry.ok_or_else(|| corrupt("an entry of the log cannot be read"))).collect()
+}
+
+/// Writes a merged roll and its log as the arguments of `restore`.
+pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
+    let fields = fields_of(roll);
+    let sessions = sessions_of(&roll.sessions);
+    let mut arguments = vec![fields.len().to_string().into_bytes()];
+    arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
+    arguments.extend([&roll.waiting, &roll.called, &roll.over].map(Bits::to_bytes));
+    arguments.push(roll.unseen.to_string().into_bytes());
+    arguments.push(sessions.len().to_string().into_bytes());
+    arguments.extend(sessions.into_iter().flatten().map(String::into_bytes));
+    arguments.extend(log.iter().map(|entry| write_entry(entry).into_bytes()));
+    arguments
+}
+
+fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
+    let eras: Vec<String> = roll.eras.iter().map(|era| format!("{}:{}", era.epoch, era.above)).collect();
+    let mut fields = vec![
+        ("eras", eras.join(",")),
+        ("seq", roll.seq.to_string()),
+        ("link_seq", roll.seq.to_string()),
+        ("link", roll.link.into()),
+        ("issued", roll.issued.to_string()),
+        ("tat", roll.tat_us.to_string()),
+        ("tally_called", roll.tally.called.to_string()),
+        ("tally_left", roll.tally.left.to_string()),
+        ("tally_lapsed", roll.tally.lapsed.to_string()),
+    ];
+    if let Some(settings) = &roll.settings {
+        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
+        fields.push(("phase", phase_word(settings.phase).to_owned()));
+        fields.extend(names.into_iter().zip(limit_words(&settings.limits)));
+        fields.push(("configured", limit_words(&settings.configured).join(" ")));
+        fields.extend(settings.message.clone().map(|message| ("message", message)));
+    }
+    fields
+}
+
+/// Returns, for each last second, the second, how many sessions are in use, and their runs.
+fn sessions_of(sessions: &Sessions) -> Vec<[String; 3]> {
+    let (runs, in_use) = sessions.parts();
+    let mut texts: BTreeMap<u64, String> = BTreeMap::new();
+    for (first, run) in runs {
+        let text = texts.entry(run.ends_s).or_default();
+        text.push_str(&format!("{}={};", run.at_us, Numbers::run(*first, run.last)));
+    }
+    let text = |ends_s: &u64| texts.get(ends_s).cloned().unwrap_or_default();
+    in_use.iter().map(|(ends_s, count)| [ends_s.to_string(), count.to_string(), text(ends_s)]).collect()
+}
+
+fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<(String, String)>) -> Result<Sessions, StoreFault> {
+    let in_use = in_use.iter().map(|(ends_s, count)| Ok((number(ends_s)?, number(count)?)));
+    let in_use: BTreeMap<u64, u64> = in_use.collect::<Result<_, StoreFault>>()?;
+    let mut by_first: BTreeMap<Number, SessionRun> = BTreeMap::new();
+    for (ends_s, text) in runs {
+        let ends_s = number(&ends_s)?;
+        for call in text.split_terminator(';') {
+            let (at_us, called) = call.split_once('=').ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
+            let at_us = number(at_us)?;
+            let new = numbers(called)?;
+            by_first.extend(new.runs().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
+        }
+    }
+    Ok(Sessions::from_parts(by_first, in_use))
+}
+
+fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
+    let era = |part: &str| {
+        let (epoch, above) = part.split_once(':')?;
+        Some(Era { epoch: epoch.parse().ok()?, above: above.parse().ok()? })
+    };
+    text.split(',').map(|part| era(part).ok_or_else(|| corrupt("a room's eras cannot be read"))).collect()
+}
+
+fn pairs(reply: Reply) -> Result<Vec<(String, String)>, StoreFault> {
+    let mut texts = reply.texts()?.into_iter();
+    Ok(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
+}
+
+fn numbers(text: &str) -> Result<Numbers, StoreFault> {
+    text.parse().map_err(|_| corrupt("a room's numbers cannot be read"))
+}
+
+fn number(text: &str) -> Result<u64, StoreFault> {
+    text.parse().map_err(|_| corrupt(&format!("`{text}` is no number")))
+}

@@ -1,0 +1,11 @@
+-- ARGV: now, numbers. Gives back the places of visitors whom the store had forgotten.
+
+local unseen = common(parse(ARGV[2]), parse(redis.call('GET', UNSEEN) or ''))
+local returned = unseen
+for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(returned, key)) end
+if #returned > 0 then
+  mark(DOOR, returned, true)
+  mark(WAITING, returned, true)
+  append({returned = write(returned)})
+end
+save()

@@ -1,0 +1,17 @@
+-- ARGV: now, gateway, lease in ms, who is here, who went. Returns whether the gateway was known.
+
+drop_expired_leases()
+local mine = ROOM .. 'here:' .. ARGV[2]
+local known = redis.call('HEXISTS', LEASES, ARGV[2])
+redis.call('HSET', LEASES, ARGV[2], text(now + tonumber(ARGV[3]) * 1000))
+
+local here = common(parse(ARGV[4]), {{0, get('issued')}})
+mark(mine, here, true)
+mark(SEEN, here, true)
+mark(DOOR, here, false)
+
+local gone = parse(ARGV[5])
+mark(mine, gone, false)
+mark(DOOR, gone, false)
+save()
+return known

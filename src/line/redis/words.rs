@@ -1,0 +1,135 @@
+//! The text forms in which the scripts keep entries and settings.
+//!
+//! An entry is its fields with `|` between them, empty ones at the end left out; the settings stand
+//! last, since a message may hold any character. The entry's `seq` is its place in the list.
+
+use std::str::FromStr;
+
+use crate::admission::Limits;
+use crate::line::{Ended, Entry, Epoch, Numbers, Phase, Settings};
+
+/// Writes limits as five words.
+pub fn limit_words(limits: &Limits) -> [String; 5] {
+    [
+        limits.interval_us.to_string(),
+        limits.burst.to_string(),
+        limits.total_active_users.map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
+        limits.session_duration_s.to_string(),
+        limits.grace_ms.to_string(),
+    ]
+}
+
+/// Reads limits from five words.
+pub fn read_limits<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Limits> {
+    Some(Limits {
+        interval_us: number(words.next())?,
+        burst: number(words.next())?,
+        total_active_users: match words.next()? {
+            "-" => None,
+            limit => Some(limit.parse().ok()?),
+        },
+        session_duration_s: number(words.next())?,
+        grace_ms: number(words.next())?,
+    })
+}
+
+/// Returns a phase's word.
+pub fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Open => "open",
+        Phase::Paused => "paused",
+        Phase::Closed => "closed",
+    }
+}
+
+/// Reads a phase.
+pub fn read_phase(word: &str) -> Option<Phase> {
+    [Phase::Open, Phase::Paused, Phase::Closed].into_iter().find(|phase| phase_word(*phase) == word)
+}
+
+/// Writes an entry.
+pub fn write_entry(entry: &Entry) -> String {
+    let at_s = entry.at_us / 1_000_000;
+    let called = !entry.called.is_empty();
+    let ended: Vec<String> = entry.ended.iter().map(|e| format!("{}:{}", e.ends_s, e.numbers)).collect();
+    let mut text = [
+        entry.at_us.to_string(),
+        entry.issued.to_string(),
+        entry.called.to_string(),
+        difference(called, entry.ends_s, at_s),
+        difference(called, entry.tat_us, entry.at_us),
+        if entry.by_hand == 0 { String::new() } else { entry.by_hand.to_string() },
+        entry.left.to_string(),
+        entry.lapsed.to_string(),
+        entry.returned.to_string(),
+        entry.unseen.to_string(),
+        ended.join(";"),
+    ]
+    .join("|");
+    match &entry.settings {
+        Some(settings) => text.push_str(&format!("|{}", settings_text(settings))),
+        None => text.truncate(text.trim_end_matches('|').len()),
+    }
+    text
+}
+
+/// Reads an entry, given its place in the log and the log's epoch.
+pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
+    let mut words = text.splitn(12, '|');
+    let at_us = number(words.next())?;
+    let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
+    let mut word = || words.next().unwrap_or_default();
+    entry.called = word().parse().ok()?;
+    entry.ends_s = sum(at_us / 1_000_000, word())?;
+    entry.tat_us = sum(at_us, word())?;
+    entry.by_hand = or_zero(word())?;
+    entry.left = word().parse().ok()?;
+    entry.lapsed = word().parse().ok()?;
+    entry.returned = word().parse().ok()?;
+    entry.unseen = word().parse().ok()?;
+    entry.ended = word().split(';').filter(|part| !part.is_empty()).map(read_ended).collect::<Option<_>>()?;
+    entry.settings = match words.next() {
+        Some(text) => Some(read_settings(text)?),
+        None => None,
+    };
+    Some(entry)
+}
+
+fn settings_text(settings: &Settings) -> String {
+    let [limits, configured] = [&settings.limits, &settings.configured].map(|limits| limit_words(limits).join(" "));
+    let mut text = format!("{} {limits} {configured}", phase_word(settings.phase));
+    if let Some(message) = &settings.message {
+        text.push(' ');
+        text.push_str(message);
+    }
+    text
+}
+
+fn read_settings(text: &str) -> Option<Settings> {
+    let mut words = text.splitn(12, ' ');
+    let phase = read_phase(words.next()?)?;
+    let limits = read_limits(words.by_ref())?;
+    let configured = read_limits(words.by_ref())?;
+    Some(Settings { phase, limits, configured, message: words.next().map(str::to_owned) })
+}
+
+fn read_ended(text: &str) -> Option<Ended> {
+    let (ends_s, numbers) = text.split_once(':')?;
+    Some(Ended { ends_s: ends_s.parse().ok()?, numbers: Numbers::from_str(numbers).ok()? })
+}
+
+fn number(word: Option<&str>) -> Option<u64> {
+    word?.parse().ok()
+}
+
+fn or_zero(word: &str) -> Option<u64> {
+    if word.is_empty() { Some(0) } else { word.parse().ok() }
+}
+
+fn difference(is_given: bool, later: u64, earlier: u64) -> String {
+    if is_given { (i128::from(later) - i128::from(earlier)).to_string() } else { String::new() }
+}
+
+fn sum(base: u64, difference: &str) -> Option<u64> {
+    if difference.is_empty() { Some(0) } else { base.checked_add_signed(difference.parse().ok()?) }
+}

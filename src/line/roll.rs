@@ -1,0 +1,329 @@
+//! The roll: what is durable of a line, and what a mirror knows of it.
+//!
+//! A roll is made by applying log entries in order. The store's own line, a gateway's mirror and
+//! the line that a restart reads back are all rolls, so one function, [`Roll::apply`], says what an
+//! entry means.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::bits::Bits;
+use super::chain::Link;
+use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+
+/// Who has which place. Every number up to `issued` is in just one state: waiting, called
+/// (then maybe over), over, or unseen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Roll {
+    /// The epochs of the line and the last number before each, oldest first.
+    pub eras: Vec<Era>,
+    /// The last entry applied.
+    pub seq: u64,
+    /// The link of the last entry applied.
+    pub link: Link,
+    /// The highest number given.
+    pub issued: Number,
+    /// Who holds a place.
+    pub waiting: Bits,
+    /// Who was called.
+    pub called: Bits,
+    /// Who gave up, lapsed, or ended a session early.
+    pub over: Bits,
+    /// Numbers that may be held by visitors the store has forgotten.
+    pub unseen: Numbers,
+    /// The rate limit's theoretical arrival time.
+    pub tat_us: u64,
+    /// The sessions that have not ended.
+    pub sessions: Sessions,
+    /// What the operator set; `None` until the room is made.
+    pub settings: Option<Settings>,
+    /// How many were ever called, left and lapsed: for the console.
+    pub tally: Tally,
+}
+
+/// An epoch and the numbers it began above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Era {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The highest number that belongs to an earlier epoch.
+    pub above: Number,
+}
+
+/// How many of each kind there have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Called.
+    pub called: u64,
+    /// Gave up.
+    pub left: u64,
+    /// Away for longer than the grace period.
+    pub lapsed: u64,
+}
+
+/// Where a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In line, behind `ahead` others.
+    Waiting {
+        /// Live places with a lower number.
+        ahead: u64,
+    },
+    /// Called; may come in until the session ends.
+    Called {
+        /// The session's end, in seconds since the Unix epoch.
+        ends_s: u64,
+        /// When the call was made, in microseconds since the Unix epoch.
+        at_us: u64,
+    },
+    /// Gave up, lapsed, or the session is over.
+    Over,
+    /// Forgotten by the store; the visitor's coming back gives the place back.
+    Unseen,
+    /// Not of this line.
+    Foreign,
+}
+
+impl Roll {
+    /// Returns the epoch, 0 for a line that was never begun.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.eras.last().map_or(0, |era| era.epoch)
+    }
+
+    /// Returns how far the log was followed.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { epoch: self.epoch(), seq: self.seq }
+    }
+
+    /// Tells where a number stands, of which the ticket says that it is of `epoch`.
+    #[must_use]
+    pub fn standing(&self, epoch: Epoch, number: Number, now_s: u64) -> Standing {
+        if !self.covers(epoch, number) {
+            Standing::Foreign
+        } else if number > self.issued {
+            // Given by another gateway a moment ago: all between are waiting too.
+            Standing::Waiting { ahead: self.waiting.count() + (number - self.issued - 1) }
+        } else if self.waiting.contains(number) {
+            Standing::Waiting { ahead: self.waiting.count_below(number) }
+        } else if self.called.contains(number) && !self.over.contains(number) {
+            self.sessions.find(number, now_s)
+        } else if self.over.contains(number) {
+            Standing::Over
+        } else if self.unseen.contains(number) {
+            Standing::Unseen
+        } else {
+            Standing::Foreign
+        }
+    }
+
+    /// Tells whether `number` can have been given in `epoch`.
+    fn covers(&self, epoch: Epoch, number: Number) -> bool {
+        let Some(i) = self.eras.iter().position(|era| era.epoch == epoch) else { return false };
+        let last = self.eras.get(i + 1).map_or(Number::MAX, |next| next.above);
+        self.eras[i].above < number && number <= last
+    }
+
+    /// Applies the next entry of the log.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.begin(entry);
+        self.raise(entry);
+        for number in entry.returned.iter() {
+            if self.is_forgotten(number) {
+                self.waiting.insert(number);
+            }
+        }
+        self.tally.left += self.give_up(&entry.left);
+        self.tally.lapsed += self.give_up(&entry.lapsed);
+        entry.ended.iter().for_each(|ended| self.end(ended));
+        self.call(&entry.called, entry.ends_s, entry.at_us);
+        self.tat_us = self.tat_us.max(entry.tat_us);
+        if let Some(settings) = &entry.settings {
+            self.settings = Some(settings.clone());
+        }
+        self.sessions.prune(entry.at_us / 1_000_000);
+        self.seq = entry.seq;
+        self.link = self.link.then(entry);
+    }
+
+    /// Takes in the answer to an own join ahead of the log, so that those who joined have a
+    /// position at once. The entry that follows finds it done.
+    pub fn note(&mut self, joined: &Joined) {
+        if joined.epoch == self.epoch() {
+            self.raise_to(joined.first + joined.count - 1);
+            let admitted = Numbers::run(joined.first, joined.first + joined.admitted - 1);
+            self.call(&admitted, joined.ends_s, joined.at_us);
+        }
+    }
+
+    /// Counts the sessions in use at `now_s`, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn active(&self, now_s: u64) -> u64 {
+        self.sessions.active(now_s)
+    }
+
+    /// Tells whether `number` may be held by someone the store has forgotten.
+    #[must_use]
+    pub fn is_forgotten(&self, number: Number) -> bool {
+        let known = self.waiting.contains(number) || self.called.contains(number) || self.over.contains(number);
+        !known && self.unseen.contains(number)
+    }
+
+    /// Merges what another roll of the same line remembers. Being called and being over are for
+    /// good, so their unions are the truth; whoever is neither and waits in one of the two, waits.
+    pub fn merge(&mut self, other: &Self) {
+        self.issued = self.issued.max(other.issued);
+        self.called.union_with(&other.called);
+        self.over.union_with(&other.over);
+        self.waiting.union_with(&other.waiting);
+        self.waiting.subtract(&self.called);
+        self.waiting.subtract(&self.over);
+        self.tat_us = self.tat_us.max(other.tat_us);
+        self.sessions.merge(&other.sessions, &self.over);
+        self.tally = self.tally.max(other.tally);
+        if self.settings.is_none() {
+            self.settings.clone_from(&other.settings);
+        }
+    }
+
+    fn begin(&mut self, entry: &Entry) {
+        if entry.epoch > self.epoch() {
+            let above = if entry.unseen.is_empty() { self.issued } else { entry.issued };
+            self.eras.push(Era { epoch: entry.epoch, above });
+        }
+    }
+
+    fn raise(&mut self, entry: &Entry) {
+        if entry.unseen.is_empty() {
+            self.raise_to(entry.issued);
+        } else {
+            self.unseen = self.unseen.followed_by(&entry.unseen);
+            self.issued = entry.issued;
+        }
+    }
+
+    /// Gives every number up to `issued` a waiting place.
+    pub(super) fn raise_to(&mut self, issued: Number) {
+        if issued > self.issued {
+            self.waiting.insert_run(self.issued + 1, issued);
+            self.issued = issued;
+        }
+    }
+
+    fn give_up(&mut self, numbers: &Numbers) -> u64 {
+        let gave_up = numbers.iter().filter(|number| self.waiting.remove(*number));
+        let gave_up: Vec<Number> = gave_up.collect();
+        gave_up.iter().for_each(|number| {
+            self.over.insert(*number);
+        });
+        gave_up.len() as u64
+    }
+
+    fn call(&mut self, called: &Numbers, ends_s: u64, at_us: u64) {
+        for (first, last) in called.runs() {
+            let new = (first..=last).filter(|n| !self.called.contains(*n) && !self.over.contains(*n));
+            let new: Numbers = new.collect();
+            for (first, last) in new.runs() {
+                self.waiting.remove_run(first, last);
+                self.called.insert_run(first, last);
+                self.sessions.begin(first, last, ends_s, at_us);
+                self.tally.called += last - first + 1;
+            }
+        }
+    }
+
+    fn end(&mut self, ended: &Ended) {
+        for number in ended.numbers.iter() {
+            if self.called.contains(number) && self.over.insert(number) {
+                self.sessions.end(ended.ends_s);
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn max(self, other: Self) -> Self {
+        Self {
+            called: self.called.max(other.called),
+            left: self.left.max(other.left),
+            lapsed: self.lapsed.max(other.lapsed),
+        }
+    }
+}
+
+/// The sessions that were begun by a call and have not run out, by the second of their end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Runs called together, by their first number.
+    runs: BTreeMap<Number, SessionRun>,
+    /// For each last second, how many sessions are in use.
+    in_use: BTreeMap<u64, u64>,
+}
+
+/// A run of numbers called together; its first number is its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SessionRun {
+    pub(super) last: Number,
+    pub(super) ends_s: u64,
+    pub(super) at_us: u64,
+}
+
+impl Sessions {
+    /// Makes the sessions from their parts, as another store keeps them.
+    pub(super) fn from_parts(runs: BTreeMap<Number, SessionRun>, in_use: BTreeMap<u64, u64>) -> Self {
+        Self { runs, in_use }
+    }
+
+    /// Returns the runs by their first number, and how many sessions of each last second are in use.
+    pub(super) fn parts(&self) -> (&BTreeMap<Number, SessionRun>, &BTreeMap<u64, u64>) {
+        (&self.runs, &self.in_use)
+    }
+
+    /// Begins the sessions of a run of numbers, called at `at_us`.
+    pub fn begin(&mut self, first: Number, last: Number, ends_s: u64, at_us: u64) {
+        self.runs.insert(first, SessionRun { last, ends_s, at_us });
+        *self.in_use.entry(ends_s).or_default() += last - first + 1;
+    }
+
+    /// Ends one session of those that would end at `ends_s`.
+    pub fn end(&mut self, ends_s: u64) {
+        if let Some(count) = self.in_use.get_mut(&ends_s) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Counts the sessions in use.
+    #[must_use]
+    pub fn active(&self, now_s: u64) -> u64 {
+        self.in_use.range(now_s + 1..).map(|(_, count)| count).sum()
+    }
+
+    fn find(&self, number: Number, now_s: u64) -> Standing {
+        match self.runs.range(..=number).next_back() {
+            Some((_, run)) if number <= run.last && run.ends_s > now_s => {
+                Standing::Called { ends_s: run.ends_s, at_us: run.at_us }
+            }
+            _ => Standing::Over,
+        }
+    }
+
+    /// Forgets what has run out. Walks the runs only when a second has run out.
+    fn prune(&mut self, now_s: u64) {
+        if self.in_use.first_key_value().is_some_and(|(ends_s, _)| *ends_s <= now_s) {
+            self.in_use = self.in_use.split_off(&(now_s + 1));
+            self.runs.retain(|_, run| run.ends_s > now_s);
+        }
+    }
+
+    /// Adds the runs that `other` knows of; a session that is over in either is over.
+    fn merge(&mut self, other: &Self, over: &Bits) {
+        self.runs.extend(other.runs.iter().map(|(first, run)| (*first, *run)));
+        self.in_use.clear();
+        for (first, run) in &self.runs {
+            let live = (*first..=run.last).filter(|number| !over.contains(*number)).count();
+            *self.in_use.entry(run.ends_s).or_default() += live as u64;
+        }
+    }
+}

@@ -1,0 +1,322 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::line::Standing;
+
+const START_US: u64 = 1_795_000_000_000_000;
+const GATEWAY: GatewayId = GatewayId(1);
+
+fn limits(rate: f64, burst: u64) -> Limits {
+    Limits {
+        interval_us: Limits::interval_us(rate),
+        burst,
+        total_active_users: None,
+        session_duration_s: 60,
+        grace_ms: 30_000,
+    }
+}
+
+fn room(limits: Limits) -> LineState {
+    let mut state = LineState::new(START_US);
+    state.steer(&Steering::Configure(limits), START_US);
+    state
+}
+
+fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
+    Tick {
+        gateway,
+        lease_ms: 10_000,
+        here,
+        gone,
+        returned: Numbers::default(),
+        left: Numbers::default(),
+        ended: Vec::new(),
+        known: Known::default(),
+    }
+}
+
+fn called(state: &LineState) -> Vec<Number> {
+    state.roll.called.iter_from(0).collect()
+}
+
+#[test]
+fn an_empty_line_admits_at_once_and_the_rest_wait() {
+    let mut state = room(limits(10.0, 3));
+    let joined = state.join(5, START_US);
+    assert_eq!((joined.first, joined.admitted), (1, 3));
+    assert_eq!(state.roll.waiting.iter_from(0).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(state.join(1, START_US + 100_000).admitted, 0, "4 and 5 stand before a newcomer");
+}
+
+#[test]
+fn an_absent_visitor_is_passed_over_and_called_first_on_return() {
+    let mut state = room(limits(1.0, 1));
+    state.join(4, START_US);
+    let gone = Numbers::run(2, 2);
+    state.tick(&tick_of(GATEWAY, Numbers::run(3, 4), gone), START_US);
+    state.call(START_US + 1_000_000);
+    assert_eq!(called(&state), [1, 3], "2 is away");
+    state.tick(&tick_of(GATEWAY, Numbers::run(2, 2), Numbers::default()), START_US + 2_000_000);
+    assert_eq!(called(&state), [1, 2, 3], "2 is back, before 4");
+}
+
+#[test]
+fn a_gateway_that_dies_takes_its_lease_and_nobodys_place() {
+    let mut state = room(limits(1.0, 1));
+    state.join(3, START_US);
+    state.tick(&tick_of(GATEWAY, Numbers::run(2, 3), Numbers::default()), START_US);
+    state.call(START_US + 11_000_000);
+    assert_eq!(called(&state), [1], "its lease ran out");
+    assert_eq!(state.roll.waiting.count(), 2);
+    let page = state.tick(&tick_of(GATEWAY, Numbers::run(2, 3), Numbers::default()), START_US + 11_000_000);
+    assert!(!page.vouched, "it must say again who is here");
+    assert_eq!(called(&state), [1, 2]);
+}
+
+#[test]
+fn the_grace_period_alone_takes_a_place() {
+    let mut state = room(limits(0.0, 1));
+    state.join(2, START_US);
+    for second in 0..=29 {
+        state.tick(&tick_of(GATEWAY, Numbers::run(1, 1), Numbers::run(2, 2)), START_US + second * 1_000_000);
+    }
+    assert_eq!(state.roll.waiting.count(), 2, "nobody lapses before the grace period is over");
+    for second in 30..=60 {
+        state.tick(&tick_of(GATEWAY, Numbers::default(), Numbers::default()), START_US + second * 1_000_000);
+    }
+    assert_eq!(state.roll.waiting.iter_from(0).collect::<Vec<_>>(), [1]);
+    assert_eq!(state.roll.standing(state.roll.epoch(), 2, 0), Standing::Over);
+}
+
+#[test]
+fn a_pause_earns_no_burst() {
+    let mut state = room(limits(10.0, 2));
+    state.join(100, START_US);
+    state.steer(&Steering::Phase(Phase::Paused), START_US);
+    state.tick(&tick_of(GATEWAY, Numbers::run(1, 100), Numbers::default()), START_US + 9_000_000);
+    assert_eq!(called(&state).len(), 2);
+    state.steer(&Steering::Phase(Phase::Open), START_US + 9_000_000);
+    state.call(START_US + 9_000_000);
+    assert_eq!(called(&state).len(), 4);
+}
+
+#[test]
+fn an_ended_session_frees_one_slot_once() {
+    let mut state = room(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) });
+    let joined = state.join(5, START_US);
+    assert_eq!(joined.admitted, 2);
+    let ended = Ended { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
+    state.end(&[ended.clone(), ended.clone()], START_US);
+    state.end(&[ended], START_US);
+    state.call(START_US);
+    assert_eq!(called(&state), [1, 2, 3]);
+    state.call(START_US + 61_000_000);
+    assert_eq!(called(&state), [1, 2, 3, 4, 5], "sessions that ran out free their slots");
+}
+
+#[test]
+fn by_hand_is_on_top_of_the_rate_which_then_rests() {
+    let mut state = room(limits(1.0, 1));
+    state.join(10, START_US);
+    state.steer(&Steering::Admit(5), START_US);
+    assert_eq!(called(&state).len(), 6);
+    state.call(START_US + 4_000_000);
+    assert_eq!(called(&state).len(), 6, "five seconds of rate were spent by hand");
+}
+
+#[test]
+fn a_revived_line_gives_no_number_twice_and_takes_the_forgotten_back() {
+    let mut state = room(limits(0.0, 1));
+    state.join(10, START_US);
+    let saved = state.roll.clone();
+    let lost = state.join(3, START_US + 1_000);
+    let mut revived = LineState::revive(saved, START_US + 2_000_000);
+    let next = revived.join(1, START_US + 2_000_000);
+    assert!(next.epoch > lost.epoch && next.first > lost.first + lost.count);
+    assert_eq!(revived.roll.standing(lost.epoch, 12, 0), Standing::Unseen);
+    revived.take_back(&Numbers::run(12, 12), START_US + 2_000_000);
+    assert_eq!(revived.roll.standing(lost.epoch, 12, 0), Standing::Waiting { ahead: 10 });
+    assert_eq!(revived.roll.standing(next.epoch, 12, 0), Standing::Foreign, "a forged epoch has no place");
+    assert_eq!(revived.roll.standing(next.epoch, next.first, 0), Standing::Waiting { ahead: 11 });
+}
+
+#[test]
+fn a_store_that_came_back_empty_is_restored_from_a_mirror() {
+    let mut state = room(limits(5.0, 5));
+    state.join(20, START_US);
+    let mirror = state.roll.clone();
+    let mut empty = LineState::new(START_US);
+    assert_eq!(empty.follow(mirror.known()), News::Behind);
+    empty.restore(&mirror, START_US + 1_000_000);
+    assert!(empty.roll.epoch() > mirror.epoch());
+    assert_eq!(empty.roll.called, mirror.called);
+    assert_eq!(empty.roll.waiting, mirror.waiting);
+    assert_eq!(empty.roll.settings, mirror.settings);
+    assert_eq!(empty.roll.active(START_US / 1_000_000), 5);
+    assert!(matches!(empty.follow(mirror.known()), News::Roll(_)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(u64),
+    Wait(u64),
+    Here(usize, Vec<u64>),
+    Gone(usize, Vec<u64>),
+    Left(Vec<u64>),
+    End(Vec<u64>),
+    Steer(f64, u64, Option<u64>),
+    Phase(Phase),
+    Revive,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let some = || prop::collection::vec(1u64..60, 0..8);
+    prop_oneof![
+        3 => (1u64..6).prop_map(Step::Join),
+        4 => (0u64..3_000_000).prop_map(Step::Wait),
+        3 => (0usize..2, some()).prop_map(|(g, n)| Step::Here(g, n)),
+        2 => (0usize..2, some()).prop_map(|(g, n)| Step::Gone(g, n)),
+        1 => some().prop_map(Step::Left),
+        1 => some().prop_map(Step::End),
+        1 => (0.0f64..20.0, 1u64..6, prop::option::of(0u64..10)).prop_map(|(r, b, a)| Step::Steer(r, b, a)),
+        1 => prop_oneof![Just(Phase::Open), Just(Phase::Paused)].prop_map(Step::Phase),
+        1 => Just(Step::Revive),
+    ]
+}
+
+/// Follows the line as a mirror does, and checks every call against what was so just before it.
+struct Watch {
+    state: LineState,
+    mirror: Roll,
+    now_us: u64,
+    ahead: BTreeMap<(Epoch, Number), u64>,
+    calls: Vec<(u64, u64)>,
+    /// The loosest limits that have held so far.
+    rate: f64,
+    burst: u64,
+}
+
+impl Watch {
+    fn do_step(&mut self, step: &Step) {
+        let gateway = |g: usize| GatewayId(g as u64);
+        let mut tick = tick_of(gateway(0), Numbers::default(), Numbers::default());
+        match step {
+            Step::Join(n) => return self.join(*n),
+            Step::Wait(us) => self.now_us += us,
+            Step::Here(g, n) => (tick.gateway, tick.here) = (gateway(*g), n.iter().copied().collect()),
+            Step::Gone(g, n) => (tick.gateway, tick.gone) = (gateway(*g), n.iter().copied().collect()),
+            Step::Left(n) => tick.left = n.iter().copied().collect(),
+            Step::End(n) => tick.ended = vec![Ended { ends_s: 0, numbers: n.iter().copied().collect() }],
+            Step::Steer(rate, burst, active) => {
+                let limits = Limits { total_active_users: *active, ..limits(*rate, *burst) };
+                (self.rate, self.burst) = (self.rate.max(*rate), self.burst.max(*burst));
+                self.state.steer(&Steering::Limits(limits), self.now_us);
+            }
+            Step::Phase(phase) => self.state.steer(&Steering::Phase(*phase), self.now_us),
+            Step::Revive => self.state = LineState::revive(self.mirror.clone(), self.now_us),
+        }
+        self.tick(tick);
+    }
+
+    fn join(&mut self, count: u64) {
+        let before = self.state.roll.issued;
+        let joined = self.state.join(count, self.now_us);
+        assert_eq!(joined.first, before + 1, "(L1)");
+        self.mirror.note(&joined);
+        self.follow();
+    }
+
+    fn tick(&mut self, tick: Tick) {
+        self.state.vouch(&tick, self.now_us);
+        self.state.leave(&tick.left, self.now_us);
+        self.state.end(&tick.ended, self.now_us);
+        self.follow();
+        let callable: Vec<Number> = self.state.lowest_callable(u64::MAX).iter().collect();
+        self.state.call(self.now_us);
+        let called: Vec<Number> = callable.iter().copied().filter(|n| self.state.roll.called.contains(*n)).collect();
+        assert_eq!(called, callable[..called.len()], "(L2)");
+        self.follow();
+        let roll = self.state.roll.clone();
+        self.state.call(self.now_us);
+        assert_eq!(roll, self.state.roll, "(L7)");
+    }
+
+    fn follow(&mut self) {
+        match self.state.follow(self.mirror.known()) {
+            News::Entries(entries) => entries.iter().for_each(|entry| self.take(entry)),
+            News::Roll(roll) => self.mirror = *roll,
+            News::Behind => panic!("the store never knows less than its mirror"),
+        }
+        self.check();
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.mirror.apply(entry);
+        self.calls.push((entry.at_us, entry.called.len()));
+    }
+
+    fn check(&mut self) {
+        let now_s = self.now_us / 1_000_000;
+        let line = &self.state.roll;
+        assert_eq!(line.known(), self.mirror.known());
+        assert_eq!((&line.called, &line.over), (&self.mirror.called, &self.mirror.over));
+        for (epoch, number) in self.ahead.keys().copied().collect::<Vec<_>>() {
+            match line.standing(epoch, number, now_s) {
+                Standing::Waiting { ahead } => {
+                    let before = self.ahead.insert((epoch, number), ahead);
+                    assert!(before >= Some(ahead), "(L4) {number} moved from {before:?} to {ahead}");
+                }
+                _ => drop(self.ahead.remove(&(epoch, number))),
+            }
+        }
+        let epoch = line.epoch();
+        let above = line.eras.last().map_or(0, |era| era.above);
+        for number in line.waiting.iter_from(above + 1) {
+            self.ahead.entry((epoch, number)).or_insert(u64::MAX);
+        }
+        self.check_rate();
+    }
+
+    fn check_rate(&self) {
+        for (i, (from, _)) in self.calls.iter().enumerate().rev().take(40) {
+            let sum: u64 = self.calls[i..].iter().map(|(_, n)| n).sum();
+            let window = (self.now_us - from) as f64 / 1e6;
+            // After a change of limits the old TAT may stand: one burst of each.
+            assert!(sum as f64 <= self.rate * window + 2.0 * self.burst as f64 + 1e-6, "(L5)");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_invariants_hold_after_every_step(steps in prop::collection::vec(step(), 1..60)) {
+        let state = room(limits(5.0, 3));
+        let mirror = state.roll.clone();
+        let mut watch = Watch {
+            state, mirror, now_us: START_US, ahead: BTreeMap::new(), calls: Vec::new(), rate: 5.0, burst: 3,
+        };
+        steps.iter().for_each(|step| watch.do_step(step));
+    }
+
+    /// (L6) Sessions in use never exceed the limit while it stands.
+    #[test]
+    fn sessions_stay_within_the_limit(limit in 0u64..8, steps in prop::collection::vec(step(), 1..60)) {
+        let mut state = room(Limits { total_active_users: Some(limit), ..limits(100.0, 50) });
+        let mut now_us = START_US;
+        for step in steps {
+            match step {
+                Step::Wait(us) => now_us += us * 10,
+                Step::Join(n) => { state.join(n, now_us); }
+                Step::Here(_, n) => {
+                    state.tick(&tick_of(GATEWAY, n.into_iter().collect(), Numbers::default()), now_us);
+                }
+                _ => state.call(now_us),
+            }
+            prop_assert!(state.roll.active(now_us / 1_000_000) <= limit);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What Prometheus reads. Passed to whoever counts, never global; no visitor, address or path is a
+//! label.
+
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// All of the gateway's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Visitors that were given a place.
+    pub arrivals: IntCounterVec,
+    /// Visitors that were called.
+    pub admissions: IntCounterVec,
+    /// Visitors that gave up their place.
+    pub left: IntCounterVec,
+    /// Visitors that were away for longer than the grace period.
+    pub lapsed: IntCounterVec,
+    /// Visitors that hold a place.
+    pub waiting: IntGaugeVec,
+    /// Of those, how many are present on any gateway.
+    pub present: IntGaugeVec,
+    /// Sessions in use.
+    pub active_sessions: IntGaugeVec,
+    /// The rate limit in force, admissions a second; -1 where there is none.
+    pub rate_limit: GaugeVec,
+    /// Seconds from joining to being called.
+    pub wait_seconds: HistogramVec,
+    /// Live connections of this gateway.
+    pub live_connections: IntGaugeVec,
+    /// Frames sent over live connections.
+    pub live_frames: IntCounterVec,
+    /// Answers "sold out" from memory.
+    pub sold_out_responses: IntCounterVec,
+    /// Requests that were forwarded, by the class of the answer's status code.
+    pub proxy_requests: IntCounterVec,
+    /// Seconds until the upstream's answer began.
+    pub proxy_duration: HistogramVec,
+    /// Requests and visitors that were refused, by reason.
+    pub refused: IntCounterVec,
+    /// 1 while the line's store answers.
+    pub store_up: IntGauge,
+    /// Seconds of a call to the line's store.
+    pub store_call_seconds: HistogramVec,
+    /// Times that a store was restored from this gateway's mirror.
+    pub restores: IntCounter,
+    /// Connections that are open on the public listener.
+    pub connections: IntGauge,
+}
+
+impl Metrics {
+    /// Makes the metrics in a registry of their own.
+    ///
+    /// # Panics
+    /// Never: the names below are distinct and well formed.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Self {
+            arrivals: counters("arrivals_total", "Visitors that were given a place", &["room"]),
+            admissions: counters("admissions_total", "Visitors that were called", &["room"]),
+            left: counters("left_total", "Visitors that gave up their place", &["room"]),
+            lapsed: counters("lapsed_total", "Visitors away for longer than the grace period", &["room"]),
+            waiting: gauges("waiting", "Visitors that hold a place", &["room"]),
+            present: gauges("present", "Waiting visitors that are present on any gateway", &["room"]),
+            active_sessions: gauges("active_sessions", "Sessions in use", &["room"]),
+            rate_limit: valid(GaugeVec::new(
+                opts("admission_rate_limit", "Rate limit in admissions a second, -1 for none"),
+                &["room"],
+            )),
+            wait_seconds: histograms("wait_seconds", "Seconds from joining to being called", &["room"], WAITS),
+            live_connections: gauges("live_connections", "Live connections of this gateway", &["room"]),
+            live_frames: counters("live_frames_total", "Frames sent over live connections", &["room"]),
+            sold_out_responses: counters("sold_out_responses_total", "Answers of sold out from memory", &["room"]),
+            proxy_requests: counters(
+                "proxy_requests_total",
+                "Requests forwarded, by class of answer",
+                &["room", "code"],
+            ),
+            proxy_duration: histograms(
+                "proxy_duration_seconds",
+                "Seconds until the upstream's answer began",
+                &["room"],
+                LATENCIES,
+            ),
+            refused: counters("refused_total", "Requests and visitors refused, by reason", &["reason"]),
+            store_up: valid(IntGauge::with_opts(opts("store_up", "1 while the line's store answers"))),
+            store_call_seconds: histograms(
+                "store_call_seconds",
+                "Seconds of a call to the store",
+                &["verb"],
+                LATENCIES,
+            ),
+            restores: valid(IntCounter::with_opts(opts(
+                "restores_total",
+                "Times the store was restored from a mirror",
+            ))),
+            connections: valid(IntGauge::with_opts(opts("connections", "Open connections on the public listener"))),
+            registry,
+        };
+        metrics.register();
+        metrics
+    }
+
+    /// Gives the text that Prometheus reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        encoded.ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
+    }
+
+    fn register(&self) {
+        let build = valid(Gauge::with_opts(
+            opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
+        ));
+        build.set(1.0);
+        let all: [Box<dyn prometheus::core::Collector>; 20] = [
+            Box::new(self.arrivals.clone()),
+            Box::new(self.admissions.clone()),
+            Box::new(self.left.clone()),
+            Box::new(self.lapsed.clone()),
+            Box::new(self.waiting.clone()),
+            Box::new(self.present.clone()),
+            Box::new(self.active_sessions.clone()),
+            Box::new(self.rate_limit.clone()),
+            Box::new(self.wait_seconds.clone()),
+            Box::new(self.live_connections.clone()),
+            Box::new(self.live_frames.clone()),
+            Box::new(self.sold_out_responses.clone()),
+            Box::new(self.proxy_requests.clone()),
+            Box::new(self.proxy_duration.clone()),
+            Box::new(self.refused.clone()),
+            Box::new(self.store_up.clone()),
+            Box::new(self.store_call_seconds.clone()),
+            Box::new(self.restores.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(build),
+        ];
+        all.into_iter().for_each(|collector| valid(self.registry.register(collector)));
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const WAITS: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+const LATENCIES: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("vestibule_{name}"), help)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    valid(IntCounterVec::new(opts(name, help), labels))
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    valid(IntGaugeVec::new(opts(name, help), labels))
+}
+
+fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    let opts = HistogramOpts { common_opts: opts(name, help), buckets: buckets.to_vec() };
+    valid(HistogramVec::new(opts, labels))
+}
+
+fn valid<T>(made: prometheus::Result<T>) -> T {
+    made.expect("metric names are distinct and well formed")
+}

@@ -1,0 +1,132 @@
+//! The mirror: a room's line as this gateway knows it, one tick old at the most.
+//!
+//! Reads are short and never await; the ticker alone writes, but for the numbers of own joins,
+//! which are noted at once.
+
+mod pace;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use crate::line::chain::Link;
+use crate::line::chain::Logged;
+use crate::line::{Entry, Joined, Known, Numbers, Roll};
+pub use pace::{Pace, Seconds};
+
+/// How many log entries are kept for export and for receipts.
+const HISTORY_CAP: usize = 50_000;
+
+/// One room's mirror.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    roll: RwLock<Roll>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    history: VecDeque<Logged>,
+    pace: Pace,
+}
+
+/// What a page of news brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// Who was called, in the order of the entries.
+    pub called: Vec<Numbers>,
+    /// How many gave up.
+    pub left: u64,
+    /// How many lapsed.
+    pub lapsed: u64,
+    /// How many came, on all gateways.
+    pub arrived: u64,
+    /// How long the called had waited, in seconds, and how many waited so long.
+    pub waits: Vec<(f64, u64)>,
+    /// Whether the settings are others, or the whole roll is.
+    pub resettled: bool,
+    /// Whether anything changed at all.
+    pub changed: bool,
+}
+
+impl Mirror {
+    /// Lets `look` see the roll. To be short: the ticker waits for it.
+    pub fn read<A>(&self, look: impl FnOnce(&Roll) -> A) -> A {
+        look(&self.roll.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns how far the log was followed.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        self.read(Roll::known)
+    }
+
+    /// Notes an own join ahead of the log.
+    pub fn note(&self, joined: &Joined) {
+        self.roll.write().unwrap_or_else(PoisonError::into_inner).note(joined);
+    }
+
+    /// Puts another roll in the place of what is known.
+    pub fn replace(&self, roll: Roll) -> Taken {
+        let kept = Kept { pace: Pace::since(roll.issued), ..Kept::default() };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        *self.roll.write().unwrap_or_else(PoisonError::into_inner) = roll;
+        Taken { resettled: true, changed: true, ..Taken::default() }
+    }
+
+    /// Returns the newest entries of the log with their links, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<Logged> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.history.iter().cloned().collect()
+    }
+
+    /// Finds the entry that called a number, if it is still kept.
+    #[must_use]
+    pub fn call_of(&self, number: u64) -> Option<Logged> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.history.iter().rev().find(|logged| logged.entry.called.contains(number)).cloned()
+    }
+
+    /// Lets `look` see how fast the line moves.
+    pub fn pace<A>(&self, look: impl FnOnce(&Pace) -> A) -> A {
+        look(&self.kept.lock().unwrap_or_else(PoisonError::into_inner).pace)
+    }
+
+    /// Takes in the next entries of the log.
+    pub fn take(&self, entries: Vec<Entry>) -> Taken {
+        let links = self.apply(&entries);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Taken { changed: !entries.is_empty(), ..Taken::default() };
+        for (entry, prev) in entries.into_iter().zip(links) {
+            kept.pace.arrive(&entry);
+            taken.count(&entry, &kept.pace);
+            kept.history.push_back(Logged::new(prev, entry));
+        }
+        let excess = kept.history.len().saturating_sub(HISTORY_CAP);
+        kept.history.drain(..excess);
+        taken
+    }
+
+    /// Applies the entries and returns the link before each. The two locks are never held at once:
+    /// a reader of the roll may ask for the pace.
+    fn apply(&self, entries: &[Entry]) -> Vec<Link> {
+        let mut roll = self.roll.write().unwrap_or_else(PoisonError::into_inner);
+        let link_before = |entry| {
+            let prev = roll.link;
+            roll.apply(entry);
+            prev
+        };
+        entries.iter().map(link_before).collect()
+    }
+}
+
+impl Taken {
+    fn count(&mut self, entry: &Entry, pace: &Pace) {
+        self.arrived += pace.last_arrived();
+        self.waits.extend(pace.waits(entry));
+        self.left += entry.left.len();
+        self.lapsed += entry.lapsed.len();
+        self.resettled |= entry.settings.is_some();
+        self.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
+    }
+}

@@ -1,0 +1,337 @@
+//! One request's life. Read this first: everything else is a step of it.
+//!
+//!     target ─ route ─ gate ──► Admit, Enter ─► sold out? ─► proxy ─► upstream
+//!                       ├─► Join, Wait ─► waiting page or status
+//!                       └─► Reject ─► notice
+
+mod own;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::gate::{self, Credentials, Decision, Refusal};
+use crate::limit::JoinLimit;
+use crate::line::Standing;
+use crate::proxy::headers::visitor_address;
+use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use crate::respond::{self, Answer, Reads, Refused};
+use crate::room::Room;
+use crate::route::{Route, Routes};
+use crate::status::{State, Status};
+use crate::token::{Pass, RoomHash, Ticket, TicketId};
+use crate::visitor::{self, CookieKind};
+use crate::waiting::Pages;
+
+/// The paths that are the gateway's own and never forwarded.
+pub const OWN_PREFIX: &str = "/.vestibule/";
+
+/// The issuer of the passes.
+pub const ISSUER: &str = "vestibule";
+
+/// What all threads that serve visitors share.
+pub struct Site {
+    /// The rooms, in the order of the routes.
+    pub rooms: Vec<Arc<Room>>,
+    /// Which request belongs to which room.
+    pub routes: Routes,
+    /// The gateway's own pages.
+    pub pages: Pages,
+    /// How often one address may join.
+    pub join_limit: JoinLimit,
+    /// Proxies in front.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Whether visitors come over TLS.
+    pub is_tls: bool,
+}
+
+/// What serves the requests of one thread.
+pub struct Pipeline {
+    /// What it shares with the others.
+    pub site: Arc<Site>,
+    /// The way to each room's upstream, in the order of the rooms.
+    pub proxies: Vec<Arc<Proxy>>,
+    /// The way for requests of no room.
+    pub open: Option<Arc<Proxy>>,
+    /// Owns the live connections.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
+
+/// One request's asker, as far as it is known.
+struct Asker {
+    peer: IpAddr,
+    address: IpAddr,
+    reads: Reads,
+}
+
+impl Pipeline {
+    /// Answers a request that came from `peer`.
+    pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let (parts, body) = request.into_parts();
+        let target = Target::parse(&parts, self.scheme());
+        let request = Request::from_parts(parts, body);
+        let headers = request.headers();
+        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(&ip));
+        let asker = Asker { peer, address, reads: visitor::reads(headers) };
+        match target {
+            Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
+            Ok(target) if target.path().starts_with(OWN_PREFIX) => self.own(request, &target, &asker).await,
+            Ok(target) => self.route(request, &target, &asker).await,
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        match self.site.routes.find(target.host(), target.path()) {
+            Route::Guarded(i) => self.guarded(i, request, target, asker).await,
+            Route::Bypass(i) => self.forward_plain(&self.proxies[i], request, target, asker).await,
+            Route::Open => match &self.open {
+                Some(proxy) => self.forward_plain(proxy, request, target, asker).await,
+                None => self.refuse(asker.reads, &Refused::NotFound),
+            },
+        }
+    }
+
+    async fn guarded(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let room = &self.site.rooms[i];
+        let now_ms = room.shared.clock.now_ms();
+        let credentials = self.credentials(request.headers(), room);
+        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
+            return self.sold_out(room, asker);
+        }
+        match decision {
+            Decision::Admit(ticket, claims) => {
+                let pass = credentials.pass.unwrap_or_default().to_owned();
+                self.forward(i, request, target, asker, Some(Entry { ticket, pass, ends_s: claims.exp })).await
+            }
+            Decision::Enter { ticket, ends_s } => self.enter(i, request, target, asker, ticket, ends_s).await,
+            Decision::Pass => self.forward(i, request, target, asker, None).await,
+            Decision::Join => self.join(i, request, target, asker).await,
+            Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
+            Decision::Reject(Refusal::Closed) => self.refuse(asker.reads, &Refused::Closed),
+            Decision::Reject(Refusal::Full) => self.refuse(asker.reads, &Refused::Full),
+        }
+    }
+
+    /// Lets in someone who was called: signs a pass and takes it along to the upstream.
+    async fn enter(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        ticket: Ticket,
+        ends_s: u64,
+    ) -> Answer {
+        let room = &self.site.rooms[i];
+        let Some(pass) = sign(room, &ticket, ends_s) else {
+            return self.refuse(asker.reads, &Refused::NotFound);
+        };
+        let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
+        let mut answer = self.forward(i, request, target, asker, Some(Entry { ticket, pass, ends_s })).await;
+        respond::set_cookie(&mut answer, &cookie);
+        answer
+    }
+
+    async fn join(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let room = &self.site.rooms[i];
+        if !visitor::can_join(&request) {
+            let status = Status::of_nobody(room, State::None);
+            return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
+        }
+        let (ticket, ends_s) = match self.place(room, asker).await {
+            Ok(place) => place,
+            Err(refusal) => return refusal,
+        };
+        let cookie = self.ticket_cookie(room, &ticket);
+        let mut answer = match ends_s {
+            Some(ends_s) => self.enter(i, request, target, asker, ticket, ends_s).await,
+            None => self.show_waiting(room, &ticket, asker),
+        };
+        respond::set_cookie(&mut answer, &cookie);
+        answer
+    }
+
+    /// Gives a place in line, and the end of the session to someone who is let in at once.
+    async fn place(&self, room: &Room, asker: &Asker) -> Result<(Ticket, Option<u64>), Answer> {
+        if !self.site.join_limit.allows(asker.address) {
+            return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
+        }
+        let joined = room.join().await;
+        let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
+        let ticket = Ticket {
+            room: RoomHash::of(room.rules.name.as_str()),
+            epoch: place.epoch,
+            number: place.number,
+            id: TicketId(rand::random()),
+            issued_ms: room.shared.clock.now_ms(),
+        };
+        Ok((ticket, place.ends_s))
+    }
+
+    fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
+        if standing == Standing::Unseen {
+            room.take_back(ticket.number);
+        }
+        self.note_poll(room, ticket);
+        self.show_waiting(room, ticket, asker)
+    }
+
+    fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
+        let status = Status::of(room, ticket);
+        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
+    }
+
+    /// Someone who asks is here, until a little after the next question is due.
+    fn note_poll(&self, room: &Room, ticket: &Ticket) {
+        let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
+        room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
+    }
+
+    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
+        let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
+        room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
+    }
+
+    fn sold_out(&self, room: &Room, asker: &Asker) -> Answer {
+        room.shared.metrics.sold_out_responses.with_label_values(&[room.rules.name.as_str()]).inc();
+        respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut)
+    }
+
+    async fn forward(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        entry: Option<Entry>,
+    ) -> Answer {
+        let room = &self.site.rooms[i];
+        let name = room.rules.name.as_str();
+        let visitor = entry.as_ref().map(|entry| entry.ticket.id.to_string());
+        let passage = Passage {
+            room: name,
+            visitor: visitor.as_deref(),
+            pass: entry.as_ref().map(|entry| entry.pass.as_str()),
+            ..self.passage(asker)
+        };
+        let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
+        let answer = self.proxies[i].forward(request, target, &passage).await;
+        timer.observe_duration();
+        let mut answer = self.answered(answer, asker);
+        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
+        room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        self.hear(room, target, entry.as_ref(), &mut answer);
+        answer
+    }
+
+    async fn forward_plain(&self, proxy: &Proxy, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let answer = proxy.forward(request, target, &self.passage(asker)).await;
+        self.answered(answer, asker)
+    }
+
+    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
+        answer.unwrap_or_else(|fault| {
+            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
+            self.refuse(asker.reads, &Refused::Upstream(&fault))
+        })
+    }
+
+    /// Takes in what the upstream says to the gateway.
+    fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
+        let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
+        let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
+        for word in words {
+            match word {
+                UpstreamWord::SoldOut { key, ttl_seconds } => {
+                    let now_ms = room.shared.clock.now_ms();
+                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), now_ms);
+                }
+                UpstreamWord::OnSale { key } => {
+                    room.sold_out.clear(&or_path(key));
+                }
+                UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
+                UpstreamWord::EndSession => {
+                    if let Some(entry) = entry {
+                        room.end_session(entry.ticket.number, entry.ends_s);
+                        respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
+                    }
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, reads: Reads, refused: &Refused<'_>) -> Answer {
+        if let Some(room) = self.site.rooms.first() {
+            room.shared.metrics.refused.with_label_values(&[refused.reason()]).inc();
+        }
+        respond::refuse(&self.site.pages, reads, refused)
+    }
+
+    fn credentials<'a>(&self, headers: &'a HeaderMap, room: &Room) -> Credentials<'a> {
+        visitor::credentials(headers, room.rules.name.as_str(), self.site.is_tls)
+    }
+
+    fn passage(&self, asker: &Asker) -> Passage<'static> {
+        Passage {
+            room: "",
+            visitor: None,
+            pass: None,
+            peer: asker.peer,
+            peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer),
+            scheme: self.scheme(),
+        }
+    }
+
+    fn ticket_cookie(&self, room: &Room, ticket: &Ticket) -> String {
+        let sealed = ticket.seal(&room.shared.ring.load());
+        self.cookie(room, CookieKind::Ticket, &sealed, crate::room::TICKET_LIFETIME_MS / 1_000)
+    }
+
+    fn cookie(&self, room: &Room, kind: CookieKind, value: &str, max_age_s: u64) -> String {
+        visitor::cookie(kind, room.rules.name.as_str(), self.site.is_tls, value, max_age_s)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.site.is_tls { "https" } else { "http" }
+    }
+}
+
+/// What an admitted request carries.
+struct Entry {
+    ticket: Ticket,
+    pass: String,
+    ends_s: u64,
+}
+
+/// Signs the pass of a called ticket, good until the session ends.
+fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
+    let issued_ms = room.shared.clock.now_ms();
+    let pass = Pass {
+        issuer: ISSUER,
+        room: room.rules.name.as_str(),
+        ticket: ticket.id,
+        number: ticket.number,
+        id: rand::random(),
+        issued_ms,
+        lifetime_ms: (ends_s * 1_000).saturating_sub(issued_ms),
+    };
+    let signed = pass.sign(&room.shared.ring.load());
+    signed.inspect_err(|fault| tracing::error!(%fault, "a pass could not be signed")).ok()
+}
+
+fn now_s(room: &Room) -> u64 {
+    room.shared.clock.now_ms() / 1_000
+}
+
+/// A short text that names a ticket to the operator and gives nothing away.
+fn support_code(ticket: &Ticket) -> String {
+    let id = ticket.id.to_string().to_uppercase();
+    format!("{}-{}", &id[..4], &id[4..8])
+}

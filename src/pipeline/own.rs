@@ -1,0 +1,283 @@
+//! The gateway's own paths, below `/.vestibule/`.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Asker, OWN_PREFIX, Pipeline, sign};
+use crate::gate::{self, Decision};
+use crate::line::Standing;
+use crate::proxy::Target;
+use crate::respond::{self, Answer, Reads, Refused};
+use crate::room::Room;
+use crate::route::Route;
+use crate::status::{State, Status};
+use crate::token::Ticket;
+use crate::visitor::CookieKind;
+use crate::websocket;
+
+/// The longest body that these paths read.
+const BODY_CAP_BYTES: usize = 4_096;
+
+/// The body of a join, and of a leave by a program.
+#[derive(Deserialize)]
+struct RoomBody {
+    room: Option<String>,
+}
+
+impl Pipeline {
+    pub(super) async fn own(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let path = target.path().strip_prefix(OWN_PREFIX).unwrap_or_default();
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_post = request.method() == Method::POST;
+        match path {
+            "status" if is_get => self.with_room(&request, target, asker, Self::status),
+            "receipt" if is_get => self.with_room(&request, target, asker, Self::receipt),
+            "verify" if is_get => self.verify(&request, target, asker).await,
+            "live" if is_get => self.live(request, target, asker),
+            "jwks.json" if is_get => self.jwks(asker),
+            "draw" if is_get => {
+                self.refuse(asker.reads, &Refused::Nonsense("This room draws no lots: it is first come, first served."))
+            }
+            "join" if is_post => self.join_app(request, target, asker).await,
+            "leave" if is_post => self.leave(request, target, asker).await,
+            "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" => {
+                self.refuse(asker.reads, &Refused::Method("GET"))
+            }
+            "join" | "leave" => self.refuse(asker.reads, &Refused::Method("POST")),
+            _ => self.refuse(asker.reads, &Refused::NotFound),
+        }
+    }
+
+    fn with_room(
+        &self,
+        request: &Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        answer: fn(&Self, &Request<Incoming>, &Arc<Room>, &Asker) -> Answer,
+    ) -> Answer {
+        match self.named_room(target, None) {
+            Ok(room) => answer(self, request, room, asker),
+            Err(why) => self.refuse(asker.reads, &Refused::Nonsense(&why)),
+        }
+    }
+
+    /// One step of a poll.
+    fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, _: &Asker) -> Answer {
+        respond::tell(&self.status_of(request.headers(), room))
+    }
+
+    fn status_of(&self, headers: &HeaderMap, room: &Room) -> Status {
+        let now_ms = room.shared.clock.now_ms();
+        let credentials = self.credentials(headers, room);
+        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+            Decision::Admit(ticket, claims) => Status {
+                state: State::Admitted,
+                session_ends_at: Some(claims.exp * 1_000),
+                ..Status::of(room, &ticket)
+            },
+            Decision::Enter { ticket, .. } => Status::of(room, &ticket),
+            Decision::Wait(ticket, standing) => {
+                if standing == Standing::Unseen {
+                    room.take_back(ticket.number);
+                }
+                self.note_poll(room, &ticket);
+                Status::of(room, &ticket)
+            }
+            Decision::Pass => Status::of_nobody(room, State::Admitted),
+            Decision::Reject(gate::Refusal::Closed) => Status::of_nobody(room, State::Closed),
+            Decision::Reject(gate::Refusal::Full) => Status::of_nobody(room, State::Full),
+            Decision::Join => match self.ticket(headers, room) {
+                Some(ticket) => Status::of(room, &ticket),
+                None => Status::of_nobody(room, State::None),
+            },
+        }
+    }
+
+    /// The bearer's own ticket, and the log entry that says when it was called.
+    fn receipt(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+        let Some(ticket) = self.ticket(request.headers(), room) else {
+            return self.refuse(asker.reads, &Refused::Nonsense("Show the ticket whose receipt you want."));
+        };
+        let entry = room.mirror.call_of(ticket.number);
+        let called_at = entry.as_ref().map(|logged| logged.entry.at_us / 1_000);
+        respond::tell(&json!({
+            "room": room.rules.name,
+            "ticket": ticket.id.to_string(),
+            "epoch": ticket.epoch,
+            "number": ticket.number,
+            "issued_at": ticket.issued_ms,
+            "called_at": called_at,
+            "entry": entry,
+        }))
+    }
+
+    fn live(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let room = match self.named_room(target, None) {
+            Ok(room) => Arc::clone(room),
+            Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
+        };
+        if !websocket::is_same_origin(&request, target.host()) {
+            return self.refuse(Reads::Json, &Refused::Origin);
+        }
+        let Some(accept) = websocket::accept_key(&request) else {
+            return self.refuse(asker.reads, &Refused::Nonsense("A live connection is a WebSocket, version 13."));
+        };
+        let Some(ticket) = self.ticket(request.headers(), &room) else {
+            return self.refuse(Reads::Json, &Refused::NoPass);
+        };
+        if room.view(|view| view.roll.is_forgotten(ticket.number)) {
+            room.take_back(ticket.number);
+        }
+        self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
+        respond::switch_to_websocket(&accept)
+    }
+
+    fn jwks(&self, asker: &Asker) -> Answer {
+        match self.site.rooms.first() {
+            Some(room) => respond::tell(&room.shared.ring.load().jwks()),
+            None => self.refuse(asker.reads, &Refused::NotFound),
+        }
+    }
+
+    /// For proxies that ask whether a request may pass: they name it in `X-Original-*` or `X-Forwarded-*`
+    /// headers, or its room in the query.
+    async fn verify(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let room = match self.named_room(target, self.original_room(request.headers(), target)) {
+            Ok(room) => room,
+            Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
+        };
+        let now_ms = room.shared.clock.now_ms();
+        let credentials = self.credentials(request.headers(), room);
+        let shows_page = target.query().is_some_and(|query| query.split('&').any(|pair| pair == "page=1"));
+        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+            Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
+            Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
+            Decision::Pass => respond::verified(HeaderMap::new()),
+            Decision::Wait(ticket, standing) if shows_page => self.wait(room, &ticket, standing, asker),
+            Decision::Join if shows_page => match self.place(room, asker).await {
+                Ok((ticket, ends_s)) => {
+                    let mut answer = match ends_s {
+                        Some(ends_s) => self.verified_entering(room, &ticket, ends_s),
+                        None => self.show_waiting(room, &ticket, asker),
+                    };
+                    respond::set_cookie(&mut answer, &self.ticket_cookie(room, &ticket));
+                    answer
+                }
+                Err(refusal) => refusal,
+            },
+            _ => self.refuse(asker.reads, &Refused::NoPass),
+        }
+    }
+
+    fn verified_entering(&self, room: &Room, ticket: &Ticket, ends_s: u64) -> Answer {
+        let pass = sign(room, ticket, ends_s);
+        let mut answer = respond::verified(passed(room, ticket, pass.as_deref()));
+        if let Some(pass) = pass {
+            let max_age_s = ends_s.saturating_sub(super::now_s(room));
+            respond::set_cookie(&mut answer, &self.cookie(room, CookieKind::Pass, &pass, max_age_s));
+        }
+        answer
+    }
+
+    /// A place for an app: the ticket in JSON, to be sent back as `Vestibule-Ticket`.
+    async fn join_app(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let (parts, body) = request.into_parts();
+        let room = match self.room_of(body, target).await {
+            Ok(room) => room,
+            Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
+        };
+        let now_ms = room.shared.clock.now_ms();
+        let credentials = self.credentials(&parts.headers, room);
+        let (ticket, ends_s) = match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+            Decision::Admit(ticket, claims) => (ticket, Some(claims.exp)),
+            Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
+            Decision::Wait(ticket, _) => (ticket, None),
+            Decision::Reject(gate::Refusal::Full) => return self.refuse(Reads::Json, &Refused::Full),
+            Decision::Reject(gate::Refusal::Closed) => return self.refuse(Reads::Json, &Refused::Closed),
+            Decision::Join | Decision::Pass => match self.place(room, asker).await {
+                Ok(place) => place,
+                Err(refusal) => return refusal,
+            },
+        };
+        let sealed = ticket.seal(&room.shared.ring.load());
+        let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
+        respond::tell(&json!({"ticket": sealed, "pass": pass, "status": Status::of(room, &ticket)}))
+    }
+
+    async fn leave(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        if !websocket::is_same_origin(&request, target.host()) {
+            return self.refuse(asker.reads, &Refused::Origin);
+        }
+        let (parts, body) = request.into_parts();
+        let room = match self.room_of(body, target).await {
+            Ok(room) => room,
+            Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
+        };
+        if let Some(ticket) = self.ticket(&parts.headers, room) {
+            room.leave(ticket.number);
+        }
+        let status = Status::of_nobody(room, State::None);
+        let mut answer = respond::goodbye(&self.site.pages, asker.reads, &status);
+        respond::set_cookie(&mut answer, &self.cookie(room, CookieKind::Ticket, "", 0));
+        answer
+    }
+
+    fn ticket(&self, headers: &HeaderMap, room: &Room) -> Option<Ticket> {
+        let credentials = self.credentials(headers, room);
+        let now_ms = room.shared.clock.now_ms();
+        room.view(|view| gate::ticket(&credentials, view, now_ms))
+    }
+
+    /// Reads the room's name from a JSON body; a form's body names nothing, its query does.
+    async fn room_of(&self, body: Incoming, target: &Target) -> Result<&Arc<Room>, String> {
+        let too_long = |_| format!("The body is longer than {BODY_CAP_BYTES} bytes or broke off.");
+        let bytes = Limited::new(body, BODY_CAP_BYTES).collect().await.map_err(too_long)?.to_bytes();
+        let named = serde_json::from_slice::<RoomBody>(&bytes).ok().and_then(|body| body.room);
+        self.named_room(target, named)
+    }
+
+    /// Finds a room by `?room=`, by a name from elsewhere, or as the only one there is.
+    fn named_room(&self, target: &Target, named: Option<String>) -> Result<&Arc<Room>, String> {
+        let in_query = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("room=")));
+        let rooms = &self.site.rooms;
+        match in_query.or(named.as_deref()) {
+            Some(name) => {
+                let found = rooms.iter().find(|room| room.rules.name.as_str() == name);
+                found.ok_or_else(|| "There is no room of this name.".to_owned())
+            }
+            None if rooms.len() == 1 => Ok(&rooms[0]),
+            None => Err("There are several rooms: name one, as in ?room=NAME.".to_owned()),
+        }
+    }
+
+    fn original_room(&self, headers: &HeaderMap, target: &Target) -> Option<String> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let uri = text("x-original-uri").or_else(|| text("x-forwarded-uri"))?;
+        let path = uri.split(['?', '#']).next()?;
+        match self.site.routes.find(text("x-forwarded-host").unwrap_or(target.host()), path) {
+            Route::Guarded(i) | Route::Bypass(i) => Some(self.site.rooms[i].rules.name.to_string()),
+            Route::Open => None,
+        }
+    }
+}
+
+/// What a proxy may copy onto the request that it lets pass.
+fn passed(room: &Room, ticket: &Ticket, pass: Option<&str>) -> HeaderMap {
+    let id = ticket.id.to_string();
+    let pairs = [
+        ("vestibule-room", Some(room.rules.name.as_str())),
+        ("vestibule-visitor", Some(id.as_str())),
+        ("vestibule-pass", pass),
+    ];
+    let value = |text: &str| HeaderValue::from_str(text).ok();
+    let mut headers: HeaderMap =
+        pairs.into_iter().filter_map(|(name, text)| Some((HeaderName::from_static(name), value(text?)?))).collect();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers
+}

@@ -1,0 +1,175 @@
+//! Who is here, on this gateway: with a live connection, or by a recent poll.
+//!
+//! What changed since the last tick goes to the store with the next one; nothing is said of a
+//! visitor who just stays.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::line::{Number, Numbers};
+
+/// The visitors of one room that this gateway vouches for.
+#[derive(Debug, Default)]
+pub struct Presence(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    here: HashMap<Number, Here>,
+    /// What the store has not been told yet: came, or went.
+    untold: HashMap<Number, bool>,
+    /// When polls run out, in order of time; an entry whose visitor polled again is passed over.
+    polls: VecDeque<(u64, Number)>,
+    /// The store has to be told of everyone.
+    forgotten: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Here {
+    connections: u32,
+    poll_until_ms: u64,
+}
+
+/// What the store is to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Who came.
+    pub here: Numbers,
+    /// Who went.
+    pub gone: Numbers,
+}
+
+impl Presence {
+    /// Notes a live connection.
+    pub fn connect(&self, number: Number) {
+        let mut inner = self.lock();
+        inner.come(number).connections += 1;
+    }
+
+    /// Notes that a live connection ended; the last one takes the visitor away at once.
+    pub fn disconnect(&self, number: Number, now_ms: u64) {
+        let mut inner = self.lock();
+        if let Some(here) = inner.here.get_mut(&number) {
+            here.connections = here.connections.saturating_sub(1);
+            inner.drop_if_gone(number, now_ms);
+        }
+    }
+
+    /// Notes a poll, good for `lease_ms`.
+    pub fn poll(&self, number: Number, now_ms: u64, lease_ms: u64) {
+        let mut inner = self.lock();
+        let until_ms = now_ms + lease_ms;
+        inner.come(number).poll_until_ms = until_ms;
+        inner.polls.push_back((until_ms, number));
+    }
+
+    /// Returns what changed since the last time, and takes it as told.
+    pub fn take_changes(&self, now_ms: u64) -> Changes {
+        let mut inner = self.lock();
+        inner.expire_polls(now_ms);
+        if std::mem::take(&mut inner.forgotten) {
+            let here: Vec<Number> = inner.here.keys().copied().collect();
+            inner.untold.extend(here.into_iter().map(|number| (number, true)));
+        }
+        let untold = std::mem::take(&mut inner.untold);
+        let of = |came| untold.iter().filter(move |(_, c)| **c == came).map(|(number, _)| *number).collect();
+        Changes { here: of(true), gone: of(false) }
+    }
+
+    /// Takes back what could not be told; what has changed since then counts more.
+    pub fn put_back(&self, changes: &Changes) {
+        let mut inner = self.lock();
+        for (numbers, came) in [(&changes.here, true), (&changes.gone, false)] {
+            numbers.iter().for_each(|number| {
+                inner.untold.entry(number).or_insert(came);
+            });
+        }
+    }
+
+    /// Notes that the store has forgotten whom this gateway vouches for.
+    pub fn forget_told(&self) {
+        self.lock().forgotten = true;
+    }
+
+    /// Counts who is here.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().here.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn come(&mut self, number: Number) -> &mut Here {
+        let untold = &mut self.untold;
+        self.here.entry(number).or_insert_with(|| {
+            untold.insert(number, true);
+            Here::default()
+        })
+    }
+
+    fn drop_if_gone(&mut self, number: Number, now_ms: u64) {
+        let gone = |here: &Here| here.connections == 0 && here.poll_until_ms <= now_ms;
+        if self.here.get(&number).is_some_and(gone) {
+            self.here.remove(&number);
+            self.untold.insert(number, false);
+        }
+    }
+
+    fn expire_polls(&mut self, now_ms: u64) {
+        while let Some((until_ms, number)) = self.polls.front().copied() {
+            if until_ms > now_ms {
+                break;
+            }
+            self.polls.pop_front();
+            self.drop_if_gone(number, now_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(presence: &Presence, now_ms: u64) -> (String, String) {
+        let changes = presence.take_changes(now_ms);
+        (changes.here.to_string(), changes.gone.to_string())
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let presence = Presence::default();
+        presence.connect(1);
+        presence.connect(1);
+        presence.connect(2);
+        assert_eq!(changes(&presence, 0), ("1-2".into(), String::new()));
+        presence.disconnect(1, 0);
+        assert_eq!(changes(&presence, 0), (String::new(), String::new()), "a second tab is still there");
+        presence.disconnect(1, 0);
+        assert_eq!(changes(&presence, 0), (String::new(), "1".into()));
+    }
+
+    #[test]
+    fn a_poll_is_good_for_its_lease() {
+        let presence = Presence::default();
+        presence.poll(7, 0, 100);
+        presence.poll(7, 50, 100);
+        assert_eq!(changes(&presence, 149), ("7".into(), String::new()));
+        assert_eq!(changes(&presence, 150), (String::new(), "7".into()));
+    }
+
+    #[test]
+    fn what_was_not_told_is_told_later() {
+        let presence = Presence::default();
+        presence.connect(1);
+        presence.connect(2);
+        let untold = presence.take_changes(0);
+        presence.disconnect(1, 0);
+        presence.put_back(&untold);
+        assert_eq!(changes(&presence, 0), ("2".into(), "1".into()));
+        presence.forget_told();
+        assert_eq!(changes(&presence, 0), ("2".into(), String::new()));
+    }
+}

@@ -1,0 +1,274 @@
+//! The inline reverse proxy: an admitted request goes up, its answer comes down, both as streams.
+//!
+//! # Invariants
+//!
+//! (P1) Hop-by-hop headers never cross ([`headers`]). (P2) Bodies stream, bounded, with back-pressure: nothing
+//! is read from one side before the other takes it. (P3) Nothing that may have side effects is sent twice
+//! (`upstream`). (P4) What is matched is what is sent ([`target`]).
+//!
+//! A worker owns its [`Proxy`], with connections of its own; a proxy may be shared as well. It starts no task that
+//! its `TaskTracker` does not know and its `CancellationToken` does not end.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Version};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+mod watched;
+
+pub mod target;
+pub mod words;
+
+pub mod headers;
+
+mod request_body;
+mod upstream;
+
+mod response_body;
+mod tunnel;
+
+pub use headers::Passage;
+pub use response_body::ResponseBody;
+pub use target::{BadTarget, Target};
+pub use upstream::{BadAddress, UpstreamAddress};
+pub use words::{UpstreamWord, UpstreamWords};
+
+use request_body::{RequestBody, Upload};
+use tunnel::Tunnel;
+use upstream::{Lease, Pool};
+
+/// Any fault of a body.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Names the condition that kept a request from being answered by the upstream.
+///
+/// Which status a visitor sees is not decided here.
+#[derive(Debug, Error)]
+pub enum ProxyFault {
+    /// The upstream refused the connection, or its name does not resolve.
+    #[error("the upstream cannot be reached")]
+    Unreachable(#[source] io::Error),
+    /// The upstream did not take the connection in time.
+    #[error("the upstream did not accept a connection in time")]
+    ConnectTimeout,
+    /// The upstream took the request and did not begin an answer in time.
+    #[error("the upstream did not answer in time")]
+    HeaderTimeout,
+    /// The upstream fell silent in the middle of its answer. Seen only as the error of a body.
+    #[error("the upstream fell silent in the middle of its answer")]
+    BodyTimeout,
+    /// The upstream closed the connection without an answer.
+    #[error("the upstream closed the connection without an answer")]
+    NoAnswer(#[source] hyper::Error),
+    /// What the upstream said is not an HTTP answer.
+    #[error("the upstream's answer is not HTTP")]
+    BadAnswer(#[source] hyper::Error),
+    /// The upstream switched to a protocol that nobody asked for.
+    #[error("the upstream switched protocols unasked")]
+    UnaskedUpgrade,
+    /// As many connections or tunnels are open as may be.
+    #[error("all connections to the upstream are in use")]
+    Overloaded,
+    /// The visitor's body is larger than is allowed.
+    #[error("the body of the request is too large")]
+    BodyTooLarge,
+    /// The visitor broke off in the middle of the body.
+    #[error("the client went away in the middle of its request")]
+    ClientGone,
+    /// The visitor stopped sending in the middle of the body.
+    #[error("the client stopped in the middle of its request")]
+    ClientStalled,
+}
+
+impl ProxyFault {
+    /// Says whether the upstream is to blame, so that admission may slow down.
+    #[must_use]
+    pub const fn is_upstreams(&self) -> bool {
+        !matches!(self, Self::BodyTooLarge | Self::ClientGone | Self::ClientStalled)
+    }
+
+    /// Says whether the upstream certainly never saw the request, so that the visitor may repeat it safely.
+    #[must_use]
+    pub const fn never_arrived(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::ConnectTimeout | Self::Overloaded)
+    }
+}
+
+/// The bounds of one [`Proxy`]. Counts are per proxy, so per worker where each owns one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyLimits {
+    /// The most connections open to the upstream, idle ones included, tunnels not.
+    pub max_connections: usize,
+    /// The most connections kept idle.
+    pub max_idle: usize,
+    /// The most WebSockets at a time.
+    pub max_tunnels: usize,
+    /// The longest body of a request, in bytes.
+    pub max_body_bytes: u64,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long the upstream may think once it has the request, and how long a visitor may pause in a body.
+    pub header_timeout: Duration,
+    /// How long the upstream may fall silent in the middle of an answer.
+    pub body_timeout: Duration,
+    /// How long an idle connection is kept. Shorter than the upstream's own limit is best.
+    pub idle_timeout: Duration,
+    /// How long both ends of a WebSocket may be silent together.
+    pub tunnel_timeout: Duration,
+}
+
+impl Default for ProxyLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_idle: 256,
+            max_tunnels: 4096,
+            max_body_bytes: 16 * 1024 * 1024,
+            connect_timeout: Duration::from_secs(3),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(30),
+            tunnel_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How much of its bounds a proxy uses, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyDepth {
+    /// Connections open, idle or not.
+    pub open: usize,
+    /// Connections kept idle.
+    pub idle: usize,
+    /// WebSockets being carried.
+    pub tunnels: usize,
+}
+
+/// Forwards requests to one upstream.
+pub struct Proxy {
+    pool: Arc<Pool>,
+    limits: ProxyLimits,
+    tunnels: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// The visitor's half of a WebSocket that was asked for, and its place among the tunnels.
+struct Asked {
+    down: OnUpgrade,
+    slot: OwnedSemaphorePermit,
+}
+
+impl Proxy {
+    /// Makes a proxy to `address`. Its tasks run on `tasks`, and `stop` cuts them, in-flight requests included:
+    /// it belongs at the end of a drain, not at its beginning.
+    #[must_use]
+    pub fn new(address: UpstreamAddress, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let pool = Pool::new(address, limits, tasks.clone(), stop.clone());
+        let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
+        Self { pool, limits, tunnels, tasks, stop }
+    }
+
+    /// Forwards an admitted request to its `target` and returns the answer, whose body is still arriving.
+    ///
+    /// The answer carries [`UpstreamWords`] in its extensions when the upstream said any. A 101 comes back only
+    /// for a WebSocket that was asked for; its tunnel begins once the caller's server has written the answer,
+    /// which needs a connection served with upgrades.
+    ///
+    /// # Errors
+    ///
+    /// A [`ProxyFault`] when there is no answer to forward. Once an answer has begun, a fault shows as an error
+    /// of its body, which makes the server break the connection, so that nobody takes half for the whole.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection it used. The upstream may have seen the request.
+    pub async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        target: &Target,
+        passage: &Passage<'_>,
+    ) -> Result<Response<ResponseBody>, ProxyFault> {
+        let asked = self.asked(&mut request)?;
+        let (request, upload) = self.outgoing(request, target, passage, asked.is_some())?;
+        let (lease, response) = self.pool.exchange(request, upload).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response, asked);
+        }
+        Ok(self.answer(response, lease))
+    }
+
+    /// Closes connections that have been idle for too long, and says how much is in use.
+    ///
+    /// Every exchange sweeps as well; a proxy that nobody uses needs to be asked now and then.
+    pub fn sweep(&self) -> ProxyDepth {
+        ProxyDepth {
+            idle: self.pool.sweep(),
+            open: self.pool.open(),
+            tunnels: self.limits.max_tunnels - self.tunnels.available_permits(),
+        }
+    }
+
+    fn asked(&self, request: &mut Request<Incoming>) -> Result<Option<Asked>, ProxyFault> {
+        if !headers::asks_for_websocket(request) {
+            return Ok(None);
+        }
+        let slot = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
+        Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
+    }
+
+    fn outgoing(
+        &self,
+        request: Request<Incoming>,
+        target: &Target,
+        passage: &Passage<'_>,
+        websocket: bool,
+    ) -> Result<(Request<RequestBody>, Option<Arc<Upload>>), ProxyFault> {
+        let (mut parts, body) = request.into_parts();
+        let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
+        headers::clean_request(&mut parts.headers, target, passage, websocket);
+        parts.uri = target.to_uri();
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        Ok((Request::from_parts(parts, body), upload))
+    }
+
+    fn answer(&self, response: Response<Incoming>, lease: Lease) -> Response<ResponseBody> {
+        let body_timeout = self.limits.body_timeout;
+        let response = response.map(|body| ResponseBody::upstream(body, lease, body_timeout));
+        cleaned(response, false)
+    }
+
+    fn switch(
+        &self,
+        mut response: Response<Incoming>,
+        asked: Option<Asked>,
+    ) -> Result<Response<ResponseBody>, ProxyFault> {
+        let protocol = response.headers().get(header::UPGRADE);
+        let agreed = protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let Asked { down, slot } = asked.filter(|_| agreed).ok_or(ProxyFault::UnaskedUpgrade)?;
+        let up = hyper::upgrade::on(&mut response);
+        let tunnel = Tunnel { down, up, slot, idle_limit: self.limits.tunnel_timeout };
+        tunnel.spawn(&self.tasks, self.stop.clone());
+        Ok(cleaned(response.map(|_| ResponseBody::empty()), true))
+    }
+}
+
+fn cleaned(mut response: Response<ResponseBody>, websocket: bool) -> Response<ResponseBody> {
+    let words = headers::clean_response(response.headers_mut(), websocket);
+    *response.version_mut() = Version::HTTP_11;
+    response.extensions_mut().clear();
+    if !words.0.is_empty() {
+        response.extensions_mut().insert(words);
+    }
+    response
+}

@@ -1,0 +1,269 @@
+//! What may cross the gateway in a header, in either direction. Pure functions over header maps.
+//!
+//! # Rules
+//!
+//! - Hop-by-hop headers and whatever `Connection` nominates stay on their hop (P1). So do `TE`, `Trailer` and
+//!   `Expect`: trailers are not forwarded, and the server in front answers the expectation itself.
+//! - `Vestibule-*` is the language between gateway and upstream: a visitor's own is dropped, and so is a name
+//!   with an underscore, which a CGI-like upstream reads as the same name with a dash.
+//! - Who the visitor is, is said by the gateway alone: `Forwarded`, `X-Forwarded-*` and `X-Real-IP` of a peer
+//!   that is not a trusted proxy are replaced.
+//! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::header::{self, HeaderName, HeaderValue};
+
+use super::target::Target;
+use super::words::{OWN_PREFIX, UpstreamWords, take_words};
+
+const OWN_COOKIES: [&str; 2] = ["vestibule-ticket", "vestibule-pass"];
+const HOST_COOKIE_PREFIX: &str = "__Host-";
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const ROOM: HeaderName = HeaderName::from_static("vestibule-room");
+const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
+const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
+
+/// RFC 9110, section 7.6.1, and the names that older software treats alike.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What the gateway decided about a request before forwarding it.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage<'a> {
+    /// The room that admitted it.
+    pub room: &'a str,
+    /// The id of the visitor's ticket, where there is one.
+    pub visitor: Option<&'a str>,
+    /// The visitor's pass, where there is one.
+    pub pass: Option<&'a str>,
+    /// The address the connection comes from: the visitor's own, or that of a proxy in front of us.
+    pub peer: IpAddr,
+    /// Whether that peer is a proxy whose `Forwarded` and `X-Forwarded-*` are believed and extended.
+    pub peer_is_trusted: bool,
+    /// The scheme the visitor used, `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one in
+/// `X-Forwarded-For` that is not a trusted proxy's. What stands before that one anybody may have written.
+#[must_use]
+pub fn visitor_address(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let mut hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    while is_trusted(address) {
+        let Some(hop) = hops.next().and_then(hop_address) else {
+            break;
+        };
+        address = hop;
+    }
+    address
+}
+
+/// Reads an address as proxies write it: bare, or with a port, and then in brackets where it is of version 6.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = || hop.parse::<IpAddr>().ok();
+    let with_port = || Some(hop.parse::<std::net::SocketAddr>().ok()?.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address = bare().or_else(with_port).or_else(bracketed)?;
+    Some(address.to_canonical())
+}
+
+/// Says whether the request asks for a WebSocket, the one upgrade that is forwarded.
+///
+/// It must be a `GET` without a body in HTTP/1.1 that nominates exactly one protocol, `websocket`. Any other
+/// upgrade (`h2c` above all, which would open a second, unguarded conversation) is dropped with its header,
+/// and the request goes on as a plain one.
+#[must_use]
+pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
+    let headers = request.headers();
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let sole = protocols.next().filter(|_| protocols.next().is_none());
+    let nominated = || tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    sole.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && request.method() == hyper::Method::GET
+        && request.version() == hyper::Version::HTTP_11
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && nominated()
+}
+
+/// Turns a visitor's headers into those the upstream may see, and adds what the gateway vouches for.
+///
+/// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
+pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
+    strip_hop_by_hop(headers);
+    headers.remove(header::EXPECT);
+    strip_claims(headers, passage.peer_is_trusted);
+    strip_own_cookies(headers);
+    set_forwarded(headers, target, passage);
+    set(headers, header::HOST, target.host());
+    set(headers, ROOM, passage.room);
+    if let Some(visitor) = passage.visitor {
+        set(headers, VISITOR, visitor);
+    }
+    if let Some(pass) = passage.pass {
+        set(headers, PASS, pass);
+    }
+    if websocket {
+        set_upgrade(headers);
+    }
+}
+
+/// Turns the upstream's headers into those the visitor may see, and returns the words meant for the gateway.
+///
+/// `Alt-Svc` goes too: it would lead the visitor around the gate.
+pub fn clean_response(headers: &mut HeaderMap, websocket: bool) -> UpstreamWords {
+    strip_hop_by_hop(headers);
+    headers.remove(header::ALT_SVC);
+    strip_own_set_cookies(headers);
+    if websocket {
+        set_upgrade(headers);
+    }
+    take_words(headers)
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> =
+        tokens(headers, &header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn set_upgrade(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Drops the names a visitor may not use; those of a trusted proxy keep their chain.
+fn strip_claims(headers: &mut HeaderMap, peer_is_trusted: bool) {
+    let forged = |name: &str| {
+        let claims_address = name.starts_with(FORWARDED_PREFIX) || name == "forwarded" || name == "x-real-ip";
+        name.contains('_') || name.starts_with(OWN_PREFIX) || (claims_address && !peer_is_trusted)
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>) {
+    let Passage { peer, scheme, .. } = *passage;
+    append(headers, X_FORWARDED_FOR, &peer.to_string());
+    append(headers, header::FORWARDED, &forwarded_element(peer, scheme, target.host()));
+    if !passage.peer_is_trusted {
+        set(headers, X_REAL_IP, &peer.to_string());
+    }
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+    headers.entry(X_FORWARDED_HOST).or_insert_with(|| printable(target.host()));
+}
+
+/// Writes one element of RFC 7239; addresses of version 6 and hosts with a port need quotes there.
+fn forwarded_element(peer: IpAddr, scheme: &str, host: &str) -> String {
+    let mut element = match peer {
+        IpAddr::V4(peer) => format!("for={peer};proto={scheme};host="),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\";proto={scheme};host="),
+    };
+    let quoted = host.contains([':', '[']);
+    let written = if quoted { write!(element, "\"{host}\"") } else { write!(element, "{host}") };
+    written.expect("a string takes every write");
+    element
+}
+
+/// Adds to the end of a list that a trusted proxy began; there is nothing to add to otherwise.
+fn append(headers: &mut HeaderMap, name: HeaderName, last: &str) {
+    let mut list = String::with_capacity(64);
+    for value in headers.get_all(&name) {
+        list.push_str(value.to_str().unwrap_or("unknown"));
+        list.push_str(", ");
+    }
+    list.push_str(last);
+    set(headers, name, &list);
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    headers.insert(name, printable(value));
+}
+
+/// Turns a value of ours into a header value; one with control bytes in it becomes empty, not split.
+fn printable(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn strip_own_cookies(headers: &mut HeaderMap) {
+    let ours = |value: &HeaderValue| pairs(value.as_bytes()).any(is_own_cookie);
+    if !headers.get_all(header::COOKIE).iter().any(ours) {
+        return;
+    }
+    let mut kept = Vec::new();
+    for value in headers.get_all(header::COOKIE) {
+        for pair in pairs(value.as_bytes()).filter(|pair| !is_own_cookie(pair)) {
+            kept.extend_from_slice(if kept.is_empty() { b"" } else { b"; " });
+            kept.extend_from_slice(pair);
+        }
+    }
+    headers.remove(header::COOKIE);
+    // The bytes come out of valid values, so that the joined value is valid too.
+    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+fn strip_own_set_cookies(headers: &mut HeaderMap) {
+    let ours = |value: &&HeaderValue| is_own_cookie(value.as_bytes());
+    if !headers.get_all(header::SET_COOKIE).iter().any(|value| ours(&value)) {
+        return;
+    }
+    let all = headers.get_all(header::SET_COOKIE);
+    let kept: Vec<HeaderValue> = all.iter().filter(|value| !ours(value)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for value in kept {
+        headers.append(header::SET_COOKIE, value);
+    }
+}
+
+fn pairs(cookies: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let pairs = cookies.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    pairs.filter(|pair| !pair.is_empty())
+}
+
+/// Recognises `vestibule-ticket`, `vestibule-pass`, their `__Host-` forms and those with a room's suffix.
+/// Case is ignored, as some upstreams ignore it.
+fn is_own_cookie(pair: &[u8]) -> bool {
+    let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+    let name = after(name, HOST_COOKIE_PREFIX).unwrap_or(name);
+    OWN_COOKIES.iter().any(|own| matches!(after(name, own), Some([] | [b'-', ..])))
+}
+
+fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+    let (head, tail) = name.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix.as_bytes()).then_some(tail)
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

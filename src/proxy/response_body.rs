@@ -1,0 +1,147 @@
+//! The one body type of every answer the gateway gives.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::upstream::Lease;
+use super::{BoxError, ProxyFault};
+
+/// An answer's body: nothing, bytes at hand, the upstream's stream, or any other stream.
+///
+/// The upstream's is passed on frame by frame as the visitor reads, never gathered; its connection goes back
+/// to the pool with its last byte, and is closed when the body is dropped before.
+#[derive(Debug)]
+pub struct ResponseBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Full(Bytes),
+    Upstream(Upstream),
+    Boxed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl ResponseBody {
+    /// Returns a body of no bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Kind::Full(Bytes::new()))
+    }
+
+    /// Returns a body of bytes at hand.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Full(bytes.into()))
+    }
+
+    /// Returns a body of any other stream.
+    pub fn boxed<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+    }
+
+    pub(super) fn upstream(incoming: Incoming, lease: Lease, silence_limit: Duration) -> Self {
+        let mut upstream = Upstream { incoming, lease: Some(lease), silence_limit, silence: None, heard: true };
+        upstream.give_back_at_end();
+        Self(Kind::Upstream(upstream))
+    }
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+#[derive(Debug)]
+struct Upstream {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    silence_limit: Duration,
+    /// Made at the first wait, for most bodies are there at once.
+    silence: Option<Pin<Box<Sleep>>>,
+    /// Whether something came since the timer was set.
+    heard: bool,
+}
+
+impl Upstream {
+    fn give_back_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    /// Trailers are dropped: nobody has examined them.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_silence(cx).map(|fault| Some(Err(fault.into())));
+        };
+        self.heard = true;
+        Poll::Ready(match frame.transpose() {
+            Ok(Some(frame)) if frame.is_data() => {
+                self.give_back_at_end();
+                Some(Ok(frame))
+            }
+            Ok(_) => {
+                self.give_back();
+                None
+            }
+            Err(fault) => Some(Err(fault.into())),
+        })
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<ProxyFault> {
+        let limit = self.silence_limit;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if std::mem::take(&mut self.heard) {
+            silence.as_mut().reset(Instant::now() + limit);
+        }
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(ProxyFault::BodyTimeout)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.get_mut().0 {
+            Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Upstream(upstream) => upstream.poll_data(cx),
+            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Upstream(upstream) => upstream.incoming.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Upstream(upstream) => upstream.incoming.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Every answer of the gateway's own, and the only file that picks status codes.
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::json;
+
+use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
+use crate::room::{JoinFault, Room};
+use crate::status::Status;
+use crate::waiting::{Notice, Pages};
+
+/// An answer with the one body type of the gateway.
+pub type Answer = Response<ResponseBody>;
+
+/// What the visitor's program can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A browser that shows a page.
+    Html,
+    /// A program.
+    Json,
+}
+
+/// Why a request is not answered by the upstream and not with a place in line.
+#[derive(Debug)]
+pub enum Refused<'a> {
+    /// The request can be read in more than one way.
+    Target(BadTarget),
+    /// What was asked for is sold out.
+    SoldOut,
+    /// The room is closed.
+    Closed,
+    /// As many wait as may wait.
+    Full,
+    /// No place could be given.
+    Join(&'a JoinFault),
+    /// This address has joined too often.
+    TooManyJoins,
+    /// The upstream gave no answer.
+    Upstream(&'a ProxyFault),
+    /// There is nothing here.
+    NotFound,
+    /// The path is the gateway's, and takes another method.
+    Method(&'static str),
+    /// A request to the gateway itself makes no sense.
+    Nonsense(&'a str),
+    /// Another site's page asked.
+    Origin,
+    /// There is no valid pass.
+    NoPass,
+}
+
+/// How a refusal is told.
+struct Told {
+    status: StatusCode,
+    kind: &'static str,
+    heading: &'static str,
+    text: String,
+    retry_after_s: Option<u64>,
+}
+
+impl Refused<'_> {
+    fn told(&self) -> Told {
+        match self {
+            Self::Target(bad) => told(StatusCode::BAD_REQUEST, "bad_request", "This request cannot be forwarded", bad),
+            Self::SoldOut => told(StatusCode::GONE, "sold_out", "Sold out", SOLD_OUT).after(5),
+            Self::Closed => told(StatusCode::SERVICE_UNAVAILABLE, "closed", "The room is closed", CLOSED).after(30),
+            Self::Full => told(StatusCode::SERVICE_UNAVAILABLE, "full", "The waiting room is full", FULL).after(15),
+            Self::Join(JoinFault::Store(_)) => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "store_down", "The line rests for a moment", STORE_DOWN).after(5)
+            }
+            Self::Join(_) => told(StatusCode::SERVICE_UNAVAILABLE, "busy", "One moment, please", BUSY).after(2),
+            Self::TooManyJoins => {
+                told(StatusCode::TOO_MANY_REQUESTS, "too_many_joins", "Too many places asked for", JOINS).after(60)
+            }
+            Self::Upstream(fault) => upstream(fault),
+            Self::NotFound => told(StatusCode::NOT_FOUND, "not_found", "There is nothing here", NOT_FOUND),
+            Self::Method(allowed) => {
+                let text = format!("This address takes {allowed} only.");
+                told(StatusCode::METHOD_NOT_ALLOWED, "method", "Not this way", text)
+            }
+            Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
+            Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
+            Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
+        }
+    }
+
+    /// Names the reason as a metric's label.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.told().kind
+    }
+}
+
+const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
+const CLOSED: &str = "Nobody is let in at the moment, and no line is kept. Please come back later.";
+const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
+const STORE_DOWN: &str =
+    "New places cannot be given right now. This page tries again by itself; places already given are kept.";
+const BUSY: &str = "Very many people are arriving in this second. This page tries again by itself.";
+const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
+const NOT_FOUND: &str = "No room and no site is at this address.";
+const ORIGIN: &str = "A live connection can be opened from the waiting room's own page only.";
+const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
+
+fn told(status: StatusCode, kind: &'static str, heading: &'static str, text: impl ToString) -> Told {
+    Told { status, kind, heading, text: text.to_string(), retry_after_s: None }
+}
+
+impl Told {
+    fn after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+}
+
+fn upstream(fault: &ProxyFault) -> Told {
+    const TRY: &str = "The site behind the waiting room did not answer. Your place is kept; please try again.";
+    match fault {
+        ProxyFault::HeaderTimeout | ProxyFault::BodyTimeout => {
+            told(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The site takes too long", TRY).after(5)
+        }
+        ProxyFault::Overloaded | ProxyFault::ConnectTimeout => {
+            told(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", "The site is busy", TRY).after(2)
+        }
+        ProxyFault::BodyTooLarge => {
+            told(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Too large", "The request is larger than is allowed.")
+        }
+        ProxyFault::ClientGone | ProxyFault::ClientStalled => {
+            told(StatusCode::BAD_REQUEST, "client_gone", "The request broke off", "It was not sent to its end.")
+        }
+        _ => told(StatusCode::BAD_GATEWAY, "upstream_down", "The site does not answer", TRY).after(5),
+    }
+}
+
+/// Tells why not.
+#[must_use]
+pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
+    let told = refused.told();
+    let mut answer = match reads {
+        Reads::Html => {
+            let notice = Notice {
+                title: told.heading,
+                heading: told.heading,
+                text: &told.text,
+                action: told.retry_after_s.map(|_| ("", "Try again")),
+                refresh_seconds: told.retry_after_s,
+            };
+            page(told.status, |nonce| pages.notice(&notice, nonce))
+        }
+        Reads::Json => problem(&told),
+    };
+    if let Some(seconds) = told.retry_after_s {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if matches!(refused, Refused::Target(_)) {
+        // What follows on this connection could be read in more than one way too.
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Refused::Method(allowed) = refused {
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
+    answer
+}
+
+fn problem(told: &Told) -> Answer {
+    let body = json!({
+        "type": format!("/problems/{}", told.kind),
+        "title": told.heading,
+        "status": told.status.as_u16(),
+        "detail": told.text,
+    });
+    with_body(told.status, "application/problem+json", body.to_string())
+}
+
+/// Shows the waiting page, or its status to a program.
+#[must_use]
+pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Answer {
+    match reads {
+        Reads::Html => {
+            let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
+            page(code, |nonce| pages.waiting(room, status, support_code, nonce))
+        }
+        Reads::Json => {
+            let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
+            answer.headers_mut().insert(header::RETRY_AFTER, status.next_update_seconds.into());
+            answer
+        }
+    }
+}
+
+/// Tells something to a program.
+#[must_use]
+pub fn tell(what: &impl serde::Serialize) -> Answer {
+    tell_as(StatusCode::OK, what)
+}
+
+fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
+    with_body(status, "application/json", serde_json::to_string(what).unwrap_or_default())
+}
+
+/// Says goodbye to someone who has left the line.
+#[must_use]
+pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
+    let notice = Notice {
+        title: "You have left the line",
+        heading: "You have left the line",
+        text: "Your place is given up. If you change your mind, you can join again at the end.",
+        action: Some(("/", "Join again")),
+        refresh_seconds: None,
+    };
+    match reads {
+        Reads::Html => page(StatusCode::OK, |nonce| pages.notice(&notice, nonce)),
+        Reads::Json => tell(status),
+    }
+}
+
+/// Says that a pass is valid, to a proxy that asks.
+#[must_use]
+pub fn verified(headers: HeaderMap) -> Answer {
+    let mut answer = Response::new(ResponseBody::empty());
+    *answer.headers_mut() = headers;
+    no_store(answer.headers_mut());
+    answer
+}
+
+/// Switches a connection to WebSocket.
+#[must_use]
+pub fn switch_to_websocket(accept: &str) -> Answer {
+    let mut answer = Response::new(ResponseBody::empty());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.extend(HeaderValue::from_str(accept).map(|value| (header::SEC_WEBSOCKET_ACCEPT, value)));
+    answer
+}
+
+/// Adds a cookie that scripts cannot read.
+pub fn set_cookie(answer: &mut Answer, cookie: &str) {
+    answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
+}
+
+fn page(status: StatusCode, render: impl FnOnce(&str) -> String) -> Answer {
+    let nonce = format!("{:032x}", rand::random::<u128>());
+    let html = render(&nonce);
+    let mut answer = with_body(status, "text/html; charset=utf-8", html);
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    );
+    answer.headers_mut().extend(HeaderValue::from_str(&policy).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    answer
+}
+
+fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(ResponseBody::full(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    no_store(headers);
+    for (name, value) in STRICT {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
+}
+
+const STRICT: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+fn no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Cookie"));
+}

@@ -1,0 +1,256 @@
+//! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
+
+mod joining;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::gate::{QueueingMethod, View};
+use crate::line::{Ended, GatewayId, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::mirror::Mirror;
+use crate::presence::{Changes, Presence};
+use crate::route::ItemPattern;
+use crate::sold_out::SoldOut;
+use crate::token::{KeyRing, PassVerifier};
+pub use joining::{JoinFault, Joining, Place};
+
+/// How long a gateway's word about who is here holds without a further tick, in milliseconds.
+pub const LEASE_MS: u64 = 10_000;
+
+/// The longest that a call to the store is waited for.
+pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// At most this many of each kind (leave, return, end) are kept for the next tick.
+const PENDING_CAP: usize = 100_000;
+
+/// What does not change while the room runs.
+#[derive(Clone, Debug)]
+pub struct RoomRules {
+    /// The room's name.
+    pub name: RoomName,
+    /// What people see as its name.
+    pub title: String,
+    /// How people get in.
+    pub method: QueueingMethod,
+    /// How many may wait.
+    pub max_waiting: u64,
+    /// The status code of the waiting page.
+    pub queueing_status: u16,
+    /// Where the key of an item stands in a request.
+    pub items: Vec<ItemPattern>,
+    /// The item that the whole room is about, if it is about one.
+    pub item: Option<String>,
+}
+
+/// What every room of a gateway shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// The clock.
+    pub clock: Clock,
+    /// The line's store.
+    pub store: Arc<dyn LineStore>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The keys; replaced whole when they are rotated.
+    pub ring: Arc<ArcSwap<KeyRing>>,
+    /// The memory of what was verified.
+    pub verifier: Arc<PassVerifier>,
+    /// This gateway.
+    pub gateway: GatewayId,
+}
+
+/// One room.
+pub struct Room {
+    /// What does not change.
+    pub rules: RoomRules,
+    /// What all rooms share.
+    pub shared: Shared,
+    /// The line as this gateway knows it.
+    pub mirror: Mirror,
+    /// Who is here.
+    pub presence: Presence,
+    /// Who has a live connection here.
+    pub live: Arc<Live>,
+    /// What is sold out.
+    pub sold_out: SoldOut,
+    /// Wakes the ticker before its time.
+    pub nudge: Notify,
+    joining: Joining,
+    pending: Mutex<Pending>,
+    present: AtomicU64,
+    store_up: AtomicBool,
+}
+
+/// What visitors asked for, to go with the next tick.
+#[derive(Debug, Default)]
+struct Pending {
+    left: Vec<Number>,
+    returned: Vec<Number>,
+    ended: Vec<(u64, Number)>,
+}
+
+impl Room {
+    /// Makes a room; its tasks are run by whoever calls [`Room::run_joining`] and the ticker.
+    #[must_use]
+    pub fn new(rules: RoomRules, shared: Shared) -> Self {
+        Self {
+            rules,
+            shared,
+            mirror: Mirror::default(),
+            presence: Presence::default(),
+            live: Arc::default(),
+            sold_out: SoldOut::default(),
+            nudge: Notify::new(),
+            joining: Joining::new(),
+            pending: Mutex::default(),
+            present: AtomicU64::new(0),
+            store_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets `look` see the room as the gate does.
+    pub fn view<A>(&self, look: impl FnOnce(&View<'_>) -> A) -> A {
+        let ring = self.shared.ring.load();
+        self.mirror.read(|roll| {
+            look(&View {
+                room: self.rules.name.as_str(),
+                method: self.rules.method,
+                max_waiting: self.rules.max_waiting,
+                ticket_lifetime_ms: TICKET_LIFETIME_MS,
+                ring: &ring,
+                verifier: &self.shared.verifier,
+                roll,
+            })
+        })
+    }
+
+    /// Gives a visitor a place, together with all who come at the same moment.
+    ///
+    /// # Errors
+    /// [`JoinFault`] when there is none to be had now.
+    pub async fn join(&self) -> Result<Place, JoinFault> {
+        self.joining.join().await
+    }
+
+    /// Serves joins until the room is dropped or the task is.
+    pub async fn run_joining(&self) {
+        self.joining.run(self).await;
+    }
+
+    /// Takes a visitor's place at the next tick.
+    pub fn leave(&self, number: Number) {
+        push_bounded(&mut self.pending().left, number);
+        self.nudge.notify_one();
+    }
+
+    /// Gives back, at the next tick, the place of a visitor whom the store has forgotten.
+    pub fn take_back(&self, number: Number) {
+        push_bounded(&mut self.pending().returned, number);
+    }
+
+    /// Ends a session at the next tick.
+    pub fn end_session(&self, number: Number, ends_s: u64) {
+        push_bounded(&mut self.pending().ended, (ends_s, number));
+    }
+
+    /// Makes the next tick out of all that there is to say.
+    pub fn take_tick(&self, now_ms: u64) -> Tick {
+        let Changes { here, gone } = self.presence.take_changes(now_ms);
+        let pending = std::mem::take(&mut *self.pending());
+        Tick {
+            gateway: self.shared.gateway,
+            lease_ms: LEASE_MS,
+            here,
+            gone,
+            returned: pending.returned.into_iter().collect(),
+            left: pending.left.into_iter().collect(),
+            ended: group_by_end(pending.ended),
+            known: self.mirror.known(),
+        }
+    }
+
+    /// Takes back a tick that did not reach the store.
+    pub fn put_back(&self, tick: Tick) {
+        self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
+        let mut pending = self.pending();
+        pending.returned.extend(tick.returned.iter());
+        pending.left.extend(tick.left.iter());
+        let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
+        pending.ended.extend(ended);
+    }
+
+    /// Tells whether the store answered last time.
+    #[must_use]
+    pub fn store_is_up(&self) -> bool {
+        self.store_up.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the store answers.
+    pub fn set_store_up(&self, up: bool) {
+        self.store_up.store(up, Ordering::Relaxed);
+        self.shared.metrics.store_up.set(up.into());
+    }
+
+    /// Returns how many of the waiting were present, on any gateway, at the last tick.
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many of the waiting are present.
+    pub fn set_present(&self, present: u64) {
+        self.present.store(present, Ordering::Relaxed);
+    }
+
+    /// Tells whether everything here is sold out.
+    #[must_use]
+    pub fn is_sold_out(&self, now_ms: u64) -> bool {
+        self.sold_out.holds(self.rules.item.as_deref().unwrap_or(crate::sold_out::EVERYTHING), now_ms)
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For how long a ticket is honoured, in milliseconds: a day.
+pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
+
+/// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
+///
+/// # Errors
+/// The store's fault, or [`StoreFault::Unreachable`] when time ran out.
+pub async fn timed<A>(
+    metrics: &Metrics,
+    verb: &str,
+    call: impl Future<Output = Result<A, StoreFault>>,
+) -> Result<A, StoreFault> {
+    let timer = metrics.store_call_seconds.with_label_values(&[verb]).start_timer();
+    let answer = tokio::time::timeout(STORE_TIMEOUT, call).await;
+    timer.observe_duration();
+    answer.unwrap_or_else(|_| Err(StoreFault::Unreachable(format!("no answer within {STORE_TIMEOUT:?}"))))
+}
+
+fn push_bounded<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < PENDING_CAP {
+        list.push(item);
+    }
+}
+
+fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
+    ended.sort_unstable();
+    ended
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|group| {
+            let numbers: Numbers = group.iter().map(|(_, number)| *number).collect();
+            Ended { ends_s: group[0].0, numbers }
+        })
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! The public listener: one thread for each core, each with its own runtime and listening socket.
+//!
+//! The kernel spreads the connections (`SO_REUSEPORT`); nothing is handed from thread to thread.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+
+/// A request's head has to be there within this time.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of a head is read: beyond it the request is refused.
+const HEAD_CAP_BYTES: usize = 64 << 10;
+
+/// The most headers of a request.
+const HEADERS_CAP: usize = 100;
+
+/// How many connections wait for a thread to take them.
+const BACKLOG: i32 = 4_096;
+
+/// How a stop goes.
+#[derive(Clone, Debug)]
+pub struct Stopping {
+    /// No new connections; live connections say goodbye.
+    pub soft: CancellationToken,
+    /// What is still open is dropped.
+    pub hard: CancellationToken,
+    /// The time between the two.
+    pub drain: Duration,
+}
+
+/// What the threads have in common.
+#[derive(Clone)]
+pub struct Door {
+    /// How the threads end.
+    pub stopping: Stopping,
+    /// How many connections are open.
+    pub open: Arc<AtomicUsize>,
+    /// How many may be.
+    pub max_connections: usize,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+/// Binds as many sockets to one address as there are threads.
+///
+/// # Errors
+/// When the address is in use or not ours; sharing is for the sockets of this process only.
+pub fn bind(address: SocketAddr, sockets: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    if address.port() != 0 {
+        // Without SO_REUSEPORT, so that another process on this port is noticed.
+        drop(std::net::TcpListener::bind(address)?);
+    }
+    let first = reusable(address)?;
+    let address = first.local_addr()?;
+    let others = (1..sockets.max(1)).map(|_| reusable(address));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn reusable(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Starts a thread that serves one socket. The pipeline is made on the thread, in its runtime.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub fn spawn(
+    index: usize,
+    listener: std::net::TcpListener,
+    door: Door,
+    make: impl FnOnce(TaskTracker, CancellationToken) -> Pipeline + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("visitors-{index}")).spawn(move || {
+        runtime.block_on(async move {
+            let tasks = TaskTracker::new();
+            let pipeline = Arc::new(make(tasks.clone(), door.stopping.soft.clone()));
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, pipeline, door, tasks).await,
+                Err(fault) => tracing::error!(%fault, "a listening socket cannot be used"),
+            }
+        });
+    })
+}
+
+async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Door, tasks: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = door.stopping.soft.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => admit(stream, peer.ip(), &pipeline, &door, &tasks),
+            Err(fault) => rest(&fault).await,
+        }
+    }
+    drop(listener);
+    drain(tasks, &door.stopping).await;
+}
+
+/// Out of file descriptors, most likely: a short rest lets some be given back.
+async fn rest(fault: &io::Error) {
+    tracing::warn!(%fault, "a connection could not be taken; the limit of open files may be too low");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door, tasks: &TaskTracker) {
+    let Some(slot) = Slot::take(door) else {
+        door.metrics.refused.with_label_values(&["connections"]).inc();
+        return;
+    };
+    // Answers are written whole; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let pipeline = Arc::clone(pipeline);
+    let service = service_fn(move |request| {
+        let pipeline = Arc::clone(&pipeline);
+        async move { Ok::<_, Infallible>(pipeline.handle(request, peer).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEAD_CAP_BYTES)
+        .max_headers(HEADERS_CAP)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let Stopping { soft, hard, .. } = door.stopping.clone();
+    tasks.spawn(async move {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // A visitor who breaks off is no fault of ours.
+            _ = connection.as_mut() => {}
+            () = soft.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = connection => {}
+                    () = hard.cancelled() => {}
+                }
+            }
+        }
+        drop(slot);
+    });
+}
+
+async fn drain(tasks: TaskTracker, stopping: &Stopping) {
+    tasks.close();
+    if tokio::time::timeout(stopping.drain, tasks.wait()).await.is_err() {
+        tracing::warn!(open = tasks.len(), "connections that were still open are dropped");
+        stopping.hard.cancel();
+        let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+    }
+}
+
+/// One of the connections that may be open.
+struct Slot {
+    open: Arc<AtomicUsize>,
+    metrics: Metrics,
+}
+
+impl Slot {
+    fn take(door: &Door) -> Option<Self> {
+        let slot = Self { open: Arc::clone(&door.open), metrics: door.metrics.clone() };
+        slot.metrics.connections.inc();
+        (slot.open.fetch_add(1, Ordering::Relaxed) < door.max_connections).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,176 @@
+//! The status object: what a visitor is told, the same on every channel.
+
+use serde::Serialize;
+
+use crate::line::{Epoch, Number, Phase, Roll, Standing};
+use crate::mirror::Seconds;
+use crate::room::Room;
+use crate::token::Ticket;
+
+/// Where a visitor is on the way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The sale has not begun.
+    PreQueue,
+    /// In line.
+    Waiting,
+    /// Called: the next request goes in.
+    Called,
+    /// In, with a pass.
+    Admitted,
+    /// In line, and nobody is called for now.
+    Paused,
+    /// In line, and nothing is left.
+    SoldOut,
+    /// No place: as many wait as may wait.
+    Full,
+    /// No place: the room is closed.
+    Closed,
+    /// The place is gone: away for too long, given up, or the visit is over.
+    Lapsed,
+    /// Not in line.
+    None,
+}
+
+/// What a visitor is told. Unknown is `None`, never a guess.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The room's name.
+    pub room: String,
+    /// Where the visitor is.
+    pub state: State,
+    /// The own number in line; it never changes.
+    pub number: Option<Number>,
+    /// The epoch of the number.
+    pub epoch: Option<Epoch>,
+    /// The place, 1 for the next to be called; it never rises.
+    pub position: Option<u64>,
+    /// How many are ahead.
+    pub ahead: Option<u64>,
+    /// How many wait in all.
+    pub waiting: u64,
+    /// How long the wait will probably be, in seconds.
+    pub eta_seconds: Option<Seconds>,
+    /// The rate limit; `None` where there is none.
+    pub admissions_per_second: Option<f64>,
+    /// How many may be admitted at one instant.
+    pub burst: Option<u64>,
+    /// Whether it will last until this visitor's turn; not known yet.
+    pub forecast: Option<&'static str>,
+    /// What is left of the room's item.
+    pub stock: Option<Stock>,
+    /// The operator's message.
+    pub message: Option<String>,
+    /// When the room opens, in milliseconds since the Unix epoch.
+    pub opens_at: Option<u64>,
+    /// When the visitor was called, in milliseconds since the Unix epoch.
+    pub called_at: Option<u64>,
+    /// Until when the visitor may come in or stay, in milliseconds since the Unix epoch.
+    pub session_ends_at: Option<u64>,
+    /// How old this is: milliseconds since the Unix epoch.
+    pub as_of: u64,
+    /// Whether the line's store answers; if not, the line rests and places are kept.
+    pub store_up: bool,
+    /// When to ask, or to hear, next.
+    pub next_update_seconds: u64,
+}
+
+/// What is left of the item that a room is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Stock {
+    /// How many, as last heard.
+    pub available: u64,
+}
+
+impl Status {
+    /// Tells where the holder of `ticket` stands now.
+    #[must_use]
+    pub fn of(room: &Room, ticket: &Ticket) -> Self {
+        let now_ms = room.shared.clock.now_ms();
+        room.mirror.read(|roll| {
+            let standing = roll.standing(ticket.epoch, ticket.number, now_ms / 1_000);
+            let mut status = Self::of_room(room, roll, now_ms);
+            status.number = Some(ticket.number);
+            status.epoch = Some(ticket.epoch);
+            status.stand(room, phase(roll), standing, now_ms);
+            status
+        })
+    }
+
+    /// Tells what someone without a place is told.
+    #[must_use]
+    pub fn of_nobody(room: &Room, state: State) -> Self {
+        let now_ms = room.shared.clock.now_ms();
+        let status = room.mirror.read(|roll| Self::of_room(room, roll, now_ms));
+        Self { state, ..status }
+    }
+
+    /// Tells whether this says the same as `other`, the time of saying left aside.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        Self { as_of: 0, ..self.clone() } == Self { as_of: 0, ..other.clone() }
+    }
+
+    fn of_room(room: &Room, roll: &Roll, now_ms: u64) -> Self {
+        let settings = roll.settings.as_ref();
+        let limits = settings.map(|settings| &settings.limits);
+        let item = room.rules.item.as_deref();
+        Self {
+            room: room.rules.name.to_string(),
+            state: State::None,
+            number: None,
+            epoch: None,
+            position: None,
+            ahead: None,
+            waiting: roll.waiting.count(),
+            eta_seconds: None,
+            admissions_per_second: limits.and_then(|limits| limits.admissions_per_second()),
+            burst: limits.map(|limits| limits.burst),
+            forecast: None,
+            stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
+            message: settings.and_then(|settings| settings.message.clone()),
+            opens_at: None,
+            called_at: None,
+            session_ends_at: None,
+            as_of: now_ms,
+            store_up: room.store_is_up(),
+            next_update_seconds: room.live.period_s().ceil() as u64 + 1,
+        }
+    }
+
+    fn stand(&mut self, room: &Room, phase: Phase, standing: Standing, now_ms: u64) {
+        match standing {
+            Standing::Waiting { ahead } => {
+                self.position = Some(ahead + 1);
+                self.ahead = Some(ahead);
+                self.wait(room, phase, ahead, now_ms);
+            }
+            Standing::Unseen => self.wait(room, phase, self.waiting, now_ms),
+            Standing::Called { ends_s, at_us } => {
+                self.state = State::Called;
+                self.called_at = Some(at_us / 1_000);
+                self.session_ends_at = Some(ends_s * 1_000);
+            }
+            Standing::Over => self.state = State::Lapsed,
+            Standing::Foreign => self.state = State::None,
+        }
+    }
+
+    fn wait(&mut self, room: &Room, phase: Phase, ahead: u64, now_ms: u64) {
+        self.state = match phase {
+            _ if room.is_sold_out(now_ms) => State::SoldOut,
+            Phase::Open => State::Waiting,
+            Phase::Paused | Phase::Closed => State::Paused,
+        };
+        if phase == Phase::Open && self.store_up {
+            let limit = self.admissions_per_second;
+            self.eta_seconds = room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_ms / 1_000));
+        }
+    }
+}
+
+/// Returns the phase a room is in.
+fn phase(roll: &Roll) -> Phase {
+    roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase)
+}

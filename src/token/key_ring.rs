@@ -1,0 +1,238 @@
+//! The keys of tickets and passes, and how they are rotated.
+
+use std::fmt;
+
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use rand::CryptoRng;
+use serde_json::json;
+use thiserror::Error;
+
+mod key;
+
+mod form;
+
+pub use key::{KeyCard, KeyKind, KeyState, Kid};
+
+use key::{Key, Secret};
+
+/// The most keys of one kind a ring holds; rotation beyond it asks for retired keys to be forgotten first.
+pub const MAX_KEYS: usize = 16;
+
+/// Says why a key ring cannot be read or changed. None of these carries a secret.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyRingFault {
+    /// The text is not a key ring at all.
+    #[error("the key ring cannot be read: {0}")]
+    Unreadable(String),
+    /// A kind of key has none or several active keys, so that signing would be ambiguous.
+    #[error("a key ring needs exactly one active {0} key")]
+    NotOneActive(&'static str),
+    /// Two keys share one name.
+    #[error("key {0} stands in the ring twice")]
+    Twice(Kid),
+    /// A usable key has no secret, or one that is not 32 bytes in base64.
+    #[error("key {0} has no secret of 32 bytes in base64")]
+    BadSecret(Kid),
+    /// There are more keys than a ring may hold.
+    #[error("a key ring holds at most {MAX_KEYS} keys of a kind; forget the retired ones")]
+    Full,
+    /// There is no key of this name.
+    #[error("there is no key {0} in the ring")]
+    Unknown(Kid),
+    /// The key signs new texts; it can be rotated, not retired.
+    #[error("key {0} is active; rotate it before retiring it")]
+    Active(Kid),
+}
+
+/// What the verifier of a pass needs of its key.
+pub(crate) struct PassKey<'a> {
+    pub(crate) verifying: &'a DecodingKey,
+    /// The last millisecond at which the key verifies anything.
+    pub(crate) until_ms: u64,
+}
+
+/// Holds every key a gateway signs with or still honours.
+///
+/// It does no I/O: [`to_toml`](Self::to_toml) and [`from_toml`](Self::from_toml) are its one serialised
+/// form. `Debug` shows names and states, never a secret.
+///
+/// # Invariants
+///
+/// Exactly one key of each kind is active; names are unique; a retired key has no secret.
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Vec<Key>,
+    /// Changes with every change of what verifies; see [`KeyRing::generation`].
+    generation: u64,
+}
+
+impl KeyRing {
+    /// Makes a ring with one fresh key of each kind.
+    ///
+    /// # Panics
+    ///
+    /// Never in practice: every 32 bytes are an Ed25519 seed.
+    pub fn generate<R: CryptoRng + ?Sized>(now_ms: u64, rng: &mut R) -> Self {
+        let mut ring = Self { keys: Vec::new(), generation: 0 };
+        for kind in [KeyKind::Ticket, KeyKind::Pass] {
+            ring.add_active(kind, now_ms, rng);
+        }
+        ring.seal_generation();
+        ring
+    }
+
+    /// Puts a fresh key in the place of the active one, which goes on verifying for `lifetime_ms` more: the
+    /// longest life of what it signed, so that nobody loses a ticket or a pass by a rotation (T2).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::Full`] when the ring has no room for another key of this kind.
+    pub fn rotate<R: CryptoRng + ?Sized>(
+        &mut self,
+        kind: KeyKind,
+        now_ms: u64,
+        lifetime_ms: u64,
+        rng: &mut R,
+    ) -> Result<Kid, KeyRingFault> {
+        if self.of_kind(kind).count() >= MAX_KEYS {
+            return Err(KeyRingFault::Full);
+        }
+        let until_ms = now_ms.saturating_add(lifetime_ms).saturating_add(super::CLOCK_SKEW_MS);
+        for key in self.keys.iter_mut().filter(|key| key.card.kind == kind) {
+            if key.card.state == KeyState::Active {
+                key.card.state = KeyState::Verifying { until_ms };
+            }
+        }
+        let kid = self.add_active(kind, now_ms, rng);
+        self.seal_generation();
+        Ok(kid)
+    }
+
+    /// Takes a rotated-out key from use at once, and everything it signed with it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::Unknown`] for a name not in the ring, [`KeyRingFault::Active`] for a key that signs.
+    pub fn retire(&mut self, kid: Kid) -> Result<(), KeyRingFault> {
+        let key = self.keys.iter_mut().find(|key| key.card.kid == kid);
+        let key = key.ok_or(KeyRingFault::Unknown(kid))?;
+        if key.card.state == KeyState::Active {
+            return Err(KeyRingFault::Active(kid));
+        }
+        key.retire();
+        self.seal_generation();
+        Ok(())
+    }
+
+    /// Retires every rotated-out key whose last text has expired, and forgets those retired before.
+    pub fn prune(&mut self, now_ms: u64) {
+        self.keys.retain(|key| key.card.state != KeyState::Retired);
+        for key in &mut self.keys {
+            if key.verifies_until() < now_ms {
+                key.retire();
+            }
+        }
+        self.seal_generation();
+    }
+
+    /// Lists the keys without their secrets, in the order they were made.
+    pub fn list(&self) -> impl Iterator<Item = KeyCard> + '_ {
+        self.keys.iter().map(|key| key.card)
+    }
+
+    /// Returns a number that differs between any two rings that verify differently, on every gateway alike:
+    /// caches of what was verified are keyed by it, so that retiring a key empties them.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Shows the public halves of all pass keys in use as a JWK set (RFC 7517, RFC 8037).
+    #[must_use]
+    pub fn jwks(&self) -> serde_json::Value {
+        let pairs = self.keys.iter().filter_map(|key| Some((key.card.kid, key.pair.as_ref()?)));
+        let keys = pairs.map(|(kid, pair)| {
+            json!({
+                "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+                "kid": kid.to_string(), "x": pair.x,
+            })
+        });
+        json!({ "keys": keys.collect::<Vec<_>>() })
+    }
+
+    pub(crate) fn ticket_signer(&self) -> (Kid, &[u8; 32]) {
+        let key = self.active(KeyKind::Ticket);
+        let secret = key.secret.as_ref().expect("an active key has its secret, by construction");
+        (key.card.kid, &secret.0)
+    }
+
+    pub(crate) fn ticket_key(&self, kid: Kid, now_ms: u64) -> Option<&[u8; 32]> {
+        let key = self.find(KeyKind::Ticket, kid)?;
+        let usable = now_ms <= key.verifies_until();
+        key.secret.as_ref().filter(|_| usable).map(|secret| &secret.0)
+    }
+
+    pub(crate) fn pass_signer(&self) -> (Kid, &EncodingKey) {
+        let key = self.active(KeyKind::Pass);
+        let pair = key.pair.as_ref().expect("an active pass key has its halves, by construction");
+        (key.card.kid, &pair.signing)
+    }
+
+    pub(crate) fn pass_key(&self, kid: Kid) -> Option<PassKey<'_>> {
+        let key = self.find(KeyKind::Pass, kid)?;
+        let verifying = &key.pair.as_ref()?.verifying;
+        Some(PassKey { verifying, until_ms: key.verifies_until() })
+    }
+
+    fn find(&self, kind: KeyKind, kid: Kid) -> Option<&Key> {
+        self.of_kind(kind).find(|key| key.card.kid == kid)
+    }
+
+    fn of_kind(&self, kind: KeyKind) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(move |key| key.card.kind == kind)
+    }
+
+    fn active(&self, kind: KeyKind) -> &Key {
+        let mut keys = self.of_kind(kind);
+        let active = keys.find(|key| key.card.state == KeyState::Active);
+        active.expect("a ring has one active key of each kind, checked when it is made or read")
+    }
+
+    fn add_active<R: CryptoRng + ?Sized>(&mut self, kind: KeyKind, now_ms: u64, rng: &mut R) -> Kid {
+        let kid = self.fresh_kid(rng);
+        let card = KeyCard { kind, kid, created_ms: now_ms, state: KeyState::Active };
+        let key = Key::new(card, Some(Secret::random(rng)));
+        self.keys.push(key.expect("every 32 bytes are a usable secret of either kind"));
+        kid
+    }
+
+    fn fresh_kid<R: CryptoRng + ?Sized>(&self, rng: &mut R) -> Kid {
+        loop {
+            let kid = Kid::from_bits(rng.next_u32());
+            if self.keys.iter().all(|key| key.card.kid != kid) {
+                return kid;
+            }
+        }
+    }
+
+    fn seal_generation(&mut self) {
+        let mut hasher = blake3::Hasher::new();
+        for key in &self.keys {
+            hasher.update(&key.card.kid.bits().to_be_bytes());
+            hasher.update(&key.verifies_until().to_be_bytes());
+            hasher.update(key.pair.as_ref().map_or(&[], |pair| pair.x.as_bytes()));
+        }
+        let hash = hasher.finalize();
+        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+        self.generation = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

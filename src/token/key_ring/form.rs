@@ -1,0 +1,123 @@
+//! The one serialised form of a key ring, and what is checked when it is read.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::key::{BadKid, Key, KeyCard, KeyKind, KeyState, Kid, Secret};
+use super::{KeyRing, KeyRingFault, MAX_KEYS};
+
+/// The document: two lists of keys.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RingForm {
+    #[serde(default)]
+    ticket: Vec<KeyForm>,
+    #[serde(default)]
+    pass: Vec<KeyForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyForm {
+    kid: String,
+    created_ms: u64,
+    state: StateForm,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StateForm {
+    Active,
+    Verifying,
+    Retired,
+}
+
+impl KeyRing {
+    /// Writes the ring, secrets included, as TOML. Whoever stores it keeps it readable to its owner only.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::Unreadable`] when a number does not fit TOML's 63 bits.
+    pub fn to_toml(&self) -> Result<String, KeyRingFault> {
+        let of = |kind| self.of_kind(kind).map(key_to_form).collect();
+        let form = RingForm { ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
+        toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
+    }
+
+    /// Reads a ring back and checks all that signing relies on.
+    ///
+    /// # Errors
+    ///
+    /// Any [`KeyRingFault`] but `Unknown` and `Active`; none quotes the text, which may hold secrets.
+    pub fn from_toml(text: &str) -> Result<Self, KeyRingFault> {
+        // The parser's own display quotes the faulty line, and that line may be a secret.
+        let form: RingForm =
+            toml::from_str(text).map_err(|fault| KeyRingFault::Unreadable(place_of(text, fault.span())))?;
+        let mut keys = keys_of(KeyKind::Ticket, form.ticket)?;
+        keys.extend(keys_of(KeyKind::Pass, form.pass)?);
+        check_unique(&keys)?;
+        let mut ring = Self { keys, generation: 0 };
+        ring.seal_generation();
+        Ok(ring)
+    }
+}
+
+fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let Some(before) = span.and_then(|span| text.get(..span.start)) else {
+        return "it is not the TOML of a key ring".to_owned();
+    };
+    format!("line {} is not what a key ring holds there", before.matches('\n').count() + 1)
+}
+
+fn key_to_form(key: &Key) -> KeyForm {
+    let (state, until_ms) = match key.card.state {
+        KeyState::Active => (StateForm::Active, None),
+        KeyState::Verifying { until_ms } => (StateForm::Verifying, Some(until_ms)),
+        KeyState::Retired => (StateForm::Retired, None),
+    };
+    KeyForm {
+        kid: key.card.kid.to_string(),
+        created_ms: key.card.created_ms,
+        state,
+        until_ms,
+        secret: key.secret.as_ref().map(|secret| STANDARD.encode(secret.0)),
+    }
+}
+
+fn keys_of(kind: KeyKind, forms: Vec<KeyForm>) -> Result<Vec<Key>, KeyRingFault> {
+    if forms.len() > MAX_KEYS {
+        return Err(KeyRingFault::Full);
+    }
+    let keys = forms.into_iter().map(|form| key_from_form(kind, form)).collect::<Result<Vec<_>, _>>()?;
+    let active = keys.iter().filter(|key| key.card.state == KeyState::Active).count();
+    if active == 1 { Ok(keys) } else { Err(KeyRingFault::NotOneActive(kind.name())) }
+}
+
+fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
+    let kid: Kid = form.kid.parse().map_err(|bad: BadKid| KeyRingFault::Unreadable(bad.to_string()))?;
+    let state = match (form.state, form.until_ms) {
+        (StateForm::Active, None) => KeyState::Active,
+        (StateForm::Verifying, Some(until_ms)) => KeyState::Verifying { until_ms },
+        (StateForm::Retired, None) => KeyState::Retired,
+        _ => {
+            let text = format!("key {kid}: `until_ms` belongs to a verifying key, and only there");
+            return Err(KeyRingFault::Unreadable(text));
+        }
+    };
+    let bytes = form.secret.and_then(|text| STANDARD.decode(text).ok());
+    let secret = bytes.and_then(|bytes| bytes.try_into().ok()).map(Secret);
+    Key::new(KeyCard { kind, kid, created_ms: form.created_ms, state }, secret)
+}
+
+fn check_unique(keys: &[Key]) -> Result<(), KeyRingFault> {
+    let mut seen = HashSet::with_capacity(keys.len());
+    let twice = keys.iter().find(|key| !seen.insert(key.card.kid));
+    twice.map_or(Ok(()), |key| Err(KeyRingFault::Twice(key.card.kid)))
+}

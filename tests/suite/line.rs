@@ -1,0 +1,42 @@
+//! The stores of the line: what each must do, and that they do the same.
+
+mod conformance;
+mod model;
+mod redis_faults;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vestibule::admission::Limits;
+use vestibule::line::{GatewayId, Known, Numbers, RoomName, Tick};
+
+/// When the manual clocks of these tests begin, in milliseconds.
+const START_MS: u64 = 1_795_000_000_000;
+
+fn limits(rate: f64, burst: u64) -> Limits {
+    Limits {
+        interval_us: Limits::interval_us(rate),
+        burst,
+        total_active_users: None,
+        session_duration_s: 60,
+        grace_ms: 30_000,
+    }
+}
+
+fn tick(gateway: u64) -> Tick {
+    Tick {
+        gateway: GatewayId(gateway),
+        lease_ms: 10_000,
+        here: Numbers::default(),
+        gone: Numbers::default(),
+        returned: Numbers::default(),
+        left: Numbers::default(),
+        ended: Vec::new(),
+        known: Known::default(),
+    }
+}
+
+/// A room that no other test of this process uses.
+fn fresh_room() -> RoomName {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    RoomName::new(&format!("r{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))).expect("a name")
+}

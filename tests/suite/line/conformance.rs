@@ -1,0 +1,300 @@
+//! What every store of the line must do, run on each of them.
+
+use std::time::Duration;
+
+use vestibule::admission::Limits;
+use vestibule::clock::Clock;
+use vestibule::line::embedded::Embedded;
+use vestibule::line::redis::RedisLine;
+use vestibule::line::{Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, Tick};
+
+use super::{START_MS, fresh_room, limits, tick};
+use crate::redis_server::RedisServer;
+
+/// A store under test, the clock it goes by, and a room of its own.
+struct Stand {
+    store: Box<dyn LineStore>,
+    clock: Clock,
+    room: RoomName,
+}
+
+impl Stand {
+    async fn embedded() -> Self {
+        let clock = Clock::manual(START_MS);
+        let store = Embedded::open(None, clock.clone()).expect("in memory");
+        Self { store: Box::new(store), clock, room: fresh_room() }
+    }
+
+    async fn redis() -> Self {
+        let clock = Clock::manual(START_MS);
+        let timeout = Duration::from_secs(10);
+        let store = RedisLine::connect_with_clock(&RedisServer::shared().url(), timeout, clock.clone()).await;
+        Self { store: Box::new(store.expect("the server runs")), clock, room: fresh_room() }
+    }
+
+    async fn configure(&self, limits: Limits) {
+        self.steer(Steering::Configure(limits)).await;
+    }
+
+    async fn steer(&self, steering: Steering) {
+        self.store.steer(&self.room, &steering).await.expect("a steering");
+    }
+
+    async fn join(&self, count: u64) -> Joined {
+        self.store.join(&self.room, count).await.expect("a join")
+    }
+
+    async fn tick(&self, tick: Tick) -> Page {
+        self.store.tick(&self.room, &tick).await.expect("a tick")
+    }
+
+    async fn roll(&self) -> Roll {
+        self.store.restore(&self.room, &Roll::default()).await.expect("a roll")
+    }
+
+    async fn called(&self) -> Vec<u64> {
+        self.roll().await.called.iter_from(0).collect()
+    }
+
+    async fn waiting(&self) -> Vec<u64> {
+        self.roll().await.waiting.iter_from(0).collect()
+    }
+}
+
+fn here(gateway: u64, numbers: Numbers) -> Tick {
+    Tick { here: numbers, ..tick(gateway) }
+}
+
+/// Runs each of the named functions on each store.
+macro_rules! on_every_store {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test] async fn $name() { super::$name(super::Stand::embedded().await).await })+
+        }
+        mod redis {
+            $(#[tokio::test] async fn $name() { super::$name(super::Stand::redis().await).await })+
+        }
+    };
+}
+
+on_every_store!(
+    an_empty_line_admits_at_once_and_numbers_are_dense,
+    a_room_without_settings_calls_nobody,
+    the_absent_are_passed_over_and_called_first_on_return,
+    a_lease_that_runs_out_takes_nobodys_place,
+    the_grace_period_takes_a_place,
+    two_gateways_share_one_rate_and_an_instant_counts_once,
+    a_pause_earns_nothing_and_a_closed_room_calls_nobody,
+    an_ended_session_frees_its_slot_once,
+    who_leaves_is_gone_and_who_was_called_cannot_leave,
+    a_mirror_that_applies_the_entries_is_the_line,
+    what_an_operator_set_outlives_the_same_configuration,
+    a_reset_takes_every_place,
+    by_hand_is_on_top_of_the_rate,
+    a_mirror_that_knows_more_begins_an_epoch,
+    rooms_are_apart,
+    joins_at_once_get_different_numbers,
+);
+
+async fn an_empty_line_admits_at_once_and_numbers_are_dense(stand: Stand) {
+    stand.configure(limits(10.0, 3)).await;
+    let first = stand.join(5).await;
+    assert_eq!((first.first, first.count, first.admitted), (1, 5, 3));
+    assert_eq!(first.ends_s, START_MS / 1_000 + 60);
+    stand.clock.advance_ms(500);
+    let next = stand.join(2).await;
+    assert_eq!((next.epoch, next.first, next.admitted), (first.epoch, 6, 0), "4 and 5 stand before a newcomer");
+}
+
+async fn a_room_without_settings_calls_nobody(stand: Stand) {
+    assert_eq!(stand.join(3).await.admitted, 0);
+    stand.steer(Steering::Limits(limits(100.0, 10))).await;
+    stand.steer(Steering::Message(Some("hello".to_owned()))).await;
+    stand.tick(here(1, Numbers::run(1, 3))).await;
+    assert_eq!(stand.roll().await.settings, None);
+    assert_eq!(stand.waiting().await, [1, 2, 3]);
+}
+
+async fn the_absent_are_passed_over_and_called_first_on_return(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(4).await;
+    let page = stand.tick(Tick { gone: Numbers::run(2, 2), ..here(1, Numbers::run(3, 4)) }).await;
+    assert_eq!(page.present, 2);
+    stand.clock.advance_ms(1_000);
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await, [1, 3]);
+    stand.clock.advance_ms(1_000);
+    stand.tick(here(1, Numbers::run(2, 2))).await;
+    assert_eq!(stand.called().await, [1, 2, 3]);
+}
+
+async fn a_lease_that_runs_out_takes_nobodys_place(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(3).await;
+    assert!(!stand.tick(here(1, Numbers::run(2, 3))).await.vouched, "a gateway never heard of");
+    assert!(stand.tick(tick(1)).await.vouched);
+    stand.clock.advance_ms(10_000);
+    let other = stand.tick(tick(2)).await;
+    assert_eq!(other.present, 0, "the first gateway's lease ran out");
+    assert_eq!(stand.waiting().await, [2, 3]);
+    assert!(!stand.tick(here(1, Numbers::run(2, 3))).await.vouched, "it must say again who is here");
+    assert_eq!(stand.called().await, [1, 2]);
+}
+
+async fn the_grace_period_takes_a_place(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(2).await;
+    for _ in 0..7 {
+        stand.tick(Tick { gone: Numbers::run(2, 2), ..here(1, Numbers::run(1, 1)) }).await;
+        stand.clock.advance_ms(5_000);
+    }
+    assert_eq!(stand.waiting().await, [1, 2], "it joined in this period");
+    for _ in 0..7 {
+        stand.tick(tick(1)).await;
+        stand.clock.advance_ms(5_000);
+    }
+    let roll = stand.roll().await;
+    assert_eq!(roll.standing(roll.epoch(), 2, 0), Standing::Over);
+    assert_eq!((stand.waiting().await, roll.tally.lapsed), (vec![1], 1));
+}
+
+async fn two_gateways_share_one_rate_and_an_instant_counts_once(stand: Stand) {
+    stand.configure(limits(10.0, 2)).await;
+    stand.join(100).await;
+    stand.tick(here(1, Numbers::run(1, 50))).await;
+    stand.tick(here(2, Numbers::run(51, 100))).await;
+    assert_eq!(stand.called().await.len(), 2);
+    for _ in 0..10 {
+        stand.clock.advance_ms(100);
+        stand.tick(tick(1)).await;
+        let before = stand.roll().await;
+        stand.tick(tick(2)).await;
+        assert_eq!(stand.roll().await, before, "the second tick of an instant changes nothing");
+    }
+    assert_eq!(stand.called().await, (1..=12).collect::<Vec<u64>>());
+}
+
+async fn a_pause_earns_nothing_and_a_closed_room_calls_nobody(stand: Stand) {
+    stand.configure(limits(10.0, 2)).await;
+    stand.join(100).await;
+    stand.steer(Steering::Phase(Phase::Paused)).await;
+    stand.clock.advance_ms(9_000);
+    stand.tick(here(1, Numbers::run(1, 100))).await;
+    assert_eq!(stand.called().await.len(), 2);
+    stand.steer(Steering::Phase(Phase::Closed)).await;
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await.len(), 2);
+    stand.steer(Steering::Phase(Phase::Open)).await;
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await.len(), 4, "one burst, no more");
+}
+
+async fn an_ended_session_frees_its_slot_once(stand: Stand) {
+    stand.configure(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) }).await;
+    let joined = stand.join(5).await;
+    assert_eq!(joined.admitted, 2);
+    let ended = Ended { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
+    stand.tick(Tick { ended: vec![ended.clone(), ended.clone()], ..tick(1) }).await;
+    stand.tick(Tick { ended: vec![ended], ..tick(1) }).await;
+    assert_eq!(stand.called().await, [1, 2, 3]);
+    stand.clock.advance_ms(60_000);
+    stand.tick(here(1, Numbers::run(4, 5))).await;
+    assert_eq!(stand.called().await, [1, 2, 3, 4, 5], "sessions that ran out free their slots");
+}
+
+async fn who_leaves_is_gone_and_who_was_called_cannot_leave(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(4).await;
+    let page = stand.tick(Tick { left: Numbers::run(1, 2), ..here(1, Numbers::run(2, 4)) }).await;
+    let roll = stand.roll().await;
+    assert_eq!((stand.waiting().await, roll.tally.left, page.present), (vec![3, 4], 1, 2));
+    assert!(matches!(roll.standing(roll.epoch(), 1, START_MS / 1_000), Standing::Called { .. }));
+}
+
+async fn a_mirror_that_applies_the_entries_is_the_line(stand: Stand) {
+    stand.configure(limits(50.0, 5)).await;
+    let mut mirror = stand.roll().await;
+    for round in 0..20 {
+        stand.join(7).await;
+        let first = round * 7 + 1;
+        let left = Numbers::run(first + 3, first + 3);
+        let page = stand.tick(Tick { left, known: mirror.known(), ..here(1, Numbers::run(first, first + 6)) }).await;
+        let News::Entries(entries) = page.news else { panic!("it follows closely") };
+        entries.iter().for_each(|entry| mirror.apply(entry));
+        stand.clock.advance_ms(130);
+    }
+    assert_eq!(mirror, stand.roll().await, "link and all");
+    let stranger = stand.tick(tick(2)).await.news;
+    assert!(matches!(stranger, News::Roll(roll) if roll.called.count() >= mirror.called.count()));
+}
+
+async fn what_an_operator_set_outlives_the_same_configuration(stand: Stand) {
+    let (file, by_hand, edited) = (limits(1.0, 1), limits(7.0, 3), limits(2.0, 2));
+    stand.configure(file.clone()).await;
+    stand.steer(Steering::Limits(by_hand.clone())).await;
+    stand.steer(Steering::Message(Some("a|b\n c ".to_owned()))).await;
+    stand.configure(file).await;
+    let settings = stand.roll().await.settings.expect("a room");
+    assert_eq!((settings.limits, settings.message.as_deref()), (by_hand, Some("a|b\n c ")));
+    stand.configure(edited.clone()).await;
+    stand.steer(Steering::Message(None)).await;
+    let settings = stand.roll().await.settings.expect("a room");
+    assert_eq!((settings.limits, settings.configured, settings.message), (edited.clone(), edited, None));
+}
+
+async fn a_reset_takes_every_place(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(40_000).await;
+    stand.steer(Steering::Reset).await;
+    assert_eq!(stand.waiting().await, [0u64; 0]);
+    stand.clock.advance_ms(1_000);
+    assert_eq!(stand.join(1).await.admitted, 1);
+}
+
+async fn by_hand_is_on_top_of_the_rate(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(10).await;
+    stand.steer(Steering::Admit(5)).await;
+    assert_eq!(stand.called().await, (1..=6).collect::<Vec<u64>>());
+    stand.clock.advance_ms(4_000);
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await.len(), 6, "five seconds of rate were spent by hand");
+}
+
+async fn a_mirror_that_knows_more_begins_an_epoch(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    let lost = stand.join(10).await;
+    stand.tick(here(1, Numbers::run(1, 10))).await;
+    let mut mirror = stand.roll().await;
+    mirror.seq += 5;
+    let behind = stand.tick(Tick { known: mirror.known(), ..tick(1) }).await;
+    assert_eq!(behind.news, News::Behind);
+    let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    let again = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    assert_eq!(restored, again, "offering it twice is offering it once");
+    assert!(restored.epoch() > lost.epoch);
+    let next = stand.join(1).await;
+    assert!(next.first > lost.first + 100_000, "above all that may have been given: {next:?}");
+    assert_eq!(restored.standing(lost.epoch, 12, 0), Standing::Unseen);
+    stand.tick(Tick { returned: Numbers::run(12, 12), ..tick(1) }).await;
+    assert_eq!(stand.roll().await.standing(lost.epoch, 12, 0), Standing::Waiting { ahead: 9 });
+}
+
+async fn rooms_are_apart(stand: Stand) {
+    let other = fresh_room();
+    stand.configure(limits(1.0, 1)).await;
+    stand.join(3).await;
+    let joined = stand.store.join(&other, 1).await.expect("a join");
+    assert_eq!((joined.first, joined.admitted), (1, 0));
+}
+
+async fn joins_at_once_get_different_numbers(stand: Stand) {
+    let joins = (1..=20u64).map(|count| stand.join(count));
+    let mut given: Vec<Joined> = futures_util::future::join_all(joins).await;
+    given.sort_by_key(|joined| joined.first);
+    let mut next = 1;
+    for joined in given {
+        assert_eq!(joined.first, next);
+        next += joined.count;
+    }
+}

@@ -1,0 +1,274 @@
+//! The Redis scripts against the pure machine: any verbs in any order, every answer the same.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use redis::Commands as _;
+use tokio::runtime::Runtime;
+use vestibule::admission::Limits;
+use vestibule::clock::Clock;
+use vestibule::line::redis::{RedisLine, TIMEOUT};
+use vestibule::line::state::LineState;
+use vestibule::line::{Ended, LineStore as _, News, Numbers, Page, Phase, Roll, RoomName, Steering};
+
+use super::{START_MS, fresh_room, tick};
+use crate::redis_server::RedisServer;
+
+const CASES: u32 = 320;
+
+/// How often each kind of entry was seen, so that the comparison is not one of empty lines.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    called: u64,
+    by_hand: u64,
+    left: u64,
+    lapsed: u64,
+    ended: u64,
+    returned: u64,
+    settings: u64,
+    rolls: u64,
+    behind: u64,
+    vouched: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(u64),
+    Wait(u64),
+    Tick(Say),
+    Steer(Steering),
+    /// Offers the roll that the mirror had after its last look.
+    RestoreStale,
+    RestoreFresh,
+    /// The store forgets all, and is then offered the mirror's roll.
+    Lose,
+    /// The same, but arrivals come between.
+    LoseAndJoin(u64),
+}
+
+#[derive(Clone, Debug)]
+struct Say {
+    gateway: usize,
+    lease_ms: u64,
+    here: Numbers,
+    gone: Numbers,
+    returned: Numbers,
+    left: Numbers,
+    ended: Vec<(u64, Numbers)>,
+    known_lag: u64,
+}
+
+fn numbers() -> impl Strategy<Value = Numbers> {
+    let near = prop::collection::vec(1u64..160, 0..10).prop_map(|n| n.into_iter().collect());
+    let run = (1u64..400, 0u64..400).prop_map(|(first, len)| Numbers::run(first, first + len));
+    let high = prop::collection::vec(131_000u64..131_400, 0..10).prop_map(|n| n.into_iter().collect());
+    prop_oneof![4 => near, 2 => run, 1 => high, 4 => Just(Numbers::default())]
+}
+
+fn say() -> impl Strategy<Value = Say> {
+    let sets = (numbers(), numbers(), numbers(), prop_oneof![3 => Just(Numbers::default()), 1 => numbers()]);
+    let ended = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..70, numbers()), 1..4)];
+    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, prop_oneof![5 => Just(0u64), 1 => 0u64..40])
+        .prop_map(|(gateway, lease_ms, (here, gone, returned, left), ended, known_lag)| Say {
+            gateway,
+            lease_ms,
+            here,
+            gone,
+            returned,
+            left,
+            ended,
+            known_lag,
+        })
+}
+
+fn some_limits() -> impl Strategy<Value = Limits> {
+    let rate = prop_oneof![4 => 0.0f64..300.0, 1 => Just(f64::INFINITY), 1 => 0.0f64..1e-7];
+    let active = prop::option::of(0u64..60);
+    let grace_ms = prop_oneof![Just(1_000u64), Just(30_000), 0u64..20_000];
+    (rate, 1u64..80, active, 0u64..90, grace_ms).prop_map(|(rate, burst, total_active_users, session, grace_ms)| {
+        let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
+        Limits { interval_us, burst, total_active_users, session_duration_s: session, grace_ms }
+    })
+}
+
+fn steering() -> impl Strategy<Value = Steering> {
+    let message = prop::option::of(prop_oneof![Just(String::new()), "\\PC{0,12}", Just("a|b c\n| ".to_owned())]);
+    prop_oneof![
+        2 => some_limits().prop_map(Steering::Configure),
+        2 => some_limits().prop_map(Steering::Limits),
+        3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Closed)]
+            .prop_map(Steering::Phase),
+        1 => message.prop_map(Steering::Message),
+        2 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
+        1 => Just(Steering::Reset),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let wait = prop_oneof![0u64..50_000, 0u64..3_000_000, 0u64..200_000_000];
+    prop_oneof![
+        6 => prop_oneof![3 => 1u64..30, 1 => 1u64..400, 1 => 30_000u64..70_000].prop_map(Step::Join),
+        6 => wait.prop_map(Step::Wait),
+        10 => say().prop_map(Step::Tick),
+        4 => steering().prop_map(Step::Steer),
+        1 => Just(Step::RestoreStale),
+        1 => Just(Step::RestoreFresh),
+        1 => Just(Step::Lose),
+        1 => (1u64..50).prop_map(Step::LoseAndJoin),
+    ]
+}
+
+/// The model and the store, one beside the other, and a mirror each follows.
+struct Pair<'a> {
+    runtime: &'a Runtime,
+    store: &'a RedisLine,
+    clock: &'a Clock,
+    server: redis::Connection,
+    room: RoomName,
+    model: LineState,
+    mirror: Roll,
+    /// What the mirror was some steps ago.
+    stale: Roll,
+    seen: &'a Cell<Tally>,
+}
+
+impl Pair<'_> {
+    fn do_step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Join(count) => self.join(*count),
+            Step::Wait(us) => {
+                self.clock.advance_us(*us);
+                Ok(())
+            }
+            Step::Tick(say) => self.tick(say),
+            Step::Steer(steering) => {
+                self.model.steer(steering, self.clock.now_us());
+                self.runtime.block_on(self.store.steer(&self.room, steering)).map_err(fail)?;
+                self.follow()
+            }
+            Step::RestoreStale => {
+                let stale = std::mem::replace(&mut self.stale, self.mirror.clone());
+                self.restore(&stale)
+            }
+            Step::RestoreFresh => self.restore(&self.mirror.clone()),
+            Step::Lose => self.lose(0),
+            Step::LoseAndJoin(count) => self.lose(*count),
+        }
+    }
+
+    fn join(&mut self, count: u64) -> Result<(), TestCaseError> {
+        let expected = self.model.join(count, self.clock.now_us());
+        let joined = self.runtime.block_on(self.store.join(&self.room, count)).map_err(fail)?;
+        prop_assert_eq!(joined, expected);
+        Ok(())
+    }
+
+    fn tick(&mut self, say: &Say) -> Result<(), TestCaseError> {
+        let mut tick = tick(say.gateway as u64);
+        tick.lease_ms = say.lease_ms;
+        (tick.here, tick.gone, tick.returned, tick.left) =
+            (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
+        let now_s = self.clock.now_us() / 1_000_000;
+        tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        tick.known = self.mirror.known();
+        tick.known.seq = if say.known_lag == 1 { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
+        let expected = self.model.tick(&tick, self.clock.now_us());
+        let page = self.runtime.block_on(self.store.tick(&self.room, &tick)).map_err(fail)?;
+        self.count(&expected);
+        prop_assert_eq!(page, expected);
+        self.follow()
+    }
+
+    fn count(&self, page: &Page) {
+        let mut seen = self.seen.get();
+        seen.vouched += u64::from(page.vouched);
+        match &page.news {
+            News::Entries(entries) => entries.iter().for_each(|entry| {
+                seen.called += entry.called.len();
+                seen.by_hand += entry.by_hand;
+                seen.left += entry.left.len();
+                seen.lapsed += entry.lapsed.len();
+                seen.ended += entry.ended.len() as u64;
+                seen.returned += entry.returned.len();
+                seen.settings += u64::from(entry.settings.is_some());
+            }),
+            News::Roll(_) => seen.rolls += 1,
+            News::Behind => seen.behind += 1,
+        }
+        self.seen.set(seen);
+    }
+
+    /// Brings the mirror up to date, and compares all that is durable.
+    fn follow(&mut self) -> Result<(), TestCaseError> {
+        match self.model.follow(self.mirror.known()) {
+            News::Entries(entries) => entries.iter().for_each(|entry| self.mirror.apply(entry)),
+            News::Roll(roll) => self.mirror = *roll,
+            News::Behind => {}
+        }
+        let roll = self.runtime.block_on(self.store.restore(&self.room, &Roll::default())).map_err(fail)?;
+        prop_assert_eq!(&roll, self.model.roll());
+        Ok(())
+    }
+
+    fn restore(&mut self, offered: &Roll) -> Result<(), TestCaseError> {
+        let roll = self.runtime.block_on(self.store.restore(&self.room, offered)).map_err(fail)?;
+        prop_assert_eq!(&roll, self.model.restore(offered, self.clock.now_us()));
+        self.follow()
+    }
+
+    fn lose(&mut self, joining: u64) -> Result<(), TestCaseError> {
+        self.follow()?;
+        let _: () = self.server.flushdb().map_err(fail)?;
+        self.clock.advance_us(1);
+        self.model = LineState::new(self.clock.now_us());
+        if joining > 0 {
+            self.join(joining)?;
+        }
+        self.restore(&self.mirror.clone())
+    }
+}
+
+fn fail(error: impl std::fmt::Display) -> TestCaseError {
+    TestCaseError::fail(error.to_string())
+}
+
+/// Every answer of the scripts is the pure machine's, to the last field.
+#[test]
+fn the_scripts_do_what_the_pure_machine_does() {
+    let runtime = Runtime::new().expect("a runtime");
+    let server = RedisServer::start(&[]);
+    let clock = Clock::manual(START_MS);
+    let store = runtime.block_on(RedisLine::connect_with_clock(&server.socket_url(), TIMEOUT, clock.clone()));
+    let store = store.expect("the server runs");
+    let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+    let first = prop::option::weighted(0.9, some_limits().prop_map(Steering::Configure));
+    let steps = (first, prop::collection::vec(step(), 1..60));
+    let seen = Cell::default();
+    let result = runner.run(&steps, |(first, steps)| {
+        let model = LineState::new(clock.now_us());
+        let mirror = Roll::default();
+        let stale = mirror.clone();
+        let connection = server.connection();
+        let mut pair = Pair {
+            runtime: &runtime,
+            store: &store,
+            clock: &clock,
+            server: connection,
+            room: fresh_room(),
+            model,
+            mirror,
+            stale,
+            seen: &seen,
+        };
+        pair.follow()?;
+        first.iter().try_for_each(|limits| pair.do_step(&Step::Steer(limits.clone())))?;
+        steps.iter().try_for_each(|step| pair.do_step(step))
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let Tally { called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, vouched } = seen.get();
+    let least = [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, vouched].into_iter().min();
+    assert!(least > Some(10), "too little happened: {:?}", seen.get());
+}

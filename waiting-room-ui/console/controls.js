@@ -1,0 +1,151 @@
+// What an operator can do to a room. Fields that are being edited are never overwritten by a poll.
+import { act, change } from "./api.js";
+import { field, h, text, twoStep } from "./dom.js";
+import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
+import { count, rate } from "./format.js";
+
+const SLIDER_TOP = 2000;
+
+/** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
+export function controls(name, done) {
+  const parts = [phase(name, done), pace(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
+  return { elements: parts.map(({ element }) => element), update: (room) => parts.forEach((part) => part.update(room)) };
+}
+
+function panel(title, ...children) {
+  return h("section", { class: "card control" }, h("h2", {}, title), children);
+}
+
+function phase(name, done) {
+  const words = h("p", { class: "hint" });
+  const button = (label, verb, said) => h("button", { type: "button", onclick: () => done(act(name, verb), said) }, label);
+  const all = { pause: button("Pause", "pause", "Paused. Nobody is let in; every place is kept."), resume: button("Resume", "resume", "Resumed."), open: button("Open", "open", "Open.") };
+  const close = twoStep("Close…", "Close the line? Nobody else can join, and nobody is let in until it is opened again.", "Close the line", () => done(act(name, "close"), "Closed."));
+  const notes = {
+    open: "People are let in at the rate below.", paused: "Nobody is let in. Everybody keeps their place and sees that it is paused.",
+    closed: "Nobody can join and nobody is let in.", pre_queue: "Visitors gather before the opening. Open lets the line start now.",
+  };
+  return {
+    element: panel("The line", words, h("div", { class: "row" }, all.pause, all.resume, all.open, close)),
+    update(room) {
+      text(words, notes[room.phase] ?? "");
+      all.pause.hidden = room.phase !== "open";
+      all.resume.hidden = room.phase !== "paused";
+      all.open.hidden = room.phase !== "closed" && room.phase !== "pre_queue";
+      close.hidden = room.phase === "closed";
+    },
+  };
+}
+
+function pace(name, done) {
+  const slider = h("input", { type: "range", min: "0", max: "1000", oninput: () => edit(rateOfSlider(Number(slider.value), SLIDER_TOP)) });
+  const number = h("input", { type: "number", min: "0", step: "any", inputmode: "decimal", required: true, oninput: () => edit(number.value === "" ? NaN : Number(number.value)) });
+  const words = h("p", { class: "effect", "aria-live": "polite" });
+  const apply = h("button", { class: "solid" }, "Apply");
+  const undo = h("button", { type: "button", class: "plain", onclick: () => { wanted = null; show(); } }, "Undo");
+  const form = h("form", { class: "stack", onsubmit: send }, field("People let in a second", number), field("The same as a slider", slider), words, h("div", { class: "row" }, apply, undo));
+  let now = null, wanted = null;
+
+  function edit(value) {
+    wanted = value;
+    show();
+  }
+
+  function show() {
+    const value = wanted ?? now?.admissions_per_second;
+    if (document.activeElement !== number && !Number.isNaN(value)) number.value = value ?? "";
+    if (document.activeElement !== slider && Number.isFinite(value)) slider.value = sliderOfRate(value, SLIDER_TOP);
+    slider.setAttribute("aria-valuetext", `${rate(value)} a second`);
+    const changed = wanted !== null && wanted !== now?.admissions_per_second;
+    apply.disabled = !changed || !(wanted > 0);
+    undo.hidden = !changed;
+    if (now) foretell(value, changed);
+  }
+
+  function foretell(value, changed) {
+    const { tone, words: said } = effect(now.waiting, now.arrivals_per_second, value);
+    words.dataset.tone = tone;
+    text(words, `${changed ? "If applied: " : ""}${said}`);
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    const asked = wanted;
+    if (await done(change(name, { admissions_per_second: asked }), `Rate set to ${rate(asked)} a second.`)) wanted = null;
+  }
+
+  return { element: panel("Rate", form), update(room) { now = room; show(); } };
+}
+
+function active(name, done) {
+  const number = h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: "no limit", oninput: () => { dirty = true; } });
+  const now = h("p", { class: "hint" });
+  let dirty = false;
+  async function send(event) {
+    event.preventDefault();
+    const value = number.value === "" ? null : Number(number.value);
+    if (await done(change(name, { total_active_users: value }), value === null ? "No limit of people inside." : `At most ${count(value)} people inside.`)) dirty = false;
+  }
+  return {
+    element: panel("People inside", now, h("form", { class: "row", onsubmit: send }, field("At most", number), h("button", {}, "Set"))),
+    update(room) {
+      text(now, `${count(room.active_sessions)} inside now${room.total_active_users == null ? ", no limit set" : `, limit ${count(room.total_active_users)}`}. Empty means no limit.`);
+      if (!dirty && document.activeElement !== number) number.value = room.total_active_users ?? "";
+    },
+  };
+}
+
+function message(name, done) {
+  const words = h("textarea", { rows: "3", maxlength: "500" });
+  const now = h("p", { class: "hint" });
+  const clear = h("button", { type: "button", class: "plain", onclick: () => done(act(name, "message", { text: null }), "Message taken away.") }, "Take it away");
+  async function send(event) {
+    event.preventDefault();
+    const said = words.value.trim();
+    if (said && (await done(act(name, "message", { text: said }), "Message shown to everyone in line."))) words.value = "";
+  }
+  return {
+    element: panel("Message to everyone in line", now, h("form", { class: "stack", onsubmit: send }, field("New message", words), h("div", { class: "row" }, h("button", {}, "Show it"), clear))),
+    update(room) {
+      text(now, room.message ? `Shown now: “${room.message}”` : "No message is shown.");
+      clear.hidden = !room.message;
+    },
+  };
+}
+
+function soldOut(name, done) {
+  const key = h("input", { type: "text", maxlength: "200", required: true, autocomplete: "off", spellcheck: "false", placeholder: "12951:2026-11-23:3A" });
+  const list = h("ul", { class: "keys" }), note = h("p", { class: "hint" });
+  let drawn = null;
+  async function send(event) {
+    event.preventDefault();
+    const value = key.value.trim();
+    if (value && (await done(act(name, "sold-out", { key: value }), `${value} is answered as sold out.`))) key.value = "";
+  }
+  const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${value} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${value} is on sale again.`) }, "Back on sale");
+  return {
+    element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out")))),
+    update(room) {
+      text(note, `${room.sold_out.length ? `${count(room.sold_out.length)} answered from memory` : "Nothing is marked as sold out"}; ${count(room.sold_out_answers)} requests were spared the booking API.`);
+      const stock = Object.entries(room.stock ?? {}).filter(([item]) => !room.sold_out.includes(item)).slice(0, 20);
+      const next = JSON.stringify([room.sold_out, stock]);
+      if (next === drawn) return;
+      drawn = next;
+      list.replaceChildren(...room.sold_out.slice(0, 100).map((value) => h("li", {}, h("code", {}, value), back(value))), ...stock.map(([item, left]) => h("li", {}, h("code", {}, item), h("span", { class: "left" }, `${count(left)} left`))));
+    },
+  };
+}
+
+function admit(name, done) {
+  const number = h("input", { type: "number", min: "1", max: "100000", step: "1", value: "1", required: true, inputmode: "numeric" });
+  const send = (event) => {
+    event.preventDefault();
+    done(act(name, "admit", { count: Number(number.value) }), `${count(Number(number.value))} let in, from the front of the line.`);
+  };
+  return { element: panel("Let some in now", h("p", { class: "hint" }, "From the front of the line, on top of the rate."), h("form", { class: "row", onsubmit: send }, field("How many", number), h("button", {}, "Let in"))), update() {} };
+}
+
+function danger(name, done) {
+  const reset = twoStep("Reset the line…", "Reset the line? Everybody in it loses their place and starts again. This cannot be undone.", "Yes, reset it", () => done(act(name, "reset"), "The line was reset."));
+  return { element: panel("Start again", h("p", { class: "hint" }, "For rehearsals. Gives up every place and starts counting anew."), reset), update() {} };
+}

@@ -1,0 +1,26 @@
+// What a new rate would do, said before it is applied. Pure, so that a test can ask it anything.
+import { count, rate as per, span } from "./format.js";
+
+/** Tells how long the line takes to drain at a rate while arrivals go on, or why it does not. */
+export function effect(waiting, arrivals, rate) {
+  if (rate === null) return { tone: "slow", words: "No limit is set: everyone goes straight in." };
+  if (!(rate >= 0)) return { tone: "unknown", words: "Give a number of people a second." };
+  if (rate === 0) return { tone: "bad", words: "Nobody would be let in. To stop for a while, use Pause." };
+  const net = rate - (arrivals ?? 0);
+  if (!waiting && net >= 0) return { tone: "good", words: "Nobody is waiting: arrivals go straight in." };
+  if (net <= 0) return { tone: "bad", words: `The line ${net === 0 ? "would stay as it is" : `grows by ${per(-net)} a second`}: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
+  const seconds = waiting / net;
+  const closing = arrivals > 0.05 ? `, while ${per(arrivals)} a second go on arriving` : "";
+  return { tone: seconds > 3600 ? "slow" : "good", seconds, words: `The ${count(waiting)} waiting drain in about ${span(seconds)}${closing}.` };
+}
+
+/** Maps a slider's 0..1000 to a rate: fine where rates are small, coarse where they are large. */
+export function rateOfSlider(step, top) {
+  const raw = Math.expm1((step / 1000) * Math.log1p(top));
+  return raw < 10 ? Math.round(raw * 10) / 10 : Math.round(raw);
+}
+
+/** The way back, for the slider's place. */
+export function sliderOfRate(rate, top) {
+  return Math.round((Math.log1p(Math.min(rate, top)) / Math.log1p(top)) * 1000);
+}

@@ -1,0 +1,64 @@
+// One room, live: figures, plots, controls, audit trail.
+import { controls } from "./controls.js";
+import { h, text } from "./dom.js";
+import { clock, count, range, rate, span } from "./format.js";
+import { badge } from "./overview.js";
+import { plot } from "./plot.js";
+
+const FIGURES = [
+  ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
+  ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (room.admissions_per_second == null ? "no limit" : `limit ${rate(room.admissions_per_second)}, burst ${count(room.burst)}`)],
+  ["Arriving a second", (room) => rate(room.arrivals_per_second), (room) => `${count(room.issued)} places given so far`],
+  ["A newcomer waits", (room) => (room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)), (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
+  ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],
+  ["Live connections", (room) => count(room.live_connections), (room) => `place kept for ${span(room.grace_seconds)} when away`],
+  ["Called so far", (room) => count(room.called), (room) => `${count(room.left)} left, ${count(room.lapsed)} lapsed`],
+];
+
+/** Makes the view of one room. */
+export function roomView(name, history, done) {
+  const phase = badge(), title = h("span", {}, name);
+  const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
+  const line = plot("Waiting", [{ name: "waiting", label: "waiting", format: count }]);
+  const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
+  const handles = controls(name, done), trail = auditTrail();
+  const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
+  const element = h("section", {},
+    h("h1", { class: "room-title" }, title, phase.element), gone,
+    h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
+    h("div", { class: "plots" }, h("div", { class: "card" }, line.element), h("div", { class: "card" }, flow.element)),
+    h("div", { class: "controls" }, handles.elements),
+    trail.element);
+
+  function update({ rooms }, now) {
+    const room = rooms.find((one) => one.name === name);
+    gone.hidden = !!room;
+    if (!room) return;
+    text(title, room.title || room.name);
+    phase.update(room.phase);
+    FIGURES.forEach(([, value, note], i) => {
+      text(cells[i].value, value(room));
+      text(cells[i].note, note(room));
+    });
+    line.update(history.of(name), now);
+    flow.update(history.of(name), now);
+    handles.update(room);
+  }
+  return { element, update, audit: trail.update };
+}
+
+function auditTrail() {
+  const rows = h("tbody"), none = h("p", { class: "hint" }, "Nothing has been changed yet.");
+  const table = h("table", { hidden: true }, h("thead", {}, h("tr", {}, ["When", "Who", "What", "Room", "Detail"].map((head) => h("th", { scope: "col" }, head)))), rows);
+  let drawn = "";
+  function update(entries) {
+    const next = JSON.stringify(entries);
+    if (next === drawn) return;
+    drawn = next;
+    none.hidden = entries.length > 0;
+    table.hidden = entries.length === 0;
+    const newest = [...entries].sort((a, b) => b.at - a.at).slice(0, 50);
+    rows.replaceChildren(...newest.map((entry) => h("tr", {}, h("td", {}, clock(entry.at)), h("td", {}, entry.who), h("td", {}, entry.action), h("td", {}, entry.room ?? ""), h("td", {}, String(entry.detail ?? "")))));
+  }
+  return { element: h("section", { class: "card" }, h("h2", {}, "Audit trail"), none, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" }, table)), update };
+}

@@ -1,0 +1,177 @@
+// The operator's console against a stand-in for the admin API.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { effect, rateOfSlider, sliderOfRate } from "../console/effect.js";
+import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
+import { startAdmin, TOKEN } from "./mock/admin.mjs";
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+async function visit(look = "wide", options = {}) {
+  const admin = await startAdmin(options);
+  const page = await open(browser, `${admin.url}/#token=${TOKEN}`, look);
+  const end = async () => { await page.context().close(); await admin.close(); };
+  return { admin, page, end };
+}
+
+test("the effect of a rate is said before it is applied", () => {
+  assert.equal(effect(9000, 0, 50).words, "The 9,000 waiting drain in about 3 min.");
+  assert.equal(effect(9000, 20, 50).seconds, 300);
+  assert.match(effect(9000, 60, 50).words, /line grows by 10 a second/);
+  assert.match(effect(0, 3, 50).words, /Nobody is waiting/);
+  assert.match(effect(10, 0, 0).words, /Nobody would be let in/);
+  assert.match(effect(10, 0, null).words, /No limit is set/);
+  assert.match(effect(10, 0, NaN).words, /Give a number/);
+  for (const rate of [0.5, 1, 12, 50, 400, 2000]) assert.ok(Math.abs(rateOfSlider(sliderOfRate(rate, 2000), 2000) - rate) <= rate * 0.12, `${rate}`);
+});
+
+describe("looks", () => {
+  for (const look of Object.keys(LOOKS)) {
+    test(`all rooms, one room, signing in, ${look}`, async () => {
+      const { admin, page, end } = await visit(look);
+      await page.getByRole("heading", { name: "Rooms" }).waitFor();
+      await page.getByRole("link", { name: "Opening night" }).first().waitFor();
+      assert.deepEqual(await axe(page), []);
+      await picture(page, `console-rooms-${look}`);
+      await page.evaluate(() => { location.hash = "#/tatkal"; });
+      await page.getByRole("button", { name: "Pause" }).waitFor();
+      assert.deepEqual(await axe(page), []);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+      admin.rooms[0].message = "Sleeper class is nearly gone; AC classes have seats.";
+      admin.entries.push({ at: Date.now() - 60_000, who: "admin", action: "limits", room: "tatkal", detail: "admissions_per_second 40 → 50" });
+      if (process.env.SCREENSHOTS && /^wide$|phone-dark/.test(look)) await fillHistory(page, admin);
+      await picture(page, `console-room-${look}`);
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.getByLabel("Admin token").waitFor();
+      assert.deepEqual(await axe(page), []);
+      await picture(page, `console-sign-in-${look}`);
+      assert.deepEqual(page.complaints, []);
+      await end();
+    });
+  }
+});
+
+/** Lets some minutes of polls go by in a few seconds, for the pictures. */
+async function fillHistory(page, admin) {
+  await page.clock.install();
+  await page.reload();
+  for (let step = 0; step < 110; step++) {
+    const { tick } = admin;
+    admin.aheadMs += 2000;
+    await page.clock.runFor(2000);
+    await until(() => admin.tick > tick, "the next poll", 400).catch(() => {});
+  }
+}
+
+describe("signing in", () => {
+  test("the token leaves the address bar and stays over a reload", async () => {
+    const { page, end } = await visit();
+    await page.getByRole("heading", { name: "Rooms" }).waitFor();
+    assert.ok(!page.url().includes(TOKEN));
+    await page.reload();
+    await page.getByRole("heading", { name: "Rooms" }).waitFor();
+    await end();
+  });
+
+  test("a wrong token is refused in words, the right one goes in", async () => {
+    const { admin, page, end } = await visit();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Admin token").fill("nonsense");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("The gateway does not know this token.").waitFor();
+    await page.getByLabel("Admin token").fill(TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Rooms" }).waitFor();
+    assert.equal(admin.calls.length, 0);
+    await end();
+  });
+});
+
+describe("what an operator does", () => {
+  test("a rate: its effect first, then applied; an edit survives the polls", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    const rate = page.getByLabel("People let in a second");
+    await rate.waitFor();
+    await rate.fill("400");
+    await page.getByText(/^If applied: The .* waiting drain in about/).waitFor();
+    const seen = admin.tick;
+    await until(() => admin.tick >= seen + 2, "two more polls");
+    assert.equal(await rate.inputValue(), "400");
+    assert.equal(admin.calls.length, 0);
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByText("Rate set to 400 a second.").waitFor();
+    assert.deepEqual(admin.calls, [["PATCH", "", { admissions_per_second: 400 }]]);
+    await page.getByRole("cell", { name: "limits" }).waitFor();
+    await end();
+  });
+
+  test("a refusal is said in the gateway's words", async () => {
+    const { page, end } = await visit("wide", { several: false });
+    await page.getByLabel("People let in a second").fill("1500");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByText("That did not work. admissions_per_second must be at most 1000.").waitFor();
+    await end();
+  });
+
+  test("pause, resume, message, sold out, admit, limit", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    const press = (name) => page.getByRole("button", { name, exact: true }).click();
+    await press("Pause");
+    await press("Resume");
+    await page.getByLabel("New message").fill("Five minutes more");
+    await press("Show it");
+    await page.getByText("Shown now: “Five minutes more”").waitFor();
+    await press("Take it away");
+    await page.getByLabel("Item").fill("12301:2026-11-23:1A");
+    await press("Mark as sold out");
+    await press("Put 12301:2026-11-23:1A back on sale");
+    await page.getByLabel("How many").fill("25");
+    await press("Let in");
+    await page.getByLabel("At most").fill("500");
+    await press("Set");
+    await until(() => admin.calls.length === 8, "eight calls");
+    assert.deepEqual(admin.calls, [
+      ["POST", "pause", {}], ["POST", "resume", {}], ["POST", "message", { text: "Five minutes more" }], ["POST", "message", { text: null }],
+      ["POST", "sold-out", { key: "12301:2026-11-23:1A" }], ["POST", "on-sale", { key: "12301:2026-11-23:1A" }],
+      ["POST", "admit", { count: 25 }], ["PATCH", "", { total_active_users: 500 }],
+    ]);
+    await end();
+  });
+
+  test("a reset asks twice", async () => {
+    const { admin, page, end } = await visit("phone", { several: false });
+    await page.getByRole("button", { name: "Reset the line…" }).click();
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
+    assert.deepEqual(await axe(page), []);
+    await page.keyboard.press("Escape");
+    assert.equal(admin.calls.length, 0);
+    await page.getByRole("button", { name: "Reset the line…" }).click();
+    await page.getByRole("button", { name: "Yes, reset it" }).click();
+    await until(() => admin.calls.length === 1, "the reset");
+    assert.equal(admin.calls[0][1], "reset");
+    await end();
+  });
+});
+
+describe("when figures cannot be had", () => {
+  test("a gateway that does not answer, a store that is down, old figures: each is said", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    await page.getByRole("button", { name: "Pause" }).waitFor();
+    admin.failing = true;
+    await page.getByText(/The gateway does not answer\. The figures are .* old\./).waitFor();
+    await page.locator("body.stale").waitFor({ timeout: 12_000 });
+    assert.deepEqual(await axe(page), []);
+    await picture(page, "console-stale-wide");
+    admin.failing = false;
+    admin.storeUp = false;
+    await page.getByText(/The store does not answer\./).waitFor();
+    admin.storeUp = true;
+    admin.frozen = true;
+    await page.getByText(/The gateway’s own figures are .* old\./).waitFor({ timeout: 12_000 });
+    admin.frozen = false;
+    await until(() => page.locator("#trouble").isHidden(), "all well again");
+    await end();
+  });
+});

@@ -1,0 +1,69 @@
+// A stand-in for the admin listener: rooms whose line really drains at their rate, one step a poll.
+import { createServer } from "node:http";
+import { bodyOf, json, serveFile } from "./files.mjs";
+
+export const TOKEN = "test-token";
+
+function newRoom(name, title, change = {}) {
+  return {
+    name, title, phase: "open", queueing_method: "fifo", waiting: 9120, present: 8977, active_sessions: 1840, total_active_users: null, issued: 31250,
+    called: 21800, left: 214, lapsed: 116, admissions_per_second: 50, burst: 10, session_duration_seconds: 600, grace_seconds: 300,
+    arrivals_per_second: 34, admitted_per_second: 50, live_connections: 8977, oldest_wait_seconds: 187, eta_seconds_for_newcomer: { low: 176, high: 201 },
+    sold_out: ["12951:2026-11-23:3A"], sold_out_answers: 4410, stock: { "12951:2026-11-23:2A": 31, "12951:2026-11-23:SL": 402 }, message: null, epoch: 1, as_of: 0, ...change,
+  };
+}
+
+function step(room, tick, aheadMs) {
+  const arrivals = Math.max(0, Math.round(34 + 26 * Math.sin(tick / 40) + 6 * Math.sin(tick / 3)));
+  const admitted = room.phase === "open" ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
+  Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, as_of: Date.now() + aheadMs });
+}
+
+const VERBS = {
+  pause: (room) => { room.phase = "paused"; },
+  resume: (room) => { room.phase = "open"; },
+  open: (room) => { room.phase = "open"; },
+  close: (room) => { room.phase = "closed"; },
+  "sold-out": (room, { key }) => { room.sold_out.push(key); },
+  "on-sale": (room, { key }) => { room.sold_out = room.sold_out.filter((one) => one !== key); },
+  message: (room, { text }) => { room.message = text; },
+  admit: (room, { count }) => { room.waiting = Math.max(0, room.waiting - count); },
+  reset: (room) => { room.waiting = 0; room.epoch += 1; },
+};
+
+/** Starts the stand-in; `admin.calls` records every change. */
+export async function startAdmin({ several = true } = {}) {
+  const rooms = [newRoom("tatkal", "Tatkal booking")];
+  if (several) rooms.push(newRoom("concert", "Opening night", { phase: "paused", waiting: 412, sold_out: [], stock: {}, eta_seconds_for_newcomer: null }), newRoom("vaccine", "Autumn vaccination", { waiting: 0, phase: "open", sold_out: [], stock: {} }));
+  const admin = { rooms, calls: [], entries: [], failing: false, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
+
+  async function api(request, response, path) {
+    if (admin.failing) return request.socket.destroy();
+    if (request.headers.authorization !== `Bearer ${TOKEN}`) return json(response, 401, { type: "/problems/unauthorized", title: "Unauthorized", status: 401, detail: "Send the admin token as a bearer token." });
+    if (path === "/api/audit") return json(response, 200, { entries: admin.entries });
+    if (path === "/api/rooms") {
+      admin.tick += 1;
+      if (!admin.frozen) rooms.slice(0, 1).forEach((room) => step(room, admin.tick, admin.aheadMs));
+      rooms.slice(1).forEach((room) => { room.as_of = Date.now() + admin.aheadMs; });
+      return json(response, 200, { rooms, gateway: { version: "0.1.0", uptime_seconds: 7310, store: "redis", store_up: admin.storeUp } });
+    }
+    const [, , , name, verb] = path.split("/");
+    const room = rooms.find((one) => one.name === name), body = await bodyOf(request);
+    admin.calls.push([request.method, verb ?? "", body]);
+    if (request.method === "PATCH" && body.admissions_per_second > 1000) return json(response, 422, { type: "/problems/invalid", title: "Invalid", status: 422, detail: "admissions_per_second must be at most 1000." });
+    if (request.method === "PATCH") Object.assign(room, body);
+    else VERBS[verb](room, body);
+    admin.entries.push({ at: Date.now(), who: "admin", action: verb ?? "limits", room: name, detail: JSON.stringify(body) });
+    json(response, 200, room);
+  }
+
+  const server = createServer((request, response) => {
+    const path = request.url.split("?")[0];
+    return path.startsWith("/api/") ? api(request, response, path) : serveFile("console", path, response);
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  server.unref();
+  admin.url = `http://127.0.0.1:${server.address().port}`;
+  admin.close = () => { server.closeAllConnections(); return new Promise((done) => server.close(done)); };
+  return admin;
+}

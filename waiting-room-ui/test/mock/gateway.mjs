@@ -1,0 +1,95 @@
+// A stand-in for the gateway: serves the waiting page from its template, a live socket and a poll, in any state a test asks for.
+import { createHash, randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import nunjucks from "nunjucks";
+
+const UI = fileURLToPath(new URL("../../", import.meta.url));
+// Auto-escaping as the gateway has it: pages are escaped, and what they include holds no expression.
+const templates = new nunjucks.Environment(new nunjucks.FileSystemLoader(UI), { autoescape: true, throwOnUndefined: false });
+
+/** The policy that the gateway sends with its pages. */
+export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+
+/** A status as it stands in the middle of a busy sale. */
+export function statusOf(change = {}) {
+  return {
+    room: "tatkal", state: "waiting", position: 4182, ahead: 4181, waiting: 90311, eta_seconds: { low: 70, high: 95 },
+    admissions_per_second: 50, forecast: null, stock: { available: 812 }, message: null, opens_at: null,
+    as_of: Date.now(), next_update_seconds: 2, ...change,
+  };
+}
+
+/** Renders one of the two templates with everything the gateway gives. */
+export function render(name, context) {
+  return templates.render(`waiting/${name}`, context);
+}
+
+function pageContext(status, nonce, more) {
+  return {
+    nonce, lang: "en", room: "tatkal", title: "Tatkal booking", status, status_json: JSON.stringify(status).replaceAll("<", "\\u003c"),
+    refresh_seconds: 10, support_code: "7KQ2-M4XD", grace_seconds: 300,
+    live_path: "/.vestibule/live?room=tatkal", status_path: "/.vestibule/status?room=tatkal", leave_path: "/.vestibule/leave?room=tatkal", ...more,
+  };
+}
+
+function frame(text) {
+  const body = Buffer.from(text);
+  const head = body.length < 126 ? Buffer.from([0x81, body.length]) : Buffer.from([0x81, 126, body.length >> 8, body.length & 255]);
+  return Buffer.concat([head, body]);
+}
+
+function shake(request, socket) {
+  const accept = createHash("sha1").update(request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64");
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+}
+
+/** Starts the stand-in on a free port. */
+export async function startGateway(first = statusOf(), more = {}) {
+  const sockets = new Set(), seen = { pages: 0, polls: 0, live: 0, left: 0 };
+  const gateway = { status: first, seen, sockets, refuseLive: false, refusePoll: false, silent: false };
+
+  function page(response, name, context) {
+    const nonce = randomBytes(12).toString("base64");
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8", "content-security-policy": policy(nonce), "cache-control": "no-store" });
+    response.end(render(name, context(nonce)));
+  }
+
+  const server = createServer((request, response) => {
+    const path = request.url.split("?")[0];
+    if (path === "/.vestibule/status") {
+      seen.polls += 1;
+      response.writeHead(gateway.refusePoll ? 503 : 200, { "content-type": "application/json" });
+      return response.end(gateway.refusePoll ? "{}" : JSON.stringify(gateway.status));
+    }
+    if (path === "/.vestibule/leave") {
+      seen.left += 1;
+      return page(response, "notice.html", (nonce) => ({ nonce, lang: "en", title: "Tatkal booking", heading: "You have left the line", text: "Your place has gone to the next person. Thank you for telling us.", action_href: "/", action_label: "Join again", refresh_seconds: null }));
+    }
+    seen.pages += 1;
+    if (gateway.inside) return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Inside</title><h1>Inside</h1>");
+    page(response, "page.html", (nonce) => pageContext(gateway.status, nonce, more));
+  });
+
+  server.on("upgrade", (request, socket) => {
+    seen.live += 1;
+    socket.on("error", () => socket.destroy());
+    if (gateway.refuseLive) return socket.destroy();
+    shake(request, socket);
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("data", (data) => { if ((data[0] & 15) === 8) socket.end(Buffer.from([0x88, 0])); });
+    if (!gateway.silent) socket.write(frame(JSON.stringify(gateway.status)));
+  });
+
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  server.unref();
+  gateway.url = `http://127.0.0.1:${server.address().port}`;
+  gateway.set = (status) => {
+    gateway.status = status;
+    for (const socket of sockets) socket.write(frame(JSON.stringify(status)));
+  };
+  gateway.cut = () => { for (const socket of sockets) socket.destroy(); };
+  gateway.close = () => { gateway.cut(); server.closeAllConnections(); return new Promise((done) => server.close(done)); };
+  return gateway;
+}

@@ -1,0 +1,235 @@
+// The waiting page in every state and every look, and how it behaves when the line to the gateway breaks.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
+import { render, startGateway, statusOf } from "./mock/gateway.mjs";
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+const shown = (page, name) => page.locator(`[data-is="${name}"]:visible`).first().innerText();
+const number = async (page) => Number((await shown(page, "position")).replaceAll(/\D/g, ""));
+const nothing = { position: null, ahead: null, eta_seconds: null, stock: null };
+
+const STATES = {
+  waiting: [statusOf({ message: "The app shows the same line. There is no need to open both.", forecast: "likely_sold_out" }), "You are in line"],
+  front: [statusOf({ position: 1, ahead: 0, waiting: 312, eta_seconds: { low: 0, high: 1 } }), "You are in line"],
+  unknown: [statusOf({ ...nothing, waiting: null, admissions_per_second: null }), "You are in line"],
+  pre_queue: [statusOf({ ...nothing, state: "pre_queue", waiting: 12840, opens_at: Date.now() + 754_000 }), "It has not opened yet"],
+  store_down: [statusOf({ store_up: false }), "You are in line"],
+  paused: [statusOf({ state: "paused", eta_seconds: null, admissions_per_second: null }), "The line is paused"],
+  sold_out: [statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }), "Sold out, for now"],
+  full: [statusOf({ ...nothing, state: "full" }), "The line is full"],
+  closed: [statusOf({ ...nothing, state: "closed" }), "Closed"],
+  lapsed: [statusOf({ ...nothing, state: "lapsed" }), "Your place has lapsed"],
+  none: [statusOf({ ...nothing, state: "none" }), "You are not in line"],
+};
+
+describe("states", () => {
+  for (const look of Object.keys(LOOKS)) {
+    for (const [name, [status, heading]] of Object.entries(STATES)) {
+      test(`${name}, ${look}`, async () => {
+        const gateway = await startGateway({ ...status, as_of: Date.now() });
+        const page = await open(browser, gateway.url, look);
+        assert.equal(await page.locator("h1:visible").innerText(), heading);
+        assert.deepEqual(await axe(page), []);
+        assert.deepEqual(page.complaints, []);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(overflow <= 0, `wider than the screen by ${overflow}`);
+        await picture(page, `waiting-${name}-${look}`);
+        await page.context().close();
+        await gateway.close();
+      });
+    }
+  }
+
+  test("the turn: the page goes in by itself", async () => {
+    const gateway = await startGateway();
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    gateway.inside = true;
+    gateway.set(statusOf({ state: "called", position: 1, ahead: 0 }));
+    await page.getByRole("heading", { name: "Inside" }).waitFor({ timeout: 3000 });
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("a gateway that keeps sending the page back is not stormed", async () => {
+    const gateway = await startGateway(statusOf({ state: "called", position: 1, ahead: 0 }));
+    const page = await open(browser, gateway.url);
+    await page.waitForTimeout(3000);
+    assert.ok(gateway.seen.pages >= 2 && gateway.seen.pages <= 9, `asked ${gateway.seen.pages} times in three seconds`);
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("text that the operator wrote is text", async () => {
+    const evil = "<img src=x onerror=alert(1)></script><b>bold</b>";
+    const gateway = await startGateway(statusOf({ message: evil }), { title: evil });
+    const page = await open(browser, gateway.url);
+    assert.equal(await shown(page, "message"), evil);
+    assert.equal(await page.locator(".name").innerText(), evil);
+    await page.context().close();
+    await gateway.close();
+  });
+});
+
+describe("figures", () => {
+  test("the position never rises, not even over a reload", async () => {
+    const gateway = await startGateway(statusOf({ position: 500, ahead: 499 }));
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    for (const position of [400, 450, 390, 900, 380]) gateway.set(statusOf({ position, ahead: position - 1, waiting: position + 7 }));
+    await until(async () => (await shown(page, "waiting")) === "387", "the last frame");
+    assert.equal(await number(page), 380);
+    gateway.set(statusOf({ position: 700, ahead: 699, waiting: 707 }));
+    await until(async () => (await shown(page, "waiting")) === "707", "the higher frame");
+    assert.equal(await number(page), 380);
+    assert.equal(await shown(page, "ahead"), "379");
+    await page.reload();
+    assert.equal(await number(page), 380);
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("title, icon and progress carry the state; milestones are announced, ticks are not", async () => {
+    const gateway = await startGateway(statusOf({ position: 201, ahead: 200 }));
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    const icon = () => page.locator("link[rel=icon]").getAttribute("href");
+    const said = () => page.locator("[role=status]").innerText();
+    const early = await icon();
+    gateway.set(statusOf({ position: 151, ahead: 150 }));
+    await until(async () => (await page.title()) === "150 ahead · Tatkal booking", "the title");
+    assert.equal(await page.getByRole("progressbar").getAttribute("aria-valuenow"), "25");
+    assert.notEqual(await icon(), early);
+    assert.equal(await said(), "", "150 is not a milestone");
+    gateway.set(statusOf({ position: 100, ahead: 99 }));
+    await until(async () => (await said()) === "You are in line. 99 people are ahead of you.", "the milestone");
+    gateway.set(statusOf({ state: "paused", position: 100, ahead: 99 }));
+    await until(async () => (await said()) === "The line is paused. Your place is kept.", "the pause");
+    assert.equal(await page.title(), "Paused · Tatkal booking");
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("leaving the line takes two steps and works", async () => {
+    const gateway = await startGateway();
+    const page = await open(browser, gateway.url);
+    await page.getByText("Leave the line").click();
+    await page.getByRole("button", { name: "Give up my place" }).click();
+    await page.getByRole("heading", { name: "You have left the line" }).waitFor();
+    assert.equal(gateway.seen.left, 1);
+    assert.deepEqual(await axe(page), []);
+    await picture(page, "notice-left-wide");
+    await page.context().close();
+    await gateway.close();
+  });
+});
+
+describe("when the line to the gateway breaks", () => {
+  test("no socket: it polls, and the figures still move", async () => {
+    const gateway = await startGateway(statusOf({ next_update_seconds: 1 }));
+    gateway.refuseLive = true;
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.seen.polls >= 1, "a first poll");
+    gateway.status = statusOf({ position: 77, ahead: 76, next_update_seconds: 1 });
+    await until(async () => (await number(page)) === 77, "the polled position");
+    await page.locator("[data-link=poll]").waitFor();
+    gateway.refuseLive = false;
+    await page.locator("[data-link=live]").waitFor({ timeout: 15_000 });
+    const polls = gateway.seen.polls;
+    await page.waitForTimeout(2500);
+    assert.ok(gateway.seen.polls - polls <= 1, "a live socket ends the polling");
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("a socket that is cut comes back", async () => {
+    const gateway = await startGateway();
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    gateway.cut();
+    await until(() => gateway.seen.live >= 2 && gateway.sockets.size === 1, "a second socket");
+    assert.equal(await number(page), 4182);
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("a silent socket is given up, and everything lost is said plainly", async () => {
+    const gateway = await startGateway(statusOf({ next_update_seconds: 1 }));
+    gateway.silent = true;
+    const page = await open(browser, gateway.url, "phone");
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    gateway.refusePoll = true;
+    gateway.refuseLive = true;
+    await page.getByText("This page goes on by itself").waitFor({ timeout: 20_000 });
+    assert.match(await shown(page, "trouble"), /^No news for \d+ seconds\.$/);
+    assert.deepEqual(await axe(page), []);
+    await picture(page, "waiting-disconnected-phone");
+    gateway.refusePoll = false;
+    gateway.silent = false;
+    gateway.status = statusOf({ position: 60, ahead: 59 });
+    await until(async () => (await number(page)) === 60, "news again", 30_000);
+    await until(async () => (await page.locator("[data-row=trouble]:visible").count()) === 0, "the trouble is over");
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("without JavaScript: the numbers stand in the page, it renews itself, and leaving works", async () => {
+    const gateway = await startGateway();
+    const page = await open(browser, gateway.url, "phone", { javaScriptEnabled: false });
+    const text = await page.locator("body").innerText();
+    for (const words of ["4182", "4181", "90311", "70 to 95 seconds", "50 a second", "812", "300 seconds", "every 10 seconds"]) assert.ok(text.includes(words), `«${words}» in ${text}`);
+    assert.equal(await page.locator("meta[http-equiv=refresh]").getAttribute("content"), "10");
+    await picture(page, "waiting-without-javascript-phone");
+    await page.getByText("Leave the line").click();
+    await page.getByRole("button", { name: "Give up my place" }).click();
+    await page.getByRole("heading", { name: "You have left the line" }).waitFor();
+    await page.context().close();
+    await gateway.close();
+  });
+});
+
+test("axe is awake: it finds a fault that is put in", async () => {
+  const gateway = await startGateway();
+  const page = await open(browser, gateway.url);
+  await page.evaluate(() => document.querySelector("main").append(document.createElement("img")));
+  assert.match((await axe(page)).join(), /image-alt/);
+  await page.context().close();
+  await gateway.close();
+});
+
+test("the page weighs less than 14 KB and asks nobody else for anything", async () => {
+  const gateway = await startGateway();
+  const html = await (await fetch(gateway.url)).text();
+  const bytes = gzipSync(html, { level: 6 }).length;
+  assert.ok(bytes < 14 * 1024, `${bytes} bytes`);
+  const context = await browser.newContext();
+  const page = await context.newPage(), asked = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.goto(gateway.url);
+  await until(() => gateway.sockets.size === 1, "a live socket");
+  assert.deepEqual(asked.filter((url) => !url.startsWith("data:")), [`${gateway.url}/`], "one response");
+  await context.close();
+  await gateway.close();
+});
+
+test("scripts and styles hold nothing that a template engine would take for its own", () => {
+  const folder = new URL("../waiting/", import.meta.url);
+  for (const name of readdirSync(folder).filter((one) => /\.(js|css)$/.test(one))) assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /\{[{%#]|<\/script|<\/style/, name);
+});
+
+test("a notice shows what it is given and nothing that it is not", async () => {
+  const full = render("notice.html", { nonce: "n", lang: "en", title: "Tatkal booking", heading: "Sold out", text: "Try <another> train.", action_href: "/?a=1&b=2", action_label: "Search again", refresh_seconds: 15 });
+  assert.match(full, /content="15"/);
+  assert.match(full, /Try &lt;another&gt; train\./);
+  const here = render("notice.html", { nonce: "n", lang: "en", title: "Busy", heading: "Busy", text: "Wait.", action_href: "", action_label: "Try again", refresh_seconds: 2 });
+  assert.match(here, /<a class="button" href="">Try again<\/a>/, "an empty address is this page");
+  assert.match(here, /<title>Busy<\/title>/, "nothing is said twice");
+  const bare = render("notice.html", { nonce: "n", lang: null, title: null, heading: null, text: null, action_href: null, action_label: null, refresh_seconds: null });
+  assert.doesNotMatch(bare, /http-equiv|class="button"|null|None/);
+});
