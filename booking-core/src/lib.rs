@@ -37,3 +37,5 @@ pub mod site;
 pub mod api;
 
 pub mod app;
+
+pub mod bench;

@@ -169,6 +169,13 @@ impl SimulatedProvider {
         self.inner.ledger().charges.values().filter(|charge| !charge.refunded).cloned().collect()
     }
 
+    /// Waits until nothing is left that would happen behind the caller's back.
+    pub async fn idle(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.inner.tasks.reopen();
+    }
+
     /// Ends what still goes on in the background.
     pub async fn stop(&self) {
         self.inner.stopped.cancel();
