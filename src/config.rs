@@ -125,7 +125,10 @@ impl Config {
 fn store_url(root: &mut Section<'_>) -> Option<String> {
     let mut store = root.section("store")?;
     let url = store.text("url");
-    if url.as_ref().is_some_and(|url| !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|s| url.starts_with(s))) {
+    if url
+        .as_ref()
+        .is_some_and(|url| !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|s| url.starts_with(s)))
+    {
         store.problem("url", "a store's URL begins with redis://; leave it out for the embedded store".to_owned());
     }
     root.close(store);
@@ -214,7 +217,8 @@ fn limits(section: &mut Section<'_>) -> Limits {
     let per_second = section.number("admissions_per_second", 0.0..=1_000_000.0);
     let per_minute = section.number("new_users_per_minute", 0.0..=60_000_000.0);
     if per_second.is_some() && per_minute.is_some() {
-        section.problem("new_users_per_minute", "give admissions_per_second or new_users_per_minute, not both".to_owned());
+        section
+            .problem("new_users_per_minute", "give admissions_per_second or new_users_per_minute, not both".to_owned());
     }
     let rate = per_second.or(per_minute.map(|n| n / 60.0));
     let burst = section.whole("burst", 1..=1_000_000);

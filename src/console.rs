@@ -76,7 +76,8 @@ async fn authorize(State(console): State<Arc<Console>>, request: Request, next: 
     if bool::from(shown.as_bytes().ct_eq(console.token.as_bytes())) {
         return next.run(request).await;
     }
-    let text = "Send the admin token as `Authorization: Bearer TOKEN`; it was printed, or stored, when the gateway started.";
+    let text =
+        "Send the admin token as `Authorization: Bearer TOKEN`; it was printed, or stored, when the gateway started.";
     let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", text);
     answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     answer
@@ -117,7 +118,10 @@ fn embedded(file: Option<rust_embed::EmbeddedFile>, path: &str) -> Response {
 async fn strict(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),

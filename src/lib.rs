@@ -35,3 +35,8 @@ pub mod console;
 // flow
 pub mod pipeline;
 pub mod server;
+pub mod gateway;
+
+// the commands
+pub mod audit;
+pub mod cli;

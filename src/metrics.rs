@@ -2,8 +2,8 @@
 //! label.
 
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// All of the gateway's metrics.
@@ -74,7 +74,11 @@ impl Metrics {
             live_connections: gauges("live_connections", "Live connections of this gateway", &["room"]),
             live_frames: counters("live_frames_total", "Frames sent over live connections", &["room"]),
             sold_out_responses: counters("sold_out_responses_total", "Answers of sold out from memory", &["room"]),
-            proxy_requests: counters("proxy_requests_total", "Requests forwarded, by class of answer", &["room", "code"]),
+            proxy_requests: counters(
+                "proxy_requests_total",
+                "Requests forwarded, by class of answer",
+                &["room", "code"],
+            ),
             proxy_duration: histograms(
                 "proxy_duration_seconds",
                 "Seconds until the upstream's answer began",
@@ -83,8 +87,16 @@ impl Metrics {
             ),
             refused: counters("refused_total", "Requests and visitors refused, by reason", &["reason"]),
             store_up: valid(IntGauge::with_opts(opts("store_up", "1 while the line's store answers"))),
-            store_call_seconds: histograms("store_call_seconds", "Seconds of a call to the store", &["verb"], LATENCIES),
-            restores: valid(IntCounter::with_opts(opts("restores_total", "Times the store was restored from a mirror"))),
+            store_call_seconds: histograms(
+                "store_call_seconds",
+                "Seconds of a call to the store",
+                &["verb"],
+                LATENCIES,
+            ),
+            restores: valid(IntCounter::with_opts(opts(
+                "restores_total",
+                "Times the store was restored from a mirror",
+            ))),
             connections: valid(IntGauge::with_opts(opts("connections", "Open connections on the public listener"))),
             registry,
         };
@@ -138,7 +150,8 @@ impl Default for Metrics {
 }
 
 const WAITS: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
-const LATENCIES: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const LATENCIES: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("vestibule_{name}"), help)
@@ -160,4 +173,3 @@ fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Histo
 fn valid<T>(made: prometheus::Result<T>) -> T {
     made.expect("metric names are distinct and well formed")
 }
-

@@ -8,8 +8,8 @@ mod pace;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::line::chain::Logged;
 use crate::line::chain::Link;
+use crate::line::chain::Logged;
 use crate::line::{Entry, Joined, Known, Numbers, Roll};
 pub use pace::{Pace, Seconds};
 

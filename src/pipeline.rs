@@ -231,13 +231,7 @@ impl Pipeline {
         answer
     }
 
-    async fn forward_plain(
-        &self,
-        proxy: &Proxy,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-    ) -> Answer {
+    async fn forward_plain(&self, proxy: &Proxy, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let answer = proxy.forward(request, target, &self.passage(asker)).await;
         self.answered(answer, asker)
     }

@@ -62,9 +62,8 @@ impl FromStr for HostPattern {
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
         let lower = text.to_ascii_lowercase();
-        let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b))
-        };
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b));
         match lower.strip_prefix('*') {
             Some("") => Ok(Self::Any),
             Some(rest) if rest.strip_prefix('.').is_some_and(is_name) => Ok(Self::Below(rest.to_owned())),
@@ -281,8 +280,11 @@ mod tests {
 
     #[test]
     fn equal_claims_conflict() {
-        let routes =
-            Routes::new(vec![claim(&["a", "b"], &["/x"], &[]), claim(&["c"], &["/x"], &[]), claim(&["b"], &["/x"], &[])]);
+        let routes = Routes::new(vec![
+            claim(&["a", "b"], &["/x"], &[]),
+            claim(&["c"], &["/x"], &[]),
+            claim(&["b"], &["/x"], &[]),
+        ]);
         assert_eq!(routes.conflicts(), [(0, 2, "b/x".to_owned())]);
     }
 

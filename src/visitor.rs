@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn credentials_come_in_cookies_or_headers() {
-        let cookies = headers(&[("cookie", "a=1; vestibule-ticket-sale=T; vestibule-pass-sale=P; vestibule-ticket-x=N")]);
+        let cookies =
+            headers(&[("cookie", "a=1; vestibule-ticket-sale=T; vestibule-pass-sale=P; vestibule-ticket-x=N")]);
         let found = credentials(&cookies, "sale", false);
         assert_eq!((found.ticket, found.pass), (Some("T"), Some("P")));
         assert_eq!(credentials(&cookies, "sale", true).ticket, None, "over TLS only the bound name counts");

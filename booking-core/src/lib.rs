@@ -1,1 +1,41 @@
 //! Sells seats without ever selling one twice.
+//!
+//! Read the chapters in this order; each knows only those before it.
+
+pub mod domain;
+
+pub mod clock;
+
+pub mod store;
+
+pub mod catalogue;
+
+pub mod metrics;
+
+pub mod teller;
+
+pub mod availability;
+
+pub mod notifier;
+
+pub mod provider;
+
+pub mod service;
+
+pub mod worker;
+
+pub mod reaper;
+
+pub mod outbox;
+
+pub mod reconciler;
+
+pub mod config;
+
+pub mod site;
+
+pub mod api;
+
+pub mod app;
+
+pub mod bench;

@@ -106,7 +106,16 @@ impl<'a> Section<'a> {
         at: Option<usize>,
         environment: &'a Environment,
     ) -> Self {
-        Self { source, path, table, at, environment, asked: BTreeSet::new(), places: BTreeMap::new(), problems: Vec::new() }
+        Self {
+            source,
+            path,
+            table,
+            at,
+            environment,
+            asked: BTreeSet::new(),
+            places: BTreeMap::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Takes out a table; one that is only in the environment, or nowhere, is empty.
@@ -262,9 +271,10 @@ impl<'a> Section<'a> {
     }
 
     fn variable(&mut self, key: &str) -> Option<String> {
-        let name = self.path.iter().map(String::as_str).chain([key]).fold(PREFIX.to_owned(), |name, part| {
-            format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_"))
-        });
+        let name =
+            self.path.iter().map(String::as_str).chain([key]).fold(PREFIX.to_owned(), |name, part| {
+                format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_"))
+            });
         let text = self.environment.get(&name).cloned()?;
         self.take(key);
         Some(text)

@@ -146,7 +146,9 @@ fn checked(key: &str) -> Result<String, Failed> {
 fn message(message: Message) -> Result<Option<String>, Failed> {
     let text = message.text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     match text {
-        Some(text) if text.chars().count() > 500 => Err(Failed::Nonsense("a message has at most 500 characters".into())),
+        Some(text) if text.chars().count() > 500 => {
+            Err(Failed::Nonsense("a message has at most 500 characters".into()))
+        }
         text => Ok(text),
     }
 }

@@ -41,7 +41,9 @@ impl Pipeline {
             "verify" if is_get => self.verify(&request, target, asker).await,
             "live" if is_get => self.live(request, target, asker),
             "jwks.json" if is_get => self.jwks(asker),
-            "draw" if is_get => self.refuse(asker.reads, &Refused::Nonsense("This room draws no lots: it is first come, first served.")),
+            "draw" if is_get => {
+                self.refuse(asker.reads, &Refused::Nonsense("This room draws no lots: it is first come, first served."))
+            }
             "join" if is_post => self.join_app(request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" => {

@@ -1,0 +1,92 @@
+//! The booking API over HTTP, as the contract has it. Status codes are chosen in [`problem`] and nowhere else.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::service::Service;
+use crate::site;
+
+mod browse;
+mod hold;
+mod input;
+mod pay;
+pub mod problem;
+pub mod view;
+
+use problem::Problem;
+
+/// The most a request's body may have.
+const BODY_BYTES: usize = 16 * 1024;
+
+const OPENAPI: &str = include_str!("api/openapi.json");
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    service: Arc<Service>,
+    /// Whether new work is taken on; turned off when the process is about to end.
+    ready: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// Puts the API and the site together.
+pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) -> Router {
+    Router::new()
+        .route("/api/trains", get(browse::trains))
+        .route("/api/stations", get(browse::stations))
+        .route("/api/inventory/{id}", get(browse::inventory))
+        .route("/api/bookings/{reference}", get(browse::booking))
+        .route("/api/holds", post(hold::create))
+        .route("/api/holds/{id}", get(hold::read).delete(hold::cancel))
+        .route("/api/holds/{id}/payments", post(pay::create))
+        .route("/api/payments/webhook", post(pay::webhook))
+        .route("/api/payments/{id}", get(pay::read))
+        .route("/api/openapi.json", get(openapi))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .fallback(fallback)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(never_stored))
+        .with_state(Api { service, ready })
+}
+
+/// Keeps answers of the API out of caches: they are about one moment and often about one person.
+async fn never_stored(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn fallback(request: Request) -> Response {
+    let path = request.uri().path();
+    let api = path == "/api" || path.starts_with("/api/");
+    let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    if api || !reading {
+        return Problem::no_such_page().into_response();
+    }
+    site::answer(path, request.headers()).unwrap_or_else(|| Problem::no_such_page().into_response())
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], api.service.metrics().render())
+}
+
+async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
+    if !api.ready.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Problem::closing());
+    }
+    api.service.store().ping().await.map_err(|error| Problem::unavailable(&error))?;
+    Ok("ready\n")
+}

@@ -1,0 +1,211 @@
+//! Every answer that is not a success, and the only place where its status is chosen.
+//!
+//! A problem's `type` is stable; its `detail` says what to do.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::catalogue::NotOnSale;
+use crate::domain::order::Stop;
+use crate::provider::webhook::BadNews;
+use crate::service::{Denied, SoldOut};
+use crate::store::StoreError;
+
+/// Is an answer in `application/problem+json`.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    name: &'static str,
+    title: &'static str,
+    detail: String,
+    field: Option<&'static str>,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, name, title, detail: detail.into(), field: None, headers: Vec::new() }
+    }
+
+    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((HeaderName::from_static(name), value.into()));
+        self
+    }
+
+    /// A field that is missing or makes no sense by itself.
+    pub(super) fn field(field: &'static str, detail: impl Into<String>) -> Self {
+        let detail = format!("{field}: {}", detail.into());
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "A field is not valid", detail);
+        Self { field: Some(field), ..problem }
+    }
+
+    /// A body that is not what its type says.
+    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail)
+    }
+
+    pub(super) fn too_large() -> Self {
+        let detail = "the body of a request may have 16 KiB; send less";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large", detail)
+    }
+
+    pub(super) fn key_required() -> Self {
+        let detail = "send an Idempotency-Key header of 1 to 255 visible ASCII characters, new for each order, and the \
+                      same one when you try again";
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_required", "An Idempotency-Key is required", detail)
+    }
+
+    /// Somebody else's id, or none.
+    pub(super) fn not_found(what: &'static str) -> Self {
+        let detail = format!("there is no such {what}; check the address");
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+    }
+
+    pub(super) fn no_such_page() -> Self {
+        Self::not_found("page or method")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "this address does not take this method; see /api/openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail)
+    }
+
+    pub(super) fn closing() -> Self {
+        let detail = "this process is ending; try again in a moment";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", "Closing", detail);
+        problem.header("retry-after", "1")
+    }
+
+    pub(super) fn unavailable(error: &StoreError) -> Self {
+        tracing::error!(%error, "a request failed");
+        let detail = "the booking could not be looked up or written just now; try again with the same Idempotency-Key";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available just now", detail);
+        problem.header("retry-after", "1")
+    }
+
+    /// The provider refused the payment.
+    pub(super) fn declined(reason: &str) -> Self {
+        let detail = format!("{reason}; your seats are still held, try another way to pay");
+        Self::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "The payment was declined", detail)
+    }
+
+    /// The money came too late and goes back.
+    pub(super) fn refunded() -> Self {
+        let detail = "the seats were gone when the payment arrived; the money is on its way back";
+        Self::new(StatusCode::CONFLICT, "payment_refunded", "The payment goes back", detail)
+    }
+
+    fn sold_out(sold: SoldOut) -> Self {
+        let SoldOut { inventory, available, ttl_seconds } = sold;
+        let detail = match available {
+            0 => {
+                format!("{inventory} is sold out; seats may come back when others do not pay, or choose another train")
+            }
+            left => format!("{inventory} has only {left} seats left; ask for fewer"),
+        };
+        let problem = Self::new(StatusCode::CONFLICT, "sold_out", "Sold out", detail)
+            .header("vestibule-stock", format!("{inventory}={available}"));
+        if available > 0 {
+            return problem;
+        }
+        problem.header("vestibule-sold-out", format!("{inventory}; ttl={ttl_seconds}"))
+    }
+
+    fn state(stop: Stop) -> Self {
+        let conflict = |name, title, detail: &str| Self::new(StatusCode::CONFLICT, name, title, detail);
+        match stop {
+            Stop::NoSuchHold => Self::not_found("hold"),
+            Stop::NoSuchPayment => Self::not_found("payment"),
+            Stop::HoldExpired => conflict(
+                "hold_expired",
+                "The hold has run out",
+                "the time to pay is over and the seats went back; hold seats again",
+            ),
+            Stop::HoldCancelled => {
+                conflict("hold_cancelled", "The hold was cancelled", "the seats were given back; hold seats again")
+            }
+            Stop::AlreadyPaid => {
+                conflict("already_paid", "Already paid", "this hold is paid for; look at the hold for its booking")
+            }
+            Stop::PaymentInProgress => conflict(
+                "payment_in_progress",
+                "A payment is under way",
+                "wait for the payment that is under way; look at the hold",
+            ),
+            Stop::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The Idempotency-Key was used before",
+                "this Idempotency-Key belongs to another request; nothing happened, use a new key",
+            ),
+            Stop::WrongAmount => Self::field("amount_paise", "is not the amount of the payment"),
+            Stop::SoldOut | Stop::Already | Stop::NotDue => {
+                conflict("not_in_this_state", "Not in this state", "look at the hold and try again")
+            }
+        }
+    }
+
+    fn not_on_sale(reason: NotOnSale) -> Self {
+        let status = match reason {
+            NotOnSale::UnknownTrain(_) | NotOnSale::NoSuchClass(..) => StatusCode::NOT_FOUND,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let detail = format!("{reason}; search /api/trains for what is on sale");
+        Self::new(status, "not_on_sale", "Not on sale", detail)
+    }
+
+    fn news(bad: &BadNews) -> Self {
+        let status = match bad {
+            BadNews::Signature | BadNews::Stale => StatusCode::UNAUTHORIZED,
+            BadNews::Body(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, "webhook_refused", "The webhook is not believed", bad.to_string())
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotOnSale(reason) => Self::not_on_sale(reason),
+            Denied::SoldOut(sold) => Self::sold_out(sold),
+            Denied::Quantity { most } => Self::field("quantity", format!("must be a whole number from 1 to {most}")),
+            Denied::Method => Self::field("method", "is not a payment method we take, for example sim_ok"),
+            Denied::State(stop) => Self::state(stop),
+            Denied::NoSuchBooking => Self::not_found("booking"),
+            Denied::News(bad) => Self::news(&bad),
+            Denied::Busy => {
+                let detail = "too many orders wait for this train; try again in a second with the same Idempotency-Key";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too busy", detail).header("retry-after", "1")
+            }
+            Denied::Fault(error) => Self::unavailable(&error),
+            Denied::Closing => Self::closing(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = serde_json::json!({
+            "type": format!("/problems/{}", self.name),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Some(field) = self.field {
+            body["field"] = field.into();
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+        debug_assert!(self.status != StatusCode::SERVICE_UNAVAILABLE || headers.contains_key(RETRY_AFTER));
+        response
+    }
+}

@@ -1,0 +1,266 @@
+//! The shapes of what the API returns. Times are milliseconds since the Unix epoch, money is paise.
+
+use serde::Serialize;
+use time::Date;
+
+use crate::catalogue::{Catalogue, Station};
+use crate::domain::booking::{Booking, Reference};
+use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
+use crate::domain::inventory::{Class, InventoryId};
+use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
+use crate::domain::payment::{PaymentId, PaymentState, PaymentStatus};
+use crate::service::browsing::{Listing, TrainOfDay};
+use crate::service::paying::PaymentAnswer;
+
+const CURRENCY: &str = "INR";
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// A station.
+#[derive(Debug, Serialize)]
+pub struct StationView {
+    code: String,
+    name: String,
+}
+
+impl From<&Station> for StationView {
+    fn from(station: &Station) -> Self {
+        Self { code: station.code.clone(), name: station.name.clone() }
+    }
+}
+
+/// A class of a train on a day.
+#[derive(Debug, Serialize)]
+pub struct ListingView {
+    inventory: InventoryId,
+    class: Class,
+    class_name: &'static str,
+    available: u32,
+    capacity: u32,
+    price_paise: Paise,
+    currency: &'static str,
+    /// When `available` was true.
+    as_of: Moment,
+}
+
+impl From<&Listing> for ListingView {
+    fn from(listing: &Listing) -> Self {
+        let class = listing.inventory.class;
+        Self {
+            inventory: listing.inventory,
+            class,
+            class_name: class.title(),
+            available: listing.seen.available,
+            capacity: listing.capacity,
+            price_paise: listing.price,
+            currency: CURRENCY,
+            as_of: listing.seen.as_of,
+        }
+    }
+}
+
+/// A row with the train it belongs to.
+#[derive(Debug, Serialize)]
+pub struct InventoryView {
+    #[serde(flatten)]
+    listing: ListingView,
+    train: Option<TrainView>,
+    date: String,
+    /// Numbered seats; `null` where seats are not numbered.
+    seats: Option<Vec<String>>,
+    most_seats: u32,
+    now: Moment,
+}
+
+impl InventoryView {
+    pub(super) fn new(catalogue: &Catalogue, listing: &Listing, most_seats: u32, now: Moment) -> Self {
+        let train = catalogue.train(listing.inventory.train).map(|train| TrainView::new(catalogue, train));
+        let date = listing.inventory.date.to_string();
+        Self { listing: listing.into(), train, date, seats: None, most_seats, now }
+    }
+}
+
+/// A train.
+#[derive(Debug, Serialize)]
+pub struct TrainView {
+    number: String,
+    name: String,
+    origin: Option<StationView>,
+    destination: Option<StationView>,
+    distance_km: u32,
+    duration_min: u32,
+    /// The days on which it leaves its origin.
+    days: Vec<&'static str>,
+}
+
+impl TrainView {
+    fn new(catalogue: &Catalogue, train: &crate::catalogue::Train) -> Self {
+        Self {
+            number: train.number.to_string(),
+            name: train.name.clone(),
+            origin: catalogue.stops(train).next().map(StationView::from),
+            destination: catalogue.stops(train).next_back().map(StationView::from),
+            distance_km: train.distance_km,
+            duration_min: train.duration_min,
+            days: DAYS.into_iter().zip(train.runs_on).filter(|(_, runs)| *runs).map(|(day, _)| day).collect(),
+        }
+    }
+}
+
+/// A train of the day between two stations.
+#[derive(Debug, Serialize)]
+pub struct TrainOfDayView {
+    #[serde(flatten)]
+    train: TrainView,
+    /// Stops between boarding and leaving.
+    stops_between: usize,
+    /// Whether one boards where the train begins; else the date is the day on which it left there.
+    from_origin: bool,
+    classes: Vec<ListingView>,
+}
+
+/// The answer to a search.
+#[derive(Debug, Serialize)]
+pub struct SearchView {
+    from: StationView,
+    to: StationView,
+    date: String,
+    now: Moment,
+    trains: Vec<TrainOfDayView>,
+}
+
+impl SearchView {
+    pub(super) fn new(
+        catalogue: &Catalogue,
+        (from, to): (&Station, &Station),
+        date: Date,
+        now: Moment,
+        trains: &[TrainOfDay<'_>],
+    ) -> Self {
+        let train = |day: &TrainOfDay<'_>| TrainOfDayView {
+            train: TrainView::new(catalogue, day.found.train),
+            stops_between: day.found.to_stop - day.found.from_stop - 1,
+            from_origin: day.found.from_stop == 0,
+            classes: day.classes.iter().map(ListingView::from).collect(),
+        };
+        let trains = trains.iter().map(train).collect();
+        Self { from: from.into(), to: to.into(), date: date.to_string(), now, trains }
+    }
+}
+
+/// A hold. The countdown is `expires_at - now`, both by this server's clock.
+#[derive(Debug, Serialize)]
+pub struct HoldView {
+    id: HoldId,
+    inventory: InventoryId,
+    quantity: u32,
+    amount_paise: Paise,
+    currency: &'static str,
+    status: HoldStatus,
+    created_at: Moment,
+    expires_at: Moment,
+    now: Moment,
+    /// The payment under way or done.
+    payment: Option<PaymentId>,
+    /// The booking, once there is one.
+    booking: Option<Reference>,
+}
+
+impl HoldView {
+    pub(super) fn new(hold: &Hold, now: Moment) -> Self {
+        let booking = match hold.state {
+            HoldState::Confirmed { booking, .. } => Some(booking),
+            _ => None,
+        };
+        Self {
+            id: hold.id,
+            inventory: hold.inventory,
+            quantity: hold.quantity,
+            amount_paise: hold.amount,
+            currency: CURRENCY,
+            status: hold.state.status(),
+            created_at: hold.created_at,
+            expires_at: hold.expires_at,
+            now,
+            payment: hold.attempt,
+            booking,
+        }
+    }
+}
+
+/// A payment.
+#[derive(Debug, Serialize)]
+pub struct PaymentView {
+    id: PaymentId,
+    hold: Option<HoldId>,
+    amount_paise: Paise,
+    currency: &'static str,
+    method: String,
+    status: PaymentStatus,
+    /// Why it failed.
+    reason: Option<String>,
+    /// The booking it bought.
+    booking: Option<Reference>,
+    hold_status: Option<HoldStatus>,
+    now: Moment,
+}
+
+impl PaymentView {
+    pub(super) fn new(answer: &PaymentAnswer, now: Moment) -> Self {
+        let payment = &answer.payment;
+        let (booking, reason) = match &payment.state {
+            PaymentState::Kept { booking, .. } => (Some(*booking), None),
+            PaymentState::Failed { reason } => (None, Some(reason.clone())),
+            _ => (None, None),
+        };
+        Self {
+            id: payment.id,
+            hold: payment.hold,
+            amount_paise: payment.amount,
+            currency: CURRENCY,
+            method: payment.method.clone(),
+            status: payment.state.status(),
+            reason,
+            booking,
+            hold_status: answer.hold.as_ref().map(|hold| hold.state.status()),
+            now,
+        }
+    }
+}
+
+/// A booking.
+#[derive(Debug, Serialize)]
+pub struct BookingView {
+    reference: Reference,
+    status: &'static str,
+    inventory: InventoryId,
+    train: Option<TrainView>,
+    date: String,
+    class: Class,
+    class_name: &'static str,
+    quantity: u32,
+    amount_paise: Paise,
+    currency: &'static str,
+    hold: HoldId,
+    created_at: Moment,
+}
+
+impl BookingView {
+    pub(super) fn new(catalogue: &Catalogue, booking: &Booking) -> Self {
+        let inventory = booking.inventory;
+        Self {
+            reference: booking.reference,
+            status: "confirmed",
+            inventory,
+            train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
+            date: inventory.date.to_string(),
+            class: inventory.class,
+            class_name: inventory.class.title(),
+            quantity: booking.quantity,
+            amount_paise: booking.amount,
+            currency: CURRENCY,
+            hold: booking.hold,
+            created_at: booking.created_at,
+        }
+    }
+}

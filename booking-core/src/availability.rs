@@ -1,0 +1,135 @@
+//! What visitors who browse are shown: the last count seen of each row, and when it was seen.
+//!
+//! It follows every commit of this process and is read again after a second, which catches what other processes did. It
+//! never decides: only the decrement does.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::inventory::InventoryId;
+use crate::domain::moment::Moment;
+
+/// How long a count is shown without being read again.
+const FRESH_MS: i64 = 1_000;
+/// How many rows are remembered; when there are more, the stale ones are forgotten.
+const ROWS: usize = 50_000;
+
+/// Is a count and when it was true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Seats on sale.
+    pub available: u32,
+    /// When.
+    pub as_of: Moment,
+}
+
+/// Says how a new count relates to the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The last seat went.
+    SoldOut,
+    /// Seats came back after there were none.
+    BackOnSale,
+    /// Neither.
+    Neither,
+}
+
+/// Is when the first open hold of a row may lapse, and when that was read.
+#[derive(Clone, Copy, Debug)]
+struct Lapse {
+    first: Option<Moment>,
+    as_of: Moment,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    seen: Option<Seen>,
+    lapse: Option<Lapse>,
+}
+
+/// Remembers counts.
+#[derive(Debug, Default)]
+pub struct Availability {
+    rows: Mutex<HashMap<InventoryId, Row>>,
+}
+
+impl Availability {
+    fn rows(&self) -> MutexGuard<'_, HashMap<InventoryId, Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a count, and says whether something turned.
+    pub fn note(&self, inventory: InventoryId, available: u32, now: Moment) -> Turn {
+        let mut rows = self.rows();
+        make_room(&mut rows, now);
+        let row = rows.entry(inventory).or_default();
+        let before = row.seen.replace(Seen { available, as_of: now });
+        match (before.map(|seen| seen.available), available) {
+            (Some(0), 0) => Turn::Neither,
+            (_, 0) => Turn::SoldOut,
+            (Some(0), _) => Turn::BackOnSale,
+            _ => Turn::Neither,
+        }
+    }
+
+    /// Returns the last count, if it is not older than a second.
+    #[must_use]
+    pub fn fresh(&self, inventory: InventoryId, now: Moment) -> Option<Seen> {
+        let seen = self.rows().get(&inventory)?.seen?;
+        is_fresh(seen.as_of, now).then_some(seen)
+    }
+
+    /// Remembers when the first open hold of a row may lapse.
+    pub fn note_lapse(&self, inventory: InventoryId, first: Option<Moment>, now: Moment) {
+        let mut rows = self.rows();
+        make_room(&mut rows, now);
+        rows.entry(inventory).or_default().lapse = Some(Lapse { first, as_of: now });
+    }
+
+    /// Returns when the first open hold may lapse, if that was read within a second; the inner `None` is "never".
+    #[must_use]
+    pub fn fresh_lapse(&self, inventory: InventoryId, now: Moment) -> Option<Option<Moment>> {
+        let lapse = self.rows().get(&inventory)?.lapse?;
+        is_fresh(lapse.as_of, now).then_some(lapse.first)
+    }
+}
+
+fn is_fresh(as_of: Moment, now: Moment) -> bool {
+    (0..FRESH_MS).contains(&now.since_ms(as_of))
+}
+
+fn make_room(rows: &mut HashMap<InventoryId, Row>, now: Moment) {
+    if rows.len() < ROWS {
+        return;
+    }
+    rows.retain(|_, row| row.seen.is_some_and(|seen| is_fresh(seen.as_of, now)));
+    if rows.len() >= ROWS {
+        rows.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_when_the_last_seat_goes_and_when_one_comes_back() {
+        let availability = Availability::default();
+        let row = "12951:2026-11-23:3A".parse().unwrap();
+        let now = Moment::from_ms(10_000);
+        let turns: Vec<Turn> = [3, 0, 0, 2, 1, 0].iter().map(|&left| availability.note(row, left, now)).collect();
+        let expected = [Turn::Neither, Turn::SoldOut, Turn::Neither, Turn::BackOnSale, Turn::Neither, Turn::SoldOut];
+        assert_eq!(turns, expected);
+    }
+
+    #[test]
+    fn a_count_is_shown_for_a_second() {
+        let availability = Availability::default();
+        let row = "12951:2026-11-23:3A".parse().unwrap();
+        let now = Moment::from_ms(10_000);
+        availability.note(row, 3, now);
+        assert_eq!(availability.fresh(row, now.plus_ms(999)).map(|seen| seen.available), Some(3));
+        assert_eq!(availability.fresh(row, now.plus_ms(1000)), None);
+        assert_eq!(availability.fresh(row, now.plus_ms(-1)), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! The configuration: one TOML file, checked whole before anything starts. The only place that reads files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::domain::inventory::InventoryId;
+use crate::notifier::GatewayAddress;
+use crate::provider::simulated::Tempo;
+use crate::service::Terms;
+use crate::teller::{Strategy, TellerLimits};
+
+/// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
+    pub database: String,
+    /// Connections to PostgreSQL, at most.
+    pub postgres_connections: usize,
+    /// How logs are written.
+    pub log: LogFormat,
+    /// How long requests under way may take when the process ends, in seconds.
+    pub drain_seconds: u64,
+    /// Days ahead that are on sale, today not counted.
+    pub window_days: u16,
+    /// How long and how many.
+    pub holds: HoldRules,
+    /// How seats are taken.
+    pub teller: TellerRules,
+    /// How money is taken.
+    pub payments: PaymentRules,
+    /// Rows with a capacity of their own. They count only when a row is created.
+    pub sale: Vec<SaleRow>,
+    /// Gateways that are told what is sold out.
+    pub gateways: Vec<GatewayAddress>,
+}
+
+/// Chooses how logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Says how long and how many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldRules {
+    /// How long seats are promised.
+    pub seconds: u32,
+    /// Seats in one order, at most.
+    pub most_seats: u32,
+}
+
+/// Says how seats are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TellerRules {
+    /// Which way.
+    pub strategy: Strategy,
+    /// Requests in one commit, at most.
+    pub batch: usize,
+    /// Requests that may wait for one row.
+    pub waiting: usize,
+    /// Rows that may be busy at once.
+    pub rows: usize,
+}
+
+/// Says how money is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PaymentRules {
+    /// The secret the provider signs its webhooks with; a random one each start when it is missing.
+    pub webhook_secret: Option<String>,
+    /// How long the provider may take to answer.
+    pub provider_timeout_ms: u64,
+    /// After how long a payment the provider does not know counts as failed.
+    pub pending_seconds: u32,
+    /// How long `sim_slow` takes.
+    pub simulated_slow_ms: u64,
+    /// After how long `sim_late` takes the money.
+    pub simulated_late_ms: u64,
+}
+
+/// Gives one row a capacity of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleRow {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// Seats in all.
+    pub capacity: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8082".to_owned(),
+            database: "sqlite:booking.db".to_owned(),
+            postgres_connections: 16,
+            log: LogFormat::Text,
+            drain_seconds: 10,
+            window_days: 120,
+            holds: HoldRules::default(),
+            teller: TellerRules::default(),
+            payments: PaymentRules::default(),
+            sale: Vec::new(),
+            gateways: Vec::new(),
+        }
+    }
+}
+
+impl Default for HoldRules {
+    fn default() -> Self {
+        Self { seconds: 300, most_seats: 6 }
+    }
+}
+
+impl Default for TellerRules {
+    fn default() -> Self {
+        Self { strategy: Strategy::Teller, batch: 1_024, waiting: 50_000, rows: 10_000 }
+    }
+}
+
+impl Default for PaymentRules {
+    fn default() -> Self {
+        Self {
+            webhook_secret: None,
+            provider_timeout_ms: 8_000,
+            pending_seconds: 120,
+            simulated_slow_ms: 2_000,
+            simulated_late_ms: 12_000,
+        }
+    }
+}
+
+/// Says what is wrong with a configuration, and what would be right.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The file is not TOML, or has an unknown key or a wrong value.
+    #[error("{path} is not a valid configuration:\n{error}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// Values that do not make sense, all of them at once.
+    #[error("the configuration does not make sense:\n  {}", .0.join("\n  "))]
+    Senseless(Vec<String>),
+}
+
+/// Is where everything is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    SqliteFile(PathBuf),
+    /// SQLite in memory.
+    SqliteMemory,
+    /// PostgreSQL.
+    Postgres(String),
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let malformed = |error| ConfigError::Malformed { path: path.to_owned(), error: Box::new(error) };
+        toml::from_str(&text).map_err(malformed)
+    }
+
+    /// Checks that the values make sense.
+    ///
+    /// # Errors
+    /// [`ConfigError::Senseless`] with every problem at once.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bounded = [
+            ("postgres_connections", self.postgres_connections as u64, 1, 500),
+            ("drain_seconds", self.drain_seconds, 0, 600),
+            ("window_days", self.window_days.into(), 0, 400),
+            ("holds.seconds", self.holds.seconds.into(), 1, 86_400),
+            ("holds.most_seats", self.holds.most_seats.into(), 1, 100),
+            ("teller.batch", self.teller.batch as u64, 1, 10_000),
+            ("teller.waiting", self.teller.waiting as u64, 1, 1_000_000),
+            ("teller.rows", self.teller.rows as u64, 1, 1_000_000),
+            ("payments.provider_timeout_ms", self.payments.provider_timeout_ms, 1, 120_000),
+            ("payments.pending_seconds", self.payments.pending_seconds.into(), 1, 86_400),
+        ];
+        let mut problems: Vec<String> = bounded
+            .into_iter()
+            .filter(|(_, value, least, most)| !(least..=most).contains(&value))
+            .map(|(key, value, least, most)| format!("{key} is {value}; it must be from {least} to {most}"))
+            .collect();
+        problems.extend(self.database().err());
+        for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
+            problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Senseless(problems)) }
+    }
+
+    /// Reads the database's address.
+    ///
+    /// # Errors
+    /// What would be right, in words.
+    pub fn database(&self) -> Result<Database, String> {
+        match self.database.as_str() {
+            "sqlite::memory:" => Ok(Database::SqliteMemory),
+            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(Database::Postgres(url.to_owned()))
+            }
+            other => match other.strip_prefix("sqlite:") {
+                Some(file) if !file.is_empty() => Ok(Database::SqliteFile(file.into())),
+                _ => Err("database must read sqlite:FILE, sqlite::memory: or postgres://USER@HOST/NAME".to_owned()),
+            },
+        }
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        let sale: HashMap<_, _> = self.sale.iter().map(|row| (row.inventory, row.capacity)).collect();
+        Terms {
+            hold_ms: i64::from(self.holds.seconds) * 1000,
+            most_seats: self.holds.most_seats,
+            window_days: self.window_days,
+            provider_timeout: Duration::from_millis(self.payments.provider_timeout_ms),
+            pending_ms: i64::from(self.payments.pending_seconds) * 1000,
+            sale,
+        }
+    }
+
+    pub(crate) const fn teller_limits(&self) -> TellerLimits {
+        TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows }
+    }
+
+    pub(crate) const fn tempo(&self) -> Tempo {
+        Tempo {
+            slow: Duration::from_millis(self.payments.simulated_slow_ms),
+            late: Duration::from_millis(self.payments.simulated_late_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_says_what_the_defaults_are() {
+        let reference: Config = toml::from_str(include_str!("../booking.toml")).unwrap();
+        assert_eq!(reference, Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        for text in ["lisen = 'x'", "[holds]\nsecond = 1", "[[gateways]]\nadmin='a'\nroom='r'\ntoken='t'\nextra=1"] {
+            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_senseless_value_is_named_at_once() {
+        let mut config = Config { database: "mysql://x".to_owned(), ..Config::default() };
+        config.holds.seconds = 0;
+        config.teller.batch = 0;
+        let message = config.check().unwrap_err().to_string();
+        for part in ["holds.seconds", "teller.batch", "database must read"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

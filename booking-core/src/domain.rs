@@ -1,0 +1,18 @@
+//! What is sold, held, paid and booked: pure values and pure decisions.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number. A store loads the present state under a lock, asks
+//! a function of [`order`] what follows, and writes the [`order::Step`] it is handed, all in one transaction.
+
+pub mod moment;
+
+pub mod money;
+
+pub mod inventory;
+
+pub mod hold;
+
+pub mod booking;
+
+pub mod payment;
+
+pub mod order;

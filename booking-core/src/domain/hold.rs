@@ -1,0 +1,177 @@
+//! A hold: seats promised to one buyer until a moment.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::booking::Reference;
+use super::inventory::InventoryId;
+use super::moment::Moment;
+use super::money::Paise;
+use super::payment::PaymentId;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps sixteen bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// Returns the sixteen bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    };
+}
+pub(super) use uuid_id;
+
+uuid_id! {
+    /// Names a hold. It is derived from the buyer's idempotency key, so one key can only ever name one hold.
+    HoldId
+}
+
+/// Is the SHA-256 of what a request asked for; tells a replay from a key used twice for different things.
+pub type RequestHash = [u8; 32];
+
+/// Holds seats for one buyer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its name.
+    pub id: HoldId,
+    /// The row the seats come from.
+    pub inventory: InventoryId,
+    /// How many seats.
+    pub quantity: u32,
+    /// What all of them cost together; fixed when the hold was made.
+    pub amount: Paise,
+    /// What the request asked for.
+    pub request_hash: RequestHash,
+    /// When it was made.
+    pub created_at: Moment,
+    /// Until when the seats are promised.
+    pub expires_at: Moment,
+    /// The payment under way or done, at most one at a time; a declined one is cleared so that another may be tried.
+    pub attempt: Option<PaymentId>,
+    /// How far it has come.
+    pub state: HoldState,
+}
+
+/// Says how far a hold has come.
+///
+/// `Held → Paid → Confirmed` is the good way; `Held → Expired` and `Held → Cancelled` give the seats back in the same
+/// transaction. The one way out of `Expired` is `Confirmed`: the money came late, seats were left, and they were taken
+/// a second time. Nothing moves backwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldState {
+    /// The seats are promised until `expires_at`.
+    Held,
+    /// The money is captured; the seats can no longer lapse.
+    Paid {
+        /// By which payment.
+        payment: PaymentId,
+        /// When.
+        at: Moment,
+    },
+    /// The seats are sold.
+    Confirmed {
+        /// By which payment.
+        payment: PaymentId,
+        /// The booking that came of it.
+        booking: Reference,
+        /// When.
+        at: Moment,
+    },
+    /// Time ran out; the seats went back.
+    Expired {
+        /// When they went back.
+        at: Moment,
+    },
+    /// The buyer gave the seats back.
+    Cancelled {
+        /// When.
+        at: Moment,
+    },
+}
+
+impl HoldState {
+    /// Returns the word for it in the API and in the databases.
+    #[must_use]
+    pub const fn status(&self) -> HoldStatus {
+        match self {
+            Self::Held => HoldStatus::Held,
+            Self::Paid { .. } => HoldStatus::Paid,
+            Self::Confirmed { .. } => HoldStatus::Confirmed,
+            Self::Expired { .. } => HoldStatus::Expired,
+            Self::Cancelled { .. } => HoldStatus::Cancelled,
+        }
+    }
+
+    /// Tells whether the hold's seats count as held in the stock.
+    #[must_use]
+    pub const fn keeps_seats(&self) -> bool {
+        matches!(self, Self::Held | Self::Paid { .. })
+    }
+}
+
+/// Names a [`HoldState`] without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldStatus {
+    /// See [`HoldState::Held`].
+    Held,
+    /// See [`HoldState::Paid`].
+    Paid,
+    /// See [`HoldState::Confirmed`].
+    Confirmed,
+    /// See [`HoldState::Expired`].
+    Expired,
+    /// See [`HoldState::Cancelled`].
+    Cancelled,
+}
+
+impl HoldStatus {
+    /// Returns the word the databases store.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Paid => "paid",
+            Self::Confirmed => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the word the databases store.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Held, Self::Paid, Self::Confirmed, Self::Expired, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.word() == word)
+    }
+}

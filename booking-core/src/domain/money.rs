@@ -1,0 +1,61 @@
+//! Money in integers of the smallest unit; there is no float on any path.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts paise, the hundredth part of an Indian rupee; never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Paise(u32);
+
+impl Paise {
+    /// Wraps a number of paise.
+    #[must_use]
+    pub const fn new(paise: u32) -> Self {
+        Self(paise)
+    }
+
+    /// Returns the number of paise, in the width the databases use.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0 as i64
+    }
+
+    /// Multiplies by a quantity; `None` when the sum is beyond what one order may cost (42 million rupees).
+    #[must_use]
+    pub const fn times(self, quantity: u32) -> Option<Self> {
+        match self.0.checked_mul(quantity) {
+            Some(paise) => Some(Self(paise)),
+            None => None,
+        }
+    }
+
+    /// Reads an amount back from the width the databases use; `None` when it cannot have been written by us.
+    #[must_use]
+    pub fn from_i64(paise: i64) -> Option<Self> {
+        u32::try_from(paise).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Paise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "₹{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_rupees_and_paise() {
+        assert_eq!(Paise::new(207_605).to_string(), "₹2076.05");
+    }
+
+    #[test]
+    fn refuses_to_wrap() {
+        assert_eq!(Paise::new(u32::MAX).times(2), None);
+        assert_eq!(Paise::from_i64(-1), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! The figures of one process, passed to whoever counts; there is no global registry.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Counts and measures what the booking core does.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests for seats by result: `granted`, `replayed`, `sold_out`, `refused`, `busy`, `failed`.
+    pub holds: IntCounterVec,
+    /// Seconds from a request for seats to its answer.
+    pub hold_seconds: Histogram,
+    /// Requests in one commit.
+    pub batch_size: Histogram,
+    /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
+    pub available: IntGaugeVec,
+    /// Holds that keep seats.
+    pub holds_active: IntGauge,
+    /// Payments by result: `kept`, `failed`, `pending`, `refused`, `refunding`.
+    pub payments: IntCounterVec,
+    /// Refunds done.
+    pub refunds: IntCounter,
+    /// Charges found at the provider that nobody here knew.
+    pub orphans: IntCounter,
+    /// Age of the oldest task that is due.
+    pub outbox_lag_seconds: Gauge,
+    /// Background work that failed on one row and went on with the others, by worker.
+    pub worker_faults: IntCounterVec,
+    /// News for gateways that waits to be told.
+    pub notices_waiting: IntGauge,
+    /// News a gateway did not take, told again later.
+    pub notice_failures: IntCounter,
+}
+
+impl Metrics {
+    /// Makes a fresh set, all at zero.
+    ///
+    /// # Panics
+    /// Never: the names are constants that are known to be valid and different.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        Self {
+            holds: keep(
+                &registry,
+                IntCounterVec::new(opts("holds_total", "Requests for seats by result"), &["result"]),
+            ),
+            hold_seconds: keep(&registry, histogram("hold_seconds", "Time to answer a request for seats", 0.000_25)),
+            batch_size: keep(&registry, histogram("batch_size", "Requests in one commit", 1.0)),
+            available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),
+            holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
+            payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
+            refunds: keep(&registry, IntCounter::with_opts(opts("refunds_total", "Refunds done"))),
+            orphans: keep(
+                &registry,
+                IntCounter::with_opts(opts("reconciler_orphans_total", "Charges found that nobody knew")),
+            ),
+            outbox_lag_seconds: keep(&registry, Gauge::with_opts(opts("outbox_lag_seconds", "Age of the oldest task"))),
+            worker_faults: keep(
+                &registry,
+                IntCounterVec::new(opts("worker_faults_total", "Rows a worker could not process"), &["worker"]),
+            ),
+            notices_waiting: keep(&registry, IntGauge::with_opts(opts("notices_waiting", "News waiting to be told"))),
+            notice_failures: keep(&registry, IntCounter::with_opts(opts("notice_failures_total", "News not taken"))),
+            registry,
+        }
+    }
+
+    /// Writes everything in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let written = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        debug_assert!(written.is_ok(), "writing into memory does not fail");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("booking_{name}"), help)
+}
+
+/// Makes a histogram of 16 buckets, each twice as wide as the one before.
+fn histogram(name: &str, help: &str, first: f64) -> prometheus::Result<Histogram> {
+    let buckets = (0..16).map(|power| first * f64::from(1 << power)).collect();
+    Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(buckets))
+}
+
+#[expect(clippy::expect_used, reason = "constants, checked by the test below")]
+fn keep<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("the name of a metric is valid");
+    registry.register(Box::new(collector.clone())).expect("each metric is registered once");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_every_metric_of_the_contract() {
+        let metrics = Metrics::new();
+        metrics.holds.with_label_values(&["granted"]).inc();
+        metrics.payments.with_label_values(&["kept"]).inc();
+        metrics.available.with_label_values(&["12951:2026-11-23:3A"]).set(7);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        for name in [
+            "booking_holds_total{result=\"granted\"} 1",
+            "booking_hold_seconds_count 0",
+            "booking_batch_size_count 0",
+            "booking_available{inventory=\"12951:2026-11-23:3A\"} 7",
+            "booking_holds_active 0",
+            "booking_payments_total{result=\"kept\"} 1",
+            "booking_refunds_total 0",
+            "booking_reconciler_orphans_total 0",
+            "booking_outbox_lag_seconds 0",
+        ] {
+            assert!(text.contains(name), "{name} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The reaper gives back the seats of holds whose time is over.
+//!
+//! Each pass reads what is due and lets each hold lapse in a transaction of its own, which checks again under its lock;
+//! so two reapers, or one that is run twice, give every seat back once. A hold that cannot be processed is counted and
+//! passed over.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::hold::HoldId;
+use crate::service::Service;
+use crate::store::StoreError;
+use crate::worker::{self, Pass};
+
+/// Half of a second's promise that a lapsed seat is on sale again.
+pub const PERIOD: Duration = Duration::from_millis(250);
+
+const AT_ONCE: u32 = 500;
+
+/// A pass ends here: it is the database that is ill, not a row.
+const MOST_FAILED: u32 = 5_000;
+
+/// Reaps everything that is due.
+///
+/// # Errors
+/// [`StoreError`] when the list of what is due cannot be read.
+pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
+    let mut pass = Pass::default();
+    let mut tried: HashSet<HoldId> = HashSet::new();
+    loop {
+        // What failed is still due and stands in front; the window is widened by it, so it hides nobody.
+        let due = service.store().lapsed(service.now(), AT_ONCE + pass.failed).await?;
+        let fresh: Vec<HoldId> = due.into_iter().filter(|hold| tried.insert(*hold)).collect();
+        if fresh.is_empty() || pass.failed > MOST_FAILED {
+            return Ok(pass);
+        }
+        for hold in fresh {
+            pass.count(reap(service, hold).await);
+        }
+    }
+}
+
+async fn reap(service: &Service, hold: HoldId) -> bool {
+    let expired = service.expire(hold).await;
+    if let Err(denied) = &expired {
+        service.metrics().worker_faults.with_label_values(&["reaper"]).inc();
+        tracing::error!(%hold, %denied, "a hold could not be reaped");
+    }
+    expired.is_ok()
+}
+
+/// Reaps until stopped.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    worker::run(PERIOD, &service.reaper_nudge, &stop, || async {
+        if let Err(error) = pass(&service).await {
+            tracing::error!(%error, "the reaper could not read what is due");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,392 @@
+//! What the booking core does for its callers: browse, hold, pay, confirm, refund.
+//!
+//! Everything that writes runs in a task of its own: a caller that leaves takes nothing with it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use time::Date;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::availability::{Availability, Turn};
+use crate::catalogue::{Catalogue, NotOnSale};
+use crate::clock::Clock;
+use crate::domain::hold::{HoldId, RequestHash};
+use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::moment::Moment;
+use crate::domain::order::Stop;
+use crate::domain::payment::PaymentId;
+use crate::metrics::Metrics;
+use crate::notifier::{Board, Notice};
+use crate::provider::Provider;
+use crate::provider::webhook::BadNews;
+use crate::store::{Store, StoreError};
+use crate::teller::{Teller, TellerError};
+
+pub mod browsing;
+
+pub mod holding;
+
+pub mod paying;
+
+/// How many rows get a gauge of their own.
+const GAUGES: usize = 64;
+
+/// How many rows are remembered as created; beyond that they are asked about again.
+const KNOWN_ROWS: usize = 100_000;
+
+/// Is how long, how many and how far ahead.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How long seats are promised, in milliseconds.
+    pub hold_ms: i64,
+    /// Seats in one order, at most.
+    pub most_seats: u32,
+    /// Days ahead that are on sale, today not counted.
+    pub window_days: u16,
+    /// How long the provider may take to answer.
+    pub provider_timeout: Duration,
+    /// After how long a payment the provider does not know counts as failed, in milliseconds.
+    pub pending_ms: i64,
+    /// Rows with a capacity of their own, on sale whatever the day.
+    pub sale: HashMap<InventoryId, u32>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            hold_ms: 300_000,
+            most_seats: 6,
+            window_days: 120,
+            provider_timeout: Duration::from_secs(8),
+            pending_ms: 120_000,
+            sale: HashMap::new(),
+        }
+    }
+}
+
+/// Says why a request is not granted. What a visitor reads is chosen where HTTP is known.
+#[derive(Debug, Error)]
+pub enum Denied {
+    /// It is not on sale.
+    #[error(transparent)]
+    NotOnSale(#[from] NotOnSale),
+    /// Too few seats are left.
+    #[error("sold out")]
+    SoldOut(SoldOut),
+    /// Not a number of seats one order may have.
+    #[error("an order has 1 to {most} seats")]
+    Quantity {
+        /// Seats in one order, at most.
+        most: u32,
+    },
+    /// The provider does not know the payment method.
+    #[error("unknown payment method")]
+    Method,
+    /// The state of a hold or payment does not allow it.
+    #[error("not in this state: {0:?}")]
+    State(Stop),
+    /// There is no such booking.
+    #[error("no such booking")]
+    NoSuchBooking,
+    /// News that is not the provider's.
+    #[error(transparent)]
+    News(#[from] BadNews),
+    /// Too much is going on; nothing happened.
+    #[error("too many requests wait")]
+    Busy,
+    /// The database failed, or the process is ending. Whether it happened is not known; the same key asked again tells.
+    #[error("the database failed: {0}")]
+    Fault(Arc<StoreError>),
+    /// The process is ending.
+    #[error("the process is ending")]
+    Closing,
+}
+
+/// Is what a buyer is told who came too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoldOut {
+    /// The row.
+    pub inventory: InventoryId,
+    /// Seats that are left, fewer than were wanted.
+    pub available: u32,
+    /// For how many seconds that may be believed.
+    pub ttl_seconds: u32,
+}
+
+impl From<Stop> for Denied {
+    fn from(stop: Stop) -> Self {
+        Self::State(stop)
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(Arc::new(error))
+    }
+}
+
+impl From<TellerError> for Denied {
+    fn from(error: TellerError) -> Self {
+        match error {
+            TellerError::Busy => Self::Busy,
+            TellerError::Store(error) => Self::Fault(error),
+            TellerError::Closed => Self::Closing,
+        }
+    }
+}
+
+/// Is everything a service is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Who takes seats.
+    pub teller: Teller,
+    /// Who takes money.
+    pub provider: Arc<dyn Provider>,
+    /// What there is.
+    pub catalogue: Arc<Catalogue>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The figures.
+    pub metrics: Metrics,
+    /// How long, how many, how far ahead.
+    pub terms: Terms,
+    /// The boards of the gateways that are told of changes.
+    pub boards: Vec<Arc<Board>>,
+    /// The secret ids are derived with; from [`Store::secret`].
+    pub id_secret: [u8; 32],
+    /// The secret webhooks are signed with.
+    pub webhook_secret: Vec<u8>,
+}
+
+/// Sells.
+pub struct Service {
+    pub(crate) parts: Parts,
+    pub(crate) availability: Availability,
+    ids: Ids,
+    /// Rows that are known to have been created.
+    known: Mutex<HashSet<InventoryId>>,
+    /// Rows that have a gauge.
+    gauges: Mutex<HashSet<InventoryId>>,
+    /// Owns what must go on when a caller leaves.
+    tasks: TaskTracker,
+    /// Wakes the outbox.
+    pub(crate) outbox_nudge: Notify,
+    /// Wakes the reaper.
+    pub(crate) reaper_nudge: Notify,
+}
+
+impl Service {
+    /// Puts a service together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            ids: Ids(parts.id_secret),
+            parts,
+            availability: Availability::default(),
+            known: Mutex::default(),
+            gauges: Mutex::default(),
+            tasks: TaskTracker::new(),
+            outbox_nudge: Notify::new(),
+            reaper_nudge: Notify::new(),
+        })
+    }
+
+    /// Returns where everything is kept.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.parts.store
+    }
+
+    /// Returns what there is.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.parts.catalogue
+    }
+
+    /// Returns the figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
+    /// Returns how long, how many and how far ahead.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.parts.terms
+    }
+
+    /// Returns the present moment, the one every promise is measured by.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.parts.clock.now()
+    }
+
+    /// Wakes the reaper, which otherwise looks by itself every quarter of a second.
+    pub fn nudge_reaper(&self) {
+        self.reaper_nudge.notify_one();
+    }
+
+    /// Waits for what callers left behind, then for the teller.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.parts.teller.close().await;
+    }
+
+    /// Returns what is offered under an id today.
+    ///
+    /// # Errors
+    /// [`NotOnSale`].
+    pub fn offer(&self, inventory: InventoryId) -> Result<Offer, NotOnSale> {
+        if let Some(&capacity) = self.parts.terms.sale.get(&inventory) {
+            return Ok(Offer { capacity, ..self.parts.catalogue.offer(inventory)? });
+        }
+        self.check_day(inventory.date)?;
+        self.parts.catalogue.offer(inventory)
+    }
+
+    /// Checks that a day is on sale.
+    ///
+    /// # Errors
+    /// [`NotOnSale::Past`] or [`NotOnSale::TooEarly`].
+    pub fn check_day(&self, date: Date) -> Result<(), NotOnSale> {
+        let today = self.now().day_in_india();
+        let last = today.saturating_add(time::Duration::days(self.parts.terms.window_days.into()));
+        match date {
+            date if date < today => Err(NotOnSale::Past),
+            date if date > last => Err(NotOnSale::TooEarly(last)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Creates a row the first time it is needed.
+    async fn ensure(&self, offer: Offer) -> Result<(), StoreError> {
+        let known = |known: &Mutex<HashSet<InventoryId>>| {
+            known.lock().unwrap_or_else(PoisonError::into_inner).contains(&offer.inventory)
+        };
+        if known(&self.known) {
+            return Ok(());
+        }
+        self.parts.store.ensure(&[offer]).await?;
+        let mut rows = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.len() >= KNOWN_ROWS {
+            rows.clear();
+        }
+        rows.insert(offer.inventory);
+        Ok(())
+    }
+
+    /// Creates the rows of the sale, and warns where one exists with another capacity.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_sale(&self) -> Result<(), StoreError> {
+        let rows: Vec<InventoryId> = self.parts.terms.sale.keys().copied().collect();
+        let offers: Vec<Offer> = rows.iter().filter_map(|&row| self.offer(row).ok()).collect();
+        if offers.is_empty() {
+            return Ok(());
+        }
+        self.parts.store.ensure(&offers).await?;
+        for row in self.parts.store.stock(&rows).await? {
+            let wanted = self.parts.terms.sale.get(&row.inventory).copied();
+            if wanted != Some(row.stock.capacity) {
+                tracing::warn!(inventory = %row.inventory, capacity = row.stock.capacity, "it exists already; its capacity stays");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what a commit left on sale, and lets the gateways know.
+    async fn changed(&self, inventory: InventoryId, available: u32) {
+        let turn = self.availability.note(inventory, available, self.now());
+        self.gauge(inventory, available);
+        if turn == Turn::SoldOut {
+            tracing::info!(%inventory, "sold out");
+        }
+        if self.parts.boards.is_empty() {
+            return;
+        }
+        let ttl_seconds = if available == 0 { self.sold_out_ttl(inventory).await } else { 0 };
+        for board in &self.parts.boards {
+            board.post(inventory, Notice { available, ttl_seconds });
+        }
+    }
+
+    fn gauge(&self, inventory: InventoryId, available: u32) {
+        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        if gauges.contains(&inventory) || gauges.len() < GAUGES {
+            gauges.insert(inventory);
+            self.parts.metrics.available.with_label_values(&[&inventory.to_string()]).set(available.into());
+        }
+    }
+
+    /// Returns for how long "sold out" may be believed: until the first open hold may lapse, from 1 to 30 seconds.
+    pub async fn sold_out_ttl(&self, inventory: InventoryId) -> u32 {
+        const LONGEST_S: i64 = 30;
+        let now = self.now();
+        let first = match self.availability.fresh_lapse(inventory, now) {
+            Some(first) => first,
+            None => {
+                let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
+                self.availability.note_lapse(inventory, first, now);
+                first
+            }
+        };
+        let seconds = first.map_or(LONGEST_S, |first| (first.since_ms(now) + 999).div_euclid(1000));
+        u32::try_from(seconds.clamp(1, LONGEST_S)).unwrap_or(1)
+    }
+
+    /// Runs work to its end, whether or not the caller stays.
+    async fn detach<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = Result<T, Denied>> + Send + 'static,
+    ) -> Result<T, Denied> {
+        self.tasks.spawn(work).await.unwrap_or(Err(Denied::Closing))
+    }
+}
+
+/// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
+/// guess another's.
+struct Ids([u8; 32]);
+
+impl Ids {
+    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let tag = mac.finalize().into_bytes();
+        std::array::from_fn(|index| tag[index])
+    }
+
+    fn hold(&self, key: &str) -> HoldId {
+        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
+    }
+
+    fn payment(&self, hold: HoldId, key: &str) -> PaymentId {
+        PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]))
+    }
+
+    fn orphan(&self, charge: &str) -> PaymentId {
+        PaymentId::from_bytes(self.derive(&[b"orphan", charge.as_bytes()]))
+    }
+}
+
+/// Hashes what a request asks for.
+fn request_hash(parts: &[&str]) -> RequestHash {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}

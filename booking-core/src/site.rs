@@ -1,0 +1,71 @@
+//! The booking site, embedded: plain files, and one page for every address that belongs to the site itself.
+
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "../waiting-room-ui/booking-site"]
+struct Files;
+
+const INDEX: &str = "index.html";
+const POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Returns a file of the site, or its one page for an address without a file extension; `None` when there is neither.
+#[must_use]
+pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+    let wanted = path.trim_start_matches('/');
+    let (name, file) = find(wanted)?;
+    let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..12]));
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
+    let (status, body) = if known {
+        (StatusCode::NOT_MODIFIED, Body::empty())
+    } else {
+        (StatusCode::OK, Body::from(file.data.into_owned()))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, tag);
+    }
+    Some(response)
+}
+
+fn find(wanted: &str) -> Option<(&str, EmbeddedFile)> {
+    let hidden = wanted.split('/').any(|part| part.starts_with('.'));
+    if hidden {
+        return None;
+    }
+    if let Some(file) = Files::get(wanted) {
+        return Some((wanted, file));
+    }
+    let last = wanted.rsplit('/').next().unwrap_or_default();
+    if last.contains('.') {
+        return None;
+    }
+    Files::get(INDEX).map(|file| (INDEX, file))
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("json" | "webmanifest") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("ico") => "image/x-icon",
+        Some("woff2") => "font/woff2",
+        Some("txt") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,87 @@
+//! The books, counted twice: what the rows say, and what the holds, payments and bookings say.
+
+use crate::domain::inventory::{InventoryId, Stock};
+
+/// Is the whole state in sums.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// One entry for each row.
+    pub rows: Vec<RowBooks>,
+    /// Payments kept for which there is no booking.
+    pub kept_without_booking: u64,
+    /// Bookings whose payment is not kept.
+    pub booking_without_money: u64,
+    /// Payments captured and not decided yet, or being refunded; may be above zero only while work is under way.
+    pub unsettled: u64,
+    /// Payments captured or being refunded for which the outbox holds no task: nobody would ever see to them.
+    pub unsettled_without_task: u64,
+    /// Payments of which nothing is known yet.
+    pub pending: u64,
+    /// Refunds done.
+    pub refunded: u64,
+    /// Bookings.
+    pub bookings: u64,
+    /// Holds that keep seats.
+    pub open_holds: u64,
+}
+
+/// Is one row, counted twice.
+#[derive(Clone, Copy, Debug)]
+pub struct RowBooks {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// What the row says.
+    pub stock: Stock,
+    /// Seats in holds that keep them.
+    pub in_open_holds: u64,
+    /// Seats in confirmed holds.
+    pub in_confirmed_holds: u64,
+    /// Seats in bookings.
+    pub in_bookings: u64,
+}
+
+impl RowBooks {
+    /// Returns how many seats were promised or sold beyond the capacity.
+    #[must_use]
+    pub fn oversold(&self) -> u64 {
+        (self.in_open_holds + self.in_bookings).saturating_sub(u64::from(self.stock.capacity))
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let name = self.inventory;
+        let mut faults = Vec::new();
+        let mut expect = |what: &str, counted: u64, written: u32| {
+            if counted != u64::from(written) {
+                faults.push(format!("{name}: {counted} {what}, but the row says {written}"));
+            }
+        };
+        expect("seats in open holds", self.in_open_holds, self.stock.held);
+        expect("seats in confirmed holds", self.in_confirmed_holds, self.stock.sold);
+        expect("seats in bookings", self.in_bookings, self.stock.sold);
+        if !self.stock.adds_up() {
+            faults.push(format!("{name}: {:?} does not add up", self.stock));
+        }
+        if self.oversold() > 0 {
+            faults.push(format!("{name}: {} seats oversold", self.oversold()));
+        }
+        faults
+    }
+}
+
+impl Books {
+    /// Lists every breach of (B1), (B3) and (B5) in words; empty when all is well.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = self.rows.iter().flat_map(RowBooks::faults).collect();
+        for (count, what) in [
+            (self.kept_without_booking, "payments kept without a booking"),
+            (self.booking_without_money, "bookings without money"),
+            (self.unsettled_without_task, "payments that nobody will see to"),
+        ] {
+            if count > 0 {
+                faults.push(format!("{count} {what}"));
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,201 @@
+//! PostgreSQL, through a pool of connections with prepared statements.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, NoTls};
+
+use super::books::Books;
+use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use crate::domain::booking::{Booking, Reference};
+use crate::domain::hold::{Hold, HoldId};
+use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::moment::Moment;
+use crate::domain::order::{Stop, Task};
+use crate::domain::payment::{Payment, PaymentId};
+
+mod ledger;
+mod read;
+mod take;
+mod write;
+
+const MIGRATIONS: [&str; 1] = [include_str!("postgres/0001_first.sql")];
+
+/// Any number will do, as long as every copy of this program takes the same.
+const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
+
+/// How long a call waits for a free connection, and for a new one to open.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Keeps everything in one PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    pool: Pool,
+}
+
+impl PostgresStore {
+    /// Connects and brings the tables up to date; several processes may do so at once.
+    ///
+    /// `url` is a `postgres://` address; TLS to the database is not offered yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the address is malformed or nobody answers there, [`StoreError::Corrupt`] when
+    /// the tables come from a newer version.
+    pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
+        let mut config: Config =
+            url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
+        config
+            .connect_timeout(PATIENCE)
+            .application_name("booking-core")
+            .options("-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000");
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
+            .build()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let store = Self { pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn connection(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => fault(&error),
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let version = run_migrations(&mut connection).await.map_err(|error| fault(&error))?;
+        if version > MIGRATIONS.len() {
+            let detail = format!("it was written by a newer version (schema {version}); use that version");
+            return Err(StoreError::Corrupt(detail));
+        }
+        Ok(())
+    }
+
+    /// Closes all connections; later calls fail.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+async fn run_migrations(connection: &mut Object) -> Result<usize, tokio_postgres::Error> {
+    let tx = connection.transaction().await?;
+    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    tx.batch_execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)").await?;
+    let row = tx.query_one("SELECT coalesce(max(version), 0) FROM schema_version", &[]).await?;
+    let version = usize::try_from(row.get::<_, i32>(0)).unwrap_or_default();
+    for (index, script) in MIGRATIONS.iter().enumerate().skip(version) {
+        tx.batch_execute(script).await?;
+        tx.execute("INSERT INTO schema_version VALUES ($1)", &[&(index as i32 + 1)]).await?;
+    }
+    tx.commit().await?;
+    Ok(version)
+}
+
+/// Says in our words what PostgreSQL says in its own. A connection that ends is a conflict: whether its transaction was
+/// committed is not known, and repeating it under the same ids finds out.
+fn fault(error: &tokio_postgres::Error) -> StoreError {
+    let detail = || match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(db), _) => db.message().to_owned(),
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
+    };
+    let passing = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::UNIQUE_VIOLATION,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+    ];
+    match error.code() {
+        Some(code) if passing.contains(code) => StoreError::Conflict(detail()),
+        Some(code)
+            if code.code().starts_with("08") || code.code().starts_with("57") || code.code().starts_with("53") =>
+        {
+            StoreError::Unavailable(detail())
+        }
+        Some(code) if code.code().starts_with("28") || *code == SqlState::UNDEFINED_DATABASE => {
+            StoreError::Unavailable(detail())
+        }
+        Some(_) => StoreError::Corrupt(detail()),
+        None if error.is_closed() => StoreError::Conflict(detail()),
+        None => StoreError::Unavailable(detail()),
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        write::ensure(&self.connection().await?, offers).await
+    }
+
+    async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
+        read::stock(&self.connection().await?, ids).await
+    }
+
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let mut connection = self.connection().await?;
+        match guard {
+            Guard::ConditionalUpdate => take::conditional(&mut connection, row, requests).await,
+            Guard::ReadThenWrite => take::read_then_write(&connection, row, requests).await,
+        }
+    }
+
+    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+        write::transact(&mut self.connection().await?, subject, &decide).await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        read::hold(&self.connection().await?, id).await
+    }
+
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        read::payment(&self.connection().await?, id).await
+    }
+
+    async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
+        read::booking(&self.connection().await?, reference).await
+    }
+
+    async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
+        read::lapsed(&self.connection().await?, now, limit).await
+    }
+
+    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
+        read::first_expiry(&self.connection().await?, row).await
+    }
+
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+        read::pending(&self.connection().await?, before, limit).await
+    }
+
+    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+        read::due(&self.connection().await?, now, limit).await
+    }
+
+    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+        write::postpone(&self.connection().await?, task, until, reason).await
+    }
+
+    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        write::secret(&self.connection().await?, candidate).await
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        ledger::books(&mut self.connection().await?).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let connection = self.connection().await?;
+        connection.simple_query("SELECT 1").await.map(drop).map_err(|error| fault(&error))
+    }
+}

@@ -1,0 +1,163 @@
+//! Writing what a decision says, and the small writes beside it.
+//!
+//! Rows are locked in one order everywhere, so that no two transactions wait for each other: the hold, the payment, and
+//! the hot inventory row last and shortest.
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::types::ToSql;
+
+use super::read::execute;
+use super::{fault, read};
+use crate::domain::booking::Booking;
+use crate::domain::hold::Hold;
+use crate::domain::inventory::{InventoryId, Offer, StockMove};
+use crate::domain::moment::Moment;
+use crate::domain::order::{Loaded, Step, Stop, Task};
+use crate::domain::payment::Payment;
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::store::{Decide, Outcome, StoreError, Subject};
+
+const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int
+                    WHERE name = $1 AND available + $2::int >= 0 RETURNING available";
+const HOLD: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4 WHERE id = $1";
+const PAYMENT: &str =
+    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                       ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
+                           reason = excluded.reason, changed_at = excluded.changed_at";
+const BOOKING: &str =
+    "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
+                       SELECT $1, $2, $3, id, $5::int, $6, $7 FROM inventory WHERE name = $4";
+const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $3)
+                       ON CONFLICT (kind, payment_id) DO NOTHING";
+const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
+const POSTPONE: &str = "UPDATE outbox SET due_at = $3, attempts = attempts + 1, last_error = $4
+                        WHERE kind = $1 AND payment_id = $2";
+const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price)
+                      SELECT o.name, o.capacity, o.capacity, o.price
+                      FROM unnest($1::text[], $2::int[], $3::bigint[]) AS o (name, capacity, price)
+                      ON CONFLICT (name) DO NOTHING";
+
+pub(super) async fn transact(
+    connection: &mut Object,
+    subject: Subject,
+    decide: &Decide,
+) -> Result<Result<Outcome, Stop>, StoreError> {
+    let tx = connection.transaction().await.map_err(|error| fault(&error))?;
+    let loaded = load(&tx, subject).await?;
+    let step = match decide(&loaded) {
+        Ok(step) => step,
+        Err(stop) => return Ok(Err(stop)),
+    };
+    let Some(outcome) = apply(&tx, step).await? else {
+        return Ok(Err(Stop::SoldOut));
+    };
+    tx.commit().await.map_err(|error| fault(&error))?;
+    Ok(Ok(outcome))
+}
+
+async fn load(tx: &Transaction<'_>, subject: Subject) -> Result<Loaded, StoreError> {
+    let hold = match (subject.hold(), subject.payment()) {
+        (None, Some(payment)) => read::payment_in(tx, payment, false).await?.and_then(|payment| payment.hold),
+        (hold, _) => hold,
+    };
+    let hold = match hold {
+        Some(hold) => read::lock_hold(tx, hold).await?,
+        None => None,
+    };
+    let payment = match subject.payment() {
+        Some(payment) => read::payment_in(tx, payment, true).await?,
+        None => None,
+    };
+    Ok(Loaded { hold, payment })
+}
+
+/// Writes a step; `None` when it wants seats that are not there, and then nothing may be committed.
+async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError> {
+    if let Some(hold) = &step.hold {
+        write_hold(tx, hold).await?;
+    }
+    if let Some(payment) = &step.payment {
+        write_payment(tx, payment).await?;
+    }
+    if let Some(booking) = &step.booking {
+        write_booking(tx, booking).await?;
+    }
+    if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
+        let (due, id) = (payment.changed_at.as_ms(), task.payment.as_bytes().as_slice());
+        execute(tx, ENQUEUE, &[&task.kind.word(), &id, &due]).await?;
+    }
+    if let Some(task) = step.complete {
+        execute(tx, COMPLETE, &[&task.kind.word(), &task.payment.as_bytes().as_slice()]).await?;
+    }
+    let mut available = None;
+    if let Some((row, change)) = step.stock {
+        match move_stock(tx, row, change).await? {
+            Some(left) => available = Some((row, left)),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+}
+
+async fn move_stock(tx: &Transaction<'_>, row: InventoryId, change: StockMove) -> Result<Option<u32>, StoreError> {
+    let params: [&(dyn ToSql + Sync); 4] = [&row.to_string(), &change.available, &change.held, &change.sold];
+    let left = read::query(tx, MOVE, &params).await?;
+    left.first().map(|row| count(row.get::<_, i32>(0).into())).transpose()
+}
+
+async fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<u64, StoreError> {
+    let attempt = hold.attempt.as_ref().map(|attempt| attempt.as_bytes().as_slice());
+    let changed_at = hold_changed_at(hold).as_ms();
+    let id = hold.id.as_bytes().as_slice();
+    execute(tx, HOLD, &[&id, &hold.state.status().word(), &attempt, &changed_at]).await
+}
+
+async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, StoreError> {
+    let params: [&(dyn ToSql + Sync); 10] = [
+        &payment.id.as_bytes().as_slice(),
+        &payment.hold.as_ref().map(|hold| hold.as_bytes().as_slice()),
+        &payment.amount.get(),
+        &payment.method,
+        &payment.request_hash.as_slice(),
+        &payment.state.status().word(),
+        &payment.state.charge().map(|charge| charge.0.as_str()),
+        &failure_reason(payment),
+        &payment.created_at.as_ms(),
+        &payment.changed_at.as_ms(),
+    ];
+    execute(tx, PAYMENT, &params).await
+}
+
+async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, StoreError> {
+    let params: [&(dyn ToSql + Sync); 7] = [
+        &booking.reference.to_string(),
+        &booking.hold.as_bytes().as_slice(),
+        &booking.payment.as_bytes().as_slice(),
+        &booking.inventory.to_string(),
+        &(booking.quantity as i32),
+        &booking.amount.get(),
+        &booking.created_at.as_ms(),
+    ];
+    execute(tx, BOOKING, &params).await
+}
+
+pub(super) async fn ensure(db: &Object, offers: &[Offer]) -> Result<(), StoreError> {
+    let names: Vec<String> = offers.iter().map(|offer| offer.inventory.to_string()).collect();
+    let capacities: Vec<i32> = offers.iter().map(|offer| offer.capacity as i32).collect();
+    let prices: Vec<i64> = offers.iter().map(|offer| offer.price.get()).collect();
+    execute(db, ENSURE, &[&names, &capacities, &prices]).await.map(drop)
+}
+
+pub(super) async fn postpone(db: &Object, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+    let params: [&(dyn ToSql + Sync); 4] =
+        [&task.kind.word(), &task.payment.as_bytes().as_slice(), &until.as_ms(), &reason];
+    execute(db, POSTPONE, &params).await.map(drop)
+}
+
+pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    let write = "INSERT INTO secrets (name, value) VALUES ('ids', $1) ON CONFLICT (name) DO NOTHING";
+    execute(db, write, &[&candidate.as_slice()]).await?;
+    let row = db.query_one("SELECT value FROM secrets WHERE name = 'ids'", &[]).await;
+    bytes(row.map_err(|error| fault(&error))?.get(0))
+}

@@ -1,0 +1,195 @@
+//! Rows as the databases return them, and back into the domain; shared by all of them.
+
+use super::{StockRow, StoreError};
+use crate::domain::booking::{Booking, Reference};
+use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
+use crate::domain::inventory::{InventoryId, Stock};
+use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
+use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+
+/// The columns of a hold, with the name of its row.
+pub(super) struct HoldRow {
+    pub id: Vec<u8>,
+    pub inventory: String,
+    pub quantity: i64,
+    pub amount: i64,
+    pub request_hash: Vec<u8>,
+    pub status: String,
+    pub created_at: i64,
+    pub expires_at: i64,
+    pub changed_at: i64,
+    pub attempt: Option<Vec<u8>>,
+}
+
+/// The columns of a payment.
+pub(super) struct PaymentRow {
+    pub id: Vec<u8>,
+    pub hold: Option<Vec<u8>>,
+    pub amount: i64,
+    pub method: String,
+    pub request_hash: Vec<u8>,
+    pub status: String,
+    pub charge: Option<String>,
+    pub reason: Option<String>,
+    pub created_at: i64,
+    pub changed_at: i64,
+}
+
+/// The columns of a booking, with the name of its row.
+pub(super) struct BookingRow {
+    pub hold: Vec<u8>,
+    pub payment: Vec<u8>,
+    pub inventory: String,
+    pub quantity: i64,
+    pub amount: i64,
+    pub created_at: i64,
+}
+
+/// The columns of a row of stock.
+pub(super) struct InventoryRow {
+    pub name: String,
+    pub capacity: i64,
+    pub available: i64,
+    pub held: i64,
+    pub sold: i64,
+    pub price: i64,
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("unreadable {what}"))
+}
+
+pub(super) fn count(value: i64) -> Result<u32, StoreError> {
+    u32::try_from(value).map_err(|_| corrupt("count"))
+}
+
+pub(super) fn inventory_id(name: &str) -> Result<InventoryId, StoreError> {
+    name.parse().map_err(|_| corrupt("inventory id"))
+}
+
+pub(super) fn bytes<const N: usize>(value: &[u8]) -> Result<[u8; N], StoreError> {
+    value.try_into().map_err(|_| corrupt("id or hash"))
+}
+
+fn money(value: i64) -> Result<Paise, StoreError> {
+    Paise::from_i64(value).ok_or_else(|| corrupt("amount"))
+}
+
+pub(super) fn payment_id(value: &[u8]) -> Result<PaymentId, StoreError> {
+    bytes(value).map(PaymentId::from_bytes)
+}
+
+pub(super) fn hold_id(value: &[u8]) -> Result<HoldId, StoreError> {
+    bytes(value).map(HoldId::from_bytes)
+}
+
+impl HoldRow {
+    pub(super) fn into_hold(self) -> Result<Hold, StoreError> {
+        let id = hold_id(&self.id)?;
+        let attempt = self.attempt.as_deref().map(payment_id).transpose()?;
+        Ok(Hold {
+            id,
+            inventory: inventory_id(&self.inventory)?,
+            quantity: count(self.quantity)?,
+            amount: money(self.amount)?,
+            request_hash: bytes(&self.request_hash)?,
+            created_at: Moment::from_ms(self.created_at),
+            expires_at: Moment::from_ms(self.expires_at),
+            attempt,
+            state: self.state(id, attempt)?,
+        })
+    }
+
+    fn state(&self, id: HoldId, attempt: Option<PaymentId>) -> Result<HoldState, StoreError> {
+        let at = Moment::from_ms(self.changed_at);
+        let paid = || attempt.ok_or_else(|| corrupt("hold: paid by nothing"));
+        Ok(match HoldStatus::from_word(&self.status).ok_or_else(|| corrupt("hold status"))? {
+            HoldStatus::Held => HoldState::Held,
+            HoldStatus::Paid => HoldState::Paid { payment: paid()?, at },
+            HoldStatus::Confirmed => HoldState::Confirmed { payment: paid()?, booking: Reference::of(id), at },
+            HoldStatus::Expired => HoldState::Expired { at },
+            HoldStatus::Cancelled => HoldState::Cancelled { at },
+        })
+    }
+}
+
+/// Returns when a hold's state last changed, for the column that keeps it.
+pub(super) const fn hold_changed_at(hold: &Hold) -> Moment {
+    match hold.state {
+        HoldState::Held => hold.created_at,
+        HoldState::Paid { at, .. }
+        | HoldState::Confirmed { at, .. }
+        | HoldState::Expired { at }
+        | HoldState::Cancelled { at } => at,
+    }
+}
+
+impl PaymentRow {
+    pub(super) fn into_payment(self) -> Result<Payment, StoreError> {
+        let hold = self.hold.as_deref().map(hold_id).transpose()?;
+        Ok(Payment {
+            id: payment_id(&self.id)?,
+            hold,
+            amount: money(self.amount)?,
+            request_hash: bytes(&self.request_hash)?,
+            created_at: Moment::from_ms(self.created_at),
+            changed_at: Moment::from_ms(self.changed_at),
+            state: self.state(hold)?,
+            method: self.method,
+        })
+    }
+
+    fn state(&self, hold: Option<HoldId>) -> Result<PaymentState, StoreError> {
+        let charge = || self.charge.clone().map(ChargeId).ok_or_else(|| corrupt("payment: no charge"));
+        Ok(match PaymentStatus::from_word(&self.status).ok_or_else(|| corrupt("payment status"))? {
+            PaymentStatus::Pending => PaymentState::Pending,
+            PaymentStatus::Failed => PaymentState::Failed { reason: self.reason.clone().unwrap_or_default() },
+            PaymentStatus::Captured => PaymentState::Captured { charge: charge()? },
+            PaymentStatus::Kept => {
+                let hold = hold.ok_or_else(|| corrupt("payment: kept for no hold"))?;
+                PaymentState::Kept { charge: charge()?, booking: Reference::of(hold) }
+            }
+            PaymentStatus::Refunding => PaymentState::Refunding { charge: charge()? },
+            PaymentStatus::Refunded => PaymentState::Refunded { charge: charge()? },
+        })
+    }
+}
+
+/// Returns why a payment failed, for the column that keeps it.
+pub(super) fn failure_reason(payment: &Payment) -> Option<&str> {
+    match &payment.state {
+        PaymentState::Failed { reason } => Some(reason),
+        _ => None,
+    }
+}
+
+impl BookingRow {
+    pub(super) fn into_booking(self) -> Result<Booking, StoreError> {
+        let hold = hold_id(&self.hold)?;
+        Ok(Booking {
+            reference: Reference::of(hold),
+            hold,
+            payment: payment_id(&self.payment)?,
+            inventory: inventory_id(&self.inventory)?,
+            quantity: count(self.quantity)?,
+            amount: money(self.amount)?,
+            created_at: Moment::from_ms(self.created_at),
+        })
+    }
+}
+
+impl InventoryRow {
+    pub(super) fn into_stock(self) -> Result<StockRow, StoreError> {
+        Ok(StockRow {
+            inventory: inventory_id(&self.name)?,
+            stock: Stock {
+                capacity: count(self.capacity)?,
+                available: count(self.available)?,
+                held: count(self.held)?,
+                sold: count(self.sold)?,
+            },
+            price: money(self.price)?,
+        })
+    }
+}

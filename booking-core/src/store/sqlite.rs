@@ -1,0 +1,212 @@
+//! SQLite: one file, one thread that owns the connection, durable commits (WAL, synchronous FULL).
+//!
+//! SQLite has one writer at a time, so one thread with a bounded mailbox loses nothing, and there is no lock to wait
+//! for and no "database is locked".
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::books::Books;
+use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use crate::domain::booking::{Booking, Reference};
+use crate::domain::hold::{Hold, HoldId};
+use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::moment::Moment;
+use crate::domain::order::{Stop, Task};
+use crate::domain::payment::{Payment, PaymentId};
+
+mod ledger;
+mod read;
+mod take;
+mod write;
+
+const MIGRATIONS: [&str; 1] = [include_str!("sqlite/0001_first.sql")];
+
+/// How many calls may wait for the thread; a caller beyond that waits for a slot.
+const MAILBOX: usize = 4096;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Keeps everything in one SQLite database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// Where jobs go; `None` only while the store is being dropped, so that the thread sees the end.
+    jobs: Option<mpsc::Sender<Job>>,
+    /// Joined when the store is dropped, so that the file is closed by then.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens or creates a database file and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Corrupt`] when it is not ours or comes
+    /// from a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::start(Connection::open(path).map_err(|error| fault(&error))?)
+    }
+
+    /// Opens a database that is gone when the store is dropped.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::start(Connection::open_in_memory().map_err(|error| fault(&error))?)
+    }
+
+    fn start(mut connection: Connection) -> Result<Self, StoreError> {
+        prepare(&mut connection)?;
+        let (jobs, mailbox) = mpsc::channel(MAILBOX);
+        let thread = std::thread::Builder::new()
+            .name("booking-sqlite".to_owned())
+            .spawn(move || work(connection, mailbox))
+            .map_err(|error| StoreError::Unavailable(format!("no thread for SQLite: {error}")))?;
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let _caller_may_have_left = answer.send(job(connection));
+        });
+        let gone = || StoreError::Unavailable("the SQLite thread has ended".to_owned());
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let thread = self.thread.lock().map(|mut thread| thread.take());
+        if let Ok(Some(thread)) = thread {
+            let _panicked_jobs_were_answered = thread.join();
+        }
+    }
+}
+
+fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
+    while let Some(job) = mailbox.blocking_recv() {
+        job(&mut connection);
+    }
+}
+
+fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                   PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
+    connection.execute_batch(pragmas).map_err(|error| fault(&error))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    migrate(connection).map_err(|error| fault(&error))?;
+    let version: usize = version(connection).map_err(|error| fault(&error))?;
+    if version > MIGRATIONS.len() {
+        let detail = format!("it was written by a newer version (schema {version}); use that version");
+        return Err(StoreError::Corrupt(detail));
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map(|version| version as usize)
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for (index, script) in MIGRATIONS.iter().enumerate().skip(version(&tx)?) {
+        tx.execute_batch(script)?;
+        tx.pragma_update(None, "user_version", index as i64 + 1)?;
+    }
+    tx.commit()
+}
+
+/// Says in our words what SQLite says in its own.
+fn fault(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Conflict(error.to_string()),
+        Some(ErrorCode::CannotOpen | ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
+            StoreError::Unavailable(error.to_string())
+        }
+        _ => StoreError::Corrupt(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        let offers = offers.to_vec();
+        self.call(move |db| write::ensure(db, &offers)).await
+    }
+
+    async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
+        let ids = ids.to_vec();
+        self.call(move |db| read::stock(db, &ids)).await
+    }
+
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let requests = requests.to_vec();
+        match guard {
+            Guard::ConditionalUpdate => self.call(move |db| take::conditional(db, row, &requests)).await,
+            Guard::ReadThenWrite => {
+                let available = self.call(move |db| take::peek(db, row)).await?;
+                tokio::task::yield_now().await;
+                self.call(move |db| take::overwrite(db, row, available, &requests)).await
+            }
+        }
+    }
+
+    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+        self.call(move |db| write::transact(db, subject, &decide)).await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        self.call(move |db| read::hold(db, id)).await
+    }
+
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        self.call(move |db| read::payment(db, id)).await
+    }
+
+    async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
+        self.call(move |db| read::booking(db, reference)).await
+    }
+
+    async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
+        self.call(move |db| read::lapsed(db, now, limit)).await
+    }
+
+    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
+        self.call(move |db| read::first_expiry(db, row)).await
+    }
+
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+        self.call(move |db| read::pending(db, before, limit)).await
+    }
+
+    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+        self.call(move |db| read::due(db, now, limit)).await
+    }
+
+    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+        let reason = reason.to_owned();
+        self.call(move |db| write::postpone(db, task, until, &reason)).await
+    }
+
+    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.call(move |db| write::secret(db, candidate)).await
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        self.call(|db| ledger::books(db)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(|error| fault(&error))).await
+    }
+}

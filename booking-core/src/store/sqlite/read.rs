@@ -1,0 +1,146 @@
+//! Reading.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::fault;
+use crate::domain::booking::{Booking, Reference};
+use crate::domain::hold::{Hold, HoldId};
+use crate::domain::inventory::InventoryId;
+use crate::domain::moment::Moment;
+use crate::domain::order::{Task, TaskKind};
+use crate::domain::payment::{Payment, PaymentId};
+use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, payment_id};
+use crate::store::{DueTask, StockRow, StoreError};
+
+const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
+                           h.changed_at, h.attempt
+                    FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
+const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
+                       FROM payments WHERE id = ?1";
+const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at
+                       FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
+const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
+const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
+const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
+                            WHERE h.status = 'held' AND i.name = ?1";
+const PENDING: &str =
+    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
+const DUE: &str =
+    "SELECT kind, payment_id, created_at, attempts FROM outbox WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+
+pub(super) fn one<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    let found = db.prepare_cached(sql).and_then(|mut sql| sql.query_row(params, map).optional());
+    found.map_err(|error| fault(&error))
+}
+
+pub(super) fn many<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let found = db.prepare_cached(sql).and_then(|mut sql| sql.query_map(params, map)?.collect());
+    found.map_err(|error| fault(&error))
+}
+
+pub(super) fn hold(db: &Connection, id: HoldId) -> Result<Option<Hold>, StoreError> {
+    one(db, HOLD, [id.as_bytes()], hold_row)?.map(HoldRow::into_hold).transpose()
+}
+
+fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
+    Ok(HoldRow {
+        id: row.get(0)?,
+        inventory: row.get(1)?,
+        quantity: row.get(2)?,
+        amount: row.get(3)?,
+        request_hash: row.get(4)?,
+        status: row.get(5)?,
+        created_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        changed_at: row.get(8)?,
+        attempt: row.get(9)?,
+    })
+}
+
+pub(super) fn payment(db: &Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+    one(db, PAYMENT, [id.as_bytes()], payment_row)?.map(PaymentRow::into_payment).transpose()
+}
+
+fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
+    Ok(PaymentRow {
+        id: row.get(0)?,
+        hold: row.get(1)?,
+        amount: row.get(2)?,
+        method: row.get(3)?,
+        request_hash: row.get(4)?,
+        status: row.get(5)?,
+        charge: row.get(6)?,
+        reason: row.get(7)?,
+        created_at: row.get(8)?,
+        changed_at: row.get(9)?,
+    })
+}
+
+pub(super) fn booking(db: &Connection, reference: Reference) -> Result<Option<Booking>, StoreError> {
+    let map = |row: &Row<'_>| {
+        Ok(BookingRow {
+            hold: row.get(0)?,
+            payment: row.get(1)?,
+            inventory: row.get(2)?,
+            quantity: row.get(3)?,
+            amount: row.get(4)?,
+            created_at: row.get(5)?,
+        })
+    };
+    one(db, BOOKING, [reference.to_string()], map)?.map(BookingRow::into_booking).transpose()
+}
+
+pub(super) fn stock(db: &Connection, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
+    let read = |id: &InventoryId| one(db, STOCK, [id.to_string()], inventory_row).transpose();
+    ids.iter().filter_map(read).map(|row| row.and_then(InventoryRow::into_stock)).collect()
+}
+
+pub(super) fn inventory_row(row: &Row<'_>) -> rusqlite::Result<InventoryRow> {
+    Ok(InventoryRow {
+        name: row.get(0)?,
+        capacity: row.get(1)?,
+        available: row.get(2)?,
+        held: row.get(3)?,
+        sold: row.get(4)?,
+        price: row.get(5)?,
+    })
+}
+
+pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
+    let ids: Vec<Vec<u8>> = many(db, LAPSED, params![now.as_ms(), limit], |row| row.get(0))?;
+    ids.iter().map(|id| hold_id(id)).collect()
+}
+
+pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<Moment>, StoreError> {
+    let first: Option<Option<i64>> = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
+    Ok(first.flatten().map(Moment::from_ms))
+}
+
+pub(super) fn pending(db: &Connection, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+    let ids: Vec<Vec<u8>> = many(db, PENDING, params![before.as_ms(), limit], |row| row.get(0))?;
+    ids.iter().map(|id| payment_id(id)).collect()
+}
+
+pub(super) fn due(db: &Connection, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+    let map = |row: &Row<'_>| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+    };
+    many(db, DUE, params![now.as_ms(), limit], map)?
+        .into_iter()
+        .map(|(kind, payment, created_at, attempts)| {
+            let kind = TaskKind::from_word(&kind).ok_or_else(|| StoreError::Corrupt("task kind".to_owned()))?;
+            let task = Task { kind, payment: payment_id(&payment)? };
+            Ok(DueTask { task, created_at: Moment::from_ms(created_at), attempts: count(attempts)? })
+        })
+        .collect()
+}

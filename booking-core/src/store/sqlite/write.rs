@@ -1,0 +1,156 @@
+//! Writing what a decision says, and the small writes beside it.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{fault, read};
+use crate::domain::booking::Booking;
+use crate::domain::hold::Hold;
+use crate::domain::inventory::{InventoryId, Offer, StockMove};
+use crate::domain::moment::Moment;
+use crate::domain::order::{Loaded, Step, Stop, Task};
+use crate::domain::payment::Payment;
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::store::{Decide, Outcome, StoreError, Subject};
+
+const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4
+                    WHERE name = ?1 AND available + ?2 >= 0 RETURNING available";
+const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE id = ?1";
+const PAYMENT: &str =
+    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                       ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
+                           reason = excluded.reason, changed_at = excluded.changed_at";
+const BOOKING: &str =
+    "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
+                       SELECT ?1, ?2, ?3, id, ?5, ?6, ?7 FROM inventory WHERE name = ?4";
+const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?3)
+                       ON CONFLICT (kind, payment_id) DO NOTHING";
+const COMPLETE: &str = "DELETE FROM outbox WHERE kind = ?1 AND payment_id = ?2";
+const POSTPONE: &str = "UPDATE outbox SET due_at = ?3, attempts = attempts + 1, last_error = ?4
+                        WHERE kind = ?1 AND payment_id = ?2";
+const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price) VALUES (?1, ?2, ?2, ?3)
+                      ON CONFLICT (name) DO NOTHING";
+
+fn begin(db: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))
+}
+
+fn execute(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
+    tx.prepare_cached(sql).and_then(|mut sql| sql.execute(params)).map_err(|error| fault(&error))
+}
+
+pub(super) fn transact(
+    db: &mut Connection,
+    subject: Subject,
+    decide: &Decide,
+) -> Result<Result<Outcome, Stop>, StoreError> {
+    let tx = begin(db)?;
+    let loaded = load(&tx, subject)?;
+    let step = match decide(&loaded) {
+        Ok(step) => step,
+        Err(stop) => return Ok(Err(stop)),
+    };
+    let Some(outcome) = apply(&tx, step)? else {
+        return Ok(Err(Stop::SoldOut));
+    };
+    tx.commit().map_err(|error| fault(&error))?;
+    Ok(Ok(outcome))
+}
+
+fn load(tx: &Transaction<'_>, subject: Subject) -> Result<Loaded, StoreError> {
+    let payment = subject.payment().map(|id| read::payment(tx, id)).transpose()?.flatten();
+    let hold = subject.hold().or(payment.as_ref().and_then(|payment| payment.hold));
+    let hold = hold.map(|id| read::hold(tx, id)).transpose()?.flatten();
+    Ok(Loaded { hold, payment })
+}
+
+/// Writes a step; `None` when it wants seats that are not there, and then nothing may be committed.
+fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError> {
+    let mut available = None;
+    if let Some((row, change)) = step.stock {
+        match move_stock(tx, row, change)? {
+            Some(left) => available = Some((row, left)),
+            None => return Ok(None),
+        }
+    }
+    step.hold.as_ref().map(|hold| write_hold(tx, hold)).transpose()?;
+    step.payment.as_ref().map(|payment| write_payment(tx, payment)).transpose()?;
+    step.booking.as_ref().map(|booking| write_booking(tx, booking)).transpose()?;
+    if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
+        let due = payment.changed_at.as_ms();
+        execute(tx, ENQUEUE, params![task.kind.word(), task.payment.as_bytes(), due])?;
+    }
+    if let Some(task) = step.complete {
+        execute(tx, COMPLETE, params![task.kind.word(), task.payment.as_bytes()])?;
+    }
+    Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+}
+
+fn move_stock(tx: &Transaction<'_>, row: InventoryId, change: StockMove) -> Result<Option<u32>, StoreError> {
+    let params = params![row.to_string(), change.available, change.held, change.sold];
+    let left = tx
+        .prepare_cached(MOVE)
+        .and_then(|mut sql| sql.query_row(params, |row| row.get::<_, i64>(0)).optional())
+        .map_err(|error| fault(&error))?;
+    left.map(count).transpose()
+}
+
+fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<usize, StoreError> {
+    let attempt = hold.attempt.as_ref().map(|attempt| attempt.as_bytes());
+    let changed_at = hold_changed_at(hold).as_ms();
+    execute(tx, HOLD, params![hold.id.as_bytes(), hold.state.status().word(), attempt, changed_at])
+}
+
+fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, StoreError> {
+    let params = params![
+        payment.id.as_bytes(),
+        payment.hold.as_ref().map(|hold| hold.as_bytes()),
+        payment.amount.get(),
+        payment.method,
+        payment.request_hash,
+        payment.state.status().word(),
+        payment.state.charge().map(|charge| charge.0.as_str()),
+        failure_reason(payment),
+        payment.created_at.as_ms(),
+        payment.changed_at.as_ms(),
+    ];
+    execute(tx, PAYMENT, params)
+}
+
+fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<usize, StoreError> {
+    let params = params![
+        booking.reference.to_string(),
+        booking.hold.as_bytes(),
+        booking.payment.as_bytes(),
+        booking.inventory.to_string(),
+        booking.quantity,
+        booking.amount.get(),
+        booking.created_at.as_ms(),
+    ];
+    execute(tx, BOOKING, params)
+}
+
+pub(super) fn ensure(db: &mut Connection, offers: &[Offer]) -> Result<(), StoreError> {
+    let tx = begin(db)?;
+    for offer in offers {
+        let params = params![offer.inventory.to_string(), offer.capacity, offer.price.get()];
+        execute(&tx, ENSURE, params)?;
+    }
+    tx.commit().map_err(|error| fault(&error))
+}
+
+pub(super) fn postpone(db: &mut Connection, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+    let tx = begin(db)?;
+    execute(&tx, POSTPONE, params![task.kind.word(), task.payment.as_bytes(), until.as_ms(), reason])?;
+    tx.commit().map_err(|error| fault(&error))
+}
+
+pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    let tx = begin(db)?;
+    execute(&tx, "INSERT INTO secrets (name, value) VALUES ('ids', ?1) ON CONFLICT (name) DO NOTHING", [candidate])?;
+    let secret: Vec<u8> = tx
+        .query_row("SELECT value FROM secrets WHERE name = 'ids'", [], |row| row.get(0))
+        .map_err(|error| fault(&error))?;
+    tx.commit().map_err(|error| fault(&error))?;
+    bytes(&secret)
+}

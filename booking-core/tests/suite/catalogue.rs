@@ -1,0 +1,97 @@
+//! The real timetable: how much there is, running order, running days, and how fast it answers.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use booking_core::catalogue::{Catalogue, NotOnSale};
+use booking_core::domain::inventory::parse_date;
+
+fn numbers(catalogue: &Catalogue, from: &str, to: &str, date: &str) -> Vec<String> {
+    let found = catalogue.search(from, to, parse_date(date).unwrap());
+    found.iter().map(|hit| hit.train.number.to_string()).collect()
+}
+
+#[test]
+fn the_whole_timetable_is_embedded() {
+    let catalogue = Catalogue::embedded().unwrap();
+    assert_eq!(catalogue.trains().len(), 2_858);
+    assert!(catalogue.station("NDLS").is_some_and(|station| station.name.contains("DELHI")));
+    let train = catalogue.train("12951".parse().unwrap()).unwrap();
+    let stops: Vec<&str> = catalogue.stops(train).map(|station| station.code.as_str()).collect();
+    assert_eq!(stops, ["MMCT", "BVI", "ST", "BRC", "RTM", "NAD", "KOTA", "NDLS"]);
+}
+
+#[test]
+fn a_train_is_found_in_running_order_only() {
+    let catalogue = Catalogue::embedded().unwrap();
+    assert!(numbers(&catalogue, "MMCT", "NDLS", "2026-11-23").contains(&"12951".to_owned()));
+    assert!(numbers(&catalogue, "ST", "KOTA", "2026-11-23").contains(&"12951".to_owned()));
+    assert!(!numbers(&catalogue, "NDLS", "MMCT", "2026-11-23").contains(&"12951".to_owned()));
+    assert_eq!(numbers(&catalogue, "NDLS", "NDLS", "2026-11-23"), Vec::<String>::new());
+    assert_eq!(numbers(&catalogue, "NOWHERE", "NDLS", "2026-11-23"), Vec::<String>::new());
+}
+
+#[test]
+fn a_train_is_found_on_the_days_it_leaves_its_origin() {
+    let catalogue = Catalogue::embedded().unwrap();
+    // 22436 runs on 0110111, Monday first: not on Mondays and Thursdays. 2026-11-23 is a Monday.
+    let days: Vec<bool> = (23..30)
+        .map(|day| numbers(&catalogue, "NDLS", "BSB", &format!("2026-11-{day}")).contains(&"22436".to_owned()))
+        .collect();
+    assert_eq!(days, [false, true, true, false, true, true, true]);
+}
+
+#[test]
+fn an_offer_says_why_not() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let offer = |id: &str| catalogue.offer(id.parse().unwrap());
+    let offered = offer("12951:2026-11-23:3A").unwrap();
+    assert_eq!((offered.capacity, offered.price.get()), (576, 244_000));
+    assert!(matches!(offer("99999:2026-11-23:3A"), Err(NotOnSale::UnknownTrain(_))));
+    assert!(matches!(offer("12951:2026-11-23:SL"), Err(NotOnSale::NoSuchClass(..))));
+    assert!(matches!(offer("22436:2026-11-23:CC"), Err(NotOnSale::NotRunning(_))));
+}
+
+#[test]
+fn every_train_has_classes_seats_and_fares() {
+    let catalogue = Catalogue::embedded().unwrap();
+    for train in catalogue.trains() {
+        assert!(!train.classes.is_empty());
+        let fares: Vec<i64> = train
+            .classes
+            .iter()
+            .map(|&class| booking_core::catalogue::fares::fare(&train.name, train.distance_km, class).get())
+            .collect();
+        assert!(fares.iter().all(|fare| *fare > 0 && fare % 500 == 0), "{train:?}");
+        assert!(fares.is_sorted_by(|dear, cheap| dear > cheap), "{} {fares:?}", train.number);
+    }
+}
+
+#[test]
+fn stations_are_suggested_by_code_and_name() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let first = |typed: &str| catalogue.suggest(typed).first().map(|station| station.code.clone());
+    assert_eq!(first("ndls").as_deref(), Some("NDLS"));
+    assert_eq!(first("New Delhi").as_deref(), Some("NDLS"));
+    assert!(catalogue.suggest("DELHI").len() > 1);
+    assert_eq!(first("xyzzy"), None);
+    assert!(catalogue.suggest("A").len() <= 10);
+}
+
+#[test]
+fn a_search_takes_less_than_a_millisecond() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let date = parse_date("2026-11-23").unwrap();
+    let busiest = ["NDLS", "CNB", "HWH", "BPL", "NGP", "BZA", "PNBE", "DDU", "ET", "GWL"];
+    let mut searches: Vec<Duration> = Vec::new();
+    for from in busiest {
+        for to in busiest {
+            let started = Instant::now();
+            black_box(catalogue.search(black_box(from), black_box(to), date));
+            searches.push(started.elapsed());
+        }
+    }
+    searches.sort_unstable();
+    let median = searches[searches.len() / 2];
+    assert!(median < Duration::from_millis(1), "{median:?}");
+}

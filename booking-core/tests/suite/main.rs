@@ -1,0 +1,11 @@
+//! Everything that needs a database or a socket. One binary, one PostgreSQL cluster for all of it.
+
+mod api;
+mod catalogue;
+mod conformance;
+mod database;
+mod money;
+mod notices;
+mod order;
+mod race;
+mod world;

@@ -1,0 +1,451 @@
+//! Money is kept exactly where there is a booking, whatever is repeated, lost, late or cut off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use booking_core::domain::booking::{Booking, Reference};
+use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
+use booking_core::domain::inventory::{InventoryId, Offer};
+use booking_core::domain::moment::Moment;
+use booking_core::domain::money::Paise;
+use booking_core::domain::order::{Stop, Task};
+use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
+use booking_core::provider::simulated::Behaviour;
+use booking_core::provider::webhook::{ProviderNews, sign};
+use booking_core::service::Denied;
+use booking_core::service::holding::HoldAnswer;
+use booking_core::service::paying::PaymentAnswer;
+use booking_core::store::books::Books;
+use booking_core::store::{
+    Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken,
+};
+use booking_core::teller::Strategy;
+use booking_core::{outbox, reconciler};
+use tokio::task::JoinSet;
+
+use crate::database::{Database, on_both};
+use crate::world::{self, HOLD_MS, NOON, SECRET, World, hold, pay, provider};
+
+fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
+    match outcome.unwrap_err() {
+        Denied::State(stop) => stop,
+        other => panic!("{other}"),
+    }
+}
+
+fn status(answer: &PaymentAnswer) -> PaymentStatus {
+    answer.payment.state.status()
+}
+
+impl World {
+    async fn hold_status(&self, held: &HoldAnswer) -> HoldStatus {
+        self.service.find_hold(held.hold.id).await.unwrap().state.status()
+    }
+
+    async fn news(&self, news: &ProviderNews) -> Result<(), Denied> {
+        let body = serde_json::to_vec(news).unwrap();
+        let now = self.service.now();
+        self.service.webhook(&sign(SECRET.as_bytes(), now, &body), &body).await
+    }
+}
+
+fn captured(answer: &PaymentAnswer) -> ProviderNews {
+    let payment = &answer.payment;
+    let charge = ChargeId(format!("ch_{}", payment.id));
+    ProviderNews::Captured { payment: payment.id, charge, amount_paise: payment.amount.get() }
+}
+
+on_both! {
+    async fn a_payment_becomes_a_booking(db: Database) {
+        let world = World::new(&db, 10).await;
+        let held = world.hold("h", 2).await.unwrap();
+        let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!(status(&paid), PaymentStatus::Kept);
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        let booking = world.service.booking(Reference::of(held.hold.id)).await.unwrap();
+        assert_eq!((booking.quantity, booking.amount), (2, held.hold.amount));
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn one_key_one_answer(db: Database) {
+        let world = World::new(&db, 10).await;
+        let held = world.hold("h", 2).await.unwrap();
+        let again = world.hold("h", 2).await.unwrap();
+        assert!(again.replayed && !held.replayed);
+        assert_eq!(again.hold, held.hold);
+        assert_eq!(stopped(world.hold("h", 1).await), Stop::KeyReused);
+        let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
+        let paid_again = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert!(paid_again.replayed && paid_again.payment == paid.payment);
+        assert_eq!(stopped(world.pay(&held, "p", "sim_slow").await), Stop::KeyReused);
+        assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::AlreadyPaid);
+        assert_eq!(world.provider.kept().len(), 1);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_key_paid_many_times_at_once_is_charged_once(db: Database) {
+        let world = World::new(&db, 10).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let mut paying = JoinSet::new();
+        for number in 0..20 {
+            let (service, held) = (Arc::clone(&world.service), held.clone());
+            // Half of them under one key, half under keys of their own.
+            let key = if number % 2 == 0 { "p".to_owned() } else { format!("p{number}") };
+            paying.spawn(async move { pay(&service, &held, &key, "sim_ok").await.is_ok() });
+        }
+        let paid = paying.join_all().await;
+        assert!(paid.contains(&true));
+        world.settle_down().await;
+        world.assert_books().await;
+        assert_eq!(world.provider.kept().len(), 1);
+    }
+}
+
+on_both! {
+    async fn a_declined_payment_may_be_tried_again(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let declined = world.pay(&held, "p1", "sim_declined").await.unwrap();
+        assert_eq!(status(&declined), PaymentStatus::Failed);
+        let replay = world.pay(&held, "p1", "sim_declined").await.unwrap();
+        assert_eq!((status(&replay), replay.replayed), (PaymentStatus::Failed, true));
+        assert_eq!(status(&world.pay(&held, "p2", "sim_ok").await.unwrap()), PaymentStatus::Kept);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_webhook_ten_times_at_once_confirms_once(db: Database) {
+        let mut world = World::new(&db, 5).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let paid = world.pay(&held, "p", "sim_repeat").await.unwrap();
+        assert_eq!(status(&paid), PaymentStatus::Kept);
+        let mut deliveries = JoinSet::new();
+        for _ in 0..10 {
+            let delivery = world.inbox.recv().await.unwrap();
+            let service = Arc::clone(&world.service);
+            deliveries.spawn(async move { service.webhook(&delivery.signature, &delivery.body).await });
+        }
+        assert!(deliveries.join_all().await.iter().all(Result::is_ok));
+        world.assert_books().await;
+        assert_eq!(world.provider.kept().len(), 1);
+    }
+}
+
+on_both! {
+    async fn a_failure_after_the_capture_moves_nothing_back(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
+        let failed = ProviderNews::Failed { payment: paid.payment.id, reason: "late".to_owned() };
+        world.news(&failed).await.unwrap();
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn news_of_another_amount_or_payment_is_refused(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 1).await.unwrap();
+        world.provider.force(Some(Behaviour::Hang));
+        let pending = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!(status(&pending), PaymentStatus::Pending);
+        let ProviderNews::Captured { payment, charge, amount_paise } = captured(&pending) else { unreachable!() };
+        let less = ProviderNews::Captured { payment, charge: charge.clone(), amount_paise: amount_paise - 1 };
+        assert_eq!(stopped(world.news(&less).await), Stop::WrongAmount);
+        let unknown = ProviderNews::Captured { payment: PaymentId::from_bytes([9; 16]), charge, amount_paise };
+        assert_eq!(stopped(world.news(&unknown).await), Stop::NoSuchPayment);
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Held);
+    }
+}
+
+on_both! {
+    async fn money_after_the_hold_ran_out_buys_what_is_left(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_late").await.unwrap();
+        assert_eq!(status(&pending), PaymentStatus::Pending);
+        world.clock.advance_ms(HOLD_MS);
+        assert!(world.service.expire(held.hold.id).await.unwrap());
+        assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::HoldExpired);
+        late_capture(&world).await;
+        world.news(&captured(&pending)).await.unwrap();
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn money_after_the_seat_went_to_another_goes_back(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_late").await.unwrap();
+        world.clock.advance_ms(HOLD_MS);
+        assert!(world.service.expire(held.hold.id).await.unwrap());
+        let other = world.hold("other", 1).await.unwrap();
+        assert_eq!(status(&world.pay(&other, "o", "sim_ok").await.unwrap()), PaymentStatus::Kept);
+        late_capture(&world).await;
+        world.news(&captured(&pending)).await.unwrap();
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Expired);
+        assert_eq!(world.hold_status(&other).await, HoldStatus::Confirmed);
+        outbox::pass(&world.service).await.unwrap();
+        let refunded = world.service.find_payment(pending.payment.id, false).await.unwrap();
+        assert_eq!(status(&refunded), PaymentStatus::Refunded);
+        world.assert_books().await;
+        assert_eq!(world.store.books().await.unwrap().refunded, 1);
+    }
+}
+
+/// Waits until the provider has taken the money behind our back.
+async fn late_capture(world: &World) {
+    world.provider.idle().await;
+}
+
+on_both! {
+    async fn money_for_a_cancelled_hold_goes_back(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_late").await.unwrap();
+        assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::PaymentInProgress);
+        world.service.cancel(held.hold.id).await.unwrap();
+        late_capture(&world).await;
+        world.news(&captured(&pending)).await.unwrap();
+        world.settle_down().await;
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Cancelled);
+        assert!(world.provider.kept().is_empty());
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn the_reconciler_finds_what_nobody_told(db: Database) {
+        for method in ["sim_silent", "sim_error"] {
+            let world = World::new(&db, 10).await;
+            let held = world.hold(method, 1).await.unwrap();
+            let pending = world.pay(&held, "p", method).await.unwrap();
+            assert_eq!(status(&pending), PaymentStatus::Pending, "{method}");
+            late_capture(&world).await;
+            world.clock.advance_ms(5_000);
+            assert_eq!(reconciler::pass(&world.service).await.unwrap().done, 1, "{method}");
+            assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed, "{method}");
+        }
+    }
+}
+
+on_both! {
+    async fn a_provider_that_hangs_costs_nobody_a_seat(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_hang").await.unwrap();
+        assert_eq!(status(&pending), PaymentStatus::Pending);
+        world.clock.advance_ms(120_000);
+        reconciler::pass(&world.service).await.unwrap();
+        let failed = world.service.find_payment(pending.payment.id, false).await.unwrap();
+        assert_eq!(status(&failed), PaymentStatus::Failed);
+        assert_eq!(status(&world.pay(&held, "q", "sim_ok").await.unwrap()), PaymentStatus::Kept);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn money_nobody_knows_goes_back(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
+        // A second charge for a known payment, and one for a payment that never was.
+        let _twice = world.provider.stray_charge(paid.payment.id, held.hold.amount);
+        let _never = world.provider.stray_charge(PaymentId::from_bytes([5; 16]), Paise::new(700));
+        world.settle_down().await;
+        world.assert_books().await;
+        assert_eq!(world.service.metrics().orphans.get(), 2);
+        assert_eq!(world.service.metrics().refunds.get(), 2);
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+    }
+}
+
+on_both! {
+    async fn a_refund_is_tried_until_it_works_and_blocks_nobody(db: Database) {
+        let world = World::new(&db, 3).await;
+        let _never = world.provider.stray_charge(PaymentId::from_bytes([5; 16]), Paise::new(700));
+        world.provider.refuse_refunds(true);
+        world.clock.advance_ms(10_000);
+        reconciler::pass(&world.service).await.unwrap();
+        assert_eq!(outbox::pass(&world.service).await.unwrap().failed, 1);
+        let held = world.hold("h", 1).await.unwrap();
+        world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!(outbox::pass(&world.service).await.unwrap(), booking_core::worker::Pass::default());
+        world.provider.refuse_refunds(false);
+        world.settle_down().await;
+        world.assert_books().await;
+        assert_eq!(world.provider.kept().len(), 1);
+    }
+}
+
+/// A store whose process dies at its n-th write: before it is written or after, but before anybody hears of it. From
+/// then on it answers nothing.
+struct Dying {
+    inner: Arc<dyn Store>,
+    writes_left: AtomicU32,
+    last_is_written: bool,
+}
+
+impl Dying {
+    /// Tells whether this write is let through, and whether its answer is.
+    fn strike(&self) -> (bool, bool) {
+        let left = self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(1) => (self.last_is_written, false),
+            Ok(_) => (true, true),
+            Err(_) => (false, false),
+        }
+    }
+
+    fn dead(&self) -> Result<(), StoreError> {
+        match self.writes_left.load(Ordering::SeqCst) {
+            0 => Err(StoreError::Corrupt("the process is dead".to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Dying {
+    async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        self.inner.ensure(offers).await
+    }
+    async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
+        self.inner.stock(ids).await
+    }
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let (written, heard) = self.strike();
+        let taken = if written { Some(self.inner.take(guard, row, requests).await?) } else { None };
+        taken.filter(|_| heard).ok_or_else(|| StoreError::Corrupt("the process is dead".to_owned()))
+    }
+    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+        let (written, heard) = self.strike();
+        let outcome = if written { Some(self.inner.transact(subject, decide).await?) } else { None };
+        outcome.filter(|_| heard).ok_or_else(|| StoreError::Corrupt("the process is dead".to_owned()))
+    }
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        self.dead()?;
+        self.inner.hold(id).await
+    }
+    async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        self.dead()?;
+        self.inner.payment(id).await
+    }
+    async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
+        self.inner.booking(reference).await
+    }
+    async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
+        self.inner.lapsed(now, limit).await
+    }
+    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
+        self.inner.first_expiry(row).await
+    }
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+        self.inner.pending(before, limit).await
+    }
+    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+        self.dead()?;
+        self.inner.due(now, limit).await
+    }
+    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+        self.dead()?;
+        self.inner.postpone(task, until, reason).await
+    }
+    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.inner.secret(candidate).await
+    }
+    async fn books(&self) -> Result<Books, StoreError> {
+        self.inner.books().await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
+
+/// Runs a story in a process that dies at a given write, then lets a new process clean up; returns how many bookings
+/// there are in the end.
+async fn die_and_recover(db: &Database, writes: u32, last_is_written: bool, story: Story) -> u64 {
+    let clock = Arc::new(booking_core::clock::ManualClock::at(NOON));
+    let (provider, _inbox) = provider(&clock);
+    let store = db.open().await;
+    let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left: AtomicU32::new(writes), last_is_written });
+    let doomed = world::service(dying, &provider, &clock, 1, Strategy::Teller).await;
+    if let Ok(held) = hold(&doomed, "h", 1).await {
+        drop(pay(&doomed, &held, "p", story.method()).await);
+        provider.idle().await;
+        if story == Story::SoldToAnother {
+            clock.advance_ms(HOLD_MS);
+            drop(doomed.expire(held.hold.id).await);
+            drop(hold(&doomed, "other", 1).await);
+            clock.advance_ms(5_000);
+            drop(reconciler::pass(&doomed).await);
+            drop(outbox::pass(&doomed).await);
+        }
+    }
+    doomed.close().await;
+    drop(doomed);
+    let next = world::service(Arc::clone(&store), &provider, &clock, 1, Strategy::Teller).await;
+    world::settle_down(&next, &clock).await;
+    world::assert_books(&*store, &provider).await;
+    let books = store.books().await.unwrap();
+    assert_eq!(books.pending, 0, "nothing is left in doubt");
+    assert!(books.rows[0].stock.held == 0, "no seat is lost: {books:?}");
+    books.bookings
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Story {
+    Paid,
+    SoldToAnother,
+}
+
+impl Story {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Paid => "sim_ok",
+            Self::SoldToAnother => "sim_silent",
+        }
+    }
+}
+
+async fn at_every_step(story: Story, steps: u32, fresh: impl AsyncFn() -> Database) -> Vec<u64> {
+    let mut bookings = Vec::new();
+    for writes in 1..=steps {
+        for last_is_written in [false, true] {
+            bookings.push(die_and_recover(&fresh().await, writes, last_is_written, story).await);
+        }
+    }
+    bookings
+}
+
+// Writes of the story: hold, open payment, capture, settle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_at_any_step_of_a_payment_on_sqlite() {
+    let bookings = at_every_step(Story::Paid, 5, async || Database::sqlite()).await;
+    assert_eq!(bookings, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_at_any_step_of_a_payment_on_postgres() {
+    let bookings = at_every_step(Story::Paid, 5, Database::postgres).await;
+    assert_eq!(bookings, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_at_any_step_of_a_refund_on_sqlite() {
+    at_every_step(Story::SoldToAnother, 9, async || Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_at_any_step_of_a_refund_on_postgres() {
+    at_every_step(Story::SoldToAnother, 9, Database::postgres).await;
+}

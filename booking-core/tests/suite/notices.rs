@@ -1,0 +1,123 @@
+//! What gateways are told, against a gateway of our own that writes everything down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use booking_core::clock::SystemClock;
+use booking_core::notifier::GatewayAddress;
+use booking_core::service::holding::HoldOrder;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::database::Database;
+use crate::world::{Site, row, site_config};
+
+#[derive(Clone)]
+struct Gateway {
+    heard: mpsc::Sender<(String, Value)>,
+    down: Arc<AtomicBool>,
+}
+
+async fn hear(
+    State(gateway): State<Gateway>,
+    Path((room, verb)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: String,
+) -> StatusCode {
+    assert_eq!(headers["authorization"], "Bearer the token");
+    assert_eq!(room, "tatkal");
+    if gateway.down.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    gateway.heard.send((verb, serde_json::from_str(&body).unwrap())).await.unwrap();
+    StatusCode::NO_CONTENT
+}
+
+async fn gateway() -> (Gateway, mpsc::Receiver<(String, Value)>, GatewayAddress) {
+    let (heard, hearing) = mpsc::channel(100);
+    let gateway = Gateway { heard, down: Arc::default() };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = format!("http://{}/", listener.local_addr().unwrap());
+    let router = Router::new().route("/api/rooms/{room}/{verb}", post(hear)).with_state(gateway.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let address = GatewayAddress { admin, room: "tatkal".to_owned(), token: "the token".to_owned() };
+    (gateway, hearing, address)
+}
+
+/// Waits for the next word that is not about stock.
+async fn next_turn(hearing: &mut mpsc::Receiver<(String, Value)>) -> (String, Value) {
+    let turn = async {
+        loop {
+            let (verb, body) = hearing.recv().await.unwrap();
+            if verb != "stock" {
+                return (verb, body);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), turn).await.expect("the gateway is told")
+}
+
+async fn open(seats: u32) -> (Site, Gateway, mpsc::Receiver<(String, Value)>, Database) {
+    let db = Database::sqlite();
+    let (gateway, hearing, address) = gateway().await;
+    let mut config = site_config(&db, seats);
+    config.gateways = vec![address];
+    (Site::open(config, Arc::new(SystemClock::new())).await, gateway, hearing, db)
+}
+
+async fn take(site: &Site, key: &str, quantity: u32) -> booking_core::domain::hold::HoldId {
+    let order = HoldOrder { inventory: row(), quantity, key: key.to_owned() };
+    site.service.hold(order).await.unwrap().hold.id
+}
+
+#[tokio::test]
+async fn a_gateway_is_told_stock_sold_out_and_on_sale() {
+    let (site, _gateway, mut hearing, _db) = open(3).await;
+    take(&site, "a", 1).await;
+    assert_eq!(hearing.recv().await.unwrap(), ("stock".to_owned(), json!({"key": row(), "available": 2})));
+    let last = take(&site, "b", 2).await;
+    assert_eq!(next_turn(&mut hearing).await, ("sold-out".to_owned(), json!({"key": row(), "ttl_seconds": 30})));
+    site.service.cancel(last).await.unwrap();
+    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row()})));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_down_is_told_later_and_sales_do_not_wait() {
+    let (site, gateway, mut hearing, _db) = open(2).await;
+    gateway.down.store(true, Ordering::SeqCst);
+    take(&site, "a", 2).await;
+    let failures = &site.service.metrics().notice_failures;
+    let refused = async {
+        while failures.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
+    gateway.down.store(false, Ordering::SeqCst);
+    assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn stock_is_told_at_most_twice_a_second_and_the_last_word_is_the_newest() {
+    let (site, _gateway, mut hearing, _db) = open(200).await;
+    for number in 0..50 {
+        take(&site, &format!("k{number}"), 1).await;
+    }
+    let mut told = Vec::new();
+    let newest = async {
+        while told.last() != Some(&json!(150)) {
+            let (_, body) = hearing.recv().await.unwrap();
+            told.push(body["available"].clone());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), newest).await.expect("the newest stock is told");
+    assert!(told.len() <= 5, "{told:?}");
+    site.close().await;
+}

@@ -1,0 +1,206 @@
+//! The pure decisions under random histories: every invariant after every step.
+
+use std::collections::HashMap;
+
+use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
+use booking_core::domain::inventory::{Stock, StockMove};
+use booking_core::domain::moment::Moment;
+use booking_core::domain::money::Paise;
+use booking_core::domain::order::{self, Loaded, Step, Stop, Task, TaskKind, Verdict};
+use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use proptest::prelude::*;
+
+use crate::world::{NOON, row};
+
+#[derive(Clone, Debug)]
+enum Event {
+    Take { hold: u8, quantity: u32 },
+    Expire { hold: u8 },
+    Cancel { hold: u8 },
+    OpenPayment { hold: u8, payment: u8 },
+    Capture { payment: u8 },
+    Fail { payment: u8 },
+    Settle { payment: u8 },
+    Refund { payment: u8 },
+    Refunded { payment: u8 },
+    Wait { ms: i64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (hold, payment) = (0..3_u8, 0..5_u8);
+    prop_oneof![
+        (hold.clone(), 1..4_u32).prop_map(|(hold, quantity)| Event::Take { hold, quantity }),
+        hold.clone().prop_map(|hold| Event::Expire { hold }),
+        hold.clone().prop_map(|hold| Event::Cancel { hold }),
+        (hold, payment.clone()).prop_map(|(hold, payment)| Event::OpenPayment { hold, payment }),
+        payment.clone().prop_map(|payment| Event::Capture { payment }),
+        payment.clone().prop_map(|payment| Event::Fail { payment }),
+        payment.clone().prop_map(|payment| Event::Settle { payment }),
+        payment.clone().prop_map(|payment| Event::Refund { payment }),
+        payment.prop_map(|payment| Event::Refunded { payment }),
+        (0..2_000_i64).prop_map(|ms| Event::Wait { ms }),
+    ]
+}
+
+/// A store in a few lines: what a database keeps, without the database.
+struct Model {
+    now: Moment,
+    stock: Stock,
+    holds: HashMap<HoldId, Hold>,
+    payments: HashMap<PaymentId, Payment>,
+    bookings: HashMap<HoldId, PaymentId>,
+    outbox: Vec<Task>,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            now: NOON,
+            stock: Stock::fresh(5),
+            holds: HashMap::new(),
+            payments: HashMap::new(),
+            bookings: HashMap::new(),
+            outbox: Vec::new(),
+        }
+    }
+
+    fn loaded(&self, hold: Option<HoldId>, payment: Option<PaymentId>) -> Loaded {
+        let payment = payment.and_then(|id| self.payments.get(&id)).cloned();
+        let hold = hold.or(payment.as_ref().and_then(|payment| payment.hold));
+        Loaded { hold: hold.and_then(|id| self.holds.get(&id)).cloned(), payment }
+    }
+
+    fn apply(&mut self, verdict: Verdict) -> Result<(), Stop> {
+        let step: Step = verdict?;
+        if let Some((_, change)) = step.stock {
+            self.stock = self.stock.after(change).ok_or(Stop::SoldOut)?;
+        }
+        if let Some(hold) = step.hold {
+            let before = self.holds.insert(hold.id, hold.clone()).expect("a step changes a hold that exists");
+            let moved = before.state != hold.state;
+            assert!(!moved || may_follow(before.state.status(), hold.state.status()), "{before:?} → {hold:?}");
+        }
+        if let Some(payment) = step.payment {
+            self.payments.insert(payment.id, payment);
+        }
+        if let Some(booking) = step.booking {
+            assert_eq!(self.bookings.insert(booking.hold, booking.payment), None, "a hold is booked once");
+        }
+        if let Some(task) = step.enqueue {
+            assert!(!self.outbox.contains(&task));
+            self.outbox.push(task);
+        }
+        if let Some(task) = step.complete {
+            self.outbox.retain(|other| *other != task);
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, event: &Event) {
+        let hold_id = |number: u8| HoldId::from_bytes([number; 16]);
+        let payment_id = |number: u8| PaymentId::from_bytes([number; 16]);
+        let now = self.now;
+        let _stopped = match *event {
+            Event::Take { hold, quantity } => self.take(hold_id(hold), quantity),
+            Event::Expire { hold } => self.apply(order::expire(&self.loaded(Some(hold_id(hold)), None), now)),
+            Event::Cancel { hold } => self.apply(order::cancel(&self.loaded(Some(hold_id(hold)), None), now)),
+            Event::OpenPayment { hold, payment } => self.open(hold_id(hold), payment_id(payment)),
+            Event::Capture { payment } => self.capture(payment_id(payment)),
+            Event::Fail { payment } => {
+                self.apply(order::fail(&self.loaded(None, Some(payment_id(payment))), "no", now))
+            }
+            Event::Settle { payment } => self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Refund { payment } => self.apply(order::refund(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Refunded { payment } => {
+                self.apply(order::refunded(&self.loaded(None, Some(payment_id(payment))), now))
+            }
+            Event::Wait { ms } => {
+                self.now = now.plus_ms(ms);
+                Ok(())
+            }
+        };
+    }
+
+    fn take(&mut self, id: HoldId, quantity: u32) -> Result<(), Stop> {
+        if self.holds.contains_key(&id) {
+            return Err(Stop::Already);
+        }
+        self.stock = self.stock.after(StockMove::take(quantity)).ok_or(Stop::SoldOut)?;
+        let hold = Hold {
+            id,
+            inventory: row(),
+            quantity,
+            amount: Paise::new(quantity),
+            request_hash: [0; 32],
+            created_at: self.now,
+            expires_at: self.now.plus_ms(1000),
+            attempt: None,
+            state: HoldState::Held,
+        };
+        self.holds.insert(id, hold);
+        Ok(())
+    }
+
+    fn open(&mut self, hold: HoldId, id: PaymentId) -> Result<(), Stop> {
+        let loaded = self.loaded(Some(hold), Some(id));
+        let Some(held) = &loaded.hold else { return Err(Stop::NoSuchHold) };
+        let payment = Payment {
+            id,
+            hold: Some(hold),
+            amount: held.amount,
+            method: String::new(),
+            request_hash: [hold.as_bytes()[0]; 32],
+            created_at: self.now,
+            changed_at: self.now,
+            state: PaymentState::Pending,
+        };
+        self.apply(order::open_payment(&loaded, payment, self.now))
+    }
+
+    fn capture(&mut self, id: PaymentId) -> Result<(), Stop> {
+        let loaded = self.loaded(None, Some(id));
+        let amount = loaded.payment.as_ref().map_or(0, |payment| payment.amount.get());
+        self.apply(order::capture(&loaded, &ChargeId(id.to_string()), amount, self.now))
+    }
+
+    fn check(&self) {
+        let seats = |keeps: fn(&HoldState) -> bool| -> u32 {
+            self.holds.values().filter(|hold| keeps(&hold.state)).map(|hold| hold.quantity).sum()
+        };
+        assert!(self.stock.adds_up(), "B1: {:?}", self.stock);
+        assert_eq!(seats(HoldState::keeps_seats), self.stock.held, "B1: held");
+        assert_eq!(seats(|state| matches!(state, HoldState::Confirmed { .. })), self.stock.sold, "B1: sold");
+        for payment in self.payments.values() {
+            let booked = payment.hold.and_then(|hold| self.bookings.get(&hold)) == Some(&payment.id);
+            let kept = matches!(payment.state, PaymentState::Kept { .. });
+            assert_eq!(kept, booked, "B3: {payment:?}");
+            let waits_for = match payment.state {
+                PaymentState::Captured { .. } => Some(TaskKind::Settle),
+                PaymentState::Refunding { .. } => Some(TaskKind::Refund),
+                _ => None,
+            };
+            for kind in [TaskKind::Settle, TaskKind::Refund] {
+                let task = Task { kind, payment: payment.id };
+                assert_eq!(self.outbox.contains(&task), waits_for == Some(kind), "a task exactly while needed");
+            }
+        }
+    }
+}
+
+fn may_follow(before: HoldStatus, after: HoldStatus) -> bool {
+    use HoldStatus::{Cancelled, Confirmed, Expired, Held, Paid};
+    matches!((before, after), (Held, Paid | Expired | Cancelled) | (Paid | Expired, Confirmed))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_history_keeps_every_invariant(events in prop::collection::vec(event(), 1..60)) {
+        let mut model = Model::new();
+        for event in &events {
+            model.play(event);
+            model.check();
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Many buyers at once. Each race is also run with the guard off, where it must be seen to oversell: a race that cannot
+//! show the fault proves nothing.
+
+use std::sync::Arc;
+
+use booking_core::domain::order;
+use booking_core::metrics::Metrics;
+use booking_core::reaper;
+use booking_core::service::{Denied, Service};
+use booking_core::store::{Store, Subject};
+use booking_core::teller::{Strategy, Teller};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::database::{Database, on_both};
+use crate::world::{self, HOLD_MS, LIMITS, NOON, World, hold, pay, provider, row};
+
+const SEATS: u32 = 100;
+const BUYERS: u32 = SEATS + 500;
+
+/// Lets everybody ask at the same moment; returns how many were granted and how many were told "sold out".
+async fn rush(service: &Arc<Service>, buyers: u32) -> (u32, u32) {
+    let start = Arc::new(Barrier::new(buyers as usize));
+    let mut asking = JoinSet::new();
+    for buyer in 0..buyers {
+        let (service, start) = (Arc::clone(service), Arc::clone(&start));
+        asking.spawn(async move {
+            start.wait().await;
+            hold(&service, &format!("buyer-{buyer}"), 1).await
+        });
+    }
+    let (mut granted, mut sold_out) = (0, 0);
+    while let Some(outcome) = asking.join_next().await {
+        match outcome.unwrap() {
+            Ok(_) => granted += 1,
+            Err(Denied::SoldOut(_)) => sold_out += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (granted, sold_out)
+}
+
+async fn seller(db: &Database, strategy: Strategy, guarded: bool) -> (Arc<Service>, Arc<dyn Store>) {
+    let clock = Arc::new(booking_core::clock::ManualClock::at(NOON));
+    let (provider, _inbox) = provider(&clock);
+    let store = db.open().await;
+    let metrics = Metrics::new();
+    let mut teller = Teller::new(Arc::clone(&store), metrics.clone(), strategy, LIMITS);
+    if !guarded {
+        teller = teller.without_guard();
+    }
+    let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, SEATS).await;
+    (service, store)
+}
+
+async fn exactly_all_are_sold(db: &Database, strategy: Strategy) {
+    let (service, store) = seller(db, strategy, true).await;
+    assert_eq!(rush(&service, BUYERS).await, (SEATS, BUYERS - SEATS));
+    let books = store.books().await.unwrap();
+    assert_eq!(books.faults(), Vec::<String>::new());
+    assert_eq!(books.rows[0].in_open_holds, u64::from(SEATS));
+    assert_eq!(books.rows[0].stock.available, 0);
+}
+
+on_both! {
+    async fn the_teller_sells_exactly_what_there_is(db: Database) {
+        exactly_all_are_sold(&db, Strategy::Teller).await;
+    }
+}
+
+on_both! {
+    async fn one_by_one_sells_exactly_what_there_is(db: Database) {
+        exactly_all_are_sold(&db, Strategy::Conditional).await;
+    }
+}
+
+on_both! {
+    async fn without_the_guard_the_same_rush_oversells(db: Database) {
+        let (service, store) = seller(&db, Strategy::Conditional, false).await;
+        let (granted, _) = rush(&service, BUYERS).await;
+        assert!(granted > SEATS, "the race did not happen: {granted} granted");
+        let books = store.books().await.unwrap();
+        assert!(books.rows[0].oversold() > 0, "{books:?}");
+        assert!(!books.faults().is_empty());
+    }
+}
+
+on_both! {
+    async fn two_processes_on_one_row_sell_exactly_what_there_is(db: Database) {
+        let (one, store) = seller(&db, Strategy::Teller, true).await;
+        let (two, _also) = seller(&db, Strategy::Teller, true).await;
+        let both = tokio::join!(rush_as(&one, "one", BUYERS / 2), rush_as(&two, "two", BUYERS / 2));
+        assert_eq!(both.0 + both.1, SEATS);
+        assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
+    }
+}
+
+async fn rush_as(service: &Arc<Service>, name: &str, buyers: u32) -> u32 {
+    let mut asking = JoinSet::new();
+    for buyer in 0..buyers {
+        let (service, key) = (Arc::clone(service), format!("{name}-{buyer}"));
+        asking.spawn(async move { hold(&service, &key, 1).await.is_ok() });
+    }
+    asking.join_all().await.into_iter().filter(|granted| *granted).count() as u32
+}
+
+on_both! {
+    async fn one_key_asked_many_times_at_once_is_one_hold(db: Database) {
+        let world = World::new(&db, 10).await;
+        let mut asking = JoinSet::new();
+        for _ in 0..40 {
+            let service = Arc::clone(&world.service);
+            asking.spawn(async move { hold(&service, "the same", 3).await.unwrap() });
+        }
+        let answers = asking.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+        assert!(answers.iter().all(|answer| answer.hold.id == answers[0].hold.id));
+        assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 7);
+    }
+}
+
+on_both! {
+    async fn a_hold_ends_once_whatever_comes_at_once(db: Database) {
+        let world = World::new(&db, 40).await;
+        let mut holds = Vec::new();
+        for number in 0..20 {
+            holds.push(world.hold(&format!("h{number}"), 2).await.unwrap());
+        }
+        world.clock.advance_ms(HOLD_MS - 1);
+        let mut rush = JoinSet::new();
+        for (number, held) in holds.iter().cloned().enumerate() {
+            let service = Arc::clone(&world.service);
+            let key = format!("p{number}");
+            let paid = held.clone();
+            rush.spawn(async move { drop(pay(&service, &paid, &key, "sim_ok").await) });
+            let service = Arc::clone(&world.service);
+            rush.spawn(async move { drop(service.cancel(held.hold.id).await) });
+        }
+        for _ in 0..3 {
+            let service = Arc::clone(&world.service);
+            let clock = Arc::clone(&world.clock);
+            rush.spawn(async move {
+                clock.advance_ms(1);
+                drop(reaper::pass(&service).await);
+            });
+        }
+        rush.join_all().await;
+        world.settle_down().await;
+        world.assert_books().await;
+        let books = world.store.books().await.unwrap();
+        let stock = books.rows[0].stock;
+        assert_eq!((stock.held, stock.available + stock.sold), (0, 40), "{stock:?}");
+    }
+}
+
+on_both! {
+    async fn two_reapers_give_back_once(db: Database) {
+        let world = World::new(&db, 50).await;
+        for number in 0..50 {
+            world.hold(&format!("h{number}"), 1).await.unwrap();
+        }
+        world.clock.advance_ms(HOLD_MS);
+        let (one, two) = tokio::join!(reaper::pass(&world.service), reaper::pass(&world.service));
+        assert_eq!(one.unwrap().failed + two.unwrap().failed, 0);
+        world.assert_books().await;
+        assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 50);
+        assert_eq!(reaper::pass(&world.service).await.unwrap().done, 0);
+    }
+}
+
+on_both! {
+    async fn a_bad_row_does_not_keep_the_reaper_from_the_others(db: Database) {
+        let world = World::new(&db, 10).await;
+        let bad = world.hold("bad", 1).await.unwrap();
+        for number in 0..5 {
+            world.hold(&format!("good{number}"), 1).await.unwrap();
+        }
+        // Its seats are not there to give back any more: the CHECK refuses the move.
+        let id = hex::encode(bad.hold.id.as_bytes());
+        let literal = if db.url.starts_with("sqlite:") { format!("x'{id}'") } else { format!("'\\x{id}'") };
+        db.raw(&format!("UPDATE holds SET quantity = 999 WHERE id = {literal}")).await.unwrap();
+        world.clock.advance_ms(HOLD_MS);
+        let pass = reaper::pass(&world.service).await.unwrap();
+        assert_eq!((pass.done, pass.failed), (5, 1));
+        assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 9);
+        assert_eq!(world.service.metrics().worker_faults.with_label_values(&["reaper"]).get(), 1);
+    }
+}
+
+on_both! {
+    async fn a_buyer_who_leaves_does_not_undo_the_commit(db: Database) {
+        let world = World::new(&db, 10).await;
+        for number in 0..10 {
+            let (service, key) = (Arc::clone(&world.service), format!("gone{number}"));
+            let mut asking = Box::pin(async move { hold(&service, &key, 1).await });
+            // Asks, and is gone before the answer.
+            let _pending = futures_util::poll!(&mut asking);
+            drop(asking);
+        }
+        world.service.close().await;
+        assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 0);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_full_line_is_told_to_come_back(db: Database) {
+        let (clock, store) = (Arc::new(booking_core::clock::ManualClock::at(NOON)), db.open().await);
+        let (provider, _inbox) = provider(&clock);
+        let metrics = Metrics::new();
+        let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1 };
+        let teller = Teller::new(Arc::clone(&store), metrics.clone(), Strategy::Teller, limits);
+        let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, 1000).await;
+        hold(&service, "first", 1).await.unwrap();
+        let mut asking = JoinSet::new();
+        for number in 0..200 {
+            let service = Arc::clone(&service);
+            asking.spawn(async move { hold(&service, &format!("k{number}"), 1).await });
+        }
+        let outcomes = asking.join_all().await;
+        let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(Denied::Busy))).count();
+        let granted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert!(busy > 0, "nobody was turned away");
+        assert_eq!(busy + granted, 200);
+        assert_eq!(store.stock(&[row()]).await.unwrap()[0].stock.held as usize, granted + 1);
+    }
+}
+
+on_both! {
+    async fn expiring_early_is_refused(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("k", 1).await.unwrap();
+        let early = world.clock.clone();
+        early.advance_ms(HOLD_MS - 1);
+        assert!(!world.service.expire(held.hold.id).await.unwrap());
+        early.advance_ms(1);
+        assert!(world.service.expire(held.hold.id).await.unwrap());
+        let again = Arc::new(move |l: &order::Loaded| order::expire(l, NOON.plus_ms(HOLD_MS * 2)));
+        let outcome = world.store.transact(Subject::Hold(held.hold.id), again).await.unwrap();
+        assert_eq!(outcome.unwrap_err(), order::Stop::Already);
+    }
+}

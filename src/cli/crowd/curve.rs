@@ -1,0 +1,200 @@
+//! When the visitors come: a shape over time, squeezed into the seconds asked for.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::chance::Chance;
+
+const ROWS_MAX: usize = 100_000;
+const FILE_MAX_BYTES: u64 = 16 << 20;
+/// How many times over the spike's density falls by a factor of e during the run.
+const SPIKE_DECAY: f64 = 8.0;
+
+/// The shape of the arrivals over the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Curve {
+    /// The same number every second.
+    Flat,
+    /// Most come at the opening: the rate falls by a factor of e in every eighth of the run.
+    Spike,
+    /// Follows counts over intervals of equal length; here summed up, from 0 to 1.
+    Recorded(Vec<f64>),
+}
+
+/// Says what is wrong with a curve.
+#[derive(Debug, thiserror::Error)]
+pub enum CurveError {
+    /// The file could not be read.
+    #[error("the curve {path} cannot be read: {source}; use `flat`, `spike` or a CSV file")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is larger than any sensible curve.
+    #[error("the curve has more than {ROWS_MAX} rows or {FILE_MAX_BYTES} bytes; use longer intervals")]
+    TooLong,
+    /// A row does not end in a count.
+    #[error("line {line} of the curve is `{text}`; expected a count of 0 or more in its last column")]
+    BadRow {
+        /// The line, from 1.
+        line: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// Nobody would come.
+    #[error("the counts of the curve add up to nothing; expected a header, then a row for each interval")]
+    Empty,
+}
+
+impl Curve {
+    /// Takes `flat`, `spike`, or the path of a CSV file.
+    ///
+    /// # Errors
+    /// See [`CurveError`].
+    pub fn load(name: &str) -> Result<Self, CurveError> {
+        match name {
+            "flat" => Ok(Self::Flat),
+            "spike" => Ok(Self::Spike),
+            path => read(Path::new(path))?.parse(),
+        }
+    }
+
+    /// Returns when each of `visitors` comes, in microseconds from the start, in order.
+    ///
+    /// Visitor `i` comes somewhere in the `i`-th of as many equal parts of the crowd, so that the shape is
+    /// followed closely and the chance only decides within a part.
+    #[must_use]
+    pub fn arrivals_us(&self, visitors: u64, over_us: u64, chance: &mut Chance) -> Vec<u64> {
+        let share = |i: u64, chance: &mut Chance| (i as f64 + chance.fraction()) / visitors as f64;
+        (0..visitors).map(|i| (self.instant(share(i, chance)) * over_us as f64) as u64).collect()
+    }
+
+    /// Returns by which fraction of the run the fraction `share` of the crowd has come.
+    fn instant(&self, share: f64) -> f64 {
+        match self {
+            Self::Flat => share,
+            Self::Spike => -(1.0 - share * (1.0 - (-SPIKE_DECAY).exp())).ln() / SPIKE_DECAY,
+            Self::Recorded(sums) => instant_recorded(sums, share),
+        }
+    }
+}
+
+fn instant_recorded(sums: &[f64], share: f64) -> f64 {
+    let interval = sums.partition_point(|&sum| sum <= share).min(sums.len() - 1);
+    let before = if interval == 0 { 0.0 } else { sums[interval - 1] };
+    let within = (share - before) / (sums[interval] - before).max(f64::MIN_POSITIVE);
+    (interval as f64 + within.clamp(0.0, 1.0)) / sums.len() as f64
+}
+
+fn read(path: &Path) -> Result<String, CurveError> {
+    let unreadable = |source| CurveError::Unreadable { path: path.display().to_string(), source };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_MAX_BYTES {
+        return Err(CurveError::TooLong);
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+impl FromStr for Curve {
+    type Err = CurveError;
+
+    /// Reads the text of a CSV file: a header, then rows whose last column is a count.
+    fn from_str(text: &str) -> Result<Self, CurveError> {
+        let rows = text.lines().enumerate().skip(1).filter(|(_, row)| !row.trim().is_empty());
+        let counts = rows.map(|(at, row)| count(at + 1, row)).collect::<Result<Vec<f64>, _>>()?;
+        if counts.len() > ROWS_MAX {
+            return Err(CurveError::TooLong);
+        }
+        let total: f64 = counts.iter().sum();
+        if total <= 0.0 || !total.is_finite() {
+            return Err(CurveError::Empty);
+        }
+        let running = counts.iter().scan(0.0, |sum, count| {
+            *sum += count;
+            Some(*sum / total)
+        });
+        Ok(Self::Recorded(running.collect()))
+    }
+}
+
+fn count(line: usize, row: &str) -> Result<f64, CurveError> {
+    let last = row.rsplit(',').next().unwrap_or_default().trim();
+    let count = last.parse::<f64>().ok().filter(|count| count.is_finite() && *count >= 0.0);
+    count.ok_or_else(|| CurveError::BadRow { line, text: row.chars().take(60).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn arrivals(curve: &Curve, visitors: u64) -> Vec<u64> {
+        curve.arrivals_us(visitors, 60_000_000, &mut Chance::new(3))
+    }
+
+    fn came_before(arrivals: &[u64], us: u64) -> usize {
+        arrivals.partition_point(|&at| at < us)
+    }
+
+    #[test]
+    fn flat_is_flat() {
+        let flat = arrivals(&Curve::Flat, 6_000);
+        assert_eq!(came_before(&flat, 15_000_000), 1_500);
+        assert_eq!(came_before(&flat, 60_000_000), 6_000);
+    }
+
+    #[test]
+    fn a_spike_brings_most_at_the_opening() {
+        let spike = arrivals(&Curve::Spike, 10_000);
+        let first_eighth = came_before(&spike, 7_500_000);
+        assert!((6_300..6_350).contains(&first_eighth), "{first_eighth}");
+        assert!(spike.last().is_some_and(|&last| last <= 60_000_000));
+    }
+
+    #[test]
+    fn a_recorded_day_keeps_its_shape() {
+        let curve: Curve = "minute,requests\n00:00,1\n00:01,0\n00:02,3\n".parse().unwrap();
+        let came = arrivals(&curve, 4_000);
+        assert_eq!(came_before(&came, 20_000_000), 1_000);
+        assert_eq!(came_before(&came, 40_000_000), 1_000);
+        assert_eq!(came.len(), 4_000);
+    }
+
+    #[test]
+    fn the_recorded_world_cup_day_loads() {
+        let day = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/crowd/worldcup98-1998-06-29.csv");
+        let Curve::Recorded(sums) = Curve::load(day).unwrap() else { panic!("not a recorded curve") };
+        assert_eq!(sums.len(), 1_440);
+    }
+
+    #[test]
+    fn bad_files_are_told_apart_and_named() {
+        let message = |text: &str| text.parse::<Curve>().unwrap_err().to_string();
+        assert!(message("minute,requests\n00:00,12\n00:01,many\n").contains("line 3"));
+        assert!(message("minute,requests\n00:00,-4\n").contains("line 2"));
+        assert!(message("minute,requests\n00:00,0\n").contains("add up to nothing"));
+        assert!(message("").contains("add up to nothing"));
+        assert!(Curve::load("no-such-file.csv").unwrap_err().to_string().contains("no-such-file.csv"));
+    }
+
+    proptest! {
+        #[test]
+        fn arrivals_are_in_order_within_the_run_and_the_same_for_the_same_seed(
+            counts in prop::collection::vec(0u32..50, 1..40),
+            visitors in 1u64..500,
+            seed: u64,
+        ) {
+            prop_assume!(counts.iter().any(|&count| count > 0));
+            let rows: String = counts.iter().map(|count| format!("x,{count}\n")).collect();
+            let curve: Curve = format!("minute,requests\n{rows}").parse().unwrap();
+            for curve in [curve, Curve::Flat, Curve::Spike] {
+                let came = curve.arrivals_us(visitors, 1_000_000, &mut Chance::new(seed));
+                prop_assert_eq!(came.len() as u64, visitors);
+                prop_assert!(came.is_sorted());
+                prop_assert!(came.iter().all(|&at| at <= 1_000_000));
+                prop_assert_eq!(came, curve.arrivals_us(visitors, 1_000_000, &mut Chance::new(seed)));
+            }
+        }
+    }
+}

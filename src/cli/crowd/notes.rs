@@ -1,0 +1,327 @@
+//! What the crowd writes down: a note for each visitor, and a tally of all of them while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use hdrhistogram::Histogram;
+
+use super::order::Turn;
+use super::status::Status;
+
+const LAG_MAX_MS: u64 = 3_600_000;
+/// How many kinds of errors are told apart; what comes beyond is `other`.
+const KINDS_MAX: usize = 64;
+
+/// How a visit ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It was let in, did what it came for, and went.
+    Served,
+    /// It was told that everything is sold, in the line or behind it.
+    Told,
+    /// It got no place because the room is closed or full.
+    TurnedAway,
+    /// It stayed, or came back soon, and its place was gone.
+    Lost,
+    /// Nothing but errors, often enough to give up.
+    GaveUp,
+    /// The run ended first.
+    #[default]
+    Unfinished,
+}
+
+/// How far a visitor came with buying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purchase {
+    /// Nothing held.
+    #[default]
+    Nothing,
+    /// Held, not paid.
+    Held,
+    /// Paid; neither a booking nor a refund was seen yet.
+    Paid,
+    /// The payment came to nothing or went back.
+    Undone,
+    /// Paid and booked.
+    Booked,
+}
+
+/// One visitor's own notes. Times are milliseconds since the Unix epoch, by this machine's clock.
+#[derive(Clone, Debug, Default)]
+pub struct Note {
+    /// When it meant to come.
+    pub arrives_ms: u64,
+    /// When it got its first answer, a place or the way in.
+    pub joined_ms: Option<u64>,
+    /// From the instant it meant to come to its first answer, in microseconds.
+    pub join_us: Option<u64>,
+    /// Its number in line.
+    pub number: Option<u64>,
+    /// When it was called, by the gateway.
+    pub called_at_ms: Option<u64>,
+    /// When the site let it in.
+    pub admitted_ms: Option<u64>,
+    /// When it went, or the run ended.
+    pub ended_ms: u64,
+    /// The first estimate it was given, in seconds, and when.
+    pub first_eta: Option<(u64, f64)>,
+    /// How many times its position rose.
+    pub regressions: u64,
+    /// How many times it lost or dropped its live connection and came back.
+    pub returns: u64,
+    /// Whether it went away once on purpose.
+    pub dropped: bool,
+    /// How far it came with buying.
+    pub purchase: Purchase,
+    /// How it ended.
+    pub end: End,
+    pub(super) present_ms: Vec<(u64, u64)>,
+    pub(super) here_since_ms: Option<u64>,
+    pub(super) position: Option<u64>,
+    pub(super) first_position: Option<u64>,
+}
+
+/// At most so many spans of presence are kept for each visitor; a crowd that reconnects more often is judged by these.
+const SPANS_MAX: usize = 64;
+
+impl Note {
+    /// Writes down what a status says. Returns whether the number is still the one it had.
+    pub fn heed(&mut self, status: &Status, now_ms: u64) -> bool {
+        let same = status.number.is_none() || self.number.is_none() || self.number == status.number;
+        self.number = self.number.or(status.number);
+        self.called_at_ms = self.called_at_ms.or(status.called_at);
+        if let Some(position) = status.position {
+            self.regressions += u64::from(self.position.is_some_and(|last| position > last));
+            self.position = Some(position);
+            self.first_position = self.first_position.or(Some(position));
+        }
+        let eta = status.eta_seconds.map(|eta| (now_ms, eta.middle()));
+        self.first_eta = self.first_eta.or(eta);
+        same
+    }
+
+    /// Tells whether at least half of the way through the line is done.
+    #[must_use]
+    pub fn is_half_way(&self) -> bool {
+        self.position.zip(self.first_position).is_some_and(|(now, first)| now <= first / 2)
+    }
+
+    /// Writes down that the live connection speaks.
+    pub fn come(&mut self, now_ms: u64) {
+        self.here_since_ms = self.here_since_ms.or(Some(now_ms));
+    }
+
+    /// Writes down that the live connection ended.
+    pub fn go(&mut self, now_ms: u64) {
+        if let Some(since) = self.here_since_ms.take()
+            && self.present_ms.len() < SPANS_MAX
+        {
+            self.present_ms.push((since, now_ms));
+        }
+    }
+
+    /// Returns what it knows of its place in the order, if it had one.
+    #[must_use]
+    pub fn turn(&self) -> Option<Turn> {
+        let (called_at_ms, present_ms) = (self.called_at_ms, self.present_ms.clone());
+        self.number.map(|number| Turn { number, called_at_ms, present_ms })
+    }
+
+    /// Returns by how much the first estimate was off, relative to the true wait of at least a second.
+    #[must_use]
+    pub fn eta_error(&self) -> Option<f64> {
+        let (told_ms, told_s) = self.first_eta?;
+        let waited_s = self.called_at_ms?.saturating_sub(told_ms) as f64 / 1_000.0;
+        Some((told_s - waited_s).abs() / waited_s.max(1.0))
+    }
+}
+
+/// Counts the whole crowd while it runs; every visitor writes, the progress and the report read.
+#[derive(Debug)]
+pub struct Tally {
+    /// How many came.
+    pub arrived: Gauge,
+    /// How many are in line.
+    pub waiting: Gauge,
+    /// How many were let in.
+    pub admitted: Gauge,
+    /// How many hold seats that they have not got booked yet.
+    pub holding: Gauge,
+    /// How many have a booking.
+    pub sold: Gauge,
+    /// How many were told that everything is sold.
+    pub told: Gauge,
+    /// How many live connections are open.
+    pub live: Gauge,
+    lag_ms: Mutex<Histogram<u64>>,
+    errors: Mutex<BTreeMap<String, u64>>,
+    limits: Mutex<Limits>,
+}
+
+/// The limits that the statuses spoke of, at their highest.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Admissions a second.
+    pub per_second: Option<f64>,
+    /// How many at one instant.
+    pub burst: Option<u64>,
+}
+
+impl Tally {
+    /// Starts at nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        let lag_ms = Histogram::new_with_bounds(1, LAG_MAX_MS, 3).expect("the bounds are constants and sound");
+        Self {
+            arrived: Gauge::default(),
+            waiting: Gauge::default(),
+            admitted: Gauge::default(),
+            holding: Gauge::default(),
+            sold: Gauge::default(),
+            told: Gauge::default(),
+            live: Gauge::default(),
+            lag_ms: Mutex::new(lag_ms),
+            errors: Mutex::default(),
+            limits: Mutex::default(),
+        }
+    }
+
+    /// Counts an error of a kind.
+    pub fn error(&self, kind: &str) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = if errors.contains_key(kind) || errors.len() < KINDS_MAX { kind } else { "other" };
+        *errors.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// Notes how old a live update was when it came.
+    pub fn lag(&self, ms: u64) {
+        self.lag_ms.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(ms);
+    }
+
+    /// Notes the limits that a status speaks of.
+    pub fn limits(&self, status: &Status) {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.burst = limits.burst.max(status.burst);
+        if status.admissions_per_second > limits.per_second {
+            limits.per_second = status.admissions_per_second;
+        }
+    }
+
+    /// Returns the errors by kind.
+    #[must_use]
+    pub fn errors(&self) -> BTreeMap<String, u64> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the ages of the live updates.
+    #[must_use]
+    pub fn lags_ms(&self) -> Histogram<u64> {
+        self.lag_ms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the highest limits seen.
+    #[must_use]
+    pub fn highest_limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A number that goes up and down, and how high it ever was.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Gauge {
+    /// One more.
+    pub fn up(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// One more until the guard is dropped.
+    #[must_use]
+    pub fn during(&self) -> During<'_> {
+        self.up();
+        During(self)
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Returns how high it ever was.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes one off again when dropped, however a visit is cut short.
+#[derive(Debug)]
+pub struct During<'a>(&'a Gauge);
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(text: &str) -> Status {
+        Status::read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_position_that_rises_is_a_regression_and_a_new_number_is_seen() {
+        let mut note = Note::default();
+        assert!(note.heed(&status(r#"{"state":"waiting","number":7,"position":6}"#), 0));
+        assert!(note.heed(&status(r#"{"state":"waiting","number":7,"position":3}"#), 1));
+        assert!(note.is_half_way());
+        assert!(note.heed(&status(r#"{"state":"waiting","position":4}"#), 2));
+        assert_eq!(note.regressions, 1);
+        assert!(!note.heed(&status(r#"{"state":"waiting","number":8,"position":4}"#), 3));
+        assert_eq!(note.number, Some(7));
+    }
+
+    #[test]
+    fn presence_runs_from_the_first_frame_to_the_end() {
+        let mut note = Note { number: Some(1), ..Note::default() };
+        note.come(10);
+        note.come(20);
+        note.go(30);
+        note.go(40);
+        assert_eq!(note.turn().unwrap().present_ms, [(10, 30)]);
+    }
+
+    #[test]
+    fn the_first_estimate_is_held_against_the_true_wait() {
+        let mut note = Note::default();
+        note.heed(&status(r#"{"state":"waiting","eta_seconds":{"low":8,"high":12}}"#), 1_000);
+        note.heed(&status(r#"{"state":"waiting","eta_seconds":{"low":1,"high":2}}"#), 5_000);
+        assert_eq!(note.eta_error(), None);
+        note.called_at_ms = Some(9_000);
+        assert_eq!(note.eta_error(), Some(0.25));
+    }
+
+    #[test]
+    fn kinds_of_errors_are_bounded() {
+        let tally = Tally::new();
+        (0..200).for_each(|kind| tally.error(&kind.to_string()));
+        let errors = tally.errors();
+        assert_eq!((errors.len(), errors["other"]), (KINDS_MAX + 1, 200 - KINDS_MAX as u64));
+    }
+}
