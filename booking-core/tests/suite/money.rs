@@ -17,9 +17,7 @@ use booking_core::service::Denied;
 use booking_core::service::holding::HoldAnswer;
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::store::books::Books;
-use booking_core::store::{
-    Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken,
-};
+use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
 use booking_core::teller::Strategy;
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;
