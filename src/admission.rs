@@ -74,6 +74,16 @@ fn rate_allowance(tat_us: u64, now_us: u64, limits: &Limits) -> u64 {
     }
 }
 
+/// Returns in how many microseconds the rate allows the next admission; 0 when it does now.
+#[must_use]
+pub fn wait_us(tat_us: u64, now_us: u64, limits: &Limits) -> u64 {
+    let credit_us = limits.burst.saturating_sub(1).saturating_mul(limits.interval_us);
+    match limits.interval_us {
+        MAX_INTERVAL_US => MAX_INTERVAL_US,
+        _ => tat_us.saturating_sub(now_us).saturating_sub(credit_us),
+    }
+}
+
 /// Returns the TAT after `count` admissions at `now_us`.
 #[must_use]
 pub fn spend(tat_us: u64, now_us: u64, count: u64, limits: &Limits) -> u64 {
@@ -139,6 +149,9 @@ mod tests {
             let (mut now, mut tat) = (1_700_000_000_000_000, 0);
             let mut calls: Vec<(u64, u64)> = Vec::new();
             for (wait, wanted) in steps {
+                let due = wait_us(tat, now, &limits);
+                prop_assert_eq!(due == 0, allowance(tat, now, 0, &limits) > 0);
+                prop_assert!(allowance(tat, now + due, 0, &limits) > 0);
                 now += wait;
                 let count = wanted.min(allowance(tat, now, 0, &limits));
                 tat = spend(tat, now, count, &limits);

@@ -1,3 +1,93 @@
-//! The commands of `vestibule`.
+//! The commands.
 
+pub mod audit;
+pub mod check;
 pub mod crowd;
+pub mod demo;
+pub mod keys;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::telemetry::{self, LogForm};
+
+/// A virtual waiting room and admission-control gateway.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// The form of the logs
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log: LogForm,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything in one process on embedded stores: gateway, booking API, booking site, console
+    Demo(demo::DemoArgs),
+    /// The gateway, as its configuration says
+    Serve(serve::ServeArgs),
+    /// Checks a configuration and tells every problem with its line
+    Check(check::CheckArgs),
+    /// A synthetic crowd, to rehearse a sale and to check what is promised
+    Crowd(Box<crowd::CrowdArgs>),
+    /// Verifies an exported admission log
+    Audit(audit::AuditArgs),
+    /// Makes, lists, rotates and retires keys
+    Keys(keys::KeysArgs),
+}
+
+/// Why a command ends without having done what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandFault {
+    /// What was given cannot be used; the text says what would be right. Exit code 2.
+    #[error("{0}")]
+    Input(String),
+    /// What was checked does not hold. Exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CommandFault {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+///
+/// # Errors
+/// When the runtime cannot be made.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    telemetry::start(cli.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Check(args) => check::run(&args),
+            Command::Crowd(args) => crowd::tell(*args).await,
+            Command::Audit(args) => audit::run(&args),
+            Command::Keys(args) => keys::run(args),
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    Ok(done.map_or_else(tell, |()| ExitCode::SUCCESS))
+}
+
+fn tell(fault: CommandFault) -> ExitCode {
+    eprintln!("vestibule: {fault}");
+    fault.exit_code()
+}
+
+/// Returns the definition of the commands, for tests of the documentation.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
+}

@@ -29,7 +29,7 @@ use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
 use crate::ticker;
-use crate::token::{KeyRing, PassVerifier};
+use crate::token::PassVerifier;
 use crate::waiting::Pages;
 pub use files::{read_keys, write_keys};
 
@@ -111,8 +111,7 @@ impl Gateway {
             gateway: GatewayId(rand::random()),
         };
         let rooms = make_rooms(config, &shared).await?;
-        let stopping =
-            Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
+        let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
         let soft = stopping.soft.clone();
         let console = Console {
             rooms: rooms.clone(),
@@ -158,6 +157,12 @@ impl Gateway {
             room.shared.ring.store(Arc::new(ring));
         }
         Ok(())
+    }
+
+    /// Returns the rooms, in the order of the configuration.
+    #[must_use]
+    pub fn rooms(&self) -> &[Arc<Room>] {
+        &self.rooms
     }
 
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
@@ -265,7 +270,7 @@ impl Gateway {
 impl Stores {
     async fn open(config: &Config, clock: &Clock) -> Result<Self, StoreFault> {
         if let Some(url) = &config.store_url {
-            let line = Arc::new(RedisLine::connect(url).await?);
+            let line = Arc::new(RedisLine::connect(url, crate::room::STORE_TIMEOUT).await?);
             return Ok(Self { line, embedded: None, name: "redis" });
         }
         let folder = config.data.as_ref().map(|data| data.join("line"));

@@ -35,6 +35,8 @@ pub mod console;
 // flow
 pub mod pipeline;
 pub mod server;
+pub mod gateway;
 
-// commands
+// the commands
+pub mod audit;
 pub mod cli;

@@ -1,2 +1,9 @@
-//! The gateway.
-fn main() {}
+//! Arguments → command → exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> anyhow::Result<ExitCode> {
+    vestibule::cli::run(vestibule::cli::Cli::parse())
+}

@@ -6,30 +6,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission;
 use crate::line::{News, Numbers, Page, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
 use crate::room::{Room, timed};
 
-/// The time between two ticks.
+/// The longest time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
 
 /// Ticks until `stop`, then once more, so that the store hears who has gone.
 pub async fn run(room: Arc<Room>, stop: CancellationToken) {
-    let mut beat = interval(TICK);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
     while !stop.is_cancelled() {
         tokio::select! {
-            _ = beat.tick() => {}
+            () = tokio::time::sleep(pause(&room)) => {}
             () = room.nudge.notified() => {}
             () = stop.cancelled() => {}
         }
         tick(&room).await;
         room.live.nudge_next(last.elapsed().as_secs_f64());
         last = Instant::now();
+    }
+}
+
+/// The time until the next tick: shorter when the rate limit allows the next call before, so that a
+/// slow rate is met to the millisecond.
+fn pause(room: &Room) -> Duration {
+    let now_us = room.shared.clock.now_us();
+    let due_us = room.mirror.read(|roll| match &roll.settings {
+        Some(settings) if roll.waiting.count() > 0 => admission::wait_us(roll.tat_us, now_us, &settings.limits),
+        _ => 0,
+    });
+    match Duration::from_micros(due_us) {
+        due if due.is_zero() => TICK,
+        due => due.clamp(Duration::from_millis(1), TICK),
     }
 }
 

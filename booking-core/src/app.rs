@@ -38,7 +38,9 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database.
-    #[error("cannot use the database {address}: {error}\nCheck `database` in the configuration and that the database is running and may be used.")]
+    #[error(
+        "cannot use the database {address}: {error}\nCheck `database` in the configuration and that the database is running and may be used."
+    )]
     Database {
         /// Where it should be, without its password.
         address: String,

@@ -118,8 +118,7 @@ mod tests {
         let row = "12951:2026-11-23:3A".parse().unwrap();
         let now = Moment::from_ms(10_000);
         let turns: Vec<Turn> = [3, 0, 0, 2, 1, 0].iter().map(|&left| availability.note(row, left, now)).collect();
-        let expected =
-            [Turn::Neither, Turn::SoldOut, Turn::Neither, Turn::BackOnSale, Turn::Neither, Turn::SoldOut];
+        let expected = [Turn::Neither, Turn::SoldOut, Turn::Neither, Turn::BackOnSale, Turn::Neither, Turn::SoldOut];
         assert_eq!(turns, expected);
     }
 

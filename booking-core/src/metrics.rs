@@ -45,7 +45,10 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         Self {
-            holds: keep(&registry, IntCounterVec::new(opts("holds_total", "Requests for seats by result"), &["result"])),
+            holds: keep(
+                &registry,
+                IntCounterVec::new(opts("holds_total", "Requests for seats by result"), &["result"]),
+            ),
             hold_seconds: keep(&registry, histogram("hold_seconds", "Time to answer a request for seats", 0.000_25)),
             batch_size: keep(&registry, histogram("batch_size", "Requests in one commit", 1.0)),
             available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),

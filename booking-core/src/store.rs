@@ -25,8 +25,6 @@ pub mod sqlite;
 
 pub mod postgres;
 
-
-
 use books::Books;
 
 /// Says what went wrong in a database, and whether trying again may help.

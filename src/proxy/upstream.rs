@@ -56,6 +56,13 @@ impl FromStr for UpstreamAddress {
     }
 }
 
+impl std::fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "http://[{host}]:{port}") } else { write!(f, "http://{host}:{port}") }
+    }
+}
+
 /// A connection, its sending side, and a count of what the upstream has said on it.
 struct Connection {
     sender: SendRequest<RequestBody>,

@@ -53,7 +53,7 @@ function pace(name, done) {
 
   function show() {
     const value = wanted ?? now?.admissions_per_second;
-    if (document.activeElement !== number || wanted === null) number.value = Number.isFinite(value) ? value : number.value;
+    if (document.activeElement !== number && !Number.isNaN(value)) number.value = value ?? "";
     if (document.activeElement !== slider && Number.isFinite(value)) slider.value = sliderOfRate(value, SLIDER_TOP);
     slider.setAttribute("aria-valuetext", `${rate(value)} a second`);
     const changed = wanted !== null && wanted !== now?.admissions_per_second;
@@ -124,7 +124,7 @@ function soldOut(name, done) {
   }
   const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${value} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${value} is on sale again.`) }, "Back on sale");
   return {
-    element: panel("Sold out", note, list, h("form", { class: "row", onsubmit: send }, field("Item", key), h("button", {}, "Mark as sold out"))),
+    element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out")))),
     update(room) {
       text(note, `${room.sold_out.length ? `${count(room.sold_out.length)} answered from memory` : "Nothing is marked as sold out"}; ${count(room.sold_out_answers)} requests were spared the booking API.`);
       const stock = Object.entries(room.stock ?? {}).filter(([item]) => !room.sold_out.includes(item)).slice(0, 20);

@@ -3,11 +3,12 @@ import { count, rate as per, span } from "./format.js";
 
 /** Tells how long the line takes to drain at a rate while arrivals go on, or why it does not. */
 export function effect(waiting, arrivals, rate) {
+  if (rate === null) return { tone: "slow", words: "No limit is set: everyone goes straight in." };
   if (!(rate >= 0)) return { tone: "unknown", words: "Give a number of people a second." };
   if (rate === 0) return { tone: "bad", words: "Nobody would be let in. To stop for a while, use Pause." };
   const net = rate - (arrivals ?? 0);
   if (!waiting && net >= 0) return { tone: "good", words: "Nobody is waiting: arrivals go straight in." };
-  if (net <= 0) return { tone: "bad", words: `The line would grow by ${per(-net)} a second: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
+  if (net <= 0) return { tone: "bad", words: `The line ${net === 0 ? "would stay as it is" : `grows by ${per(-net)} a second`}: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
   const seconds = waiting / net;
   const closing = arrivals > 0.05 ? `, while ${per(arrivals)} a second go on arriving` : "";
   return { tone: seconds > 3600 ? "slow" : "good", seconds, words: `The ${count(waiting)} waiting drain in about ${span(seconds)}${closing}.` };

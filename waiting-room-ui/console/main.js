@@ -9,7 +9,7 @@ import { roomView } from "./room.js";
 const POLL_MS = 1000, AUDIT_MS = 3000, STALE_MS = 5000;
 const place = (id) => document.getElementById(id);
 const history = new History();
-let view = null, shownFor = null, heard = null, heardAt = 0, auditAt = 0, fault = null, timer = 0;
+let view = null, shownFor = null, heard = null, heardAt = 0, skew = Infinity, auditAt = 0, fault = null, timer = 0;
 
 function wantedRoom() {
   return decodeURIComponent(location.hash.replace(/^#\/?/, "")) || null;
@@ -21,7 +21,7 @@ function route() {
   const name = wantedRoom() ?? (heard?.rooms.length === 1 ? heard.rooms[0].name : null);
   if (view && shownFor === name) return;
   shownFor = name;
-  view = name ? roomView(name, history, done) : overview();
+  view = name ? roomView(name, history, done) : overview(history);
   auditAt = 0;
   place("main").replaceChildren(view.element);
   if (heard) view.update(heard, Date.now());
@@ -90,6 +90,8 @@ function refuse() {
 function take(next) {
   heard = next;
   heardAt = Date.now();
+  // The two clocks may differ: the smallest lag ever seen is taken for the difference.
+  skew = Math.min(skew, ...next.rooms.map((room) => heardAt - room.as_of));
   for (const room of next.rooms) history.add(room, heardAt);
   showGateway(next);
   route();
@@ -116,10 +118,10 @@ function showGateway({ gateway, rooms: all }) {
 /** Says plainly what does not work: an old figure never passes for a new one. */
 function showTrouble() {
   const old = Date.now() - heardAt;
-  const asOf = heard ? Math.min(...heard.rooms.map((room) => room.as_of)) : 0;
+  const late = heard ? heardAt - skew - Math.min(...heard.rooms.map((room) => room.as_of)) : 0;
   const words = fault ? `${fault.message} ${heardAt ? `The figures are ${span(old / 1000)} old.` : "Trying again every second."}`
     : heard && !heard.gateway.store_up ? "The store does not answer. People inside go on, people in line keep their places, nobody new is let in."
-    : heard?.rooms.length && heardAt - asOf > STALE_MS ? `The gateway’s own figures are ${span((heardAt - asOf) / 1000)} old.` : null;
+    : heard?.rooms.length && late > STALE_MS ? `The gateway’s own figures are ${span(late / 1000)} old.` : null;
   place("trouble").hidden = !words;
   text(place("trouble"), words ?? "");
   document.body.classList.toggle("stale", !!fault && old > STALE_MS);

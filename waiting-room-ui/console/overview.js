@@ -1,6 +1,10 @@
 // All rooms at a glance: one card each, the figures that decide whether to look closer.
-import { h, text } from "./dom.js";
+import { h, s, text } from "./dom.js";
 import { count, range, rate } from "./format.js";
+import { SPAN_MS } from "./history.js";
+import { niceTop, path } from "./plot.js";
+
+const SPARK = { wide: 320, high: 54 };
 
 const PHASES = { open: "Open", paused: "Paused", closed: "Closed", pre_queue: "Not open yet" };
 
@@ -17,16 +21,16 @@ export function badge() {
 }
 
 /** Makes the overview. */
-export function overview() {
+export function overview(history) {
   const grid = h("div", { class: "cards" });
   const empty = h("p", { class: "card hint", hidden: true }, "This gateway has no rooms yet. Rooms stand in vestibule.toml; a changed file is picked up without a restart.");
   const cards = new Map();
 
-  function update({ rooms }) {
+  function update({ rooms }, now) {
     empty.hidden = rooms.length > 0;
     for (const room of rooms) {
       if (!cards.has(room.name)) cards.set(room.name, grid.appendChild(card(room.name)));
-      cards.get(room.name).update(room);
+      cards.get(room.name).update(room, history.of(room.name), now);
     }
     for (const [name, old] of cards) if (!rooms.some((room) => room.name === name)) old.remove(), cards.delete(name);
   }
@@ -36,14 +40,22 @@ export function overview() {
 function card(name) {
   const phase = badge(), title = h("span", { class: "title" });
   const figures = ["Waiting", "Let in a second", "Arriving a second", "A newcomer waits"].map((label) => ({ label, value: h("dd", {}, "–") }));
+  const line = s("path", { class: "line" }), spark = s("svg", { viewBox: `0 -2 ${SPARK.wide} ${SPARK.high + 4}`, class: "spark", "aria-hidden": "true", preserveAspectRatio: "none" }, line);
   const element = h("article", { class: "card room-card" },
     h("h2", {}, h("a", { href: `#/${encodeURIComponent(name)}` }, title), phase.element),
-    h("dl", { class: "figures small" }, figures.map(({ label, value }) => h("div", {}, h("dt", {}, label), value))));
-  element.update = (room) => {
+    h("dl", { class: "figures small" }, figures.map(({ label, value }) => h("div", {}, h("dt", {}, label), value))), spark);
+  element.update = (room, samples, now) => {
     phase.update(room.phase);
     text(title, room.title || room.name);
-    const words = [count(room.waiting), `${rate(room.admitted_per_second)} of ${rate(room.admissions_per_second)}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
+    const words = [count(room.waiting), room.admissions_per_second == null ? rate(room.admitted_per_second) : `${rate(room.admitted_per_second)} of ${rate(room.admissions_per_second)}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
     figures.forEach(({ value }, i) => text(value, words[i]));
+    line.setAttribute("d", waitingLine(samples, now));
   };
   return element;
+}
+
+/** Draws the last five minutes of waiting, small; the figures beside it say the same in numbers. */
+function waitingLine(samples, now) {
+  const top = niceTop(Math.max(1, ...samples.map((sample) => sample.waiting)));
+  return path(samples, "waiting", (at) => (1 - (now - at) / SPAN_MS) * SPARK.wide, (value) => (1 - value / top) * SPARK.high);
 }

@@ -64,5 +64,5 @@ function scale(top, y) {
 }
 
 function times(x, now) {
-  return [0, 1, 2, 3, 4, 5].map((minutes) => s("text", { x: Math.min(x(now - minutes * 60_000), WIDE - RIGHT), y: HIGH - 6, "text-anchor": minutes === 0 ? "end" : minutes === 5 ? "start" : "middle" }, minutes ? `−${minutes} min` : "now"));
+  return [0, 2, 4].map((minutes) => s("text", { x: Math.min(x(now - minutes * 60_000), WIDE - RIGHT), y: HIGH - 6, "text-anchor": minutes === 0 ? "end" : "middle" }, minutes ? `−${minutes} min` : "now"));
 }

@@ -7,7 +7,7 @@ import { plot } from "./plot.js";
 
 const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
-  ["Let in a second", (room) => rate(room.admitted_per_second), (room) => `limit ${rate(room.admissions_per_second)}, burst ${count(room.burst)}`],
+  ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (room.admissions_per_second == null ? "no limit" : `limit ${rate(room.admissions_per_second)}, burst ${count(room.burst)}`)],
   ["Arriving a second", (room) => rate(room.arrivals_per_second), (room) => `${count(room.issued)} places given so far`],
   ["A newcomer waits", (room) => (room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)), (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
   ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],

@@ -27,6 +27,7 @@ export function launch() {
 export async function open(browser, url, look = "wide", more = {}) {
   const context = await browser.newContext({ ...LOOKS[look], locale: "en-GB", timezoneId: "Asia/Kolkata", reducedMotion: "reduce", ...more });
   const page = await context.newPage();
+  context.setDefaultTimeout(10_000);
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (line) => line.type() === "error" && !/WebSocket connection|Failed to load resource/.test(line.text()) && page.complaints.push(line.text()));

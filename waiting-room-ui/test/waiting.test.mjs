@@ -1,6 +1,7 @@
 // The waiting page in every state and every look, and how it behaves when the line to the gateway breaks.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { render, startGateway, statusOf } from "./mock/gateway.mjs";
@@ -18,6 +19,7 @@ const STATES = {
   front: [statusOf({ position: 1, ahead: 0, waiting: 312, eta_seconds: { low: 0, high: 1 } }), "You are in line"],
   unknown: [statusOf({ ...nothing, waiting: null, admissions_per_second: null }), "You are in line"],
   pre_queue: [statusOf({ ...nothing, state: "pre_queue", waiting: 12840, opens_at: Date.now() + 754_000 }), "It has not opened yet"],
+  store_down: [statusOf({ store_up: false }), "You are in line"],
   paused: [statusOf({ state: "paused", eta_seconds: null, admissions_per_second: null }), "The line is paused"],
   sold_out: [statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }), "Sold out, for now"],
   full: [statusOf({ ...nothing, state: "full" }), "The line is full"],
@@ -164,7 +166,7 @@ describe("when the line to the gateway breaks", () => {
     await until(() => gateway.sockets.size === 1, "a live socket");
     gateway.refusePoll = true;
     gateway.refuseLive = true;
-    await page.getByText("This page reconnects by itself").waitFor({ timeout: 20_000 });
+    await page.getByText("This page goes on by itself").waitFor({ timeout: 20_000 });
     assert.match(await shown(page, "trouble"), /^No news for \d+ seconds\.$/);
     assert.deepEqual(await axe(page), []);
     await picture(page, "waiting-disconnected-phone");
@@ -192,6 +194,15 @@ describe("when the line to the gateway breaks", () => {
   });
 });
 
+test("axe is awake: it finds a fault that is put in", async () => {
+  const gateway = await startGateway();
+  const page = await open(browser, gateway.url);
+  await page.evaluate(() => document.querySelector("main").append(document.createElement("img")));
+  assert.match((await axe(page)).join(), /image-alt/);
+  await page.context().close();
+  await gateway.close();
+});
+
 test("the page weighs less than 14 KB and asks nobody else for anything", async () => {
   const gateway = await startGateway();
   const html = await (await fetch(gateway.url)).text();
@@ -207,10 +218,18 @@ test("the page weighs less than 14 KB and asks nobody else for anything", async 
   await gateway.close();
 });
 
+test("scripts and styles hold nothing that a template engine would take for its own", () => {
+  const folder = new URL("../waiting/", import.meta.url);
+  for (const name of readdirSync(folder).filter((one) => /\.(js|css)$/.test(one))) assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /\{[{%#]|<\/script|<\/style/, name);
+});
+
 test("a notice shows what it is given and nothing that it is not", async () => {
   const full = render("notice.html", { nonce: "n", lang: "en", title: "Tatkal booking", heading: "Sold out", text: "Try <another> train.", action_href: "/?a=1&b=2", action_label: "Search again", refresh_seconds: 15 });
   assert.match(full, /content="15"/);
   assert.match(full, /Try &lt;another&gt; train\./);
+  const here = render("notice.html", { nonce: "n", lang: "en", title: "Busy", heading: "Busy", text: "Wait.", action_href: "", action_label: "Try again", refresh_seconds: 2 });
+  assert.match(here, /<a class="button" href="">Try again<\/a>/, "an empty address is this page");
+  assert.match(here, /<title>Busy<\/title>/, "nothing is said twice");
   const bare = render("notice.html", { nonce: "n", lang: null, title: null, heading: null, text: null, action_href: null, action_label: null, refresh_seconds: null });
   assert.doesNotMatch(bare, /http-equiv|class="button"|null|None/);
 });

@@ -76,7 +76,7 @@ function showFigures() {
   row("forecast", status.state === "waiting" ? outlook(status.forecast) : null);
   row("eta", status.state === "waiting" ? range(status.eta_seconds, lang) ?? "not known yet" : null);
   put("at", clock(status.eta_seconds, Date.now(), lang));
-  put("grace", span(Number(settings.grace), lang));
+  put("grace", Number(settings.grace) > 0 ? span(Number(settings.grace), lang) : "a while");
   showProgress(progress(memory.get("first"), status.position));
 }
 
@@ -140,9 +140,9 @@ function showCountdown(left) {
 
 function trouble(old) {
   const limit = silenceMs(status.next_update_seconds || 2) + 5000;
-  const text = !navigator.onLine ? "You are offline." : old > limit ? `No news for ${span(old / 1000, lang)}.` : null;
+  const text = !navigator.onLine ? "You are offline." : old > limit ? `No news for ${span(old / 1000, lang)}.` : status.store_up === false ? "The line rests for a moment." : null;
   row("trouble", text);
-  if (!text !== !hushed) say(text ? "Connection lost. Your place is kept." : "Connected again.");
+  if (!text !== !hushed) say(text ? `${text} Your place is kept.` : "All is well again.");
   hushed = text ?? "";
 }
 

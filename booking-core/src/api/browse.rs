@@ -37,8 +37,7 @@ pub(super) async fn stations(State(api): State<Api>, pairs: Pairs) -> Result<Jso
     if typed.is_empty() || typed.len() > LONGEST_QUERY {
         return Err(Problem::field("q", "must have 1 to 60 characters of a station's code or name"));
     }
-    let found: Vec<StationView> =
-        api.service.catalogue().suggest(typed).into_iter().map(StationView::from).collect();
+    let found: Vec<StationView> = api.service.catalogue().suggest(typed).into_iter().map(StationView::from).collect();
     Ok(Json(json!({"stations": found})))
 }
 

@@ -39,7 +39,9 @@ pub(super) async fn create(
 }
 
 fn row(body: &Map<String, Value>) -> Result<InventoryId, Problem> {
-    text(body, "inventory")?.parse().map_err(|bad: crate::domain::inventory::BadInventoryId| Problem::field("inventory", bad.to_string()))
+    text(body, "inventory")?
+        .parse()
+        .map_err(|bad: crate::domain::inventory::BadInventoryId| Problem::field("inventory", bad.to_string()))
 }
 
 fn quantity(body: &Map<String, Value>) -> Result<u32, Problem> {

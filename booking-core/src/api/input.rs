@@ -26,7 +26,8 @@ pub(super) fn bytes(body: Body) -> Result<Bytes, Problem> {
 /// Reads a JSON object that has no fields but the known ones.
 pub(super) fn object(body: Body, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let bytes = bytes(body)?;
-    let value = serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
+    let value =
+        serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     let Value::Object(object) = value else {
         return Err(Problem::malformed("the body must be a JSON object"));
     };

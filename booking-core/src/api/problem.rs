@@ -100,7 +100,9 @@ impl Problem {
     fn sold_out(sold: SoldOut) -> Self {
         let SoldOut { inventory, available, ttl_seconds } = sold;
         let detail = match available {
-            0 => format!("{inventory} is sold out; seats may come back when others do not pay, or choose another train"),
+            0 => {
+                format!("{inventory} is sold out; seats may come back when others do not pay, or choose another train")
+            }
             left => format!("{inventory} has only {left} seats left; ask for fewer"),
         };
         let problem = Self::new(StatusCode::CONFLICT, "sold_out", "Sold out", detail)
@@ -116,18 +118,22 @@ impl Problem {
         match stop {
             Stop::NoSuchHold => Self::not_found("hold"),
             Stop::NoSuchPayment => Self::not_found("payment"),
-            Stop::HoldExpired => {
-                conflict("hold_expired", "The hold has run out", "the time to pay is over and the seats went back; hold seats again")
-            }
+            Stop::HoldExpired => conflict(
+                "hold_expired",
+                "The hold has run out",
+                "the time to pay is over and the seats went back; hold seats again",
+            ),
             Stop::HoldCancelled => {
                 conflict("hold_cancelled", "The hold was cancelled", "the seats were given back; hold seats again")
             }
             Stop::AlreadyPaid => {
                 conflict("already_paid", "Already paid", "this hold is paid for; look at the hold for its booking")
             }
-            Stop::PaymentInProgress => {
-                conflict("payment_in_progress", "A payment is under way", "wait for the payment that is under way; look at the hold")
-            }
+            Stop::PaymentInProgress => conflict(
+                "payment_in_progress",
+                "A payment is under way",
+                "wait for the payment that is under way; look at the hold",
+            ),
             Stop::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

@@ -267,7 +267,12 @@ impl Provider for SimulatedProvider {
 
 impl SimulatedProvider {
     /// Lets the caller wait in vain while the money is taken behind its back.
-    async fn hang_then_capture(&self, payment: PaymentId, amount: Paise, copies: usize) -> Result<Charged, ProviderFault> {
+    async fn hang_then_capture(
+        &self,
+        payment: PaymentId,
+        amount: Paise,
+        copies: usize,
+    ) -> Result<Charged, ProviderFault> {
         let inner = Arc::clone(&self.inner);
         self.inner.tasks.spawn(async move {
             tokio::select! {

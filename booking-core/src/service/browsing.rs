@@ -73,8 +73,7 @@ impl Service {
     async fn listings(&self, offers: &[Offer]) -> Result<Vec<Listing>, Denied> {
         let now = self.now();
         let stale = |offer: &&Offer| self.availability.fresh(offer.inventory, now).is_none();
-        let ids: Vec<InventoryId> =
-            offers.iter().filter(stale).take(ROWS_READ).map(|offer| offer.inventory).collect();
+        let ids: Vec<InventoryId> = offers.iter().filter(stale).take(ROWS_READ).map(|offer| offer.inventory).collect();
         let rows = if ids.is_empty() { Vec::new() } else { self.store().stock(&ids).await? };
         let rows: HashMap<InventoryId, _> = rows.into_iter().map(|row| (row.inventory, row)).collect();
         for id in ids {
@@ -82,7 +81,10 @@ impl Service {
             let available = rows.get(&id).map_or(offered, |row| row.stock.available);
             self.availability.note(id, available, now);
         }
-        Ok(offers.iter().map(|offer| self.list(offer, rows.get(&offer.inventory).map(|row| row.stock.capacity))).collect())
+        Ok(offers
+            .iter()
+            .map(|offer| self.list(offer, rows.get(&offer.inventory).map(|row| row.stock.capacity)))
+            .collect())
     }
 
     fn list(&self, offer: &Offer, capacity: Option<u32>) -> Listing {

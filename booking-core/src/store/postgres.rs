@@ -46,9 +46,10 @@ impl PostgresStore {
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: Config =
             url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
-        config.connect_timeout(PATIENCE).application_name("booking-core").options(
-            "-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000",
-        );
+        config
+            .connect_timeout(PATIENCE)
+            .application_name("booking-core")
+            .options("-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000");
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)
@@ -117,7 +118,9 @@ fn fault(error: &tokio_postgres::Error) -> StoreError {
     ];
     match error.code() {
         Some(code) if passing.contains(code) => StoreError::Conflict(detail()),
-        Some(code) if code.code().starts_with("08") || code.code().starts_with("57") || code.code().starts_with("53") => {
+        Some(code)
+            if code.code().starts_with("08") || code.code().starts_with("57") || code.code().starts_with("53") =>
+        {
             StoreError::Unavailable(detail())
         }
         Some(code) if code.code().starts_with("28") || *code == SqlState::UNDEFINED_DATABASE => {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::key::{Key, KeyCard, KeyKind, KeyState, Kid, Secret};
+use super::key::{BadKid, Key, KeyCard, KeyKind, KeyState, Kid, Secret};
 use super::{KeyRing, KeyRingFault, MAX_KEYS};
 
 /// The document: two lists of keys.
@@ -101,10 +101,7 @@ fn keys_of(kind: KeyKind, forms: Vec<KeyForm>) -> Result<Vec<Key>, KeyRingFault>
 }
 
 fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
-    let kid: Kid = form
-        .kid
-        .parse()
-        .map_err(|()| KeyRingFault::Unreadable("a kid is eight lower-case hexadecimal digits".to_owned()))?;
+    let kid: Kid = form.kid.parse().map_err(|bad: BadKid| KeyRingFault::Unreadable(bad.to_string()))?;
     let state = match (form.state, form.until_ms) {
         (StateForm::Active, None) => KeyState::Active,
         (StateForm::Verifying, Some(until_ms)) => KeyState::Verifying { until_ms },

@@ -33,14 +33,19 @@ impl fmt::Display for Kid {
     }
 }
 
+/// Says that a text is no name of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key's name is eight hexadecimal digits in lower case")]
+pub struct BadKid;
+
 impl FromStr for Kid {
-    type Err = ();
+    type Err = BadKid;
 
     /// Reads exactly what [`Display`](fmt::Display) writes: one name has one spelling.
-    fn from_str(text: &str) -> Result<Self, ()> {
+    fn from_str(text: &str) -> Result<Self, BadKid> {
         let plain = text.len() == 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let bits = plain.then(|| u32::from_str_radix(text, 16).ok()).flatten();
-        bits.map(Self).ok_or(())
+        bits.map(Self).ok_or(BadKid)
     }
 }
 

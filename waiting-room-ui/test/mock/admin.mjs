@@ -13,10 +13,10 @@ function newRoom(name, title, change = {}) {
   };
 }
 
-function step(room, tick) {
+function step(room, tick, aheadMs) {
   const arrivals = Math.max(0, Math.round(34 + 26 * Math.sin(tick / 40) + 6 * Math.sin(tick / 3)));
   const admitted = room.phase === "open" ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
-  Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, as_of: Date.now() });
+  Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, as_of: Date.now() + aheadMs });
 }
 
 const VERBS = {
@@ -35,7 +35,7 @@ const VERBS = {
 export async function startAdmin({ several = true } = {}) {
   const rooms = [newRoom("tatkal", "Tatkal booking")];
   if (several) rooms.push(newRoom("concert", "Opening night", { phase: "paused", waiting: 412, sold_out: [], stock: {}, eta_seconds_for_newcomer: null }), newRoom("vaccine", "Autumn vaccination", { waiting: 0, phase: "open", sold_out: [], stock: {} }));
-  const admin = { rooms, calls: [], entries: [], failing: false, storeUp: true, frozen: false, tick: 0 };
+  const admin = { rooms, calls: [], entries: [], failing: false, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
 
   async function api(request, response, path) {
     if (admin.failing) return request.socket.destroy();
@@ -43,8 +43,8 @@ export async function startAdmin({ several = true } = {}) {
     if (path === "/api/audit") return json(response, 200, { entries: admin.entries });
     if (path === "/api/rooms") {
       admin.tick += 1;
-      if (!admin.frozen) rooms.slice(0, 1).forEach((room) => step(room, admin.tick));
-      rooms.slice(1).forEach((room) => { room.as_of = Date.now(); });
+      if (!admin.frozen) rooms.slice(0, 1).forEach((room) => step(room, admin.tick, admin.aheadMs));
+      rooms.slice(1).forEach((room) => { room.as_of = Date.now() + admin.aheadMs; });
       return json(response, 200, { rooms, gateway: { version: "0.1.0", uptime_seconds: 7310, store: "redis", store_up: admin.storeUp } });
     }
     const [, , , name, verb] = path.split("/");

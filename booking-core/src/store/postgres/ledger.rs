@@ -30,7 +30,8 @@ const MONEY: &str = "SELECT
         (SELECT count(*) FROM holds WHERE status IN ('held', 'paid'))";
 
 pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> {
-    let snapshot = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
+    let snapshot =
+        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
     let tx = snapshot.await.map_err(|error| fault(&error))?;
     let rows = query(&tx, ROWS, &[]).await?;
     let money = tx.query_one(MONEY, &[]).await.map_err(|error| fault(&error))?;

@@ -33,7 +33,8 @@ const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::big
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
 const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
                             WHERE h.status = 'held' AND i.name = $1";
-const PENDING: &str = "SELECT id FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+const PENDING: &str =
+    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
                    WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
 
@@ -122,10 +123,7 @@ pub(super) async fn payment_in(
     one_payment(&query(db, sql, &[&id.as_bytes().as_slice()]).await?)
 }
 
-pub(super) async fn booking(
-    db: &impl GenericClient,
-    reference: Reference,
-) -> Result<Option<Booking>, StoreError> {
+pub(super) async fn booking(db: &impl GenericClient, reference: Reference) -> Result<Option<Booking>, StoreError> {
     let rows = query(db, BOOKING, &[&reference.to_string()]).await?;
     let booking = |row: &Row| BookingRow {
         hold: row.get(0),
@@ -138,10 +136,7 @@ pub(super) async fn booking(
     rows.first().map(|row| booking(row).into_booking()).transpose()
 }
 
-pub(super) async fn stock(
-    db: &impl GenericClient,
-    ids: &[InventoryId],
-) -> Result<Vec<StockRow>, StoreError> {
+pub(super) async fn stock(db: &impl GenericClient, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
     let names: Vec<String> = ids.iter().map(InventoryId::to_string).collect();
     let rows = query(db, STOCK, &[&names]).await?;
     rows.iter().map(|row| inventory_row(row).into_stock()).collect()
@@ -158,37 +153,22 @@ pub(super) fn inventory_row(row: &Row) -> InventoryRow {
     }
 }
 
-pub(super) async fn lapsed(
-    db: &impl GenericClient,
-    now: Moment,
-    limit: u32,
-) -> Result<Vec<HoldId>, StoreError> {
+pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
     let rows = query(db, LAPSED, &[&now.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(|row| hold_id(row.get(0))).collect()
 }
 
-pub(super) async fn first_expiry(
-    db: &impl GenericClient,
-    row: InventoryId,
-) -> Result<Option<Moment>, StoreError> {
+pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> Result<Option<Moment>, StoreError> {
     let rows = query(db, FIRST_EXPIRY, &[&row.to_string()]).await?;
     Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Moment::from_ms))
 }
 
-pub(super) async fn pending(
-    db: &impl GenericClient,
-    before: Moment,
-    limit: u32,
-) -> Result<Vec<PaymentId>, StoreError> {
+pub(super) async fn pending(db: &impl GenericClient, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
     let rows = query(db, PENDING, &[&before.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(|row| payment_id(row.get(0))).collect()
 }
 
-pub(super) async fn due(
-    db: &impl GenericClient,
-    now: Moment,
-    limit: u32,
-) -> Result<Vec<DueTask>, StoreError> {
+pub(super) async fn due(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
     let rows = query(db, DUE, &[&now.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(due_task).collect()
 }

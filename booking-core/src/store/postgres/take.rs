@@ -77,11 +77,7 @@ pub(super) async fn conditional(
 }
 
 /// Grants everybody, or does nothing and returns `None`.
-async fn quick(
-    connection: &Object,
-    row: InventoryId,
-    requests: &[TakeRequest],
-) -> Result<Option<Taken>, StoreError> {
+async fn quick(connection: &Object, row: InventoryId, requests: &[TakeRequest]) -> Result<Option<Taken>, StoreError> {
     let columns = Columns::of(requests.iter());
     let (name, sum) = (row.to_string(), total(requests) as i32);
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&name, &sum];
@@ -98,11 +94,7 @@ async fn quick(
     }
 }
 
-async fn careful(
-    connection: &mut Object,
-    row: InventoryId,
-    requests: &[TakeRequest],
-) -> Result<Taken, StoreError> {
+async fn careful(connection: &mut Object, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
     let tx = connection.transaction().await.map_err(|error| fault(&error))?;
     let (id, available) = locate(&tx, LOCK, row).await?;
     let ids: Vec<&[u8]> = requests.iter().map(|request| request.hold.as_bytes().as_slice()).collect();

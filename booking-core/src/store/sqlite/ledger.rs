@@ -29,7 +29,8 @@ const MONEY: &str = "SELECT
 
 pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
     let tx = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
-    let counted = many(&tx, ROWS, [], |row| Ok((inventory_row(row)?, number(row, 6)?, number(row, 7)?, number(row, 8)?)))?;
+    let counted =
+        many(&tx, ROWS, [], |row| Ok((inventory_row(row)?, number(row, 6)?, number(row, 7)?, number(row, 8)?)))?;
     let rows = counted
         .into_iter()
         .map(|(row, in_open_holds, in_confirmed_holds, in_bookings)| {

@@ -23,8 +23,10 @@ const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM in
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
                             WHERE h.status = 'held' AND i.name = ?1";
-const PENDING: &str = "SELECT id FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
-const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+const PENDING: &str =
+    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
+const DUE: &str =
+    "SELECT kind, payment_id, created_at, attempts FROM outbox WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
 
 pub(super) fn one<T>(
     db: &Connection,

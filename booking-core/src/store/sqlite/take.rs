@@ -10,7 +10,8 @@ use crate::store::{StoreError, TakeAnswer, TakeRequest, Taken, allot, total};
 
 const DECREMENT: &str = "UPDATE inventory SET available = available - ?2, held = held + ?2
                          WHERE id = ?1 AND available >= ?2";
-const INSERT: &str = "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
+const INSERT: &str =
+    "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
                       VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6)";
 
 /// One decrement of the sum, behind the condition, and the holds, in one commit.
@@ -50,12 +51,7 @@ fn locate(db: &Connection, row: InventoryId) -> Result<(i64, u32), StoreError> {
 }
 
 /// Puts the answers in the order of the requests; `granted` speaks of those without a known hold.
-fn answer(
-    row: InventoryId,
-    requests: &[TakeRequest],
-    known: Vec<Option<Hold>>,
-    granted: &[bool],
-) -> Vec<TakeAnswer> {
+fn answer(row: InventoryId, requests: &[TakeRequest], known: Vec<Option<Hold>>, granted: &[bool]) -> Vec<TakeAnswer> {
     let mut granted = granted.iter();
     let answer = |(request, known): (&TakeRequest, Option<Hold>)| match known {
         Some(hold) if hold.request_hash == request.request_hash => TakeAnswer::Replayed(hold),

@@ -15,11 +15,13 @@ use crate::store::{Decide, Outcome, StoreError, Subject};
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4
                     WHERE name = ?1 AND available + ?2 >= 0 RETURNING available";
 const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE id = ?1";
-const PAYMENT: &str = "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
+const PAYMENT: &str =
+    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                        ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
                            reason = excluded.reason, changed_at = excluded.changed_at";
-const BOOKING: &str = "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
+const BOOKING: &str =
+    "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
                        SELECT ?1, ?2, ?3, id, ?5, ?6, ?7 FROM inventory WHERE name = ?4";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?3)
                        ON CONFLICT (kind, payment_id) DO NOTHING";

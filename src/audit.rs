@@ -1,0 +1,235 @@
+//! Verifies an exported admission log: its chain, its numbers, its rate.
+//!
+//! Pure: lines in, findings out. Anyone can do the same with a page of code: each line holds the
+//! link before it and its own, and the entry in canonical JSON.
+
+use std::fmt;
+
+use crate::admission;
+use crate::line::chain::{Link, Logged};
+use crate::line::{Roll, Settings};
+
+/// What is wrong with a log, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub kind: FindingKind,
+}
+
+/// What can be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FindingKind {
+    /// The line cannot be read.
+    Unreadable(String),
+    /// The line was edited, or one before it is missing.
+    BrokenLink,
+    /// A sequence number is missing or repeated.
+    Gap {
+        /// The number that would follow.
+        expected: u64,
+        /// The number that is there.
+        found: u64,
+    },
+    /// A number was called twice, or without having been given, or after giving up.
+    WrongCall(u64),
+    /// More were called than rate and burst allow.
+    TooFast(u64),
+    /// The count of numbers given went down.
+    Shrunk,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        match &self.kind {
+            FindingKind::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            FindingKind::BrokenLink => write!(f, "the chain is broken: this line, or one before it, was changed"),
+            FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
+            FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
+            FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
+            FindingKind::Shrunk => write!(f, "fewer numbers were given than before"),
+        }
+    }
+}
+
+/// What a verified log tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// How many entries there are.
+    pub entries: usize,
+    /// How many were called in them.
+    pub called: u64,
+    /// The last link.
+    pub link: Link,
+}
+
+/// Verifies the lines of a log, which may begin anywhere.
+#[must_use]
+pub fn verify<'a>(lines: impl Iterator<Item = &'a str>) -> (Summary, Vec<Finding>) {
+    let mut audit = Audit::default();
+    for (i, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        audit.line = i + 1;
+        match serde_json::from_str::<Logged>(line) {
+            Ok(logged) => audit.take(&logged),
+            Err(e) => audit.find(FindingKind::Unreadable(e.to_string())),
+        }
+    }
+    (audit.summary, audit.findings)
+}
+
+#[derive(Default)]
+struct Audit {
+    line: usize,
+    summary: Summary,
+    findings: Vec<Finding>,
+    last: Option<Logged>,
+    /// The line as the entries so far tell it; whole only when they begin with the first.
+    roll: Roll,
+}
+
+impl Audit {
+    fn take(&mut self, logged: &Logged) {
+        if let Some(last) = self.last.take() {
+            self.check_order(&last, logged);
+        }
+        if logged.prev.then(&logged.entry) != logged.hash {
+            self.find(FindingKind::BrokenLink);
+        }
+        self.check_calls(logged);
+        self.check_rate(logged);
+        self.roll.apply(&logged.entry);
+        self.summary.entries += 1;
+        self.summary.called += logged.entry.called.len();
+        self.summary.link = logged.hash;
+        self.last = Some(logged.clone());
+    }
+
+    fn check_order(&mut self, last: &Logged, next: &Logged) {
+        if last.hash != next.prev {
+            self.find(FindingKind::BrokenLink);
+        }
+        let expected = last.entry.seq + 1;
+        if next.entry.seq != expected {
+            self.find(FindingKind::Gap { expected, found: next.entry.seq });
+        }
+        if next.entry.issued < last.entry.issued {
+            self.find(FindingKind::Shrunk);
+        }
+    }
+
+    fn check_calls(&mut self, logged: &Logged) {
+        let entry = &logged.entry;
+        for number in entry.called.iter() {
+            let again = self.roll.called.contains(number) || self.roll.over.contains(number);
+            if again || number > entry.issued {
+                self.find(FindingKind::WrongCall(number));
+            }
+        }
+    }
+
+    /// By hand an operator may exceed the rate; the entry says so, and is not held to it.
+    fn check_rate(&mut self, logged: &Logged) {
+        let entry = &logged.entry;
+        let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else { return };
+        let allowed = admission::allowance(
+            self.roll.tat_us,
+            entry.at_us,
+            0,
+            &admission::Limits { total_active_users: None, ..limits.clone() },
+        );
+        let over = (entry.called.len() - entry.by_hand.min(entry.called.len())).saturating_sub(allowed);
+        if over > 0 {
+            self.find(FindingKind::TooFast(over));
+        }
+    }
+
+    fn find(&mut self, kind: FindingKind) {
+        self.findings.push(Finding { line: self.line, kind });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Limits;
+    use crate::line::state::LineState;
+    use crate::line::{Entry, Known, News, Numbers, Steering};
+
+    const START_US: u64 = 1_795_000_000_000_000;
+
+    fn log() -> Vec<Logged> {
+        let limits = Limits {
+            interval_us: 100_000,
+            burst: 2,
+            total_active_users: None,
+            session_duration_s: 60,
+            grace_ms: 60_000,
+        };
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(limits), START_US);
+        line.join(20, START_US);
+        (1..8).for_each(|tick| line.call(START_US + tick * 100_000));
+        let News::Entries(entries) = line.follow(Known { epoch: line.roll().epoch(), seq: 0 }) else { panic!() };
+        let mut link = Link::default();
+        entries
+            .into_iter()
+            .map(|entry| {
+                let l = Logged::new(link, entry);
+                link = l.hash;
+                l
+            })
+            .collect()
+    }
+
+    fn findings(log: &[Logged]) -> Vec<FindingKind> {
+        let lines: Vec<String> = log.iter().map(|logged| serde_json::to_string(logged).unwrap()).collect();
+        verify(lines.iter().map(String::as_str)).1.into_iter().map(|finding| finding.kind).collect()
+    }
+
+    /// Links a changed log anew, as a forger would.
+    fn relink(log: &mut [Logged]) {
+        let mut link = Link::default();
+        for logged in log {
+            *logged = Logged::new(link, logged.entry.clone());
+            link = logged.hash;
+        }
+    }
+
+    #[test]
+    fn a_true_log_is_found_true() {
+        assert_eq!(findings(&log()), []);
+        assert_eq!(findings(&log()[3..]), [], "from the middle on");
+    }
+
+    #[test]
+    fn an_edited_line_is_found() {
+        let mut log = log();
+        log[3].entry.called = Numbers::run(9, 9);
+        assert_eq!(findings(&log), [FindingKind::BrokenLink]);
+    }
+
+    #[test]
+    fn a_missing_line_is_found() {
+        let mut log = log();
+        log.remove(3);
+        let gap = FindingKind::Gap { expected: 4, found: 5 };
+        assert_eq!(findings(&log), [FindingKind::BrokenLink, gap]);
+    }
+
+    #[test]
+    fn a_forged_call_is_found_even_when_linked_anew() {
+        let mut forged = log();
+        forged[4].entry.called = Numbers::run(1, 1);
+        relink(&mut forged);
+        assert_eq!(findings(&forged), [FindingKind::WrongCall(1)]);
+        let mut fast = log();
+        let last = fast.last().unwrap().entry.clone();
+        let called = Numbers::run(15, 19);
+        let entry = Entry { seq: last.seq + 1, at_us: last.at_us + 1, called, ends_s: last.ends_s, ..last };
+        fast.push(Logged::new(Link::default(), entry));
+        relink(&mut fast);
+        assert_eq!(findings(&fast), [FindingKind::TooFast(5)]);
+    }
+}

@@ -1,0 +1,32 @@
+//! `vestibule audit`: verifies an exported admission log.
+
+use std::path::PathBuf;
+
+use super::CommandFault;
+use crate::audit;
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// The log, as `GET /api/rooms/ROOM/log` of the admin listener gives it
+    file: PathBuf,
+}
+
+/// Verifies the file.
+///
+/// # Errors
+/// [`CommandFault::Failed`] with every finding; [`CommandFault::Input`] when there is no file.
+pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|e| CommandFault::Input(format!("cannot read {}: {e}", args.file.display())))?;
+    let (summary, findings) = audit::verify(text.lines());
+    if !findings.is_empty() {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        return Err(CommandFault::Failed(format!("the log does not hold:\n{}", lines.join("\n"))));
+    }
+    println!(
+        "{} entries hold together; {} were called, none twice, none beyond the rate; the last link is {:?}",
+        summary.entries, summary.called, summary.link
+    );
+    Ok(())
+}

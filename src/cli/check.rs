@@ -1,0 +1,27 @@
+//! `vestibule check`: every problem of a configuration, with its line.
+
+use std::path::PathBuf;
+
+use super::{CommandFault, serve};
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration file
+    file: PathBuf,
+}
+
+/// Checks the file.
+///
+/// # Errors
+/// [`CommandFault::Input`] with all that is wrong.
+pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
+    let config = serve::read(&args.file)?;
+    for room in &config.rooms {
+        let rate =
+            room.limits.admissions_per_second().map_or("unlimited".to_owned(), |rate| format!("{rate} a second"));
+        println!("room {}: {rate}, to {}", room.rules.name, room.upstream);
+    }
+    println!("{} is good", args.file.display());
+    Ok(())
+}

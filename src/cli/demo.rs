@@ -1,0 +1,205 @@
+//! `vestibule demo`: gateway, booking API, booking site and console in one process.
+
+mod company;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use booking_core::app::App;
+use booking_core::clock::SystemClock;
+use booking_core::config::{Config as BookingConfig, SaleRow};
+use booking_core::notifier::GatewayAddress;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::CommandFault;
+use super::serve::{Stop, environment};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gateway::Gateway;
+
+/// The name of the demo's room.
+const ROOM: &str = "tatkal";
+
+/// The rate of a demo that is started with nothing said: slow enough to see the line move.
+const QUIET_RATE: f64 = 2.0;
+
+/// How many are ahead in a demo that is started with nothing said.
+const QUIET_COMPANY: u64 = 20;
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Where visitors come
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where operators come
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    admin: SocketAddr,
+    /// Where the booking API listens
+    #[arg(long, default_value = "127.0.0.1:8082")]
+    booking: SocketAddr,
+    /// Admissions a second [default: 2, with some company in line; given a rate, the line is yours]
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<f64>,
+    /// How many others the demo keeps in line, so that there is a line to see
+    #[arg(long, value_name = "VISITORS")]
+    company: Option<u64>,
+    /// Where everything is kept; `:memory:` keeps nothing [default: in your data directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Keeps the line in this Redis
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// Keeps the bookings in this database, such as postgres://…
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Gives one inventory a number of seats of its own, for a sale
+    #[arg(long, value_name = "TRAIN:DATE:CLASS", requires = "seats")]
+    item: Option<String>,
+    /// How many seats `--item` has
+    #[arg(long, value_name = "SEATS", requires = "item")]
+    seats: Option<u32>,
+    /// How long a seat is held before it has to be paid, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    hold: u32,
+}
+
+/// Runs until it is asked to stop.
+///
+/// # Errors
+/// When something that was given cannot be used.
+pub async fn run(args: DemoArgs) -> Result<(), CommandFault> {
+    let mut stop = Stop::new()?;
+    let demo = Demo::start(&args).await?;
+    demo.tell();
+    stop.asked().await;
+    tracing::info!("stopping; requests under way may end");
+    demo.stop().await;
+    Ok(())
+}
+
+struct Demo {
+    gateway: Gateway,
+    booking: SocketAddr,
+    end_booking: CancellationToken,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    company: company::Company,
+}
+
+impl Demo {
+    async fn start(args: &DemoArgs) -> Result<Self, CommandFault> {
+        let listener = TcpListener::bind(args.booking).await.map_err(|e| {
+            input(format!(
+                "cannot listen on {}: {e}; stop what uses it, or give --booking another address",
+                args.booking
+            ))
+        })?;
+        let booking = listener.local_addr().map_err(|e| input(e.to_string()))?;
+        let data = args.folder()?;
+        if let Some(folder) = &data {
+            std::fs::create_dir_all(folder)
+                .map_err(|e| input(format!("cannot make the folder {}: {e}; give --data another", folder.display())))?;
+        }
+        let config = args.config(booking, data.clone())?;
+        let gateway = Gateway::start(&config, Clock::system()).await.map_err(|fault| input(fault.to_string()))?;
+        let app = match App::start(args.booking_config(&gateway, data)?, Arc::new(SystemClock::new())).await {
+            Ok(app) => app,
+            Err(fault) => {
+                gateway.stop().await;
+                return Err(input(fault.to_string()));
+            }
+        };
+        let end_booking = CancellationToken::new();
+        let end = end_booking.clone();
+        let serving = tokio::spawn(app.serve(listener, async move { end.cancelled().await }));
+        let wanted = args.company.unwrap_or(if args.rate.is_none() { QUIET_COMPANY } else { 0 });
+        let company = company::Company::start(gateway.rooms(), wanted);
+        Ok(Self { gateway, booking, end_booking, serving, company })
+    }
+
+    fn tell(&self) {
+        let Gateway { address, admin_address, admin_token, .. } = &self.gateway;
+        println!("gateway http://{address}");
+        println!("console http://{admin_address}");
+        println!("booking http://{}", self.booking);
+        println!("token {admin_token}");
+        eprintln!(
+            "\nOpen the gateway's address as a visitor, and http://{admin_address}/#token={admin_token} as the operator."
+        );
+        eprintln!("Ctrl-C stops.");
+    }
+
+    async fn stop(self) {
+        self.company.stop().await;
+        self.gateway.stop().await;
+        self.end_booking.cancel();
+        if let Ok(Err(fault)) = self.serving.await {
+            tracing::error!(%fault, "the booking API has failed");
+        }
+    }
+}
+
+impl DemoArgs {
+    /// Where everything is kept; `None` keeps nothing.
+    fn folder(&self) -> Result<Option<PathBuf>, CommandFault> {
+        match self.data.as_deref() {
+            Some(":memory:") => Ok(None),
+            Some(folder) => Ok(Some(PathBuf::from(folder))),
+            None => {
+                let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+                let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+                let base = base.or_else(home).ok_or_else(|| input("there is no HOME; give --data".to_owned()))?;
+                Ok(Some(base.join("vestibule")))
+            }
+        }
+    }
+
+    /// The demo is a configuration like any other; the environment may change it too.
+    fn config(&self, booking: SocketAddr, data: Option<PathBuf>) -> Result<Config, CommandFault> {
+        let rate = self.rate.unwrap_or(QUIET_RATE);
+        if !(rate >= 0.0 && rate <= 1e6) {
+            return Err(input(format!("--rate is from 0 to 1000000, not {rate}")));
+        }
+        let text = format!(
+            "upstream = \"http://{booking}\"\n[room.{ROOM}]\ntitle = \"Tatkal booking\"\nadmissions_per_second = {rate:?}\n\
+             items = [\"/api/inventory/{{key}}\", \"/api/holds?inventory={{key}}\"]\n"
+        );
+        let config = Config::parse(&text, &environment()).map_err(|problems| input(problems.to_string()))?;
+        let store_url = self.redis.clone().or(config.store_url.clone());
+        Ok(Config {
+            listen: self.listen,
+            admin_listen: self.admin,
+            data,
+            store_url,
+            drain: Duration::from_secs(5),
+            ..config
+        })
+    }
+
+    fn booking_config(&self, gateway: &Gateway, data: Option<PathBuf>) -> Result<BookingConfig, CommandFault> {
+        let embedded = data.map_or_else(
+            || "sqlite::memory:".to_owned(),
+            |data| format!("sqlite:{}", data.join("booking.db").display()),
+        );
+        let mut config =
+            BookingConfig { database: self.database.clone().unwrap_or(embedded), ..BookingConfig::default() };
+        config.holds.seconds = self.hold;
+        config.gateways.push(GatewayAddress {
+            admin: format!("http://{}", gateway.admin_address),
+            room: ROOM.to_owned(),
+            token: gateway.admin_token.clone(),
+        });
+        if let (Some(item), Some(capacity)) = (&self.item, self.seats) {
+            let inventory = item.parse().map_err(|e| input(format!("--item `{item}`: {e}")))?;
+            config.sale.push(SaleRow { inventory, capacity });
+        }
+        Ok(config)
+    }
+}
+
+fn input(text: String) -> CommandFault {
+    CommandFault::Input(text)
+}

@@ -1,0 +1,95 @@
+//! `vestibule serve`: the gateway, as its configuration says.
+
+use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::CommandFault;
+use crate::clock::Clock;
+use crate::config::{Config, Environment};
+use crate::gateway::Gateway;
+
+/// What the command takes.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, default_value = "vestibule.toml")]
+    config: PathBuf,
+}
+
+/// Runs until it is asked to stop; takes a changed file on SIGHUP.
+///
+/// # Errors
+/// When the configuration or the start fails.
+pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
+    let config = read(&args.config)?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    let gateway =
+        Gateway::start(&config, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    println!("gateway http://{}", gateway.address);
+    println!("console http://{}", gateway.admin_address);
+    let mut stop = Stop::new()?;
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            _ = hang_up.recv() => reload(&gateway, &args.config).await,
+        }
+    }
+    tracing::info!("stopping; requests under way may end");
+    gateway.stop().await;
+    Ok(())
+}
+
+/// Reads a configuration, or tells all that is wrong with it.
+///
+/// # Errors
+/// [`CommandFault::Input`].
+pub fn read(path: &Path) -> Result<Config, CommandFault> {
+    let problems = |problems| CommandFault::Input(format!("{} cannot be used:\n{problems}", path.display()));
+    Config::read(path, &environment()).map_err(problems)
+}
+
+/// Returns the variables that set keys of the configuration.
+#[must_use]
+pub fn environment() -> Environment {
+    std::env::vars().filter(|(name, _)| name.starts_with("VESTIBULE_")).collect()
+}
+
+async fn reload(gateway: &Gateway, path: &Path) {
+    let read = match read(path) {
+        Ok(config) => gateway.reconfigure(&config).await.map_err(|fault| fault.to_string()),
+        Err(fault) => Err(fault.to_string()),
+    };
+    match read {
+        Ok(()) => tracing::info!("took the limits and keys anew; any other change waits for a restart"),
+        Err(fault) => tracing::error!(fault, "the changed configuration was not taken; the old one goes on"),
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, CommandFault> {
+    signal(kind).map_err(|e| CommandFault::Failed(format!("cannot listen for signals: {e}")))
+}
+
+/// The wish to stop: Ctrl-C or SIGTERM.
+pub struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub fn new() -> Result<Self, CommandFault> {
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits for the wish.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

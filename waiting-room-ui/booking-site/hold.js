@@ -1,0 +1,121 @@
+// Seats held: the time that is left by the server's own clock, the payment, and the way out.
+import { hold as read, intention, pay, release } from "./api.js";
+import { every, h, say, text } from "./dom.js";
+import { countdown, money, seats } from "./format.js";
+import { journey, tripOf } from "./trip.js";
+import { sorry } from "./words.js";
+
+const METHODS = [
+  ["sim_ok", "A card that works", "Paid at once"],
+  ["sim_slow", "A slow bank", "Paid after a few seconds"],
+  ["sim_declined", "A card that is declined", "Nothing is charged; the seats stay yours"],
+  ["sim_hang", "A bank that does not answer", "To see that nothing is lost"],
+];
+const REFRESH_MS = 1500, MILESTONES_MS = [120_000, 60_000, 30_000, 10_000];
+
+/** Shows a hold until it is a booking, is given back or runs out. */
+export async function holdView({ id, go, signal }) {
+  let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, waiting = false, over = false;
+  const trip = tripOf(now.inventory, now);
+  const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
+  const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
+  const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar);
+  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}, together `, h("b", {}, money(now.amount_paise))), note, body));
+  const left = () => now.expires_at - (Date.now() - skew);
+  body.replaceChildren(form(), cancel());
+
+  function form() {
+    const choices = METHODS.map(([value, label, hint], i) => h("label", { class: "choice" }, h("input", { type: "radio", name: "method", value, checked: i === 0 }), h("span", {}, label, h("small", {}, hint))));
+    const button = h("button", { class: "solid" }, `Pay ${money(now.amount_paise)}`);
+    const made = h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); send(new FormData(made).get("method"), button); } }, h("fieldset", {}, h("legend", {}, "Pay with"), choices), button, h("p", { class: "hint" }, "A simulated bank: no money is taken."));
+    return made;
+  }
+
+  async function send(method, button) {
+    if (paying) return;
+    paying = true;
+    button.disabled = true;
+    showPaying();
+    const intent = intention(`pay ${id} ${method}`);
+    try {
+      await pay(id, method, intent.key);
+      await look();
+    } catch (fault) {
+      if (fault.kind !== "network" && fault.kind !== "busy") intent.settled();
+      const type = fault.problem?.type ?? "";
+      if (type.endsWith("payment_declined")) return decline("The bank said no and nothing was charged.");
+      if (type.endsWith("payment_refunded")) return end("The payment goes back", "It arrived after the time was over, and the seats had gone. You get all of it back.");
+      if (type.endsWith("already_paid") || type.endsWith("payment_in_progress")) return await look();
+      if (/hold_(expired|cancelled)$/.test(type)) paying = false, await look();
+      else note.replaceChildren(sorry(fault));
+      paying = false;
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  function showPaying() {
+    note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
+  }
+
+  /** The payment came to nothing: the next one is a new intention, with a new key. */
+  function decline(why) {
+    paying = false;
+    for (const [method] of METHODS) intention(`pay ${id} ${method}`).settled();
+    note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "Not paid."), ` ${why} Your seats are still held: try another way to pay.`));
+  }
+
+  function cancel() {
+    const ask = h("button", { type: "button", onclick: () => { ask.hidden = true; sure.hidden = false; no.focus(); } }, "Give the seats back");
+    const no = h("button", { type: "button", onclick: () => { ask.hidden = false; sure.hidden = true; ask.focus(); } }, "Keep them");
+    const yes = h("button", { type: "button", class: "stop", onclick: async () => {
+      try {
+        await release(id);
+        end("Given back", "The seats are on sale again for others. Nothing was charged.");
+      } catch (fault) { note.replaceChildren(sorry(fault)); }
+    } }, "Yes, give them back");
+    const sure = h("div", { class: "row", hidden: true, role: "group", "aria-label": "Give the seats back?" }, yes, no);
+    return h("div", {}, ask, sure);
+  }
+
+  function end(heading, words) {
+    over = true;
+    const again = h("a", { class: "button", href: `/train/${now.inventory}` }, "Look at this train again");
+    element.replaceChildren(h("section", { class: "card notice" }, h("h1", {}, heading), h("p", {}, words), h("p", { class: "row" }, again, h("a", { class: "button quiet", href: "/" }, "Search"))));
+    say(`${heading}. ${words}`);
+  }
+
+  /** Looks at the hold as the server has it and follows where it went. */
+  async function look() {
+    if (over) return;
+    now = { ...now, ...(await read(id, signal)) };
+    if (now.now != null) skew = Math.min(skew, Date.now() - now.now);
+    follow();
+  }
+
+  function follow() {
+    if (now.status === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
+    if (now.status === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
+    if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
+    if (waiting && !now.payment) waiting = false, decline("The payment did not go through and nothing was charged.");
+    if (!waiting && now.status === "held" && now.payment) waiting = true, showPaying();
+    if (now.status === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
+  }
+
+  function tick() {
+    if (over) return;
+    const ms = left();
+    text(clock, now.status === "held" ? countdown(ms) : "as long as it takes");
+    bar.value = Math.max(0, Math.min(1, ms / Math.max(1, now.expires_at - (now.created_at ?? now.expires_at - 600_000))));
+    element.dataset.hurry = String(ms < 60_000);
+    if (MILESTONES_MS.some((step) => ms <= step && ms > step - 1000)) say(`${Math.round(ms / 1000)} seconds left`);
+    if (ms <= 0 && now.status === "held") text(clock, "0:00");
+  }
+
+  tick();
+  follow();
+  const timer = setInterval(tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  every(REFRESH_MS, signal, look);
+  return { element, title: "Your seats are held" };
+}

@@ -1,0 +1,214 @@
+// The booking site against a stand-in for booking-api: the whole way, and every way it can end.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
+import { startBooking } from "./mock/booking.mjs";
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+const TRAIN = "12952:2026-12-24:3A";
+
+async function visit(path = "/", look = "wide", options = {}) {
+  const site = await startBooking(options);
+  const page = await open(browser, site.url + path, look);
+  return { site, page, end: async () => { await page.context().close(); await site.close(); } };
+}
+
+async function fine(page, name) {
+  assert.deepEqual(await axe(page), []);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name}: no sideways scrolling`);
+  await picture(page, name);
+}
+
+async function choose(page, label, letters, station) {
+  await page.getByLabel(label, { exact: true }).fill(letters);
+  await page.getByRole("option", { name: station }).click();
+}
+
+describe("the whole way, in every look", () => {
+  for (const look of Object.keys(LOOKS)) {
+    test(look, async () => {
+      const { site, page, end } = await visit("/", look);
+      await page.getByRole("heading", { name: "Where to?" }).waitFor();
+      await fine(page, `booking-search-${look}`);
+      await choose(page, "From", "new", "NEW DELHI");
+      await page.getByLabel("To", { exact: true }).fill("mum");
+      await page.getByRole("option", { name: "MUMBAI CENTRAL" }).waitFor();
+      await fine(page, `booking-suggest-${look}`);
+      await page.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Find trains" }).click();
+      await page.getByRole("heading", { name: /^3 trains on / }).waitFor();
+      await fine(page, `booking-trains-${look}`);
+      await page.locator("article", { hasText: "RAJDHANI" }).getByRole("link", { name: "3A" }).click();
+      await page.getByText("402 of 420 left").waitFor();
+      await page.getByLabel("How many").selectOption("2");
+      await fine(page, `booking-train-${look}`);
+      await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+      await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+      assert.match(await page.getByRole("timer").innerText(), /^(9:5\d|10:00)$/);
+      await fine(page, `booking-hold-${look}`);
+      await page.getByLabel("A card that is declined").check();
+      await page.getByRole("button", { name: /^Pay/ }).click();
+      await page.getByText("The bank said no and nothing was charged.").waitFor();
+      await fine(page, `booking-declined-${look}`);
+      await page.getByLabel("A card that works").check();
+      await page.getByRole("button", { name: /^Pay/ }).click();
+      await page.getByText("You are going.").waitFor();
+      assert.match(page.url(), /\/booking\/\w{10}$/);
+      await fine(page, `booking-ticket-${look}`);
+      assert.equal(site.stock.get("12952:3A"), 400);
+      await page.reload();
+      await page.getByText("You are going.").waitFor();
+      assert.deepEqual(page.complaints, []);
+      await end();
+    });
+  }
+});
+
+describe("finding", () => {
+  test("stations by keyboard alone, after the combobox pattern", async () => {
+    const { page, end } = await visit();
+    const from = page.getByRole("combobox", { name: "From" });
+    await from.focus();
+    await page.keyboard.type("delhi");
+    await page.getByRole("option").first().waitFor();
+    assert.equal(await from.getAttribute("aria-expanded"), "true");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator("[aria-selected=true]").getAttribute("id"), await from.getAttribute("aria-activedescendant"));
+    await page.keyboard.press("Enter");
+    assert.equal(await from.inputValue(), "DELHI (DLI)");
+    await page.keyboard.press("Escape");
+    assert.equal(await from.getAttribute("aria-expanded"), "false");
+    await end();
+  });
+
+  test("a bare code is enough; what is no station is said", async () => {
+    const { page, end } = await visit();
+    await page.getByLabel("From", { exact: true }).fill("NDLS");
+    await page.getByLabel("To", { exact: true }).fill("nowhere at all");
+    await page.getByRole("button", { name: "Find trains" }).click();
+    await page.getByText("Choose a station from the list.").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByLabel("To", { exact: true }).fill("MMCT");
+    await page.getByRole("button", { name: "Find trains" }).click();
+    await page.getByRole("heading", { name: /^3 trains on / }).waitFor();
+    await end();
+  });
+
+  test("the search stands in the address, availability is live, back goes back", async () => {
+    const { site, page, end } = await visit("/?from=NDLS&to=MMCT&date=2026-12-24");
+    await page.getByText("402 left").waitFor();
+    site.stock.set("12952:3A", 0);
+    await page.locator("article", { hasText: "RAJDHANI" }).getByText("sold out").waitFor({ timeout: 8000 });
+    await page.getByRole("link", { name: "2A" }).first().click();
+    await page.getByLabel("How many").waitFor();
+    await page.goBack();
+    await page.getByRole("heading", { name: /^3 trains on / }).waitFor();
+    await end();
+  });
+
+  test("no train, no such page, no such booking: each is said", async () => {
+    const { page, end } = await visit("/?from=DLI&to=MMCT&date=2026-12-24");
+    await page.getByRole("heading", { name: /^No train on / }).waitFor();
+    for (const path of ["/nothing/here", "/booking/AAAAAAAAAA", "/train/rubbish", `/hold/x`]) {
+      await page.goto(new URL(path, page.url()).href);
+      await page.getByRole("heading", { name: "Not found" }).waitFor();
+    }
+    await fine(page, "booking-not-found-wide");
+    await end();
+  });
+});
+
+describe("holding and paying", () => {
+  test("an answer that is lost: asked again under the same key, one hold", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    site.mood = "drop_answer";
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    assert.equal(site.posts, 2);
+    assert.equal(new Set(site.seenKeys).size, 1);
+    assert.equal(site.holds.size, 1);
+    await end();
+  });
+
+  for (const [name, spoil] of [["the last seat goes first (409)", (site) => site.stock.set("12952:3A", 0)], ["the gateway knows (410)", (site) => { site.mood = "sold_out"; }]]) {
+    test(`sold out: ${name}`, async () => {
+      const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+      await page.getByText("402 of 420 left").waitFor();
+      spoil(site);
+      await page.evaluate(() => document.querySelector("form").requestSubmit());
+      await page.getByText("The last seat went a moment ago.").waitFor();
+      await fine(page, `booking-sold-out-${site.mood ? "gateway" : "late"}-phone`);
+      await end();
+    });
+  }
+
+  test("the pass has ended: back to the line in kind words", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByText("402 of 420 left").waitFor();
+    site.mood = "line";
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: "Join the line again" }).waitFor();
+    await fine(page, "booking-line-phone");
+    await end();
+  });
+
+  test("no connection: said, and the next try goes through", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByText("402 of 420 left").waitFor();
+    site.mood = "down";
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "No connection" }).waitFor({ timeout: 10_000 });
+    site.mood = null;
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await end();
+  });
+
+  test("a slow bank: the page waits and follows", async () => {
+    const { page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByLabel("A slow bank").check();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You will not be charged twice").waitFor();
+    await page.getByText("You are going.").waitFor({ timeout: 8000 });
+    await end();
+  });
+
+  test("a bank that does not answer: told, and the next try is a new one", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    for (const tries of [1, 2]) {
+      await page.getByLabel("A bank that does not answer").check();
+      await page.getByRole("button", { name: /^Pay/ }).click();
+      await page.getByText("You will not be charged twice").waitFor();
+      await page.getByText("The payment did not go through and nothing was charged.").waitFor();
+      assert.equal(site.keys.size, 1 + tries, "one key for the hold and a new one for each payment");
+    }
+    await page.getByLabel("A card that works").check();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    await end();
+  });
+
+  test("giving seats back asks twice and is told", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: "Give the seats back" }).click();
+    await page.getByRole("button", { name: "Yes, give them back" }).click();
+    await page.getByRole("heading", { name: "Given back" }).waitFor();
+    assert.equal(site.stock.get("12952:3A"), 402);
+    await fine(page, "booking-given-back-wide");
+    await end();
+  });
+
+  test("a hold that runs out is told, by the server's clock", async () => {
+    const { page, end } = await visit(`/train/${TRAIN}`, "phone", { holdSeconds: 2 });
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "The hold has run out" }).waitFor({ timeout: 10_000 });
+    await fine(page, "booking-run-out-phone");
+    await end();
+  });
+});

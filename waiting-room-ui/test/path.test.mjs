@@ -1,0 +1,193 @@
+// The whole path against the real thing: `vestibule demo` in VESTIBULE_BIN, two visitors, a booking, a sold-out train, the console.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { dayFromToday } from "../booking-site/format.js";
+import { axe, launch, open, picture, until } from "./browser.mjs";
+
+const START_MS = 60_000, TURN_MS = 60_000;
+let browser, demo;
+
+/** Starts the demo and reads its addresses from the lines it prints. */
+async function startDemo() {
+  const bin = process.env.VESTIBULE_BIN;
+  assert.ok(bin, "VESTIBULE_BIN must name the built vestibule; ./test sets it");
+  const args = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--booking", "127.0.0.1:0", "--data", ":memory:", "--rate", "1"];
+  const process_ = spawn(bin, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const found = {}, lines = [];
+  for (const stream of [process_.stdout, process_.stderr]) {
+    createInterface({ input: stream }).on("line", (line) => {
+      lines.push(line);
+      const [, name, value] = /^\s*(gateway|console|booking|token)\s+(\S+)/.exec(line) ?? [];
+      if (name) found[name] ??= value;
+    });
+  }
+  const wanted = ["gateway", "console", "booking", "token"];
+  await until(() => process_.exitCode !== null || wanted.every((name) => found[name]), "the four lines of the demo", START_MS).catch((error) => { throw new Error(`${error.message}\n${lines.join("\n")}`); });
+  assert.equal(process_.exitCode, null, `the demo ended:\n${lines.join("\n")}`);
+  // An address may be printed with the token in it; the parts are wanted alone.
+  const origin = (name) => new URL(found[name]).origin;
+  return { gateway: origin("gateway"), console: origin("console"), booking: origin("booking"), token: found.token.replace(/^.*token=/, ""), process: process_ };
+}
+
+before(async () => {
+  demo = await startDemo();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  if (!demo) return;
+  demo.process.kill("SIGTERM");
+  const slow = setTimeout(() => demo.process.kill("SIGKILL"), 15_000);
+  await once(demo.process, "exit");
+  clearTimeout(slow);
+});
+
+async function admin(method, path, body) {
+  const answer = await fetch(new URL(path, demo.console), { method, headers: { authorization: `Bearer ${demo.token}`, "content-type": "application/json" }, body: body && JSON.stringify(body) });
+  const text = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+  return text ? JSON.parse(text) : {};
+}
+
+const firstRoom = async () => (await admin("GET", "/api/rooms")).rooms[0];
+const act = async (verb, body = {}) => admin("POST", `/api/rooms/${(await firstRoom()).name}/${verb}`, body);
+const position = async (page) => Number((await page.locator('[data-is="position"]').innerText()).replaceAll(/\D/g, ""));
+const inside = (page) => page.getByRole("heading", { name: /^(Where to\?|Trains)$/ }).waitFor({ timeout: TURN_MS });
+
+/** Finds a train of tomorrow or the days after that has a class with seats. */
+async function findOffer(skip = []) {
+  for (let ahead = 1; ahead < 9; ahead++) {
+    const answer = await fetch(new URL(`/api/trains?from=NDLS&to=MMCT&date=${dayFromToday(ahead)}`, demo.booking));
+    if (!answer.ok) continue;
+    const { trains } = await answer.json();
+    const offers = trains.flatMap((train) => train.classes).filter((one) => one.available > 0 && !skip.includes(one.inventory));
+    if (offers.length) return offers.sort((a, b) => a.available - b.available)[0];
+  }
+  throw new Error("no train from NDLS to MMCT in the next days");
+}
+
+/** Buys an inventory out through the booking API, as a crowd would. */
+async function buyOut(id) {
+  const { most_seats } = await (await fetch(new URL(`/api/inventory/${id}`, demo.booking))).json();
+  for (let quantity = most_seats; quantity >= 1;) {
+    const answer = await fetch(new URL(`/api/holds?inventory=${encodeURIComponent(id)}`, demo.booking), {
+      method: "POST", headers: { "content-type": "application/json", "idempotency-key": crypto.randomUUID() }, body: JSON.stringify({ inventory: id, quantity }),
+    });
+    if (answer.status === 201) continue;
+    assert.equal(answer.status, 409, await answer.text());
+    quantity -= 1;
+  }
+}
+
+test("two visitors wait, are let in, book; what is sold out is said; the console steers", async (t) => {
+  let first, second;
+
+  await t.test("two visitors stand in line with live positions", async () => {
+    await act("pause");
+    first = await open(browser, demo.gateway, "wide");
+    await first.getByRole("heading", { name: "The line is paused" }).waitFor();
+    await first.locator("[data-link=live]").waitFor();
+    assert.equal(await position(first), 1);
+    second = await open(browser, demo.gateway, "phone");
+    await second.locator("[data-link=live]").waitFor();
+    assert.equal(await position(second), 2);
+    await until(async () => (await first.locator('[data-is="waiting"]').innerText()) === "2", "the first hears of the second");
+    for (const page of [first, second]) assert.deepEqual(await axe(page), []);
+    await picture(first, "path-waiting-wide");
+    await picture(second, "path-waiting-phone");
+    await second.reload();
+    await second.locator("[data-link=live]").waitFor();
+    assert.equal(await position(second), 2, "a reload keeps the place");
+  });
+
+  await t.test("the operator's message reaches them live", async () => {
+    await act("message", { text: "Two minutes more, please." });
+    await second.getByText("Two minutes more, please.").waitFor();
+    await act("message", { text: null });
+    await second.getByText("Two minutes more, please.").waitFor({ state: "hidden" });
+  });
+
+  await t.test("the console shows them and changes the rate", async () => {
+    const page = await open(browser, `${demo.console}/#token=${demo.token}`, "wide");
+    const { name } = await firstRoom();
+    await page.goto(new URL(`/#/${name}`, demo.console).href);
+    await page.getByRole("button", { name: "Resume" }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByLabel("People let in a second").fill("2");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByText("Rate set to 2 a second.").waitFor();
+    assert.equal((await firstRoom()).admissions_per_second, 2);
+    await picture(page, "path-console-wide");
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByText("Resumed.").waitFor();
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  await t.test("both are let in by themselves", async () => {
+    await Promise.all([inside(first), inside(second)]);
+    await picture(first, "path-inside-wide");
+    assert.deepEqual(first.complaints, []);
+  });
+
+  await t.test("search, hold, pay, booking, all through the gateway", async () => {
+    const offer = await findOffer(), [number, date] = offer.inventory.split(":");
+    await first.getByLabel("From", { exact: true }).fill("NDLS");
+    await first.getByRole("option", { name: "NDLS" }).click();
+    await first.getByLabel("To", { exact: true }).fill("MMCT");
+    await first.getByRole("option", { name: "MMCT" }).click();
+    await first.getByLabel("Day").fill(date);
+    await first.getByRole("button", { name: "Find trains" }).click();
+    await first.locator(`a[href="/train/${offer.inventory}"]`).waitFor();
+    assert.deepEqual(await axe(first), []);
+    await picture(first, "path-trains-wide");
+    await first.locator(`a[href="/train/${offer.inventory}"]`).click();
+    await first.getByRole("heading", { name: new RegExp(`^${number} `) }).waitFor();
+    await first.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await first.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    assert.match(await first.getByRole("timer").innerText(), /^\d+:\d\d$/);
+    assert.deepEqual(await axe(first), []);
+    await picture(first, "path-hold-wide");
+    await first.getByLabel("A card that is declined").check();
+    await first.getByRole("button", { name: /^Pay/ }).click();
+    await first.getByText("The bank said no and nothing was charged.").waitFor();
+    await first.getByLabel("A card that works").check();
+    await first.getByRole("button", { name: /^Pay/ }).click();
+    await first.getByText("You are going.").waitFor({ timeout: 20_000 });
+    assert.deepEqual(await axe(first), []);
+    await picture(first, "path-booking-wide");
+    await first.reload();
+    await first.getByText("You are going.").waitFor();
+  });
+
+  await t.test("a train that the operator marks as sold out is refused from the gateway's memory", async () => {
+    const { inventory } = await findOffer();
+    await second.goto(new URL(`/train/${inventory}`, demo.gateway).href);
+    await second.getByRole("button", { name: "Hold and go on to pay" }).waitFor();
+    await act("sold-out", { key: inventory });
+    const before_ = (await firstRoom()).sold_out_answers;
+    await second.evaluate(() => document.querySelector("form").requestSubmit());
+    await second.locator(".banner", { hasText: "Sold out" }).waitFor();
+    await picture(second, "path-sold-out-phone");
+    assert.ok((await firstRoom()).sold_out_answers > before_, "the gateway answered");
+    await act("on-sale", { key: inventory });
+  });
+
+  await t.test("a train that is bought out is told too", async () => {
+    const { inventory } = await findOffer();
+    await second.goto(new URL(`/train/${inventory}`, demo.gateway).href);
+    await second.getByRole("button", { name: "Hold and go on to pay" }).waitFor();
+    await buyOut(inventory);
+    await until(async () => (await firstRoom()).sold_out.includes(inventory), "the gateway hears that it is sold out", 15_000);
+    await second.evaluate(() => document.querySelector("form").requestSubmit());
+    await second.locator(".banner", { hasText: "Sold out" }).waitFor();
+    assert.deepEqual(await axe(second), []);
+    await picture(second, "path-bought-out-phone");
+  });
+
+  for (const page of [first, second]) await page?.context().close();
+});
