@@ -206,6 +206,7 @@ on_both! {
         assert_eq!(store.lapsed(at(2), 10).await.unwrap(), [id(1), id(2)]);
         assert_eq!(store.lapsed(at(9), 1).await.unwrap(), [id(1)]);
         assert_eq!(store.first_expiry(row()).await.unwrap(), Some(at(1)));
+        assert_eq!(store.open_holds().await.unwrap(), 3);
     }
 }
 
