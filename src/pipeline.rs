@@ -86,6 +86,11 @@ impl Pipeline {
         }
     }
 
+    /// Lets go of what is kept for requests to come: there will be fewer of them.
+    pub fn retire(&self) {
+        self.proxies.iter().chain(&self.open).for_each(|proxy| proxy.retire());
+    }
+
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,

@@ -117,6 +117,7 @@ async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Door, tasks
         }
     }
     drop(listener);
+    pipeline.retire();
     drain(tasks, &door.stopping).await;
 }
 
