@@ -67,7 +67,7 @@ fn in_redis(url: &str) {
     let mut server = redis::Client::open(url).and_then(|client| client.get_connection()).expect("a Redis");
     let room = RoomName::new("bench").expect("a name");
     let store = runtime.block_on(RedisLine::connect(url, TIMEOUT)).expect("a Redis");
-    let tick = |here, known| runtime.block_on(store.tick(&room, &tick(here, known))).expect("a tick");
+    let tick = |here, known| runtime.block_on(store.tick(&room, &self::tick(here, known))).expect("a tick");
     let steer = |steering| runtime.block_on(store.steer(&room, &steering)).expect("a steering");
 
     measure(&mut server, "join of 50,000", || {
@@ -94,6 +94,18 @@ fn in_redis(url: &str) {
     for _ in 0..LOG_CAP {
         known.seq += drain(tick(quiet(), known));
     }
+    let third: Numbers = (150_000..180_000).step_by(3).collect();
+    measure(&mut server, "tick in which 10,000 go away, no two of them neighbours", || {
+        let page = runtime.block_on(store.tick(&room, &Tick { gone: third, ..self::tick(quiet(), known) }));
+        known.seq += drain(page.expect("a tick"));
+    });
+    steer(Steering::Limits(limits(CALLED)));
+    measure(&mut server, "tick that calls 1,000, every third away", || {
+        for _ in 0..20 {
+            known.seq += drain(tick(quiet(), known));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    });
     let roll = runtime.block_on(store.restore(&room, &Roll::default())).expect("a roll");
     println!("called {}, waiting {}", roll.called.count(), roll.waiting.count());
     print_memory(&mut server, &room, "with a full log");

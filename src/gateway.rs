@@ -5,7 +5,6 @@ mod files;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +34,10 @@ pub use files::{read_keys, write_keys};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;
+
+/// How many files at the most are kept free of visitors: for upstreams, the store, logs and the
+/// console.
+const OWN_FILES: u64 = 1_500;
 
 /// Why a gateway does not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +93,7 @@ impl Gateway {
     /// # Errors
     /// [`StartFault`]; then nothing goes on running.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartFault> {
-        // More connections than the limit allows are refused with a metric and a log, not here.
-        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let max_connections = config.max_connections.min(visitors_files());
         let workers = if config.workers == 0 { cores() } else { config.workers };
         let sockets = listen(config.listen, "listen", workers)?;
         let admin = listen(config.admin_listen, "admin_listen", 1)?;
@@ -138,7 +140,12 @@ impl Gateway {
         gateway.run_rooms();
         gateway.run_keeping(Arc::clone(&site));
         gateway.run_console(admin, console)?;
-        gateway.run_visitors(config, sockets, site, metrics)?;
+        gateway.run_visitors(
+            config,
+            sockets,
+            site,
+            Door { stopping: gateway.stopping.clone(), open: Arc::default(), max_connections, metrics },
+        )?;
         Ok(gateway)
     }
 
@@ -242,14 +249,8 @@ impl Gateway {
         config: &Config,
         sockets: Vec<std::net::TcpListener>,
         site: Arc<Site>,
-        metrics: Metrics,
+        door: Door,
     ) -> Result<(), StartFault> {
-        let door = Door {
-            stopping: self.stopping.clone(),
-            open: Arc::new(AtomicUsize::new(0)),
-            max_connections: config.max_connections,
-            metrics,
-        };
         let limits = ProxyLimits { max_body_bytes: config.max_body_bytes, ..ProxyLimits::default() };
         let upstreams: Vec<UpstreamAddress> = config.rooms.iter().map(|room| room.upstream.clone()).collect();
         for (index, socket) in sockets.into_iter().enumerate() {
@@ -307,6 +308,14 @@ fn listen(address: SocketAddr, key: &'static str, sockets: usize) -> Result<Vec<
 
 fn local(sockets: &[std::net::TcpListener]) -> Result<SocketAddr, StartFault> {
     sockets[0].local_addr().map_err(StartFault::Thread)
+}
+
+/// Raises the limit of open files as far as the system lets it, and returns how many may be
+/// visitors' connections.
+fn visitors_files() -> usize {
+    let soft = |_| rlimit::Resource::NOFILE.get().map(|(soft, _)| soft);
+    let limit = rlimit::increase_nofile_limit(u64::MAX).or_else(soft).unwrap_or(1_024);
+    usize::try_from(limit - (limit / 10).min(OWN_FILES)).unwrap_or(usize::MAX)
 }
 
 fn cores() -> usize {

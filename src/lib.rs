@@ -1,42 +1,71 @@
 //! Vestibule: a virtual waiting room and admission-control gateway.
 //!
-//! The chapters stand in reading order: each imports only from those above it.
+//! The chapters stand in reading order: each imports only from those above it, from its parent and
+//! from its children. To see what it is all for, begin at the end: [`pipeline`] is the life of one
+//! request, [`ticker`] the life of the line.
 
-// words
+// ── words ──────────────────────────────────────────────────────────────────────────────────────
+/// The one place that reads time.
 pub mod clock;
+/// What Prometheus reads.
 pub mod metrics;
+/// Logs.
 pub mod telemetry;
 
-// laws: pure, no I/O, no clock
+// ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
+/// How many may be called now.
 pub mod admission;
+/// Who came when, who was called, who gave up: the pure line, and the contract of its stores.
 pub mod line;
+/// Which room a request belongs to.
 pub mod route;
+/// Tickets and passes, and the keys that sign them.
 pub mod token;
+/// Credentials and the line → a decision.
 pub mod gate;
-
-// rooms
-pub mod proxy;
-pub mod sold_out;
-pub mod live;
-pub mod presence;
-pub mod mirror;
-pub mod room;
-pub mod ticker;
-pub mod limit;
-pub mod status;
-pub mod waiting;
-pub mod respond;
-pub mod visitor;
-pub mod websocket;
-pub mod config;
-pub mod audit_trail;
-pub mod console;
-
-// flow
-pub mod pipeline;
-pub mod server;
-pub mod gateway;
-
-// the commands
+/// Verifies an exported admission log.
 pub mod audit;
+
+// ── rooms ──────────────────────────────────────────────────────────────────────────────────────
+/// The way to an upstream.
+pub mod proxy;
+/// What is sold out, from memory.
+pub mod sold_out;
+/// Who has a live connection here, and when each is to hear.
+pub mod live;
+/// Who is here.
+pub mod presence;
+/// The line as this gateway knows it.
+pub mod mirror;
+/// A room as this gateway runs it.
+pub mod room;
+/// Calls, once a tick.
+pub mod ticker;
+/// How often one address may join.
+pub mod limit;
+/// What a visitor is told.
+pub mod status;
+/// The gateway's own pages.
+pub mod waiting;
+/// Every answer of the gateway's own; the only file that picks status codes.
+pub mod respond;
+/// Who asks, and how.
+pub mod visitor;
+/// One live connection.
+pub mod websocket;
+
+// ── flow ───────────────────────────────────────────────────────────────────────────────────────
+/// The configuration.
+pub mod config;
+/// Who changed what, and when.
+pub mod audit_trail;
+/// The admin listener.
+pub mod console;
+/// One request's life.
+pub mod pipeline;
+/// The public listener.
+pub mod server;
+/// The composition root.
+pub mod gateway;
+/// The commands.
 pub mod cli;

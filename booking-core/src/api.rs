@@ -13,12 +13,17 @@ use axum::routing::{get, post};
 use crate::service::Service;
 use crate::site;
 
-mod browse;
-mod hold;
-mod input;
-mod pay;
 pub mod problem;
+
+mod input;
+
 pub mod view;
+
+mod hold;
+
+mod browse;
+
+mod pay;
 
 use problem::Problem;
 

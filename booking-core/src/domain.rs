@@ -9,6 +9,8 @@ pub mod money;
 
 pub mod inventory;
 
+pub mod id;
+
 pub mod hold;
 
 pub mod booking;

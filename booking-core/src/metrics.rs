@@ -18,7 +18,7 @@ pub struct Metrics {
     pub batch_size: Histogram,
     /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
     pub available: IntGaugeVec,
-    /// Holds that keep seats.
+    /// Holds not paid for and not over, as of the outbox's last pass.
     pub holds_active: IntGauge,
     /// Payments by result: `kept`, `failed`, `pending`, `refused`, `refunding`.
     pub payments: IntCounterVec,

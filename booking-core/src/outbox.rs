@@ -23,6 +23,8 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
     let mut pass = Pass::default();
+    let open = service.store().open_holds().await?;
+    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
     let due = service.store().due(service.now(), AT_ONCE).await?;
     let oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).max().unwrap_or(0);
     service.metrics().outbox_lag_seconds.set(oldest.max(0) as f64 / 1000.0);

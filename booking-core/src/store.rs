@@ -221,6 +221,9 @@ pub trait Store: Send + Sync + 'static {
     /// Returns when the first open hold of a row may lapse.
     async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError>;
 
+    /// Counts the holds in `Held`.
+    async fn open_holds(&self) -> Result<u64, StoreError>;
+
     /// Lists payments pending since before a moment, the oldest first.
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError>;
 

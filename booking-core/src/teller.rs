@@ -166,6 +166,7 @@ impl Desk {
     }
 
     async fn work(&self, guard: Guard, row: InventoryId) {
+        let _swept_if_it_panics = Sweep { desk: self, row };
         while let Some(batch) = self.next_batch(row) {
             self.serve(guard, row, batch).await;
         }
@@ -219,6 +220,20 @@ impl Desk {
             }
         }
         unreachable!("the last try returns");
+    }
+}
+
+/// Lets everybody go who waits for a row whose task ended in a bug, so that the next one starts afresh.
+struct Sweep<'a> {
+    desk: &'a Desk,
+    row: InventoryId,
+}
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.desk.waiting().remove(&self.row);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::CommandFault;
 use crate::clock::Clock;
 use chance::Chance;
 use curve::{Curve, CurveError};
@@ -182,6 +183,17 @@ pub async fn run(args: CrowdArgs, clock: Clock) -> Result<Report, CrowdError> {
     write(args.json.as_deref(), || serde_json::to_string_pretty(&report).unwrap_or_default() + "\n")?;
     write(args.html.as_deref(), || page::html(&report))?;
     Ok(report)
+}
+
+/// Runs the command: sends the crowd and prints the report.
+///
+/// # Errors
+/// [`CommandFault::Input`] when there was no run, [`CommandFault::Failed`] when a check did not hold.
+pub async fn tell(args: CrowdArgs) -> Result<(), CommandFault> {
+    let report = run(args, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    println!("{report}");
+    let broken: Vec<&str> = report.broken().into_iter().map(|(check, _)| check).collect();
+    if report.exit_code() == 0 { Ok(()) } else { Err(CommandFault::Failed(format!("failed: {}", broken.join(", ")))) }
 }
 
 /// Raises the limit of open files as far as is allowed, and refuses a crowd that does not fit.

@@ -4,15 +4,18 @@
 //! that changes something durable appends one [`Entry`] to the log and applies it to the roll;
 //! presence is not durable, gateways vouch for it again after a loss.
 
-use std::collections::{BTreeMap, VecDeque};
+mod attendance;
 
-use super::bits::{Bits, ones};
+use std::collections::VecDeque;
+
+use super::bits::ones;
 use super::{
-    DOOR_US, EPOCH_MARGIN, Ended, Entry, Epoch, GatewayId, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers,
-    Page, Phase, Roll, Settings, Steering, Tick,
+    EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, Phase, Roll,
+    Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
+use attendance::Attendance;
 
 /// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
 const YOUNG_US: u64 = 60_000_000;
@@ -21,40 +24,11 @@ const YOUNG_US: u64 = 60_000_000;
 #[derive(Clone, Debug)]
 pub struct LineState {
     roll: Roll,
-    /// Whom each gateway vouches for, while its lease holds.
-    here: BTreeMap<GatewayId, Lease>,
-    door: Door,
-    grace: Grace,
+    attendance: Attendance,
     /// The newest entries, at most [`LOG_CAP`] of them.
     log: VecDeque<Entry>,
     /// The highest number that an entry has told of.
     told: Number,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Lease {
-    until_us: u64,
-    visitors: Bits,
-}
-
-/// Those who have just joined and are still on their way to a first poll or live connection.
-/// Cleared in two generations, so that nobody is counted for less than [`DOOR_US`].
-#[derive(Clone, Debug, Default)]
-struct Door {
-    visitors: Bits,
-    marked_us: u64,
-    /// Numbers up to `old` have left the door at the next mark, up to `young` at the one after.
-    old: Number,
-    young: Number,
-}
-
-/// Who was seen in this period of the grace time. Whoever was in line before the period began and
-/// is not seen in all of it has been away for at least the grace time.
-#[derive(Clone, Debug, Default)]
-struct Grace {
-    seen: Bits,
-    since_us: u64,
-    issued: Number,
 }
 
 impl LineState {
@@ -71,9 +45,8 @@ impl LineState {
     /// those itself and only wants a verdict.
     pub(super) fn with_roll(roll: Roll, now_us: u64) -> Self {
         let told = roll.issued;
-        let door = Door { marked_us: now_us, ..Door::default() };
-        let grace = Grace { since_us: now_us, issued: roll.issued, ..Grace::default() };
-        Self { roll, here: BTreeMap::new(), door, grace, log: VecDeque::new(), told }
+        let attendance = Attendance::since(roll.issued, now_us);
+        Self { roll, attendance, log: VecDeque::new(), told }
     }
 
     /// Goes on with what a stopped process had saved: a new epoch begins, because numbers may have
@@ -100,7 +73,7 @@ impl LineState {
         let last = first + count - 1;
         let admitted = free.min(count);
         self.roll.raise_to(last);
-        self.door.visitors.insert_run(first + admitted, last);
+        self.attendance.arrive(first + admitted, last);
         let ends_s = self.ends_s(now_us);
         if admitted > 0 {
             self.call_in(Numbers::run(first, first + admitted - 1), 0, now_us);
@@ -123,27 +96,14 @@ impl LineState {
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
-        self.drop_expired_leases(now_us);
-        let known = self.here.contains_key(&tick.gateway);
-        let lease = self.here.entry(tick.gateway).or_default();
-        lease.until_us = now_us + tick.lease_ms * 1_000;
-        for number in tick.here.iter().filter(|number| *number <= self.roll.issued) {
-            lease.visitors.insert(number);
-            self.grace.seen.insert(number);
-            self.door.visitors.remove(number);
-        }
-        for number in tick.gone.iter() {
-            lease.visitors.remove(number);
-            self.door.visitors.remove(number);
-        }
-        known
+        self.attendance.vouch(tick, self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.
     pub fn take_back(&mut self, numbers: &Numbers, now_us: u64) {
         let returned: Numbers = numbers.iter().filter(|n| self.roll.is_forgotten(*n)).collect();
         if !returned.is_empty() {
-            self.door.visitors.union_with(&returned.iter().collect());
+            self.attendance.come_back(&returned);
             self.append(Entry { returned, ..Entry::default() }, now_us);
         }
     }
@@ -173,8 +133,7 @@ impl LineState {
     /// those lapse who were away for too long; tells of new arrivals. A second call at the same
     /// instant finds nothing to do (L7).
     pub fn call(&mut self, now_us: u64) {
-        self.drop_expired_leases(now_us);
-        self.door.tend(self.roll.issued, now_us);
+        self.attendance.tend(self.roll.issued, now_us);
         self.lapse(now_us);
         let called = self.lowest_callable(self.allowance(now_us));
         if !called.is_empty() {
@@ -283,9 +242,7 @@ impl LineState {
     fn begin_epoch(&mut self, epoch: Epoch, now_us: u64) {
         let last = self.roll.issued + EPOCH_MARGIN;
         let unseen = Numbers::run(self.roll.issued + 1, last);
-        self.here.clear();
-        self.door = Door { visitors: self.roll.waiting.clone(), marked_us: now_us, old: 0, young: last };
-        self.grace = Grace { since_us: now_us, issued: last, ..Grace::default() };
+        self.attendance = Attendance::anew(&self.roll.waiting, last, now_us);
         self.log.clear();
         self.write(Entry { epoch, issued: last, unseen, ..Entry::default() }, now_us);
     }
@@ -362,26 +319,11 @@ impl LineState {
 
     fn lapse(&mut self, now_us: u64) {
         let Some(grace_ms) = self.settings().map(|settings| settings.limits.grace_ms) else { return };
-        if now_us < self.grace.since_us + grace_ms * 1_000 {
-            return;
-        }
-        let mut seen = Bits::default();
-        self.here.values().for_each(|lease| seen.union_with(&lease.visitors));
-        let lapsed: Numbers = self.absent_all_period(&seen).collect();
-        self.grace = Grace { seen, since_us: now_us, issued: self.roll.issued };
+        let Roll { waiting, issued, .. } = &self.roll;
+        let lapsed = self.attendance.take_lapsed(waiting, *issued, grace_ms, now_us);
         if !lapsed.is_empty() {
             self.append(Entry { lapsed, ..Entry::default() }, now_us);
         }
-    }
-
-    fn absent_all_period(&self, here: &Bits) -> impl Iterator<Item = Number> {
-        let absent = |i| self.roll.waiting.word(i) & !self.grace.seen.word(i) & !here.word(i);
-        let words = (0..self.roll.waiting.word_count()).map(move |i| (i, absent(i)));
-        words.flat_map(|(i, word)| ones(i, word)).take_while(|number| *number <= self.grace.issued)
-    }
-
-    fn drop_expired_leases(&mut self, now_us: u64) {
-        self.here.retain(|_, lease| lease.until_us > now_us);
     }
 
     fn anyone_callable(&self) -> bool {
@@ -393,26 +335,10 @@ impl LineState {
         numbers.take(usize::try_from(count).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Walks the words of those who are waiting and present.
     fn callable_words(&self) -> impl Iterator<Item = (usize, u64)> {
-        let present =
-            |i| self.here.values().fold(self.door.visitors.word(i), |word, lease| word | lease.visitors.word(i));
-        let words = (0..self.roll.waiting.word_count()).map(|i| (i, self.roll.waiting.word(i)));
-        words.filter(|(_, waiting)| *waiting != 0).map(move |(i, waiting)| (i, waiting & present(i)))
+        self.attendance.present_words(&self.roll.waiting)
     }
 }
-
-impl Door {
-    fn tend(&mut self, issued: Number, now_us: u64) {
-        if now_us >= self.marked_us + DOOR_US {
-            self.visitors.remove_run(0, self.old);
-            self.old = self.young;
-            self.young = issued;
-            self.marked_us = now_us;
-        }
-    }
-}
-
 fn epoch_at(now_us: u64) -> Epoch {
     Epoch::try_from(now_us / 1_000_000).unwrap_or(Epoch::MAX).max(1)
 }

@@ -25,6 +25,8 @@ export async function trainView({ id, go, signal }) {
     const n = next.available, want = Number(quantity.value);
     element.dataset.level = n === 0 ? "none" : n <= 20 ? "few" : "many";
     text(left, n == null ? "" : n === 0 ? "Sold out just now. Seats come back when others do not finish." : `${n} of ${next.capacity} left`);
+    // A count from before a refusal would contradict it.
+    left.hidden = n > 0 && wrong.childElementCount > 0;
     text(total, money(next.price_paise * want));
     button.disabled = busy || n === 0;
   }
@@ -62,7 +64,8 @@ export async function trainView({ id, go, signal }) {
 
 function refusal(fault, want) {
   if (fault.kind !== "sold_out") return sorry(fault);
-  const words = want > 1 ? `There are not ${want} seats left together. Fewer may still be had, or another class.` : "The last seat went a moment ago. Seats come back when others do not finish paying; this page shows it at once.";
+  const closed = "No seat of this class is sold just now. Seats come back when others do not finish paying; try again in a moment, or look at other classes.";
+  const words = fault.status === 410 ? closed : want > 1 ? `There are not ${want} seats left together. Fewer may still be had, or another class.` : "The last seat went a moment ago. Seats come back when others do not finish paying; this page shows it at once.";
   return h("div", { class: "banner" }, h("b", {}, "Sold out"), ` ${words}`);
 }
 

@@ -5,11 +5,11 @@ import { SPAN_MS } from "./history.js";
 const WIDE = 640, HIGH = 200, LEFT = 46, RIGHT = 10, TOP = 12, FOOT = 24;
 const GAP_MS = 6_000;
 
-/** Picks the top of an axis: the next of 1, 2, 5 times a power of ten. */
+/** Picks the top of an axis: the next of 1, 2, 4, 5 times a power of ten. */
 export function niceTop(most) {
   if (!(most > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((top) => top >= most);
+  return [1, 2, 4, 5, 10].map((step) => step * power).find((top) => top >= most);
 }
 
 /** Draws the path of one series, lifting the pen over gaps. */

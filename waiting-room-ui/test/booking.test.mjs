@@ -133,13 +133,14 @@ describe("holding and paying", () => {
     await end();
   });
 
-  for (const [name, spoil] of [["the last seat goes first (409)", (site) => site.stock.set("12952:3A", 0)], ["the gateway knows (410)", (site) => { site.mood = "sold_out"; }]]) {
+  for (const [name, words, spoil] of [["the last seat goes first (409)", "The last seat went a moment ago.", (site) => site.stock.set("12952:3A", 0)], ["the gateway knows (410)", "No seat of this class is sold just now.", (site) => { site.mood = "sold_out"; }]]) {
     test(`sold out: ${name}`, async () => {
       const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
       await page.getByText("402 of 420 left").waitFor();
       spoil(site);
       await page.evaluate(() => document.querySelector("form").requestSubmit());
-      await page.getByText("The last seat went a moment ago.").waitFor();
+      await page.getByText(words).waitFor();
+      assert.equal(await page.getByText("402 of 420 left").isVisible(), false, "no count beside a refusal");
       await fine(page, `booking-sold-out-${site.mood ? "gateway" : "late"}-phone`);
       await end();
     });

@@ -106,9 +106,10 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
 
   await t.test("the operator's message reaches them live", async () => {
     await act("message", { text: "Two minutes more, please." });
-    await second.getByText("Two minutes more, please.").waitFor();
+    const message = second.locator("[data-row=message]", { hasText: "Two minutes more, please." });
+    await message.waitFor();
     await act("message", { text: null });
-    await second.getByText("Two minutes more, please.").waitFor({ state: "hidden" });
+    await message.waitFor({ state: "hidden" });
   });
 
   await t.test("the console shows them and changes the rate", async () => {

@@ -1,74 +1,10 @@
 //! A booking: seats that are sold, and the reference a traveller shows.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
-use super::hold::HoldId;
+pub use super::id::{BadReference, Reference};
+use super::id::{HoldId, PaymentId};
 use super::inventory::InventoryId;
 use super::moment::Moment;
 use super::money::Paise;
-use super::payment::PaymentId;
-
-/// Letters and digits that are not mistaken for one another when read aloud.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const LENGTH: usize = 10;
-
-/// Names a booking in ten characters (50 bits), for a traveller to copy by hand.
-///
-/// It follows from the hold's id, so confirming twice can only ever name the same booking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
-pub struct Reference([u8; LENGTH]);
-
-impl Reference {
-    /// Derives the reference of the booking that a hold becomes.
-    #[must_use]
-    pub fn of(hold: HoldId) -> Self {
-        let mut bits = u128::from_be_bytes(*hold.as_bytes());
-        Self(std::array::from_fn(|_| {
-            let letter = ALPHABET[(bits & 31) as usize];
-            bits >>= 5;
-            letter
-        }))
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&byte| write!(f, "{}", char::from(byte)))
-    }
-}
-
-impl From<Reference> for String {
-    fn from(reference: Reference) -> Self {
-        reference.to_string()
-    }
-}
-
-impl FromStr for Reference {
-    type Err = BadReference;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let upper = text.to_ascii_uppercase();
-        let bytes: [u8; LENGTH] = upper.as_bytes().try_into().map_err(|_| BadReference)?;
-        let known = bytes.iter().all(|byte| ALPHABET.contains(byte));
-        known.then_some(Self(bytes)).ok_or(BadReference)
-    }
-}
-
-impl<'de> Deserialize<'de> for Reference {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// The text is not a booking reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a booking reference has ten letters and digits")]
-pub struct BadReference;
 
 /// Records seats that are sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,17 +23,4 @@ pub struct Booking {
     pub amount: Paise,
     /// When it was confirmed.
     pub created_at: Moment,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reference_reads_back_in_any_case() {
-        let reference = Reference::of(HoldId::from_bytes([7; 16]));
-        assert_eq!(reference.to_string().to_lowercase().parse(), Ok(reference));
-        assert_eq!("short".parse::<Reference>(), Err(BadReference));
-        assert_eq!("ILOU000000".parse::<Reference>(), Err(BadReference));
-    }
 }

@@ -1,62 +1,12 @@
 //! A hold: seats promised to one buyer until a moment.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::booking::Reference;
+pub use super::id::{HoldId, RequestHash};
+use super::id::{PaymentId, Reference};
 use super::inventory::InventoryId;
 use super::moment::Moment;
 use super::money::Paise;
-use super::payment::PaymentId;
-
-macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(Uuid);
-
-        impl $name {
-            /// Wraps sixteen bytes.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(Uuid::from_bytes(bytes))
-            }
-
-            /// Returns the sixteen bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 16] {
-                self.0.as_bytes()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = uuid::Error;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::try_parse(text).map(Self)
-            }
-        }
-    };
-}
-pub(super) use uuid_id;
-
-uuid_id! {
-    /// Names a hold. It is derived from the buyer's idempotency key, so one key can only ever name one hold.
-    HoldId
-}
-
-/// Is the SHA-256 of what a request asked for; tells a replay from a key used twice for different things.
-pub type RequestHash = [u8; 32];
 
 /// Holds seats for one buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]

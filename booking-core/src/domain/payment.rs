@@ -1,21 +1,11 @@
 //! A payment: one attempt to buy what a hold keeps.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::booking::Reference;
-use super::hold::{HoldId, RequestHash, uuid_id};
+pub use super::id::PaymentId;
+use super::id::{HoldId, Reference, RequestHash};
 use super::moment::Moment;
 use super::money::Paise;
-
-uuid_id! {
-    /// Names a payment. It is derived from the hold and the buyer's idempotency key, and is the idempotency key
-    /// towards the provider.
-    PaymentId
-}
 
 /// Names a charge at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -174,6 +174,10 @@ impl Store for PostgresStore {
         read::first_expiry(&self.connection().await?, row).await
     }
 
+    async fn open_holds(&self) -> Result<u64, StoreError> {
+        read::open_holds(&self.connection().await?).await
+    }
+
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
         read::pending(&self.connection().await?, before, limit).await
     }

@@ -185,6 +185,10 @@ impl Store for SqliteStore {
         self.call(move |db| read::first_expiry(db, row)).await
     }
 
+    async fn open_holds(&self) -> Result<u64, StoreError> {
+        self.call(|db| read::open_holds(db)).await
+    }
+
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
         self.call(move |db| read::pending(db, before, limit)).await
     }

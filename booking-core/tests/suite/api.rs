@@ -306,7 +306,8 @@ async fn requests_under_way_are_finished_before_the_end() {
     let path = format!("{}/api/holds/{}/payments", site.base, held["id"].as_str().unwrap());
     let paying = tokio::spawn(async move {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let request = Request::post(path).header("idempotency-key", "p").body(Full::new(r#"{"method":"sim_slow"}"#.into()));
+        let request =
+            Request::post(path).header("idempotency-key", "p").body(Full::new(r#"{"method":"sim_slow"}"#.into()));
         client.request(request.unwrap()).await.unwrap().status()
     });
     let begun = async {

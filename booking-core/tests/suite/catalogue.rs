@@ -79,6 +79,7 @@ fn stations_are_suggested_by_code_and_name() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn a_search_takes_less_than_a_millisecond() {
     let catalogue = Catalogue::embedded().unwrap();
     let date = parse_date("2026-11-23").unwrap();

@@ -126,6 +126,7 @@ impl Cluster {
         cluster
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it waits for another process")]
     fn wait(&self, folder: &Path) {
         let socket = folder.join(format!(".s.PGSQL.{}", self.port));
         let patience = Instant::now() + Duration::from_secs(60);

@@ -4,6 +4,7 @@ mod api;
 mod catalogue;
 mod conformance;
 mod database;
+mod laws;
 mod money;
 mod notices;
 mod order;

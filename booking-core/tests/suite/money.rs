@@ -17,9 +17,7 @@ use booking_core::service::Denied;
 use booking_core::service::holding::HoldAnswer;
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::store::books::Books;
-use booking_core::store::{
-    Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken,
-};
+use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
 use booking_core::teller::Strategy;
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;
@@ -278,6 +276,7 @@ on_both! {
         reconciler::pass(&world.service).await.unwrap();
         assert_eq!(outbox::pass(&world.service).await.unwrap().failed, 1);
         let held = world.hold("h", 1).await.unwrap();
+        assert_eq!(world.service.metrics().holds_active.get(), 0);
         world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!(outbox::pass(&world.service).await.unwrap(), booking_core::worker::Pass::default());
         world.provider.refuse_refunds(false);
@@ -348,6 +347,9 @@ impl Store for Dying {
     }
     async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
         self.inner.first_expiry(row).await
+    }
+    async fn open_holds(&self) -> Result<u64, StoreError> {
+        self.inner.open_holds().await
     }
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
         self.inner.pending(before, limit).await

@@ -118,12 +118,7 @@ pub async fn hold(service: &Arc<Service>, key: &str, quantity: u32) -> Result<Ho
     service.hold(HoldOrder { inventory: row(), quantity, key: key.to_owned() }).await
 }
 
-pub async fn pay(
-    service: &Arc<Service>,
-    held: &HoldAnswer,
-    key: &str,
-    method: &str,
-) -> Result<PaymentAnswer, Denied> {
+pub async fn pay(service: &Arc<Service>, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {
     let order = PaymentOrder { hold: held.hold.id, method: method.to_owned(), key: key.to_owned() };
     service.pay(order).await
 }

@@ -77,7 +77,7 @@ pub struct Note {
     /// How it ended.
     pub end: End,
     pub(super) present_ms: Vec<(u64, u64)>,
-    pub(super) here_since_ms: Option<u64>,
+    pub(super) here_ms: Option<(u64, u64)>,
     pub(super) position: Option<u64>,
     pub(super) first_position: Option<u64>,
 }
@@ -107,17 +107,21 @@ impl Note {
         self.position.zip(self.first_position).is_some_and(|(now, first)| now <= first / 2)
     }
 
-    /// Writes down that the live connection speaks.
-    pub fn come(&mut self, now_ms: u64) {
-        self.here_since_ms = self.here_since_ms.or(Some(now_ms));
+    /// Writes down that a frame of the live connection says: at `as_of_ms` you were here.
+    ///
+    /// A presence runs from the first frame to the last by the gateway's own times, not to the end of the
+    /// connection: a gateway may have cut a slow reader long before the reader comes to read that.
+    pub fn be_here(&mut self, as_of_ms: u64) {
+        let (from, _) = self.here_ms.unwrap_or((as_of_ms, as_of_ms));
+        self.here_ms = Some((from, as_of_ms.max(from)));
     }
 
     /// Writes down that the live connection ended.
-    pub fn go(&mut self, now_ms: u64) {
-        if let Some(since) = self.here_since_ms.take()
+    pub fn go(&mut self) {
+        if let Some(span) = self.here_ms.take()
             && self.present_ms.len() < SPANS_MAX
         {
-            self.present_ms.push((since, now_ms));
+            self.present_ms.push(span);
         }
     }
 
@@ -298,12 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn presence_runs_from_the_first_frame_to_the_end() {
+    fn presence_runs_from_the_first_frame_to_the_last() {
         let mut note = Note { number: Some(1), ..Note::default() };
-        note.come(10);
-        note.come(20);
-        note.go(30);
-        note.go(40);
+        note.be_here(10);
+        note.be_here(20);
+        note.be_here(30);
+        note.go();
+        note.go();
         assert_eq!(note.turn().unwrap().present_ms, [(10, 30)]);
     }
 

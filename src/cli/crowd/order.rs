@@ -10,7 +10,7 @@ pub struct Turn {
     pub number: u64,
     /// When it was called, by the gateway's clock; `None` when it never was.
     pub called_at_ms: Option<u64>,
-    /// When it was on the live connection, as pairs of first frame and end; disjoint, in order.
+    /// When it was on a live connection, as the gateway's times of its first and last frame; disjoint, in order.
     pub present_ms: Vec<(u64, u64)>,
 }
 
@@ -29,7 +29,8 @@ impl Turn {
 /// Counts the pairs (a, b) where a's number is lower, b was called at an instant when a was present, and a was
 /// called later or never.
 ///
-/// Present means: on the live connection for at least [`ALLOWANCE_MS`] before and after that instant. Those called
+/// Present means: frames came on one live connection from at least [`ALLOWANCE_MS`] before that instant to at least
+/// as long after it. Those called
 /// in one tick have the same instant and do not overtake one another. Takes O(n log n) for n spans: numbers are
 /// visited from the highest down, and the calls seen so far are counted in a Fenwick tree over their instants.
 #[must_use]

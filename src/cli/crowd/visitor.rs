@@ -207,15 +207,16 @@ impl<'a> Visitor<'a> {
                 }
             };
             patience = Duration::from_millis(3 * status.next_update_ms() + 5_000);
-            self.note.come(self.now_ms());
+            let now_ms = self.now_ms();
+            self.note.be_here(status.as_of.unwrap_or(now_ms));
             if let Some(as_of) = status.as_of {
-                self.scene.tally.lag(self.now_ms().saturating_sub(as_of));
+                self.scene.tally.lag(now_ms.saturating_sub(as_of));
             }
             if let Some(next) = self.heed(&status).or_else(|| self.drop_out()) {
                 break Some(next);
             }
         };
-        self.note.go(self.now_ms());
+        self.note.go();
         live.close().await;
         next
     }
@@ -312,7 +313,7 @@ impl<'a> Visitor<'a> {
 
     fn leave(mut self, end: End) -> Note {
         let now_ms = self.now_ms();
-        self.note.go(now_ms);
+        self.note.go();
         self.note.ended_ms = now_ms;
         self.note.end = end;
         self.note

@@ -156,8 +156,8 @@ fn read_runs(text: &str) -> Option<(u64, Vec<(u64, Numbers)>)> {
     let ends_s: u64 = ends_s.parse().ok()?;
     let call = |text: &str| {
         let (before_us, called) = text.split_once('=')?;
-        let at_us = ends_s.checked_mul(1_000_000)?.checked_sub_signed(before_us.parse().ok()?)?;
-        Some((at_us, called.parse().ok()?))
+        let at_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us.parse().ok()?)?;
+        Some((u64::try_from(at_us).ok()?, called.parse().ok()?))
     };
     Some((ends_s, calls.split(';').map(call).collect::<Option<_>>()?))
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::line::Standing;
+use crate::line::{GatewayId, Standing};
 
 const START_US: u64 = 1_795_000_000_000_000;
 const GATEWAY: GatewayId = GatewayId(1);
@@ -288,8 +288,7 @@ impl Watch {
         self.state.leave(&tick.left, self.now_us);
         self.state.end(&tick.ended, self.now_us);
         self.follow();
-        self.state.drop_expired_leases(self.now_us);
-        self.state.door.tend(self.state.roll.issued, self.now_us);
+        self.state.attendance.tend(self.state.roll.issued, self.now_us);
         let callable: Vec<Number> = self.state.lowest_callable(u64::MAX).iter().collect();
         self.state.call(self.now_us);
         let called: Vec<Number> = callable.iter().copied().filter(|n| self.state.roll.called.contains(*n)).collect();

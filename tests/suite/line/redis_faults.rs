@@ -1,10 +1,13 @@
 //! The Redis store when Redis is wrong, slow, empty, read-only, or holds something else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::Commands as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 use vestibule::clock::Clock;
 use vestibule::line::chain::Link;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
@@ -129,19 +132,93 @@ async fn a_read_only_server_refuses_and_is_used_again_when_it_is_not() {
     assert_eq!(store.join(&room, 1).await.expect("a join").first, 2, "nothing was given meanwhile");
 }
 
+/// Stands between a store and its server, and loses the answers to as many scripts as `to_lose`.
+struct Thief {
+    url: String,
+    to_lose: Arc<AtomicU32>,
+    work: JoinHandle<()>,
+}
+
+impl Thief {
+    async fn before(server: &RedisServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("redis://{}", listener.local_addr().expect("bound"));
+        let (to_lose, address) = (Arc::new(AtomicU32::new(0)), server.url().replace("redis://", ""));
+        let lost = Arc::clone(&to_lose);
+        let work = tokio::spawn(async move {
+            let mut relays = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&address).await.expect("the server runs");
+                relays.spawn(relay(client, server, Arc::clone(&lost)));
+            }
+        });
+        Self { url, to_lose, work }
+    }
+
+    fn lose_next(&self) {
+        self.to_lose.store(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Thief {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+async fn relay(mut client: TcpStream, mut server: TcpStream, to_lose: Arc<AtomicU32>) {
+    let (mut asked, mut said) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return };
+                server.write_all(&asked[..length]).await.expect("the server runs");
+                let is_script = String::from_utf8_lossy(&asked[..length]).contains("EVALSHA");
+                if is_script && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+                    assert!(server.read(&mut said).await.expect("an answer") > 0, "it is lost here");
+                    return;
+                }
+            }
+            read = server.read(&mut said) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&said[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_join_without_an_answer_is_not_sent_twice() {
+async fn only_what_may_be_repeated_is_sent_again_after_a_lost_answer() {
+    let server = RedisServer::start(&[]);
+    let thief = Thief::before(&server).await;
+    let (store, room) = (RedisLine::connect(&thief.url, TIMEOUT).await.expect("the server runs"), fresh_room());
+    store.steer(&room, &Steering::Configure(limits(0.0, 1))).await.expect("a room");
+    store.join(&room, 1).await.expect("a join");
+    thief.lose_next();
+    let fault = store.join(&room, 10).await.expect_err("the answer is lost");
+    assert!(matches!(fault, StoreFault::Unreachable(_)), "{fault}");
+    thief.lose_next();
+    store.steer(&room, &Steering::Admit(3)).await.expect_err("the answer is lost");
+    thief.lose_next();
+    let page = store.tick(&room, &tick(1)).await.expect("a tick is sent again");
+    assert!(page.vouched, "both ticks were done");
+    assert_eq!(store.restore(&room, &Roll::default()).await.expect("a roll").tally.called, 3);
+    assert_eq!(store.join(&room, 1).await.expect("a join").first, 12);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_in_time() {
     let server = RedisServer::start(&[]);
     let room = fresh_room();
-    let store = RedisLine::connect(&server.url(), Duration::from_millis(150)).await.expect("the server runs");
-    store.join(&room, 1).await.expect("a join");
+    let store = RedisLine::connect(&server.url(), Duration::from_millis(400)).await.expect("the server runs");
     let mut other = server.connection();
-    redis::cmd("CLIENT").arg("PAUSE").arg(600).exec(&mut other).expect("a pause");
-    let fault = store.join(&room, 10).await.expect_err("no answer in time");
+    redis::cmd("CLIENT").arg("PAUSE").arg(2_000).exec(&mut other).expect("a pause");
+    let fault = store.tick(&room, &tick(1)).await.expect_err("no answer in time");
     assert!(matches!(fault, StoreFault::Unreachable(_)), "{fault}");
-    redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut other).expect("an end of the pause");
-    let next = store.join(&room, 1).await.expect("a join").first;
-    assert!(next <= 12, "given twice: {next}");
+    redis::cmd("PING").exec(&mut other).expect("an answer when the pause is over");
+    store.tick(&room, &tick(1)).await.expect("it answers again");
 }
 
 #[tokio::test]

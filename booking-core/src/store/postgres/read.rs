@@ -163,6 +163,11 @@ pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> R
     Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Moment::from_ms))
 }
 
+pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {
+    let rows = query(db, "SELECT count(*) FROM holds WHERE status = 'held'", &[]).await?;
+    Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+}
+
 pub(super) async fn pending(db: &impl GenericClient, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
     let rows = query(db, PENDING, &[&before.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(|row| payment_id(row.get(0))).collect()

@@ -126,6 +126,11 @@ pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<M
     Ok(first.flatten().map(Moment::from_ms))
 }
 
+pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
+    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held'", [], |row| row.get::<_, i64>(0))?;
+    Ok(count.unwrap_or(0).unsigned_abs())
+}
+
 pub(super) fn pending(db: &Connection, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
     let ids: Vec<Vec<u8>> = many(db, PENDING, params![before.as_ms(), limit], |row| row.get(0))?;
     ids.iter().map(|id| payment_id(id)).collect()

@@ -36,6 +36,7 @@ local function mark(key, runs, on)
   if #runs == 0 then return end
   if on then grow(key, runs[#runs][2]) end
   local top, fields = redis.call('STRLEN', key) * 8 - 1, {}
+  if top < 0 then return end
   local function flush()
     if #fields > 0 then redis.call('BITFIELD', key, unpack(fields)) end
     fields = {}

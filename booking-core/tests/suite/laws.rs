@@ -1,0 +1,63 @@
+//! The law of imports and the absences, read from the source itself.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Returns each library file with its path below `src` and its text.
+fn library() -> Vec<(String, String)> {
+    let name = |path: &PathBuf| path.strip_prefix(root()).unwrap().display().to_string();
+    let files = sources(&root()).into_iter().map(|path| (name(&path), std::fs::read_to_string(&path).unwrap()));
+    files.filter(|(name, _)| name != "lib.rs" && !name.starts_with("bin/")).collect()
+}
+
+#[test]
+fn a_file_imports_only_from_chapters_before_its_own() {
+    let lib = std::fs::read_to_string(root().join("lib.rs")).unwrap();
+    let chapters: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let place = |name: &str| chapters.iter().position(|chapter| *chapter == name);
+    let mut seen = 0;
+    for (file, text) in library() {
+        let own = place(file.split(['/', '.']).next().unwrap()).expect(&file);
+        for import in text.lines().filter_map(|line| line.trim().strip_prefix("use crate::")) {
+            for name in import.trim_start_matches('{').split(", ").take(if import.starts_with('{') { 9 } else { 1 }) {
+                let chapter = name.split([':', ';', '}']).next().unwrap();
+                let other = place(chapter).unwrap_or_else(|| panic!("{file}: {import}"));
+                assert!(other <= own, "{file} imports {chapter}, which comes after it");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "the test reads what it should: {seen}");
+}
+
+#[test]
+fn each_thing_is_known_in_one_place_only() {
+    for (word, home) in [
+        ("SystemTime::now", "clock.rs"),
+        ("Instant::now", "clock.rs"),
+        ("StatusCode::NOT_FOUND", "api/problem.rs"),
+        ("rusqlite", "store/sqlite"),
+        ("tokio_postgres", "store/postgres"),
+        ("UPDATE inventory", "store"),
+        ("std::fs", "config.rs"),
+        ("rand::rng", "app.rs"),
+    ] {
+        for (file, text) in library() {
+            assert!(file.starts_with(home) || !text.contains(word), "{file} knows {word}");
+        }
+    }
+    for (file, text) in library().into_iter().filter(|(file, _)| file.starts_with("domain")) {
+        assert!(!text.contains("async") && !text.contains("crate::clock"), "{file} is not pure");
+    }
+}
