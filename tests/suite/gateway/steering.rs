@@ -84,7 +84,10 @@ async fn nobody_steers_without_the_token() {
         assert_eq!(stand.operator.ask_with("", "GET", path, "").await.text(), text);
     }
     let description = json(&stand.operator.ask_with("", "GET", "/api/openapi.json", "").await);
-    assert_eq!(description["openapi"], "3.1.0");
+    let paths = ["", "/{room}", "/{room}/log", "/{room}/pause", "/{room}/sold-out", "/{room}/admit"];
+    for path in paths.map(|path| format!("/api/rooms{path}")) {
+        assert!(description["paths"][&path].is_object(), "{path} is not described");
+    }
     let console = stand.operator.ask_with("", "GET", "/", "").await;
     assert!(console.header("content-security-policy").unwrap().starts_with("default-src 'self'"));
     stand.stop().await;
