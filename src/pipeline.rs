@@ -86,6 +86,11 @@ impl Pipeline {
         }
     }
 
+    /// Lets go of what is kept for requests to come: there will be fewer of them.
+    pub fn retire(&self) {
+        self.proxies.iter().chain(&self.open).for_each(|proxy| proxy.retire());
+    }
+
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,
@@ -108,7 +113,8 @@ impl Pipeline {
         match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
-                self.forward(i, request, target, asker, Some(Entry { ticket, pass, ends_s: claims.exp })).await
+                let entry = Entry { ticket, pass, ends_s: claims.exp, cookie: None };
+                self.forward(i, request, target, asker, Some(entry)).await
             }
             Decision::Enter { ticket, ends_s } => self.enter(i, request, target, asker, ticket, ends_s).await,
             Decision::Pass => self.forward(i, request, target, asker, None).await,
@@ -134,9 +140,8 @@ impl Pipeline {
             return self.refuse(asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
-        let mut answer = self.forward(i, request, target, asker, Some(Entry { ticket, pass, ends_s })).await;
-        respond::set_cookie(&mut answer, &cookie);
-        answer
+        let entry = Entry { ticket, pass, ends_s, cookie: Some(cookie) };
+        self.forward(i, request, target, asker, Some(entry)).await
     }
 
     async fn join(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
@@ -227,6 +232,9 @@ impl Pipeline {
         let mut answer = self.answered(answer, asker);
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
         room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
+            respond::set_cookie(&mut answer, cookie);
+        }
         self.hear(room, target, entry.as_ref(), &mut answer);
         answer
     }
@@ -308,6 +316,8 @@ struct Entry {
     ticket: Ticket,
     pass: String,
     ends_s: u64,
+    /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
+    cookie: Option<String>,
 }
 
 /// Signs the pass of a called ticket, good until the session ends.

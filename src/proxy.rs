@@ -218,6 +218,11 @@ impl Proxy {
         }
     }
 
+    /// Closes the idle connections and keeps none from now on: for a stop, which else would wait for them.
+    pub fn retire(&self) {
+        self.pool.retire();
+    }
+
     fn asked(&self, request: &mut Request<Incoming>) -> Result<Option<Asked>, ProxyFault> {
         if !headers::asks_for_websocket(request) {
             return Ok(None);

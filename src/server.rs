@@ -117,6 +117,7 @@ async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Door, tasks
         }
     }
     drop(listener);
+    pipeline.retire();
     drain(tasks, &door.stopping).await;
 }
 
@@ -143,7 +144,6 @@ fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door,
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_CAP_BYTES)
         .max_headers(HEADERS_CAP)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let Stopping { soft, hard, .. } = door.stopping.clone();

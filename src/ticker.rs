@@ -32,13 +32,14 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
     }
 }
 
-/// The time until the next tick: shorter when the rate limit allows the next call before, so that a
-/// slow rate is met to the millisecond.
+/// The time until the next tick. A rate slower than the ticks is met to the millisecond; for a
+/// faster one, what a late tick missed is within the burst.
 fn pause(room: &Room) -> Duration {
     let now_us = room.shared.clock.now_us();
-    let due_us = room.mirror.read(|roll| match &roll.settings {
-        Some(settings) if roll.waiting.count() > 0 => admission::wait_us(roll.tat_us, now_us, &settings.limits),
-        _ => 0,
+    let due_us = room.mirror.read(|roll| {
+        let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+        let slow = limits.filter(|limits| Duration::from_micros(limits.interval_us) > TICK && roll.waiting.count() > 0);
+        slow.map_or(0, |limits| admission::wait_us(roll.tat_us, now_us, limits))
     });
     match Duration::from_micros(due_us) {
         due if due.is_zero() => TICK,

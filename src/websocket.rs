@@ -21,8 +21,12 @@ use crate::room::Room;
 use crate::status::{State, Status};
 use crate::token::Ticket;
 
-/// The same status is said again after this long, so that the visitor knows that it still holds.
-const REPEAT: Duration = Duration::from_secs(15);
+/// The same status is said again after this long: a page that hears nothing for three updates and
+/// five seconds takes its connection for dead.
+const REPEAT: Duration = Duration::from_secs(5);
+
+/// How often the visitor is pinged.
+const PING: Duration = Duration::from_secs(15);
 
 /// A visitor who has not been heard of for this long, pings included, is gone.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -101,7 +105,7 @@ impl Talk<'_> {
     }
 
     async fn say_news(&mut self) -> Result<(), Error> {
-        if self.pinged_at.elapsed() > REPEAT {
+        if self.pinged_at.elapsed() > PING {
             self.send(Message::Ping(Vec::new().into())).await?;
             self.pinged_at = Instant::now();
         }

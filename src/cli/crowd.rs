@@ -4,21 +4,30 @@
 //! it saw; the checks at the end are drawn from these notes and the booking API, not from what the gateway says of
 //! itself. See [`report::Report`] for what comes out and [`order::overtakings`] for what counts as overtaking.
 
+// what will happen
 mod chance;
 pub mod curve;
-mod jar;
-mod live;
-pub mod notes;
-pub mod order;
-mod page;
 mod plan;
-mod progress;
-pub mod report;
-pub mod scout;
-mod status;
+
+// how one visitor speaks
 pub mod target;
-mod visitor;
+mod jar;
+mod status;
 mod wire;
+mod live;
+
+// what is written down
+pub mod order;
+pub mod notes;
+mod progress;
+
+// who goes
+mod visitor;
+pub mod scout;
+
+// what comes of it
+pub mod report;
+mod page;
 
 use std::io;
 use std::path::{Path, PathBuf};

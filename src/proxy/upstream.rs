@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::body::Incoming;
@@ -84,6 +85,8 @@ pub(super) struct Pool {
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection, idle or not.
     slots: Arc<Semaphore>,
+    /// Nothing is kept idle any more.
+    retired: AtomicBool,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -130,7 +133,7 @@ impl Pool {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(limits.max_connections));
-        Arc::new(Self { address, limits, idle: Mutex::default(), slots, tasks, stop })
+        Arc::new(Self { address, limits, idle: Mutex::default(), slots, retired: AtomicBool::new(false), tasks, stop })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -185,9 +188,16 @@ impl Pool {
         }
         connection.reused = true;
         let mut idle = self.fresh_idle();
-        if idle.len() < self.limits.max_idle {
+        // Asked under the lock, so that nothing comes in behind the last look.
+        if idle.len() < self.limits.max_idle && !self.retired.load(Ordering::SeqCst) {
             idle.push_back(Idle { connection, since: Instant::now() });
         }
+    }
+
+    /// Drops the idle connections and keeps none from now on.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.fresh_idle().clear();
     }
 
     async fn checkout(&self) -> Result<Connection, ProxyFault> {

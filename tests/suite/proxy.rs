@@ -4,4 +4,4 @@ mod faults;
 mod meaning;
 mod stand;
 mod streams;
-mod wire;
+pub mod wire;

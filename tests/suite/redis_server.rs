@@ -63,6 +63,11 @@ impl RedisServer {
         redis::Client::open(self.url()).expect("a url").get_connection().expect("a connection")
     }
 
+    /// Kills the server; [`RedisServer::replace`] starts an empty one.
+    pub fn halt(&mut self) {
+        stop(&mut self.guard);
+    }
+
     /// Kills the server and starts an empty one in its place.
     pub fn replace(&mut self) {
         stop(&mut self.guard);

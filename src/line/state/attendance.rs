@@ -66,12 +66,13 @@ impl Attendance {
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
-    /// was known.
+    /// was known. A gateway that was only slow, and whose lease nobody else has dropped meanwhile,
+    /// still has its visitors.
     pub(super) fn vouch(&mut self, tick: &Tick, issued: Number, now_us: u64) -> bool {
-        self.drop_expired_leases(now_us);
         let known = self.here.contains_key(&tick.gateway);
+        self.here.entry(tick.gateway).or_default().until_us = now_us + tick.lease_ms * 1_000;
+        self.drop_expired_leases(now_us);
         let lease = self.here.entry(tick.gateway).or_default();
-        lease.until_us = now_us + tick.lease_ms * 1_000;
         for number in tick.here.iter().filter(|number| *number <= issued) {
             lease.visitors.insert(number);
             self.grace.seen.insert(number);

@@ -76,6 +76,18 @@ fn a_gateway_that_dies_takes_its_lease_and_nobodys_place() {
 }
 
 #[test]
+fn a_gateway_that_was_only_slow_still_has_its_visitors() {
+    let mut state = room(limits(1.0, 1));
+    state.join(3, START_US);
+    state.tick(&tick_of(GATEWAY, Numbers::run(2, 3), Numbers::default()), START_US);
+    let late_us = START_US + 60_000_000;
+    state.join(1, late_us);
+    let page = state.tick(&tick_of(GATEWAY, Numbers::default(), Numbers::default()), late_us);
+    assert!(page.vouched);
+    assert_eq!(called(&state), [1, 2], "2 and 3 stand before the newcomer");
+}
+
+#[test]
 fn the_grace_period_alone_takes_a_place() {
     let mut state = room(limits(0.0, 1));
     state.join(2, START_US);

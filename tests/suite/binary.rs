@@ -1,0 +1,5 @@
+//! The program as its users meet it: what it prints, how it ends, what it survives.
+
+mod commands;
+mod serving;
+mod starting;

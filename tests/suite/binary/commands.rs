@@ -1,0 +1,84 @@
+//! The commands that do their work and end.
+
+use crate::gateway::stand::Setup;
+use crate::program::{text, told, write};
+
+#[test]
+fn without_a_command_it_prints_its_help() {
+    let (code, said) = told(&[]);
+    assert_eq!(code, Some(2));
+    for command in ["demo", "serve", "check", "crowd", "audit", "keys"] {
+        assert!(said.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {said}");
+    }
+    assert_eq!(told(&["--help"]).0, Some(0));
+}
+
+#[test]
+fn check_names_every_line_of_a_bad_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = "listen = \"nowhere\"\nworkers = \"two\"\nadmission_rate = 5\n\n[room.sale]\nupstream = \"ftp://x\"\n\
+               admissions_per_second = -3\ngrace = \"soon\"\nitems = [\"nothing\"]\n[store]\nurl = \"http://x\"\n";
+    let (code, said) = told(&["check", text(&write(folder.path(), "bad.toml", bad))]);
+    assert_eq!(code, Some(2), "{said}");
+    for line in [1, 2, 3, 6, 7, 8, 9, 11] {
+        assert!(said.contains(&format!("line {line}: ")), "line {line} in {said}");
+    }
+    assert!(!said.contains("line 4: ") && !said.contains("line 5: "), "{said}");
+
+    let good = write(folder.path(), "good.toml", "[room.sale]\nupstream = \"http://127.0.0.1:9000\"\n");
+    let (code, said) = told(&["check", text(&good)]);
+    assert!(code == Some(0) && said.contains("room sale: unlimited, to http://127.0.0.1:9000"), "{said}");
+    let (code, said) = told(&["check", text(&folder.path().join("none.toml"))]);
+    assert!(code == Some(2) && said.contains("cannot read"), "{said}");
+}
+
+#[test]
+fn keys_are_made_listed_rotated_and_retired() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.toml");
+    let keys = |words: &[&str]| told(&[&["keys", "--file", text(&file)], words].concat());
+    let (code, said) = keys(&["list"]);
+    assert!(code == Some(2) && said.contains("cannot read the keys"), "{said}");
+    assert_eq!(keys(&["new"]).0, Some(0));
+    let first = std::fs::read_to_string(&file).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "for its owner only");
+    let (code, said) = keys(&["new"]);
+    assert!(code == Some(2) && said.contains("exists; use `rotate`"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), first, "no key is written over");
+
+    let (_, listed) = keys(&["list"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    for line in first.lines().filter(|line| line.contains("secret") || line.contains("private")) {
+        let secret = line.split('"').nth(1).unwrap();
+        assert!(!listed.contains(secret));
+    }
+    let (code, rotated) = keys(&["rotate"]);
+    assert_eq!((code, rotated.lines().count()), (Some(0), 4), "{rotated}");
+    let old = listed.split(' ').next().unwrap();
+    assert_eq!(keys(&["retire", old]).0, Some(0));
+    let (_, left) = keys(&["list"]);
+    assert!(left.lines().count() == 3 && !left.contains(old), "{left}");
+    let active = left.lines().find(|line| line.contains("Active")).unwrap().split(' ').next().unwrap();
+    assert_eq!(keys(&["retire", active]).0, Some(2), "the active key stays");
+    assert_eq!(keys(&["retire", "nonsense"]).0, Some(2));
+}
+
+#[tokio::test]
+async fn audit_tells_a_true_log_from_an_edited_one() {
+    let stand = Setup::room("admissions_per_second = 0").start().await;
+    let mut line = stand.waiting(3).await;
+    stand.operator.act("admit", r#"{"count":2}"#).await;
+    line[1].until_state("called").await;
+    let log = stand.operator.text("/api/rooms/sale/log").await;
+    stand.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = told(&["audit", text(&write(folder.path(), "log.jsonl", &log))]);
+    assert!(code == Some(0) && said.contains("2 were called, none twice"), "{said}");
+    let edited = log.replacen("\"issued\":3", "\"issued\":2", 1);
+    assert_ne!(edited, log);
+    let (code, said) = told(&["audit", text(&write(folder.path(), "edited.jsonl", &edited))]);
+    assert!(code == Some(1) && said.contains("the chain is broken"), "{said}");
+    let (code, said) = told(&["audit", text(&folder.path().join("none"))]);
+    assert!(code == Some(2) && said.contains("cannot read"), "{said}");
+}

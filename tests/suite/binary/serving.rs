@@ -1,0 +1,106 @@
+//! The program while it serves: drain, reload, demo.
+
+use serde_json::Value;
+
+use crate::gateway::stand::{Operator, Setup, eventually, exchange, json};
+use crate::gateway::upstream::Upstream;
+use crate::gateway::visitor::Visitor;
+use crate::program::{Process, write};
+
+#[tokio::test]
+async fn a_request_under_way_ends_well_when_it_is_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = Setup::room("").data(&folder.path().join("data"));
+    let process = Process::serve(&setup, upstream.address, folder.path());
+    let (mut visitor, address) = (process.visitor(), process.gateway());
+    visitor.get("/").await;
+    let mut slow = visitor.clone();
+    let slow = tokio::spawn(async move { slow.get("/slow").await });
+    eventually("the slow request", async || (upstream.count("/slow") == 1).then_some(())).await;
+    process.signal("TERM");
+    let refused = async || tokio::net::TcpStream::connect(address).await.is_err().then_some(());
+    eventually("a closed door", refused).await;
+    assert!(!slow.is_finished());
+    upstream.release();
+    assert_eq!(slow.await.unwrap().text(), "the site at /slow");
+    let (status, logs) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{logs}");
+    assert!(!logs.contains("dropped") && logs.contains("stopping"), "nothing was cut off: {logs}");
+    for secret in [visitor.ticket(), visitor.pass()] {
+        assert!(!logs.contains(&secret), "{logs}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_cut_when_the_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = Setup::room("").data(&folder.path().join("data"));
+    let process = Process::serve(&setup, upstream.address, folder.path());
+    let mut visitor = process.visitor();
+    visitor.get("/").await;
+    let mut socket = visitor.socket("/socket").await.unwrap();
+    socket.say("hello").await;
+    assert_eq!(socket.text().await.as_deref(), Some("hello"));
+    process.signal("INT");
+    let (status, logs) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{logs}");
+    assert!(logs.contains("connections that were still open are dropped"), "{logs}");
+    assert_eq!(socket.text().await, None);
+}
+
+#[tokio::test]
+async fn a_hang_up_takes_new_limits_and_leaves_a_bad_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let data = folder.path().join("data");
+    let process = Process::serve(&Setup::room("admissions_per_second = 0").data(&data), upstream.address, folder.path());
+    let operator = process.operator();
+    let mut visitor = process.visitor();
+    visitor.get("/").await;
+    write(folder.path(), "vestibule.toml", "nonsense");
+    process.signal("HUP");
+    let newer = Setup::room("admissions_per_second = 7\ntotal_active_users = 3").data(&data);
+    eventually("the reload of a good file", async || {
+        // A hang-up that comes while another is being taken may be merged with it.
+        write(folder.path(), "vestibule.toml", &newer.text(upstream.address));
+        process.signal("HUP");
+        Some(operator.room().await).filter(|room| room["admissions_per_second"] == 7.0)
+    })
+    .await;
+    assert_eq!(operator.room().await["total_active_users"], 3);
+    visitor.until_state("called").await;
+    process.signal("TERM");
+    let (status, logs) = process.end().await;
+    assert!(status.success() && logs.contains("the changed configuration was not taken"), "{logs}");
+}
+
+#[tokio::test]
+async fn the_demo_is_everything_in_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let any = "127.0.0.1:0";
+    let words =
+        ["demo", "--listen", any, "--admin", any, "--booking", any, "--data", &data, "--rate", "100", "--log", "json"];
+    let process = Process::start(&words, 4);
+    let printed: Vec<&str> = process.lines.iter().map(|(word, _)| word.as_str()).collect();
+    assert_eq!(printed, ["gateway", "console", "booking", "token"]);
+    let token = process.lines[3].1.clone();
+    let console: Operator = process.operator();
+    let shown = format!("Authorization: Bearer {token}\r\n");
+    let rooms = json(&console.ask_with(&shown, "GET", "/api/rooms", "").await);
+    assert_eq!((&rooms["rooms"][0]["name"], &rooms["gateway"]["store"]), (&"tatkal".into(), &"embedded".into()));
+    let booking = process.lines[2].1.strip_prefix("http://").unwrap().parse().unwrap();
+    assert_eq!(exchange(booking, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 200);
+
+    let mut visitor: Visitor = process.visitor().program();
+    visitor.get("/").await;
+    let found = json(&visitor.get("/api/stations?q=delhi").await);
+    assert!(!matches!(found, Value::Null) && found.to_string().to_lowercase().contains("delhi"), "{found}");
+    process.signal("TERM");
+    let (status, logs) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{logs}");
+    let parsed = logs.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str::<Value>);
+    assert!(parsed.map(Result::unwrap).any(|line| line["fields"]["message"].as_str().unwrap().contains("stopping")));
+}

@@ -1,0 +1,13 @@
+//! The gateway as a whole, in this process, over real sockets.
+
+mod busy;
+mod edge;
+mod idle;
+mod live;
+mod pair;
+mod restart;
+mod selling;
+pub mod stand;
+mod steering;
+pub mod upstream;
+pub mod visitor;

@@ -1,0 +1,216 @@
+//! The way through the gateway: what is forwarded, what is not, and what either end hears.
+
+use tokio::net::TcpStream;
+
+use super::stand::{Setup, json};
+use super::upstream::Upstream;
+use super::visitor::Visitor;
+use crate::proxy::wire::{Wire, within};
+
+#[tokio::test]
+async fn bodies_stream_both_ways() {
+    let stand = Setup::room("").start().await;
+    let mut visitor = stand.visitor();
+    visitor.get("/").await;
+    let mut wire = Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+    let head = visitor.head("POST", "/echo") + "Transfer-Encoding: chunked\r\n\r\n";
+    let talk = async {
+        wire.send(head).await.unwrap();
+        wire.send("5\r\nfirst\r\n").await.unwrap();
+        assert!(wire.head().await.unwrap().starts_with("HTTP/1.1 200"));
+        assert_eq!(wire.chunk().await.unwrap().unwrap(), b"first", "before the second was sent");
+        wire.send("6\r\nsecond\r\n0\r\n\r\n").await.unwrap();
+        assert_eq!(wire.chunk().await.unwrap().unwrap(), b"second");
+        assert_eq!(wire.chunk().await.unwrap(), None);
+    };
+    within(talk).await;
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_websocket_goes_through_with_a_pass_only() {
+    let stand = Setup::room("admissions_per_second = 0").start().await;
+    let owner = stand.admitted().await;
+    let mut socket = owner.socket("/socket").await.unwrap();
+    socket.say("hello").await;
+    assert_eq!(socket.text().await.as_deref(), Some("hello"));
+    assert_eq!(stand.visitor().refused_socket("/socket").await, 429);
+    assert_eq!(stand.upstream.count("/socket"), 1);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_room_is_not_there() {
+    let rooms = "[room.sale]\nupstream = \"http://UPSTREAM\"\nhosts = [\"shop.example\"]\npaths = [\"/book/*\"]\n\
+                 bypass = [\"/book/assets/*\"]\nadmissions_per_second = 0\n";
+    let stand = Setup::rooms(rooms).start().await;
+    let mut shop = stand.visitor().at("shop.example");
+    for (host, path) in [("shop.example", "/"), ("other.example", "/book/1"), ("shop.example", "/bookings")] {
+        let answer = stand.visitor().program().at(host).get(path).await;
+        assert_eq!((answer.status(), &json(&answer)["type"]), (404, &"/problems/not_found".into()), "{host}{path}");
+    }
+    assert_eq!(shop.get("/book/assets/style.css").await.text(), "the site at /book/assets/style.css");
+    assert_eq!(shop.ticket(), "", "a bypass takes no place");
+    let seen = stand.upstream.seen();
+    assert_eq!((seen.len(), seen[0].header("host"), seen[0].header("vestibule-pass")), (1, Some("shop.example"), None));
+    assert!(shop.get("/book/1").await.text().contains("<html"));
+    assert_eq!(shop.get("/.vestibule/nothing").await.status(), 404);
+    assert_eq!(stand.upstream.seen().len(), 1);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_of_no_room_may_have_an_upstream_of_its_own() {
+    let stand = Setup::room("paths = [\"/book/*\"]\nadmissions_per_second = 0");
+    let stand = stand.top("upstream = \"http://UPSTREAM\"").start().await;
+    assert_eq!(stand.visitor().get("/about").await.text(), "the site at /about");
+    assert!(stand.visitor().get("/book/1").await.text().contains("<html"));
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn two_hosts_are_two_rooms() {
+    let other = Upstream::start().await;
+    let rooms = format!(
+        "[room.sale]\nupstream = \"http://UPSTREAM\"\nhosts = [\"sale.example\"]\n\
+         [room.fair]\nupstream = \"http://{}\"\nhosts = [\"*.fair.example\"]\n",
+        other.address
+    );
+    let stand = Setup::rooms(&rooms).start().await;
+    let mut visitor = stand.visitor().at("sale.example:80");
+    visitor.get("/").await;
+    visitor = visitor.at("north.fair.example");
+    visitor.get("/").await;
+    assert_eq!((stand.upstream.seen().len(), other.seen().len()), (1, 1));
+    assert_eq!(other.seen()[0].header("vestibule-room"), Some("fair"));
+    assert_eq!(visitor.jar.len(), 4, "a ticket and a pass of each room");
+    assert_ne!(stand.upstream.seen()[0].header("vestibule-visitor"), other.seen()[0].header("vestibule-visitor"));
+    assert_eq!(visitor.get("/.vestibule/status").await.status(), 400, "which of the two?");
+
+    let swapped = visitor.jar["vestibule-ticket-sale"].clone();
+    let mut cheat = stand.visitor().at("north.fair.example");
+    cheat.jar.insert("vestibule-ticket-fair".to_owned(), swapped.clone());
+    cheat.jar.insert("vestibule-pass-fair".to_owned(), visitor.jar["vestibule-pass-sale"].clone());
+    cheat.get("/").await;
+    assert_ne!(cheat.jar["vestibule-ticket-fair"], swapped, "a ticket of one room is none of the other");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_told_and_costs_no_place() {
+    let stand = Setup::room("").start().await;
+    let mut visitor = stand.visitor();
+    visitor.get("/").await;
+    let ticket = visitor.ticket();
+    let gone = Setup::room("").start_before(Upstream::start_and_leave().await).await;
+    let page = gone.visitor().get("/").await;
+    assert_eq!((page.status(), page.header("retry-after")), (502, Some("5")));
+    assert!(page.text().contains("does not answer") && page.header("content-security-policy").is_some());
+    let mut program = gone.visitor().program();
+    let problem = program.get("/").await;
+    assert_eq!((problem.status(), &json(&problem)["type"]), (502, &"/problems/upstream_down".into()));
+    assert_ne!(program.ticket(), "", "the place was given and is kept");
+    assert_eq!(visitor.ticket(), ticket);
+    gone.stop().await;
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_follows_a_request_that_can_be_read_in_two_ways() {
+    let stand = Setup::room("").start().await;
+    let mut visitor = stand.visitor();
+    visitor.get("/").await;
+    let good = visitor.head("GET", "/after") + "\r\n";
+    for bad in [
+        visitor.head("GET", "/a/../b") + "\r\n",
+        visitor.head("GET", "/a/%2e%2E/b") + "\r\n",
+        visitor.head("GET", "/a\\b") + "\r\n",
+        visitor.head("GET", "/a") + "Host: other\r\n\r\n",
+        visitor.head("TRACE", "/") + "\r\n",
+        visitor.head("GET", "http://elsewhere/") + "\r\n",
+        visitor.head("POST", "/") + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        visitor.head("POST", "/") + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut wire = Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+        wire.send(format!("{bad}{good}")).await.unwrap();
+        let answer = within(wire.message(false)).await.unwrap();
+        assert_eq!((answer.status(), answer.header("connection")), (400, Some("close")), "{bad}{}", answer.head);
+        assert_eq!(within(wire.rest()).await, b"", "{bad}");
+    }
+    assert_eq!(stand.upstream.seen().len(), 1);
+    stand.stop().await;
+}
+
+/// An address that is documented as nobody's, as a proxy in front would tell it.
+fn from_afar(visitor: Visitor, address: &str) -> Visitor {
+    visitor.with("X-Forwarded-For", address)
+}
+
+#[tokio::test]
+async fn a_forged_address_is_believed_of_trusted_proxies_only() {
+    let stand = Setup::room("").top("joins_per_minute = 2").start().await;
+    from_afar(stand.visitor(), "203.0.113.7").get("/").await;
+    let seen = stand.upstream.seen();
+    assert_eq!(seen[0].header("x-forwarded-for"), Some("127.0.0.1"));
+    assert!(!format!("{:?}", seen[0].headers).contains("203.0.113.7"));
+    stand.stop().await;
+
+    let trusting = Setup::room("").top("trusted_proxies = [\"127.0.0.1\"]").start().await;
+    from_afar(trusting.visitor(), "198.51.100.1, 203.0.113.7").get("/").await;
+    let told = trusting.upstream.seen()[0].header("x-forwarded-for").unwrap().to_owned();
+    assert_eq!(told, "198.51.100.1, 203.0.113.7, 127.0.0.1");
+    trusting.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_joins_so_often_and_no_more() {
+    let setup = Setup::room("admissions_per_second = 0");
+    let stand = setup.top("joins_per_minute = 3\ntrusted_proxies = [\"127.0.0.1\"]").start().await;
+    let mut known = from_afar(stand.visitor(), "203.0.113.7");
+    known.get("/").await;
+    for _ in 0..2 {
+        // What stands before the last hop anybody may have written.
+        let mut next = from_afar(stand.visitor(), "192.0.2.1, 203.0.113.7").program();
+        assert_ne!((next.get("/").await.status(), next.ticket()), (429, String::new()));
+    }
+    let mut fourth = from_afar(stand.visitor(), "192.0.2.2, 203.0.113.7").program();
+    let refused = fourth.get("/").await;
+    assert_eq!((refused.status(), &json(&refused)["type"]), (429, &"/problems/too_many_joins".into()));
+    assert_eq!((refused.header("retry-after"), fourth.ticket()), (Some("60"), String::new()));
+    assert_eq!(fourth.post("/.vestibule/join", "").await.status(), 429, "nor as an app");
+    assert_eq!(known.get("/").await.status(), 200, "whoever has a place keeps it");
+    let mut other = from_afar(stand.visitor(), "203.0.113.8");
+    other.get("/").await;
+    assert_eq!(other.position().await, Some(4));
+    assert_eq!(stand.operator.metric("vestibule_refused_total").await, 2.0);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_is_told_who_may_pass() {
+    let stand = Setup::room("admissions_per_second = 0").start().await;
+    let mut owner = stand.admitted().await;
+    let pass = owner.pass();
+    let verified = owner.get("/.vestibule/verify").await;
+    assert_eq!((verified.status(), verified.header("vestibule-pass")), (200, Some(pass.as_str())));
+    assert_eq!(verified.header("vestibule-room"), Some("sale"));
+    let mut stranger = stand.visitor();
+    assert_eq!(stranger.get("/.vestibule/verify").await.status(), 401);
+    assert_eq!(stranger.ticket(), "", "a question takes no place");
+    let page = stranger.get("/.vestibule/verify?page=1").await;
+    assert!(page.status() == 200 && page.text().contains("\"position\":1"));
+    assert_eq!(stranger.get("/.vestibule/verify").await.status(), 401, "waiting is not passing");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused() {
+    let stand = Setup::room("").top("max_body_bytes = 1000").start().await;
+    let mut visitor = stand.visitor();
+    visitor.get("/").await;
+    assert_eq!(visitor.post("/hold", &"x".repeat(1_000)).await.status(), 200);
+    assert_eq!(stand.upstream.seen()[1].body.len(), 1_000);
+    assert_eq!(visitor.post("/hold", &"x".repeat(1_001)).await.status(), 413);
+    assert_eq!(stand.upstream.count("/hold"), 1);
+    stand.stop().await;
+}

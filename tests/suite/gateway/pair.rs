@@ -1,0 +1,197 @@
+//! Two gateways on one real Redis: one line, whoever serves it, whatever happens to either.
+
+use std::path::Path;
+
+use serde_json::Value;
+use vestibule::line::chain::Logged;
+
+use super::stand::{Setup, Stand, eventually, json};
+use super::upstream::Upstream;
+use super::visitor::Visitor;
+use crate::program::Process;
+use crate::redis_server::RedisServer;
+
+const SHUT: &str = "admissions_per_second = 0";
+
+fn setup(redis: &RedisServer, keys: &Path) -> Setup {
+    let store = format!("\n[store]\nurl = \"{}\"\n", redis.url());
+    let tables = format!("{store}\n[room.sale]\nupstream = \"http://UPSTREAM\"\n{SHUT}\n");
+    Setup::rooms(&tables).top(&format!("keys = \"{}\"", keys.join("keys.toml").display()))
+}
+
+struct Pair {
+    redis: RedisServer,
+    a: Stand,
+    b: Stand,
+    _keys: tempfile::TempDir,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let redis = RedisServer::start(&[]);
+        let keys = tempfile::tempdir().unwrap();
+        let a = setup(&redis, keys.path()).start().await;
+        let b = setup(&redis, keys.path()).start().await;
+        Self { redis, a, b, _keys: keys }
+    }
+
+    /// Visitors who come to the two gateways in turn.
+    async fn waiting(&self, count: usize) -> Vec<Visitor> {
+        let mut line = Vec::new();
+        for i in 0..count {
+            let gateway = if i % 2 == 0 { &self.a } else { &self.b };
+            line.extend(gateway.waiting(1).await);
+        }
+        line
+    }
+
+    async fn stop(self) {
+        self.a.stop().await;
+        self.b.stop().await;
+    }
+}
+
+fn at(visitor: &Visitor, stand: &Stand) -> Visitor {
+    Visitor { gateway: stand.gateway.address, ..visitor.clone() }
+}
+
+#[tokio::test]
+async fn two_gateways_are_one_line() {
+    let pair = Pair::start().await;
+    let mut line = pair.waiting(8).await;
+    for (i, visitor) in line.iter_mut().enumerate() {
+        assert_eq!(visitor.number().await, i as u64 + 1, "in the order of coming");
+        for stand in [&pair.a, &pair.b] {
+            let place = |status: &Value| status["position"] == i + 1 && status["waiting"] == 8;
+            at(visitor, stand).until("the same place on both", place).await;
+        }
+    }
+    pair.b.operator.act("admit", r#"{"count":3}"#).await;
+    line[0].until_state("called").await;
+    let mut moved = at(&line[1], &pair.a);
+    moved.until_state("called").await;
+    assert_eq!(moved.get("/").await.text(), "the site at /", "called at one, let in at the other");
+    at(&line[3], &pair.a).until("the next", |status| status["position"] == 1).await;
+    pair.a.operator.act("pause", "").await;
+    pair.b.operator.until("the pause", |room| room["phase"] == "paused").await;
+    pair.stop().await;
+}
+
+#[tokio::test]
+async fn both_together_keep_the_rate() {
+    let pair = Pair::start().await;
+    let mut line = pair.waiting(40).await;
+    pair.a.operator.limit(r#"{"admissions_per_second":40,"burst":4}"#).await;
+    let mut sockets = Vec::new();
+    for visitor in &line {
+        sockets.push(visitor.live().await);
+    }
+    for socket in &mut sockets {
+        socket.until(|status| status["state"] == "called").await;
+    }
+    pair.a.operator.until("all of them", |room| room["called"] == 40).await;
+    let log = pair.a.operator.text("/api/rooms/sale/log").await;
+    assert_eq!(vestibule::audit::verify(log.lines()).1, []);
+    let entries = log.lines().map(|line| serde_json::from_str::<Logged>(line).unwrap().entry);
+    let calls: Vec<(u64, u64)> = entries.map(|entry| (entry.at_us, entry.called.len())).collect();
+    for (i, (from_us, _)) in calls.iter().enumerate() {
+        let mut sum = 0;
+        for (to_us, count) in &calls[i..] {
+            sum += count;
+            let most = 40.0 * (to_us - from_us) as f64 / 1e6 + 4.0;
+            assert!(sum as f64 <= most + 1e-6, "{sum} within {} us", to_us - from_us);
+        }
+    }
+    let admissions = [&pair.a, &pair.b].map(|stand| stand.operator.metric("vestibule_admissions_total"));
+    assert_eq!(futures_util::future::join_all(admissions).await, [40.0, 40.0], "each counts the line's");
+    for visitor in &mut line {
+        assert_eq!(visitor.get("/").await.text(), "the site at /");
+    }
+    pair.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_gateways_visitors_find_their_places_at_the_other() {
+    let redis = RedisServer::start(&[]);
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let upstream = Upstream::start().await;
+    let setup = setup(&redis, folders[0].path());
+    let serve = |i: usize| {
+        let folder = folders[i].path();
+        Process::serve(&setup.clone().data(&folder.join("data")), upstream.address, folder)
+    };
+    let mut a = serve(0);
+    let b = serve(1);
+    let mut line = Vec::new();
+    for i in 0..10 {
+        let mut visitor = if i % 2 == 0 { a.visitor() } else { b.visitor() };
+        visitor.get("/").await;
+        line.push(visitor);
+    }
+    let held = line[0].live().await;
+    a.kill();
+    drop(held);
+    for (i, visitor) in line.iter_mut().enumerate() {
+        visitor.gateway = b.gateway();
+        visitor.until("the same place", |status| status["position"] == i + 1).await;
+    }
+    b.operator().act("admit", r#"{"count":1}"#).await;
+    line[0].until_state("called").await;
+    assert_eq!(line[0].get("/").await.text(), "the site at /");
+    assert_eq!(line[9].position().await, Some(9));
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_empty_is_healed_from_the_mirrors() {
+    let mut pair = Pair::start().await;
+    let mut owner = pair.a.admitted().await;
+    let mut line = pair.waiting(6).await;
+    for (i, visitor) in line.iter_mut().enumerate() {
+        let place = |status: &Value| status["position"] == i + 1 && status["waiting"] == 6;
+        at(visitor, &pair.a).until("known to A", place).await;
+        at(visitor, &pair.b).until("known to B", place).await;
+    }
+    let mut live = line[2].live().await;
+    live.status().await;
+
+    pair.redis.halt();
+    pair.a.operator.until("the fault", |room| room["store_up"] == false).await;
+    pair.b.operator.until("the fault", |room| room["store_up"] == false).await;
+    live.until(|status| status["store_up"] == false && status["position"] == 3).await;
+    for (i, visitor) in line.iter_mut().enumerate() {
+        let page = visitor.get("/").await;
+        assert!(page.status() == 200 && page.text().contains(&format!("\"position\":{},", i + 1)), "{}", page.text());
+    }
+    let arrival = pair.b.visitor().program().get("/").await;
+    assert_eq!((arrival.status(), &json(&arrival)["type"]), (503, &"/problems/store_down".into()));
+    assert_eq!(arrival.header("retry-after"), Some("5"));
+    assert!(pair.a.visitor().get("/").await.text().contains("The line rests"), "never an unlimited flood");
+    assert_eq!(owner.get("/seats").await.text(), "the site at /seats", "who is in goes on");
+    assert_eq!(pair.a.operator.metric("vestibule_store_up").await, 0.0);
+    assert_eq!(pair.a.operator.text("/readyz").await, "ready\n");
+    let refused = pair.a.operator.ask("POST", "/api/rooms/sale/pause", "").await;
+    assert_eq!((refused.status(), &json(&refused)["type"]), (503, &"/problems/store_down".into()));
+
+    pair.redis.replace();
+    pair.a.operator.until("the store", |room| room["store_up"] == true).await;
+    pair.b.operator.until("the store", |room| room["store_up"] == true).await;
+    for (i, visitor) in line.iter_mut().enumerate() {
+        for stand in [&pair.a, &pair.b] {
+            at(visitor, stand).until("the place", |status| status["position"] == i + 1).await;
+        }
+    }
+    let restores = async || {
+        let both = [&pair.a, &pair.b].map(|stand| stand.operator.metric("vestibule_restores_total"));
+        Some(futures_util::future::join_all(both).await.iter().sum::<f64>()).filter(|sum| *sum > 0.0)
+    };
+    eventually("a restore", restores).await;
+    let mut late = pair.b.waiting(1).await.remove(0);
+    let last = line[5].number().await;
+    assert!(late.number().await > last, "no number is given twice");
+    late.until("the end of the line", |status| status["position"] == 7).await;
+    assert_eq!(owner.get("/seats").await.text(), "the site at /seats");
+    pair.a.operator.act("admit", r#"{"count":1}"#).await;
+    line[0].until_state("called").await;
+    live.until(|status| status["position"] == 2 && status["store_up"] == true).await;
+    pair.stop().await;
+}

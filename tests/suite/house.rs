@@ -1,0 +1,141 @@
+//! The house rules that a test can hold: the law of imports, the length of files, the reference configuration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file's length at the most, before its tests.
+const LINES_CAP: usize = 400;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All Rust files below a folder, by their path from it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// The part of a file before its tests; nothing of a file that is all tests.
+fn before_tests<'a>(path: &Path, text: &'a str) -> &'a str {
+    if path.file_name().is_some_and(|name| name == "tests.rs") {
+        return "";
+    }
+    let tests = text.find("\n#[cfg(test)]\nmod tests");
+    &text[..tests.unwrap_or(text.len())]
+}
+
+/// The chapters in reading order, as `lib.rs` declares them.
+fn chapters(lib: &str) -> Vec<String> {
+    let names = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    names.map(str::to_owned).collect()
+}
+
+/// The chapters that a text names by `crate::`, in `use` lines, lists and paths.
+fn imports(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for (at, part) in code.match_indices("crate::") {
+        let rest = &code[at + part.len()..];
+        let names = match rest.strip_prefix('{') {
+            Some(list) => first_names(&list[..closing(list)]),
+            None => vec![rest],
+        };
+        let word = |name: &str| name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        found.extend(names.into_iter().map(word));
+    }
+    found
+}
+
+/// Where the brace that was opened before `list` is closed.
+fn closing(list: &str) -> usize {
+    let mut depth = 1;
+    let end = list.char_indices().find(|(_, c)| {
+        depth += i32::from(*c == '{') - i32::from(*c == '}');
+        depth == 0
+    });
+    end.map_or(list.len(), |(at, _)| at)
+}
+
+/// The parts of a list of imports, split at commas outside inner braces.
+fn first_names(list: &str) -> Vec<&str> {
+    let mut depth = 0;
+    list.split(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0 && c == ','
+    })
+    .collect()
+}
+
+/// What breaks the law: (file, chapter imported from).
+fn broken(chapters: &[String], files: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let place = |name: &str| chapters.iter().position(|chapter| chapter == name);
+    let mut broken = Vec::new();
+    for (path, text) in files {
+        let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
+        let Some(own) = place(first.trim_end_matches(".rs")) else { continue };
+        for import in imports(before_tests(path, text)) {
+            match place(&import) {
+                Some(other) if other <= own => {}
+                Some(_) => broken.push(format!("{} imports from `{import}`, a chapter below its own", path.display())),
+                None => broken.push(format!("{} imports `{import}`, which is no chapter", path.display())),
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn every_file_imports_from_above_only() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let (chapters, files) = (chapters(&lib), files(&root().join("src")));
+    assert!(chapters.len() > 20 && files.len() > 60, "{} chapters, {} files", chapters.len(), files.len());
+    for path in files.keys().filter(|path| path.components().count() == 1) {
+        let name = path.to_str().unwrap().trim_end_matches(".rs");
+        assert!(["lib", "main"].contains(&name) || chapters.iter().any(|c| c == name), "{name} is no chapter");
+    }
+    assert_eq!(broken(&chapters, &files), Vec::<String>::new());
+}
+
+#[test]
+fn an_import_from_below_is_found_however_it_is_written() {
+    let chapters = ["clock", "line", "gate"].map(str::to_owned);
+    for (text, count) in [
+        ("use crate::clock::Clock;\nuse crate::line::Line;", 0),
+        ("use crate::gate::Gate;", 1),
+        ("use crate::{clock::Clock, gate::{self, Gate}};", 1),
+        ("fn f() { crate::gate::decide() }", 1),
+        ("// crate::gate\n/// [`crate::gate`]\nuse super::x;", 0),
+        ("use crate::clock::Clock;\n#[cfg(test)]\nmod tests {\n    use crate::gate::Gate;\n}", 0),
+        ("use crate::nowhere::X;", 1),
+    ] {
+        let files = BTreeMap::from([(PathBuf::from("line/state.rs"), text.to_owned())]);
+        assert_eq!(broken(&chapters, &files).len(), count, "{text}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_it_may_be() {
+    let mut long = Vec::new();
+    for folder in ["src", "booking-core/src"] {
+        for (path, text) in files(&root().join(folder)) {
+            let lines = before_tests(&path, &text).lines().count();
+            if lines > LINES_CAP {
+                long.push(format!("{folder}/{}: {lines}", path.display()));
+            }
+        }
+    }
+    assert_eq!(long, Vec::<String>::new());
+}

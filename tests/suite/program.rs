@@ -1,0 +1,129 @@
+//! The program itself, as a process of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::gateway::stand::{Operator, Setup, eventually};
+use crate::gateway::visitor::Visitor;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
+
+/// Runs a command to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+/// What a command said and how it ended.
+pub fn told(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(arguments);
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (output.status.code(), said.concat())
+}
+
+/// A process that serves; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    said: Receiver<String>,
+    logs: Option<JoinHandle<String>>,
+    /// The addresses and words it printed, in order.
+    pub lines: Vec<(String, String)>,
+}
+
+impl Process {
+    /// Starts the program and reads the first `lines` of what it prints.
+    pub fn start(arguments: &[&str], lines: usize) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (say, said) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let mut errors = child.stderr.take().unwrap();
+        let logs = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ended = errors.read_to_string(&mut text);
+            text
+        });
+        let mut process = Self { child, said, logs: Some(logs), lines: Vec::new() };
+        for _ in 0..lines {
+            match process.said.recv_timeout(Duration::from_secs(30)) {
+                Ok(line) => {
+                    let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                    process.lines.push((word.to_owned(), rest.to_owned()));
+                }
+                Err(_) => {
+                    let logs = process.kill();
+                    panic!("{lines} lines were to be printed, not {:?}\n{logs}", process.lines);
+                }
+            }
+        }
+        process
+    }
+
+    /// Starts a gateway of this configuration, kept in `folder`.
+    pub fn serve(setup: &Setup, upstream: SocketAddr, folder: &Path) -> Self {
+        let file = folder.join("vestibule.toml");
+        std::fs::write(&file, setup.text(upstream)).unwrap();
+        Self::start(&["serve", "--config", text(&file)], 2)
+    }
+
+    fn address(&self, word: &str) -> SocketAddr {
+        let (_, url) = self.lines.iter().find(|(first, _)| first == word).unwrap();
+        url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        self.address("gateway")
+    }
+
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(self.gateway())
+    }
+
+    pub fn operator(&self) -> Operator {
+        Operator { address: self.address("console") }
+    }
+
+    /// Sends a signal, such as `TERM` or `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; returns how it ended and what was logged.
+    pub async fn end(mut self) -> (ExitStatus, String) {
+        let status = eventually("the process's end", async || self.child.try_wait().unwrap()).await;
+        (status, self.logs.take().unwrap().join().unwrap())
+    }
+
+    /// Kills it as `kill -9` does; returns what was logged.
+    pub fn kill(&mut self) -> String {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.logs.take().map(|logs| logs.join().unwrap()).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Writes a file and returns its path.
+pub fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
