@@ -35,6 +35,8 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// What an operator has to show; `None` for one that is made and kept in `data`.
     pub admin_token: Option<String>,
+    /// Whether visitors come over TLS, which a proxy in front ends.
+    pub is_tls: bool,
     /// Proxies in front, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// How many joins a minute one address may ask for; 0 for no limit.
@@ -100,6 +102,7 @@ impl Config {
             data: (data != ":memory:").then(|| PathBuf::from(data)),
             keys: root.text("keys").map(PathBuf::from),
             admin_token: admin_token(root),
+            is_tls: root.choice("public_scheme", &["http", "https"]) == Some("https"),
             trusted_proxies: root.parsed_list("trusted_proxies").unwrap_or_default(),
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),

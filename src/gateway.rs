@@ -298,7 +298,7 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
         pages: Pages::new(),
         join_limit: JoinLimit::new(config.joins_per_minute),
         trusted_proxies: config.trusted_proxies.clone(),
-        is_tls: false,
+        is_tls: config.is_tls,
     }
 }
 

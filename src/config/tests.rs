@@ -24,7 +24,9 @@ fn a_small_file_is_enough() {
     let room = &config.rooms[0];
     assert_eq!((room.rules.title.as_str(), room.limits.interval_us, room.limits.burst), ("The sale", 20_000, 10));
     assert_eq!((room.limits.session_duration_s, room.limits.grace_ms), (600, 120_000));
-    assert_eq!(config.listen.port(), 8080);
+    assert_eq!((config.listen.port(), config.is_tls), (8080, false));
+    let tls = Config::parse(&format!("public_scheme = \"https\"\n{SALE}"), &Environment::new()).unwrap();
+    assert!(tls.is_tls);
 }
 
 #[test]

@@ -55,7 +55,8 @@ async fn a_hang_up_takes_new_limits_and_leaves_a_bad_file_alone() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start().await;
     let data = folder.path().join("data");
-    let process = Process::serve(&Setup::room("admissions_per_second = 0").data(&data), upstream.address, folder.path());
+    let process =
+        Process::serve(&Setup::room("admissions_per_second = 0").data(&data), upstream.address, folder.path());
     let operator = process.operator();
     let mut visitor = process.visitor();
     visitor.get("/").await;

@@ -21,7 +21,10 @@ async fn the_waiting_page_is_guarded_and_tells_the_place() {
     let nonce = &nonce[..nonce.find('\'').unwrap()];
     let html = page.text();
     assert!(html.contains(&format!("nonce=\"{nonce}\"")) && html.contains(r#""position":1,"#), "{html}");
-    assert_eq!(html.matches("<script").count(), html.matches("<script nonce=").count() + html.matches("<script type=\"application/json\"").count());
+    assert_eq!(
+        html.matches("<script").count(),
+        html.matches("<script nonce=").count() + html.matches("<script type=\"application/json\"").count()
+    );
     let cookies = set_cookies(&page);
     assert!(cookies.len() == 1 && cookies[0].contains("; HttpOnly; SameSite=Lax"), "{cookies:?}");
     assert!(!html.contains(&first.ticket()), "the ticket is in its cookie only");

@@ -42,7 +42,11 @@ async fn a_stop_and_a_start_keep_every_place_and_pass() {
     given.extend(numbers(&mut late).await);
     assert!(given.is_sorted() && given.windows(2).all(|pair| pair[0] != pair[1]), "{given:?}");
     let room = after.operator.room().await;
-    assert_eq!((&room["message"], &room["burst"]), (&"kept".into(), &9.into()), "what the operator set outlives a restart");
+    assert_eq!(
+        (&room["message"], &room["burst"]),
+        (&"kept".into(), &9.into()),
+        "what the operator set outlives a restart"
+    );
     after.operator.act("admit", r#"{"count":1}"#).await;
     line[0].until_state("called").await;
     after.stop().await;

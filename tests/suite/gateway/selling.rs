@@ -98,7 +98,11 @@ async fn an_ended_session_frees_its_slot_and_voids_the_pass() {
     let mut second = stand.waiting(1).await.remove(0);
     let kept = first.clone();
     let done = first.get("/done").await;
-    assert_eq!((done.text(), first.pass()), ("the site at /done".to_owned(), String::new()), "the cookie is taken away");
+    assert_eq!(
+        (done.text(), first.pass()),
+        ("the site at /done".to_owned(), String::new()),
+        "the cookie is taken away"
+    );
     second.until_state("called").await;
     assert_eq!(second.get("/").await.text(), "the site at /");
     let mut thief = kept;
