@@ -141,6 +141,77 @@ async fn nothing_follows_a_request_that_can_be_read_in_two_ways() {
     stand.stop().await;
 }
 
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
+    let stand = Setup::room("").start().await;
+    let mut visitor = stand.visitor();
+    visitor.get("/").await;
+    let mut wire = Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+    let (first, second) = (visitor.head("GET", "/first") + "\r\n", visitor.head("GET", "/second") + "\r\n");
+    let (begun, rest) = second.split_at(10);
+    wire.send(format!("{first}{begun}")).await.unwrap();
+    assert_eq!(within(wire.message(false)).await.unwrap().text(), "the site at /first");
+    wire.send(rest).await.unwrap();
+    assert_eq!(within(wire.message(false)).await.unwrap().text(), "the site at /second");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_sent_to_a_waiting_room_goes_nowhere() {
+    let stand = Setup::room("admissions_per_second = 0").start().await;
+    let mut program = stand.visitor().program();
+    let body = "GET /inner HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let answer = program.post("/hold", &body).await;
+    assert_eq!((answer.status(), &json(&answer)["position"]), (429, &1.into()));
+    let mut wire = Wire::new(TcpStream::connect(program.gateway).await.unwrap());
+    let head = program.head("POST", "/hold") + "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    wire.send(head).await.unwrap();
+    assert_eq!(within(wire.message(false)).await.unwrap().status(), 429, "and is not asked for");
+    assert_eq!((stand.upstream.seen().len(), &stand.operator.room().await["issued"]), (0, &1.into()));
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_that_lets_everyone_through_counts_nobody() {
+    let stand = Setup::room("queueing_method = \"passthrough\"").start().await;
+    let mut visitor = stand.visitor();
+    assert_eq!(visitor.get("/").await.text(), "the site at /");
+    assert!(visitor.jar.is_empty());
+    let seen = stand.upstream.seen();
+    assert_eq!((seen[0].header("vestibule-room"), seen[0].header("vestibule-pass")), (Some("sale"), None));
+    assert_eq!(visitor.get("/.vestibule/verify").await.status(), 200);
+    assert_eq!(visitor.status().await["state"], "admitted");
+    assert_eq!(stand.operator.room().await["issued"], 0);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_and_counted() {
+    let stand = Setup::room("").top("max_connections = 2").start().await;
+    let visitor = stand.visitor();
+    let open = async || Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+    let request = visitor.head("GET", "/") + "\r\n";
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut wire = open().await;
+        wire.send(&request).await.unwrap();
+        assert_eq!(within(wire.message(false)).await.unwrap().status(), 200);
+        kept.push(wire);
+    }
+    assert_eq!(within(open().await.rest()).await, b"");
+    assert_eq!(stand.operator.metric("vestibule_refused_total").await, 1.0);
+    kept[0].send(&request).await.unwrap();
+    assert_eq!(within(kept[0].message(false)).await.unwrap().status(), 200, "the others are served");
+    kept.truncate(1);
+    let again = async || {
+        let mut wire = open().await;
+        wire.send(&request).await.ok()?;
+        wire.message(false).await.ok().filter(|answer| answer.status() == 200)
+    };
+    super::stand::eventually("a place for one more", again).await;
+    stand.stop().await;
+}
+
 /// An address that is documented as nobody's, as a proxy in front would tell it.
 fn from_afar(visitor: Visitor, address: &str) -> Visitor {
     visitor.with("X-Forwarded-For", address)

@@ -1,6 +1,6 @@
 //! The live connection: what it says and when, who may open it, and what it tells the line.
 
-use super::stand::{Setup, eventually};
+use super::stand::Setup;
 
 const SHUT: &str = "admissions_per_second = 0";
 const PATH: &str = "/.vestibule/live?room=sale";
@@ -68,7 +68,8 @@ async fn several_tabs_are_one_place() {
     stand.clock.advance_ms(30_000);
     tabs.truncate(1);
     stand.operator.until("one tab", |room| room["live_connections"] == 1).await;
-    stand.operator.until("still here", |room| room["present"] == 1).await;
+    stand.operator.ticks().await;
+    assert_eq!(stand.operator.room().await["present"], 1, "still here");
     tabs.clear();
     stand.operator.until("nobody here", |room| room["live_connections"] == 0 && room["present"] == 0).await;
     assert_eq!(stand.operator.room().await["waiting"], 1, "away, and the place is kept");
@@ -105,15 +106,29 @@ async fn polling_keeps_the_place_and_silence_loses_it() {
     let mut line = stand.waiting(2).await;
     for _ in 0..8 {
         assert_eq!(line[1].status().await["state"], "waiting");
-        let ticks = stand.operator.metric("vestibule_store_call_seconds_count").await;
         stand.clock.advance_ms(8_000);
-        let after = async || stand.operator.metric("vestibule_store_call_seconds_count").await >= ticks + 2.0;
-        eventually("a tick at this time", async || after().await.then_some(())).await;
+        stand.operator.ticks().await;
     }
     assert_eq!(line[0].until_state("lapsed").await["position"], serde_json::Value::Null);
     assert_eq!(line[1].position().await, Some(1));
     let room = stand.operator.room().await;
     assert_eq!((&room["lapsed"], &room["waiting"]), (&1.into(), &1.into()));
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_called_and_never_comes_frees_the_slot() {
+    let stand = Setup::room("total_active_users = 1\nsession_duration = \"30s\"").manual().start().await;
+    stand.operator.act("pause", "").await;
+    stand.operator.until("the pause", |room| room["phase"] == "paused").await;
+    let mut line = stand.waiting(2).await;
+    let mut second = line[1].live().await;
+    stand.operator.act("resume", "").await;
+    line[0].until_state("called").await;
+    second.until(|status| status["position"] == 1).await;
+    stand.clock.advance_ms(31_000);
+    second.until(|status| status["state"] == "called").await;
+    assert_eq!(line[0].status().await["state"], "lapsed");
     stand.stop().await;
 }
 

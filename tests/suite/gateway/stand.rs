@@ -163,6 +163,17 @@ impl Operator {
         eventually(what, async || Some(self.room().await).filter(&holds)).await
     }
 
+    /// Waits until the room has ticked twice from now on, so that the second began after this call.
+    pub async fn ticks(&self) {
+        let count = async || {
+            let text = self.text("/metrics").await;
+            let line = text.lines().find(|line| line.starts_with("vestibule_store_call_seconds_count{verb=\"tick\"}"));
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap()
+        };
+        let before = count().await;
+        eventually("two ticks", async || (count().await >= before + 2).then_some(())).await;
+    }
+
     /// Reads one metric, summed over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.text("/metrics").await;
