@@ -174,9 +174,10 @@ fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<V
 
 fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<RoomConfig> {
     let room_name = RoomName::new(name).map_err(|e| section.problem("", e.to_string())).ok();
+    let is_given = section.gives("upstream");
     let own = section.parsed::<UpstreamAddress>("upstream");
     let upstream = own.or_else(|| upstream.cloned());
-    if upstream.is_none() {
+    if upstream.is_none() && !is_given {
         section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
     }
     let limits = limits(section);

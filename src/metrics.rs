@@ -28,6 +28,8 @@ pub struct Metrics {
     pub rate_limit: GaugeVec,
     /// Seconds from joining to being called.
     pub wait_seconds: HistogramVec,
+    /// How far what people were told was from how long they waited, as a part of the latter.
+    pub eta_error_ratio: HistogramVec,
     /// Live connections of this gateway.
     pub live_connections: IntGaugeVec,
     /// Frames sent over live connections.
@@ -71,6 +73,12 @@ impl Metrics {
                 &["room"],
             )),
             wait_seconds: histograms("wait_seconds", "Seconds from joining to being called", &["room"], WAITS),
+            eta_error_ratio: histograms(
+                "eta_error_ratio",
+                "Distance of the wait that was told from the wait that was, as a part of the latter",
+                &["room"],
+                RATIOS,
+            ),
             live_connections: gauges("live_connections", "Live connections of this gateway", &["room"]),
             live_frames: counters("live_frames_total", "Frames sent over live connections", &["room"]),
             sold_out_responses: counters("sold_out_responses_total", "Answers of sold out from memory", &["room"]),
@@ -117,7 +125,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 20] = [
+        let all: [Box<dyn prometheus::core::Collector>; 21] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -127,6 +135,7 @@ impl Metrics {
             Box::new(self.active_sessions.clone()),
             Box::new(self.rate_limit.clone()),
             Box::new(self.wait_seconds.clone()),
+            Box::new(self.eta_error_ratio.clone()),
             Box::new(self.live_connections.clone()),
             Box::new(self.live_frames.clone()),
             Box::new(self.sold_out_responses.clone()),
@@ -150,6 +159,7 @@ impl Default for Metrics {
 }
 
 const WAITS: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+const RATIOS: &[f64] = &[0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
 const LATENCIES: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 

@@ -42,6 +42,8 @@ pub struct Taken {
     pub arrived: u64,
     /// How long the called had waited, in seconds, and how many waited so long.
     pub waits: Vec<(f64, u64)>,
+    /// How far what the called had been told was from their wait, as a part of it, and of how many.
+    pub eta_errors: Vec<(f64, u64)>,
     /// Whether the settings are others, or the whole roll is.
     pub resettled: bool,
     /// Whether anything changed at all.
@@ -95,11 +97,18 @@ impl Mirror {
     /// Takes in the next entries of the log.
     pub fn take(&self, entries: Vec<Entry>) -> Taken {
         let links = self.apply(&entries);
+        let (waiting, limit) = self.read(|roll| {
+            let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+            (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()))
+        });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Taken { changed: !entries.is_empty(), ..Taken::default() };
         for (entry, prev) in entries.into_iter().zip(links) {
             kept.pace.arrive(&entry);
             taken.count(&entry, &kept.pace);
+            if kept.pace.last_arrived() > 0 {
+                kept.pace.promise(waiting, limit, entry.at_us / 1_000_000);
+            }
             kept.history.push_back(Logged::new(prev, entry));
         }
         let excess = kept.history.len().saturating_sub(HISTORY_CAP);
@@ -124,6 +133,7 @@ impl Taken {
     fn count(&mut self, entry: &Entry, pace: &Pace) {
         self.arrived += pace.last_arrived();
         self.waits.extend(pace.waits(entry));
+        self.eta_errors.extend(pace.errors(entry));
         self.left += entry.left.len();
         self.lapsed += entry.lapsed.len();
         self.resettled |= entry.settings.is_some();

@@ -125,6 +125,10 @@ fn tell(room: &Room, taken: &Taken) {
     for (seconds, count) in &taken.waits {
         (0..*count).for_each(|_| waits.observe(*seconds));
     }
+    let errors = metrics.eta_error_ratio.with_label_values(&label);
+    for (ratio, count) in &taken.eta_errors {
+        (0..*count).for_each(|_| errors.observe(*ratio));
+    }
 }
 
 fn measure(room: &Room) {

@@ -221,6 +221,11 @@ impl<'a> Section<'a> {
         read.map_err(bad).ok()
     }
 
+    /// Tells whether a key that was not read yet is given, be its value right or wrong.
+    pub fn gives(&self, key: &str) -> bool {
+        self.place(key).is_some() || self.environment.contains_key(&self.variable_name(key))
+    }
+
     /// Notes that a key has to be given.
     pub fn missing(&mut self, key: &str, what: &str) {
         self.problem_at(self.at, key, format!("is missing: {what}"));
@@ -271,13 +276,14 @@ impl<'a> Section<'a> {
     }
 
     fn variable(&mut self, key: &str) -> Option<String> {
-        let name =
-            self.path.iter().map(String::as_str).chain([key]).fold(PREFIX.to_owned(), |name, part| {
-                format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_"))
-            });
-        let text = self.environment.get(&name).cloned()?;
+        let text = self.environment.get(&self.variable_name(key)).cloned()?;
         self.take(key);
         Some(text)
+    }
+
+    fn variable_name(&self, key: &str) -> String {
+        let parts = self.path.iter().map(String::as_str).chain([key]);
+        parts.fold(PREFIX.to_owned(), |name, part| format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_")))
     }
 
     fn find_unknown(&mut self) {

@@ -18,8 +18,8 @@ const MARKS_CAP: usize = 8_192;
 pub struct Pace {
     /// For each of the last seconds: how many came and were called.
     seconds: VecDeque<Second>,
-    /// (highest number, second): who had come by then.
-    marks: VecDeque<(Number, u64)>,
+    /// Who had come by when, and what the last of them was told.
+    marks: VecDeque<Mark>,
     last_arrived: u64,
     begun_s: u64,
 }
@@ -29,6 +29,24 @@ struct Second {
     at_s: u64,
     came: u64,
     called: u64,
+}
+
+/// The visitors who came within one second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// The highest number among them.
+    number: Number,
+    at_s: u64,
+    /// How many were in line with the highest, itself included.
+    waiting: u64,
+    speed: Option<Speed>,
+}
+
+/// How fast the line may move, in calls a second.
+#[derive(Clone, Copy, Debug)]
+struct Speed {
+    fastest: f64,
+    slowest: f64,
 }
 
 /// A span of seconds.
@@ -44,13 +62,13 @@ impl Pace {
     /// Begins to measure where `issued` numbers were given before, nobody knows when.
     #[must_use]
     pub fn since(issued: Number) -> Self {
-        Self { marks: VecDeque::from([(issued, 0)]), ..Self::default() }
+        Self { marks: VecDeque::from([Mark { number: issued, ..Mark::default() }]), ..Self::default() }
     }
 
     /// Takes in an entry of the log.
     pub fn arrive(&mut self, entry: &Entry) {
         let at_s = entry.at_us / 1_000_000;
-        let before = self.marks.back().map_or(0, |(number, _)| *number);
+        let before = self.marks.back().map_or(0, |mark| mark.number);
         let jumped = !entry.unseen.is_empty();
         self.last_arrived = if jumped { 0 } else { entry.issued.saturating_sub(before) };
         self.mark(entry.issued, at_s);
@@ -73,11 +91,39 @@ impl Pace {
         entry.called.runs().filter_map(|(first, last)| Some((wait_s(first)?, last - first + 1))).collect()
     }
 
+    /// Notes what those who have just come are told of their wait, `waiting` being in line and `limit`
+    /// the rate limit, so that it can be compared with the wait that comes of it.
+    pub fn promise(&mut self, waiting: u64, limit: Option<f64>, now_s: u64) {
+        let speed = self.speed(limit, now_s);
+        if let Some(mark) = self.marks.back_mut().filter(|_| self.last_arrived > 0) {
+            (mark.waiting, mark.speed) = (waiting, speed);
+        }
+    }
+
+    /// Returns how far what the called had been told was from how long they had waited, as a part of
+    /// the latter, with how many it is true of. Waits of less than a second say nothing.
+    #[must_use]
+    pub fn errors(&self, entry: &Entry) -> Vec<(f64, u64)> {
+        let error = |first| {
+            let mark = self.mark_of(first)?;
+            let waited_s = entry.at_us as f64 / 1e6 - mark.at_s as f64;
+            let ahead = mark.waiting.checked_sub(mark.number - first + 1)?;
+            let told = mark.speed?.wait_behind(ahead);
+            let told_s = (told.low + told.high) as f64 / 2.0;
+            (waited_s >= 1.0).then(|| (told_s - waited_s).abs() / waited_s)
+        };
+        entry.called.runs().filter_map(|(first, last)| Some((error(first)?, last - first + 1))).collect()
+    }
+
     /// Returns about when a number was given, in seconds since the Unix epoch.
     #[must_use]
     pub fn came_s(&self, number: Number) -> Option<u64> {
-        let after = self.marks.partition_point(|(highest, _)| *highest < number);
-        self.marks.get(after).map(|(_, at_s)| *at_s).filter(|at_s| *at_s > 0)
+        self.mark_of(number).map(|mark| mark.at_s)
+    }
+
+    fn mark_of(&self, number: Number) -> Option<&Mark> {
+        let after = self.marks.partition_point(|mark| mark.number < number);
+        self.marks.get(after).filter(|mark| mark.at_s > 0)
     }
 
     /// Returns how many a second were called lately; `None` before there is anything to measure.
@@ -96,18 +142,19 @@ impl Pace {
     /// long as the measured pace says. `None` when nobody is called.
     #[must_use]
     pub fn wait_behind(&self, ahead: u64, limit: Option<f64>, now_s: u64) -> Option<Seconds> {
+        self.speed(limit, now_s).map(|speed| speed.wait_behind(ahead))
+    }
+
+    fn speed(&self, limit: Option<f64>, now_s: u64) -> Option<Speed> {
         let measured = self.called_per_second(now_s).filter(|rate| *rate > 0.0);
         let fastest = limit.or(measured).filter(|rate| *rate > 0.0)?;
-        let slowest = measured.map_or(fastest, |rate| rate.min(fastest));
-        let turn = (ahead + 1) as f64;
-        let low = (turn / fastest * 0.95).floor() as u64;
-        Some(Seconds { low, high: ((turn / slowest * 1.1).ceil() as u64 + 1).max(low + 1) })
+        Some(Speed { fastest, slowest: measured.map_or(fastest, |rate| rate.min(fastest)) })
     }
 
     fn mark(&mut self, issued: Number, at_s: u64) {
         match self.marks.back_mut() {
-            Some((number, s)) if *s == at_s => *number = issued.max(*number),
-            _ => self.marks.push_back((issued, at_s)),
+            Some(mark) if mark.at_s == at_s => mark.number = issued.max(mark.number),
+            _ => self.marks.push_back(Mark { number: issued, at_s, ..Mark::default() }),
         }
         if self.marks.len() > MARKS_CAP {
             self.marks.pop_front();
@@ -138,6 +185,14 @@ impl Pace {
     }
 }
 
+impl Speed {
+    fn wait_behind(self, ahead: u64) -> Seconds {
+        let turn = (ahead + 1) as f64;
+        let low = (turn / self.fastest * 0.95).floor() as u64;
+        Seconds { low, high: ((turn / self.slowest * 1.1).ceil() as u64 + 1).max(low + 1) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +215,19 @@ mod tests {
         assert_eq!((wait.low, wait.high), (9, 23), "between the limit and the measured pace");
         assert_eq!(pace.wait_behind(99, Some(0.0), 110), None);
         assert_eq!(pace.called_per_second(200), Some(0.0));
+    }
+
+    #[test]
+    fn what_was_told_is_compared_with_what_came() {
+        let mut pace = Pace::since(0);
+        pace.arrive(&entry(100, 10, Numbers::default()));
+        pace.promise(10, Some(1.0), 100);
+        let [soon, late] = [entry(108, 10, Numbers::run(8, 8)), entry(120, 10, Numbers::run(10, 10))];
+        assert_eq!(pace.errors(&soon), [(0.0, 1)], "told 7 to 9 seconds or so, and waited 8");
+        assert_eq!(pace.errors(&late), [(0.45, 1)], "told 9 to 13, and waited 20");
+        assert_eq!(pace.errors(&entry(100, 10, Numbers::run(1, 1))), []);
+        pace.arrive(&entry(121, 12, Numbers::default()));
+        assert_eq!(pace.errors(&entry(130, 12, Numbers::run(12, 12))), [], "nothing was told");
     }
 
     #[test]

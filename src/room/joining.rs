@@ -99,3 +99,96 @@ fn places(joined: Joined) -> impl Iterator<Item = Place> {
         ends_s: (i < joined.admitted).then_some(joined.ends_s),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arc_swap::ArcSwap;
+    use async_trait::async_trait;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gate::QueueingMethod;
+    use crate::line::embedded::Embedded;
+    use crate::line::{GatewayId, LineStore, Page, Roll, RoomName, Steering, Tick};
+    use crate::metrics::Metrics;
+    use crate::room::{RoomRules, Shared};
+    use crate::token::{KeyRing, PassVerifier};
+
+    /// The embedded store, behind a gate that lets one join through for each permit.
+    struct Gated {
+        store: Embedded,
+        gate: Semaphore,
+        joins: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl LineStore for Gated {
+        async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault> {
+            self.joins.fetch_add(1, Ordering::SeqCst);
+            self.gate.acquire().await.unwrap().forget();
+            self.store.join(room, count).await
+        }
+
+        async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
+            self.store.tick(room, tick).await
+        }
+
+        async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
+            self.store.steer(room, steering).await
+        }
+
+        async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {
+            self.store.restore(room, offered).await
+        }
+    }
+
+    fn room(store: Arc<Gated>) -> Arc<Room> {
+        let rules = RoomRules {
+            name: RoomName::new("sale").unwrap(),
+            title: String::new(),
+            method: QueueingMethod::Fifo,
+            max_waiting: 10_000,
+            queueing_status: 200,
+            items: Vec::new(),
+            item: None,
+        };
+        let shared = Shared {
+            clock: Clock::system(),
+            store,
+            metrics: Metrics::new(),
+            ring: Arc::new(ArcSwap::from_pointee(KeyRing::generate(0, &mut rand::rng()))),
+            verifier: Arc::new(PassVerifier::new("vestibule", 10)),
+            gateway: GatewayId(1),
+        };
+        Arc::new(Room::new(rules, shared))
+    }
+
+    #[tokio::test]
+    async fn a_burst_shares_calls_to_the_store() {
+        let store = Embedded::open(None, Clock::system()).unwrap();
+        let gated = Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0) });
+        let room = room(Arc::clone(&gated));
+        let serving = tokio::spawn({
+            let room = Arc::clone(&room);
+            async move { room.run_joining().await }
+        });
+        let mut visitors = tokio::task::JoinSet::new();
+        for _ in 0..1_000 {
+            let room = Arc::clone(&room);
+            visitors.spawn(async move { room.join().await.unwrap().number });
+        }
+        while gated.joins.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        gated.gate.add_permits(1_000);
+        let mut numbers = visitors.join_all().await;
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=1_000).collect::<Vec<_>>(), "a number each");
+        assert!(gated.joins.load(Ordering::SeqCst) <= 2, "the first alone at most, then all who came meanwhile");
+        serving.abort();
+    }
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vestibule::config::{Config, Environment};
+
 /// A file's length at the most, before its tests.
 const LINES_CAP: usize = 400;
 
@@ -138,4 +140,67 @@ fn no_file_is_longer_than_it_may_be() {
         }
     }
     assert_eq!(long, Vec::<String>::new());
+}
+
+/// The keys that the configuration reads, as its source asks for them.
+fn keys_read() -> Vec<String> {
+    let source = fs::read_to_string(root().join("src/config.rs")).unwrap();
+    let readers = ["parsed", "parsed_list", "text", "whole", "number", "duration", "choice"];
+    let mut keys = Vec::new();
+    for (at, _) in source.match_indices("(\"") {
+        let (before, after) = source.split_at(at);
+        let method = before.rsplit('.').next().unwrap().split("::").next().unwrap();
+        if readers.contains(&method) {
+            keys.push(after[2..].split('"').next().unwrap().to_owned());
+        }
+    }
+    keys
+}
+
+/// A line of the reference that sets a key, or would: the key, and whether it is commented out.
+fn setting(line: &str) -> Option<(&str, bool)> {
+    let bare = line.strip_prefix('#').unwrap_or(line);
+    let (key, _) = bare.split_once(" = ")?;
+    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    is_key.then_some((key, bare != line))
+}
+
+#[test]
+fn the_reference_configuration_is_true_and_names_every_key() {
+    let text = fs::read_to_string(root().join("vestibule.toml")).unwrap();
+    let parse = |text: &str| Config::parse(text, &Environment::new());
+    let told = parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let named: Vec<&str> = text.lines().filter_map(|line| Some(setting(line)?.0)).collect();
+    let read = keys_read();
+    assert!(read.len() > 25, "{read:?}");
+    for key in &read {
+        assert!(named.contains(&key.as_str()), "`{key}` is read, and not in the reference");
+    }
+    for key in named {
+        assert!(read.iter().any(|read| read == key), "`{key}` is in the reference, and not read");
+    }
+    let room = "[room.sale]\nupstream = \"http://127.0.0.1:9000\"\ntitle = \"Ticket sale\"\nadmissions_per_second = 10\n";
+    let silent = parse(room).unwrap();
+    assert_eq!(format!("{told:?}"), format!("{silent:?}"), "the values of the reference are the defaults");
+}
+
+#[test]
+fn whatever_the_reference_shows_commented_out_can_be_used() {
+    let text = fs::read_to_string(root().join("vestibule.toml")).unwrap();
+    let mut tried = 0;
+    for (at, key) in text.lines().enumerate().filter_map(|(at, line)| Some((at, setting(line)?))) {
+        let (key, true) = key else { continue };
+        let rival = if key == "new_users_per_minute" { "admissions_per_second" } else { key };
+        let lines = text.lines().enumerate().filter_map(|(i, line)| match setting(line) {
+            _ if i == at => line.strip_prefix('#'),
+            Some((other, false)) if other == rival && key != "upstream" => None,
+            _ => Some(line),
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let problems = Config::parse(&text, &Environment::new()).err().map(|problems| problems.to_string());
+        let excused = |problem: &String| key == "admin_token_file" && problem.contains("cannot read /run/secrets");
+        assert!(problems.as_ref().is_none_or(excused), "{key}: {problems:?}");
+        tried += 1;
+    }
+    assert!(tried > 5, "{tried}");
 }

@@ -1,9 +1,10 @@
 //! The program itself, as a process of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::gateway::visitor::Visitor;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
 /// Runs a command to its end.
-pub fn run(arguments: &[&str]) -> Output {
+fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).output().unwrap()
 }
 
@@ -29,7 +30,8 @@ pub fn told(arguments: &[&str]) -> (Option<i32>, String) {
 pub struct Process {
     child: Child,
     said: Receiver<String>,
-    logs: Option<JoinHandle<String>>,
+    logs: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     /// The addresses and words it printed, in order.
     pub lines: Vec<(String, String)>,
 }
@@ -43,13 +45,13 @@ impl Process {
         let (say, said) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| say.send(line)));
-        let mut errors = child.stderr.take().unwrap();
-        let logs = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ended = errors.read_to_string(&mut text);
-            text
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let logs = Arc::<Mutex<String>>::default();
+        let kept = Arc::clone(&logs);
+        let reader = std::thread::spawn(move || {
+            errors.lines().map_while(Result::ok).for_each(|line| *kept.lock().unwrap() += &(line + "\n"));
         });
-        let mut process = Self { child, said, logs: Some(logs), lines: Vec::new() };
+        let mut process = Self { child, said, logs, reader: Some(reader), lines: Vec::new() };
         for _ in 0..lines {
             match process.said.recv_timeout(Duration::from_secs(30)) {
                 Ok(line) => {
@@ -98,7 +100,7 @@ impl Process {
     /// Waits for the end; returns how it ended and what was logged.
     pub async fn end(mut self) -> (ExitStatus, String) {
         let status = eventually("the process's end", async || self.child.try_wait().unwrap()).await;
-        (status, self.logs.take().unwrap().join().unwrap())
+        (status, self.whole_log())
     }
 
     /// Kills it as `kill -9` does; returns what was logged.
@@ -106,7 +108,17 @@ impl Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.logs.take().map(|logs| logs.join().unwrap()).unwrap_or_default()
+        self.whole_log()
+    }
+
+    /// Waits until this is logged.
+    pub async fn until_logged(&self, words: &str) {
+        eventually(words, async || self.logs.lock().unwrap().contains(words).then_some(())).await;
+    }
+
+    fn whole_log(&mut self) -> String {
+        self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
+        self.logs.lock().unwrap().clone()
     }
 }
 

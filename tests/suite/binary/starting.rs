@@ -55,7 +55,7 @@ fn bad_arguments_say_what_would_be_right() {
     refused(&demo(&["--rate", "NaN"]), &["--rate is from 0 to 1000000"]);
     refused(&demo(&["--item", "nonsense", "--seats", "5"]), &["--item `nonsense`"]);
     refused(&demo(&["--seats", "5"]), &["--item"]);
-    refused(&demo(&["--database", "mysql://x"]), &["mysql://x"]);
+    refused(&demo(&["--database", "mysql://x"]), &["database must read sqlite:FILE"]);
     refused(&["demo", "--listen", "nowhere"], &["nowhere"]);
     refused(&["serve", "--config", "/nonexistent/vestibule.toml"], &["cannot read /nonexistent/vestibule.toml"]);
     refused(&["serv"], &["serve"]);
