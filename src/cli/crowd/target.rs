@@ -139,8 +139,8 @@ mod tests {
     #[tokio::test]
     async fn a_large_crowd_comes_from_several_addresses() {
         let target = Target::find("http://127.0.0.1:8080", None).await.unwrap();
-        assert_eq!(target.source(5, 8_000), None);
-        let sources: std::collections::BTreeSet<_> = (0..20_000).map(|i| target.source(i, 20_000)).collect();
+        assert_eq!(target.source(5, 20_000), None);
+        let sources: std::collections::BTreeSet<_> = (0..60_000).map(|i| target.source(i, 60_000)).collect();
         assert_eq!(sources.len(), 3);
     }
 }
