@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Console, problem};
 use crate::gate::QueueingMethod;
-use crate::line::Phase;
+use crate::line::{Phase, Roll};
 use crate::mirror::Seconds;
 use crate::room::Room;
 
@@ -52,81 +52,47 @@ pub(super) struct RoomView {
 impl RoomView {
     pub(super) fn of(room: &Room) -> Self {
         let now_ms = room.shared.clock.now_ms();
+        room.mirror.read(|roll| Self::read(room, roll, now_ms))
+    }
+
+    fn read(room: &Room, roll: &Roll, now_ms: u64) -> Self {
         let now_s = now_ms / 1_000;
         let name = room.rules.name.as_str();
-        let (roll, oldest) = room.mirror.read(|roll| (Brief::of(roll, now_s), roll.waiting.iter_from(0).next()));
-        let rate = roll.admissions_per_second;
+        let settings = roll.settings.as_ref();
+        let limits = settings.map(|settings| &settings.limits);
+        let rate = limits.and_then(|limits| limits.admissions_per_second());
+        let waiting = roll.waiting.count();
+        let oldest = roll.waiting.iter_from(0).next();
         let came_s = room.mirror.pace(|pace| oldest.and_then(|number| pace.came_s(number)));
         Self {
             name: name.to_owned(),
             title: room.rules.title.clone(),
-            phase: roll.phase,
-            queueing_method: method(room.rules.method),
-            waiting: roll.waiting,
-            present: room.present(),
-            active_sessions: roll.active,
-            total_active_users: roll.total_active_users,
-            issued: roll.issued,
-            called: roll.called,
-            left: roll.left,
-            lapsed: roll.lapsed,
-            admissions_per_second: rate,
-            burst: roll.burst,
-            session_duration_seconds: roll.session_duration_s,
-            grace_seconds: roll.grace_s,
-            arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
-            admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
-            live_connections: room.live.count(),
-            oldest_wait_seconds: came_s.map(|came_s| now_s.saturating_sub(came_s)),
-            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(roll.waiting, rate, now_s)),
-            sold_out: room.sold_out.list(now_ms),
-            sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
-            stock: room.sold_out.all_stock(),
-            message: roll.message,
-            epoch: roll.epoch,
-            store_up: room.store_is_up(),
-            as_of: now_ms,
-        }
-    }
-}
-
-/// What is read of a roll while it is locked.
-struct Brief {
-    phase: Phase,
-    waiting: u64,
-    active: u64,
-    total_active_users: Option<u64>,
-    issued: u64,
-    called: u64,
-    left: u64,
-    lapsed: u64,
-    admissions_per_second: Option<f64>,
-    burst: u64,
-    session_duration_s: u64,
-    grace_s: u64,
-    message: Option<String>,
-    epoch: u32,
-}
-
-impl Brief {
-    fn of(roll: &crate::line::Roll, now_s: u64) -> Self {
-        let settings = roll.settings.as_ref();
-        let limits = settings.map(|settings| &settings.limits);
-        Self {
             phase: settings.map_or(Phase::Open, |settings| settings.phase),
-            waiting: roll.waiting.count(),
-            active: roll.active(now_s),
+            queueing_method: method(room.rules.method),
+            waiting,
+            present: room.present(),
+            active_sessions: roll.active(now_s),
             total_active_users: limits.and_then(|limits| limits.total_active_users),
             issued: roll.issued,
             called: roll.tally.called,
             left: roll.tally.left,
             lapsed: roll.tally.lapsed,
-            admissions_per_second: limits.and_then(|limits| limits.admissions_per_second()),
+            admissions_per_second: rate,
             burst: limits.map_or(0, |limits| limits.burst),
-            session_duration_s: limits.map_or(0, |limits| limits.session_duration_s),
-            grace_s: limits.map_or(0, |limits| limits.grace_ms / 1_000),
+            session_duration_seconds: limits.map_or(0, |limits| limits.session_duration_s),
+            grace_seconds: limits.map_or(0, |limits| limits.grace_ms / 1_000),
+            arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
+            admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
+            live_connections: room.live.count(),
+            oldest_wait_seconds: came_s.map(|came_s| now_s.saturating_sub(came_s)),
+            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, now_s)),
+            sold_out: room.sold_out.list(now_ms),
+            sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
+            stock: room.sold_out.all_stock(),
             message: settings.and_then(|settings| settings.message.clone()),
             epoch: roll.epoch(),
+            store_up: room.store_is_up(),
+            as_of: now_ms,
         }
     }
 }
