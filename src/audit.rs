@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn an_edited_line_is_found() {
         let mut log = log();
-        log[3].entry.called = Numbers::run(9, 9);
+        log[3].entry.called = Numbers::run(19, 19);
         assert_eq!(findings(&log), [FindingKind::BrokenLink]);
     }
 

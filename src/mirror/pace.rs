@@ -223,8 +223,8 @@ mod tests {
         pace.arrive(&entry(100, 10, Numbers::default()));
         pace.promise(10, Some(1.0), 100);
         let [soon, late] = [entry(108, 10, Numbers::run(8, 8)), entry(120, 10, Numbers::run(10, 10))];
-        assert_eq!(pace.errors(&soon), [(0.0, 1)], "told 7 to 9 seconds or so, and waited 8");
-        assert_eq!(pace.errors(&late), [(0.45, 1)], "told 9 to 13, and waited 20");
+        assert_eq!(pace.errors(&soon), [(0.0625, 1)], "told 7 to 10, and waited 8");
+        assert_eq!(pace.errors(&late), [(0.475, 1)], "told 9 to 12, and waited 20");
         assert_eq!(pace.errors(&entry(100, 10, Numbers::run(1, 1))), []);
         pace.arrive(&entry(121, 12, Numbers::default()));
         assert_eq!(pace.errors(&entry(130, 12, Numbers::run(12, 12))), [], "nothing was told");

@@ -179,7 +179,8 @@ fn the_reference_configuration_is_true_and_names_every_key() {
     for key in named {
         assert!(read.iter().any(|read| read == key), "`{key}` is in the reference, and not read");
     }
-    let room = "[room.sale]\nupstream = \"http://127.0.0.1:9000\"\ntitle = \"Ticket sale\"\nadmissions_per_second = 10\n";
+    let room =
+        "[room.sale]\nupstream = \"http://127.0.0.1:9000\"\ntitle = \"Ticket sale\"\nadmissions_per_second = 10\n";
     let silent = parse(room).unwrap();
     assert_eq!(format!("{told:?}"), format!("{silent:?}"), "the values of the reference are the defaults");
 }

@@ -176,14 +176,17 @@ impl Live {
 
     /// Reads frames until one is like this; says how many came.
     pub async fn until(&mut self, holds: impl Fn(&Value) -> bool) -> (usize, Value) {
-        let mut count = 1;
-        loop {
-            let status = self.status().await;
-            if holds(&status) {
-                return (count, status);
+        let reading = async {
+            let mut count = 1;
+            loop {
+                let status = self.status().await;
+                if holds(&status) {
+                    return (count, status);
+                }
+                count += 1;
             }
-            count += 1;
-        }
+        };
+        within(reading).await
     }
 
     pub async fn say(&mut self, text: &str) {
