@@ -61,6 +61,8 @@ pub struct Summary {
     pub entries: usize,
     /// How many were called in them.
     pub called: u64,
+    /// How many of those before any entry told the limits, so that their rate could not be checked.
+    pub unchecked: u64,
     /// The last link.
     pub link: Link,
 }
@@ -132,7 +134,10 @@ impl Audit {
     /// By hand an operator may exceed the rate; the entry says so, and is not held to it.
     fn check_rate(&mut self, logged: &Logged) {
         let entry = &logged.entry;
-        let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else { return };
+        let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else {
+            self.summary.unchecked += entry.called.len();
+            return;
+        };
         let allowed = admission::allowance(
             self.roll.tat_us,
             entry.at_us,

@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything in one process on embedded stores: gateway, booking API, booking site, console
-    Demo(demo::DemoArgs),
+    Demo(Box<demo::DemoArgs>),
     /// The gateway, as its configuration says
     Serve(serve::ServeArgs),
     /// Checks a configuration and tells every problem with its line
@@ -69,7 +69,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Demo(args) => demo::run(args).await,
+            Command::Demo(args) => demo::run(*args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Crowd(args) => crowd::tell(*args).await,

@@ -94,14 +94,15 @@ impl Refused<'_> {
 }
 
 const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
-const CLOSED: &str = "Nobody is let in at the moment, and no line is kept. Please come back later.";
+const CLOSED: &str =
+    "Nobody joins and nobody is let in at the moment. Please come back later; places already given are kept.";
 const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
 const STORE_DOWN: &str =
     "New places cannot be given right now. This page tries again by itself; places already given are kept.";
 const BUSY: &str = "Very many people are arriving in this second. This page tries again by itself.";
 const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
 const NOT_FOUND: &str = "No room and no site is at this address.";
-const ORIGIN: &str = "A live connection can be opened from the waiting room's own page only.";
+const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 fn told(status: StatusCode, kind: &'static str, heading: &'static str, text: impl ToString) -> Told {

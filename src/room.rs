@@ -82,6 +82,8 @@ pub struct Room {
     pub sold_out: SoldOut,
     /// Wakes the ticker before its time.
     pub nudge: Notify,
+    /// Wakes whoever waits for the next tick to be over.
+    pub ticked: Notify,
     joining: Joining,
     pending: Mutex<Pending>,
     present: AtomicU64,
@@ -108,6 +110,7 @@ impl Room {
             live: Arc::default(),
             sold_out: SoldOut::default(),
             nudge: Notify::new(),
+            ticked: Notify::new(),
             joining: Joining::new(),
             pending: Mutex::default(),
             present: AtomicU64::new(0),

@@ -27,6 +27,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
         tick(&room).await;
+        room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64());
         last = Instant::now();
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -84,8 +84,12 @@ async fn openapi() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], api.service.metrics().render())
+/// The metrics are for whoever reaches this listener. A request that a proxy or gateway has forwarded is a visitor's.
+async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
+    if headers.contains_key(FORWARDED) {
+        return Problem::no_such_page().into_response();
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], api.service.metrics().render()).into_response()
 }
 
 async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {

@@ -24,9 +24,14 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         return Err(CommandFault::Failed(format!("the log does not hold:\n{}", lines.join("\n"))));
     }
-    println!(
-        "{} entries hold together; {} were called, none twice, none beyond the rate; the last link is {:?}",
-        summary.entries, summary.called, summary.link
-    );
+    println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
+    println!("{} were called, none twice", summary.called);
+    match (summary.called - summary.unchecked, summary.unchecked) {
+        (checked, 0) => println!("none of {checked} was called beyond the rate"),
+        (0, _) => println!("the rate could not be checked: no entry tells the limits"),
+        (checked, unchecked) => println!(
+            "none of {checked} was called beyond the rate; {unchecked} came before the first entry that tells the limits"
+        ),
+    }
     Ok(())
 }

@@ -160,7 +160,7 @@ impl DemoArgs {
     /// The demo is a configuration like any other; the environment may change it too.
     fn config(&self, booking: SocketAddr, data: Option<PathBuf>) -> Result<Config, CommandFault> {
         let rate = self.rate.unwrap_or(QUIET_RATE);
-        if !(rate >= 0.0 && rate <= 1e6) {
+        if !(0.0..=1e6).contains(&rate) {
             return Err(input(format!("--rate is from 0 to 1000000, not {rate}")));
         }
         let text = format!(

@@ -1,6 +1,7 @@
 //! What the console steers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -18,6 +19,9 @@ use crate::config::default_burst;
 use crate::line::{Phase, Steering};
 use crate::room::{Room, timed};
 use crate::sold_out::EVERYTHING;
+
+/// How long an answer waits for the change to be seen.
+const SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// A change of the limits; what is left out stays. `null` takes a limit away.
 #[derive(Debug, Default, Deserialize)]
@@ -116,9 +120,12 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
 
 async fn steer(room: &Room, steering: &Steering) -> Result<(), Failed> {
     let shared = &room.shared;
-    let steered = timed(&shared.metrics, "steer", shared.store.steer(&room.rules.name, steering)).await;
+    timed(&shared.metrics, "steer", shared.store.steer(&room.rules.name, steering)).await.map_err(Failed::Store)?;
+    // The answer shows the room as the next tick finds it, or as it was, if that takes too long.
+    let ticked = room.ticked.notified();
     room.nudge.notify_one();
-    steered.map_err(Failed::Store)
+    let _ = tokio::time::timeout(SEEN_WITHIN, ticked).await;
+    Ok(())
 }
 
 fn mark(room: &Room, key: &Key) -> Result<(), Failed> {

@@ -26,13 +26,23 @@ pub fn keys_path(config: &Config) -> Option<PathBuf> {
 pub fn key_ring(config: &Config, now_ms: u64) -> Result<KeyRing, StartFault> {
     let fresh = || KeyRing::generate(now_ms, &mut rand::rng());
     let Some(path) = keys_path(config) else { return Ok(fresh()) };
-    if path.exists() {
-        return read_keys(&path).map_err(StartFault::Files);
+    if !path.exists() && make_keys(&path, &fresh()).map_err(StartFault::Files)? {
+        tracing::info!(path = %path.display(), "made new keys; gateways of one line share this file");
     }
-    let ring = fresh();
-    write_keys(&path, &ring).map_err(StartFault::Files)?;
-    tracing::info!(path = %path.display(), "made new keys; gateways of one line share this file");
-    Ok(ring)
+    read_keys(&path).map_err(StartFault::Files)
+}
+
+/// Writes a key ring where there is none; of two gateways that start together one wins, and both
+/// read what it wrote. Returns whether this one did.
+fn make_keys(path: &Path, ring: &KeyRing) -> Result<bool, String> {
+    let own = path.with_extension(format!("{:x}", std::process::id()));
+    write_keys(&own, ring)?;
+    let linked = fs::hard_link(&own, path);
+    let removed = fs::remove_file(&own);
+    match linked {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(format!("cannot write {}: {e}", path.display())),
+        linked => removed.map(|()| linked.is_ok()).map_err(|e| format!("cannot remove {}: {e}", own.display())),
+    }
 }
 
 /// Reads a key ring's file.

@@ -157,13 +157,14 @@ impl Pipeline {
         let shows_page = target.query().is_some_and(|query| query.split('&').any(|pair| pair == "page=1"));
         match room.view(|view| gate::decide(&credentials, view, now_ms)) {
             Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
+            Decision::Enter { ticket, ends_s } if shows_page => self.show_entering(room, &ticket, ends_s, asker),
             Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
             Decision::Pass => respond::verified(HeaderMap::new()),
             Decision::Wait(ticket, standing) if shows_page => self.wait(room, &ticket, standing, asker),
             Decision::Join if shows_page => match self.place(room, asker).await {
                 Ok((ticket, ends_s)) => {
                     let mut answer = match ends_s {
-                        Some(ends_s) => self.verified_entering(room, &ticket, ends_s),
+                        Some(ends_s) => self.show_entering(room, &ticket, ends_s, asker),
                         None => self.show_waiting(room, &ticket, asker),
                     };
                     respond::set_cookie(&mut answer, &self.ticket_cookie(room, &ticket));
@@ -177,10 +178,20 @@ impl Pipeline {
 
     fn verified_entering(&self, room: &Room, ticket: &Ticket, ends_s: u64) -> Answer {
         let pass = sign(room, ticket, ends_s);
-        let mut answer = respond::verified(passed(room, ticket, pass.as_deref()));
+        let answer = respond::verified(passed(room, ticket, pass.as_deref()));
+        self.with_pass(answer, room, pass.as_deref(), ends_s)
+    }
+
+    /// Shows the page that says "it is your turn" and goes on by itself, now with a pass.
+    fn show_entering(&self, room: &Room, ticket: &Ticket, ends_s: u64, asker: &Asker) -> Answer {
+        let pass = sign(room, ticket, ends_s);
+        self.with_pass(self.show_waiting(room, ticket, asker), room, pass.as_deref(), ends_s)
+    }
+
+    fn with_pass(&self, mut answer: Answer, room: &Room, pass: Option<&str>, ends_s: u64) -> Answer {
         if let Some(pass) = pass {
             let max_age_s = ends_s.saturating_sub(super::now_s(room));
-            respond::set_cookie(&mut answer, &self.cookie(room, CookieKind::Pass, &pass, max_age_s));
+            respond::set_cookie(&mut answer, &self.cookie(room, CookieKind::Pass, pass, max_age_s));
         }
         answer
     }

@@ -48,7 +48,7 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 /// What the gateway decided about a request before forwarding it.
 #[derive(Debug, Clone, Copy)]
 pub struct Passage<'a> {
-    /// The room that admitted it.
+    /// The room that admitted it; empty where none has.
     pub room: &'a str,
     /// The id of the visitor's ticket, where there is one.
     pub visitor: Option<&'a str>,
@@ -117,7 +117,9 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
     strip_own_cookies(headers);
     set_forwarded(headers, target, passage);
     set(headers, header::HOST, target.host());
-    set(headers, ROOM, passage.room);
+    if !passage.room.is_empty() {
+        set(headers, ROOM, passage.room);
+    }
     if let Some(visitor) = passage.visitor {
         set(headers, VISITOR, visitor);
     }
