@@ -1,8 +1,10 @@
 //! One request's life. Read this first: everything else is a step of it.
 //!
-//!     target ─ route ─ gate ──► Admit, Enter ─► sold out? ─► proxy ─► upstream
-//!                       ├─► Join, Wait ─► waiting page or status
-//!                       └─► Reject ─► notice
+//! ```text
+//! target ─ route ─ gate ──► Admit, Enter ─► sold out? ─► proxy ─► upstream
+//!                   ├─► Join, Wait ─► waiting page or status
+//!                   └─► Reject ─► notice
+//! ```
 
 mod own;
 
