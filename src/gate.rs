@@ -107,7 +107,7 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
 
 fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Arc<Claims>> {
     let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, now_ms)?;
-    let ended = view.roll.over.contains(ticket.number);
+    let ended = view.roll.is_over(ticket.epoch, ticket.number);
     (claims.ticket() == Some(ticket.id) && !ended).then_some(claims)
 }
 

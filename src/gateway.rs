@@ -17,7 +17,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
 use crate::console::{self, Console};
-use crate::limit::JoinLimit;
+use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
 use crate::line::redis::RedisLine;
 use crate::line::{GatewayId, LineStore, Steering, StoreFault};
@@ -144,7 +144,7 @@ impl Gateway {
             config,
             sockets,
             site,
-            Door { stopping: gateway.stopping.clone(), open: Arc::default(), max_connections, metrics },
+            Door { stopping: gateway.stopping.clone(), connections: ConnectionLimit::new(max_connections, metrics) },
         )?;
         Ok(gateway)
     }
@@ -271,7 +271,7 @@ impl Gateway {
 impl Stores {
     async fn open(config: &Config, clock: &Clock) -> Result<Self, StoreFault> {
         if let Some(url) = &config.store_url {
-            let line = Arc::new(RedisLine::connect(url, crate::room::STORE_TIMEOUT).await?);
+            let line = Arc::new(RedisLine::connect(url, crate::line::redis::TIMEOUT).await?);
             return Ok(Self { line, embedded: None, name: "redis" });
         }
         let folder = config.data.as_ref().map(|data| data.join("line"));

@@ -1,10 +1,14 @@
-//! How often one address may join, by `governor`'s GCRA; a prefix of 64 bits counts as one IPv6
-//! address.
+//! How often one address may join, by `governor`'s GCRA, where a prefix of 64 bits counts as one
+//! IPv6 address; and how many connections may be open.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::metrics::Metrics;
 
 /// The join limit of a gateway.
 #[derive(Debug)]
@@ -32,6 +36,46 @@ impl JoinLimit {
     }
 }
 
+/// The limit of open connections; clones share the count.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimit {
+    open: Arc<AtomicUsize>,
+    most: usize,
+    metrics: Metrics,
+}
+
+/// One of the connections that may be open, until it is dropped. It goes along with a connection
+/// that becomes a WebSocket.
+#[derive(Debug)]
+pub struct Slot(ConnectionLimit);
+
+impl ConnectionLimit {
+    /// Allows `most` connections at once.
+    #[must_use]
+    pub fn new(most: usize, metrics: Metrics) -> Self {
+        Self { open: Arc::default(), most, metrics }
+    }
+
+    /// Takes a slot; `None` when all are in use, which is counted.
+    #[must_use]
+    pub fn take(&self) -> Option<Slot> {
+        let slot = Slot(self.clone());
+        self.metrics.connections.inc();
+        let has_room = self.open.fetch_add(1, Ordering::Relaxed) < self.most;
+        if !has_room {
+            self.metrics.refused.with_label_values(&["connections"]).inc();
+        }
+        has_room.then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.connections.dec();
+    }
+}
+
 fn prefix(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -42,6 +86,16 @@ fn prefix(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_is_free_again_when_it_is_dropped() {
+        let limit = ConnectionLimit::new(2, Metrics::new());
+        let [first, second] = [limit.take(), limit.clone().take()];
+        assert!(first.is_some() && second.is_some() && limit.take().is_none());
+        drop(first);
+        assert!(limit.take().is_some());
+        assert_eq!(limit.metrics.connections.get(), 1);
+    }
 
     #[test]
     fn a_prefix_is_one_address() {

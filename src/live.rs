@@ -18,6 +18,9 @@ const FRONT: usize = 100;
 /// The others hear in turn; so many a second at the least get a frame.
 const FRAMES_PER_SECOND: f64 = 20_000.0;
 
+/// So many tabs of one visitor are connected at once; one more is told to come back later.
+const TABS_CAP: usize = 8;
+
 /// The live connections of one room.
 #[derive(Debug, Default)]
 pub struct Live(Mutex<Seats>);
@@ -40,14 +43,18 @@ pub struct Seat {
 }
 
 impl Live {
-    /// Takes a seat for a connection of `number`.
-    pub fn sit(self: &Arc<Self>, number: Number) -> Seat {
+    /// Takes a seat for a connection of `number`; `None` when it has as many as one visitor may.
+    pub fn sit(self: &Arc<Self>, number: Number) -> Option<Seat> {
         let nudge = Arc::new(Notify::new());
         let mut seats = self.lock();
-        seats.by_number.entry(number).or_default().push(Arc::clone(&nudge));
+        let tabs = seats.by_number.entry(number).or_default();
+        if tabs.len() >= TABS_CAP {
+            return None;
+        }
+        tabs.push(Arc::clone(&nudge));
         seats.count += 1;
         drop(seats);
-        Seat { live: Arc::clone(self), number, nudge }
+        Some(Seat { live: Arc::clone(self), number, nudge })
     }
 
     /// Counts the connections.
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn everyone_has_a_turn_within_the_period() {
         let live = Arc::new(Live::default());
-        let seats: Vec<Seat> = (1..=1_000).map(|number| live.sit(number)).collect();
+        let seats: Vec<Seat> = (1..=1_000).filter_map(|number| live.sit(number)).collect();
         let mut heard = std::collections::BTreeSet::new();
         for _ in 0..10 {
             live.nudge_next(0.1);
@@ -153,10 +160,12 @@ mod tests {
     #[test]
     fn the_called_hear_at_once_in_every_tab() {
         let live = Arc::new(Live::default());
-        let seats = [live.sit(5), live.sit(5), live.sit(6)];
+        let seats = [5, 5, 6].map(|number| live.sit(number).unwrap());
         live.nudge(&Numbers::run(1, 5));
         assert_eq!(nudged(&seats), [5, 5]);
-        drop(seats);
+        let more: Vec<_> = (0..20).filter_map(|_| live.sit(5)).collect();
+        assert_eq!(more.len(), TABS_CAP - 2);
+        drop((seats, more));
         assert_eq!(live.count(), 0);
         assert!(live.lock().by_number.is_empty());
     }

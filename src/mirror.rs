@@ -82,11 +82,13 @@ impl Mirror {
         kept.history.iter().cloned().collect()
     }
 
-    /// Finds the entry that called a number, if it is still kept.
+    /// Finds the entry that called a number at `at_us`, if it is still kept.
     #[must_use]
-    pub fn call_of(&self, number: u64) -> Option<Logged> {
+    pub fn call_of(&self, number: u64, at_us: u64) -> Option<Logged> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.history.iter().rev().find(|logged| logged.entry.called.contains(number)).cloned()
+        let first = kept.history.partition_point(|logged| logged.entry.at_us < at_us);
+        let mut then = kept.history.range(first..).take_while(|logged| logged.entry.at_us == at_us);
+        then.find(|logged| logged.entry.called.contains(number)).cloned()
     }
 
     /// Lets `look` see how fast the line moves.

@@ -268,7 +268,9 @@ impl Pipeline {
                 }
                 UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
                 UpstreamWord::EndSession => {
-                    if let Some(entry) = entry {
+                    let is_of_this_line =
+                        |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
+                    if let Some(entry) = entry.filter(is_of_this_line) {
                         room.end_session(entry.ticket.number, entry.ends_s);
                         respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
                     }

@@ -212,10 +212,22 @@ impl Routes {
     }
 
     /// Finds the room that claims host (with or without a port) and path most narrowly: the host
-    /// decides first, then the path.
+    /// decides first, then the path. Some sites read `/a;b/c` as `/a/c`, so a path is guarded if it is
+    /// either way.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Route {
         let host = without_port(host);
+        let found = self.find_just(host, path);
+        match (found, without_parameters(path)) {
+            (Route::Open | Route::Bypass(_), Some(plain)) => match self.find_just(host, &plain) {
+                guarded @ Route::Guarded(_) => guarded,
+                _ => found,
+            },
+            _ => found,
+        }
+    }
+
+    fn find_just(&self, host: &str, path: &str) -> Route {
         let narrowest = self.0.iter().enumerate().filter_map(|(i, claim)| claim.rank(host, path).map(|rank| (rank, i)));
         match narrowest.max_by_key(|(rank, _)| *rank) {
             Some((_, i)) if self.0[i].bypass.iter().any(|pattern| pattern.rank(path).is_some()) => Route::Bypass(i),
@@ -231,6 +243,12 @@ impl Claim {
         let path = self.paths.iter().filter_map(|pattern| pattern.rank(path)).max()?;
         Some((host, path))
     }
+}
+
+/// Cuts the parameters off the segments of a path, `None` where there are none.
+fn without_parameters(path: &str) -> Option<String> {
+    let plain = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
+    path.contains(';').then(|| path.split('/').map(plain).collect::<Vec<_>>().join("/"))
 }
 
 fn without_port(host: &str) -> &str {
@@ -276,6 +294,21 @@ mod tests {
             assert_eq!(routes.find(host, path), expected, "{host}{path}");
         }
         assert_eq!(Routes::default().find("x", "/"), Route::Open);
+    }
+
+    #[test]
+    fn path_parameters_are_no_way_around() {
+        let routes = Routes::new(vec![claim(&["*"], &["/book/*", "/api/book/*"], &["/book/help"])]);
+        for (path, expected) in [
+            ("/book;x/seat", Route::Guarded(0)),
+            ("/api;v=1/book;x/9", Route::Guarded(0)),
+            ("/book/seat;x", Route::Guarded(0)),
+            ("/book/help", Route::Bypass(0)),
+            ("/book/help;x", Route::Guarded(0)),
+            ("/about;x", Route::Open),
+        ] {
+            assert_eq!(routes.find("h", path), expected, "{path}");
+        }
     }
 
     #[test]

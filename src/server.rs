@@ -7,7 +7,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,14 +14,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::limit::ConnectionLimit;
 use crate::pipeline::Pipeline;
 
 /// A request's head has to be there within this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A reader who takes nothing for this long is cut, and what it held is free.
+const READER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of a head is read: beyond it the request is refused.
 const HEAD_CAP_BYTES: usize = 64 << 10;
@@ -49,12 +52,8 @@ pub struct Stopping {
 pub struct Door {
     /// How the threads end.
     pub stopping: Stopping,
-    /// How many connections are open.
-    pub open: Arc<AtomicUsize>,
-    /// How many may be.
-    pub max_connections: usize,
-    /// The metrics.
-    pub metrics: Metrics,
+    /// How many connections may be open.
+    pub connections: ConnectionLimit,
 }
 
 /// Binds as many sockets to one address as there are threads.
@@ -128,15 +127,15 @@ async fn rest(fault: &io::Error) {
 }
 
 fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door, tasks: &TaskTracker) {
-    let Some(slot) = Slot::take(door) else {
-        door.metrics.refused.with_label_values(&["connections"]).inc();
-        return;
-    };
+    let Some(slot) = door.connections.take().map(Arc::new) else { return };
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(READER_TIMEOUT));
     let pipeline = Arc::clone(pipeline);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request| {
         let pipeline = Arc::clone(&pipeline);
+        request.extensions_mut().insert(Arc::clone(&slot));
         async move { Ok::<_, Infallible>(pipeline.handle(request, peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -144,7 +143,7 @@ fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door,
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_CAP_BYTES)
         .max_headers(HEADERS_CAP)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
     let Stopping { soft, hard, .. } = door.stopping.clone();
     tasks.spawn(async move {
@@ -160,7 +159,6 @@ fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door,
                 }
             }
         }
-        drop(slot);
     });
 }
 
@@ -170,26 +168,5 @@ async fn drain(tasks: TaskTracker, stopping: &Stopping) {
         tracing::warn!(open = tasks.len(), "connections that were still open are dropped");
         stopping.hard.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
-    }
-}
-
-/// One of the connections that may be open.
-struct Slot {
-    open: Arc<AtomicUsize>,
-    metrics: Metrics,
-}
-
-impl Slot {
-    fn take(door: &Door) -> Option<Self> {
-        let slot = Self { open: Arc::clone(&door.open), metrics: door.metrics.clone() };
-        slot.metrics.connections.inc();
-        (slot.open.fetch_add(1, Ordering::Relaxed) < door.max_connections).then_some(slot)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.connections.dec();
     }
 }

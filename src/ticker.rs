@@ -17,6 +17,9 @@ use crate::room::{Room, timed};
 /// The longest time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// The shortest time between two ticks, however often somebody nudges.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// Ticks until `stop`, then once more, so that the store hears who has gone.
 pub async fn run(room: Arc<Room>, stop: CancellationToken) {
     let mut last = Instant::now();
@@ -26,6 +29,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
             () = room.nudge.notified() => {}
             () = stop.cancelled() => {}
         }
+        tokio::time::sleep_until(last + LEAST).await;
         tick(&room).await;
         room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64());

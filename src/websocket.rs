@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
+use crate::limit::Slot;
 use crate::live::Seat;
 use crate::proxy::headers::asks_for_websocket;
 use crate::room::Room;
@@ -57,7 +58,9 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
 }
 
 /// Serves the connection until the visitor goes, is called or falls silent, or until `stop`.
-pub async fn serve(request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, stop: CancellationToken) {
+pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, stop: CancellationToken) {
+    // The connection counts as open for as long as this lives; hyper has let go of it by then.
+    let _slot = request.extensions_mut().remove::<Arc<Slot>>();
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(1_024)
@@ -65,8 +68,12 @@ pub async fn serve(request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, 
         .max_write_buffer_size(64 << 10)
         .max_message_size(Some(MESSAGE_CAP_BYTES))
         .max_frame_size(Some(MESSAGE_CAP_BYTES));
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    let seat = room.live.sit(ticket.number);
+    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let Some(seat) = room.live.sit(ticket.number) else {
+        // Whether the goodbye arrives or not, the connection ends here.
+        let _ = timeout(SEND_TIMEOUT, socket.close(Some(goodbye(CloseCode::Again)))).await;
+        return;
+    };
     room.presence.connect(ticket.number);
     let now = Instant::now();
     let mut talk = Talk { socket, room: &room, ticket, said: None, said_at: now, pinged_at: now, heard_at: now };
@@ -74,6 +81,10 @@ pub async fn serve(request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, 
     let _ = talk.hold(&seat, &stop).await;
     drop(seat);
     room.presence.disconnect(ticket.number, room.shared.clock.now_ms());
+}
+
+fn goodbye(code: CloseCode) -> CloseFrame {
+    CloseFrame { code, reason: "".into() }
 }
 
 struct Talk<'a> {
@@ -127,8 +138,7 @@ impl Talk<'_> {
     }
 
     async fn close(&mut self, code: CloseCode) -> Result<(), Error> {
-        let frame = CloseFrame { code, reason: "".into() };
-        timeout(SEND_TIMEOUT, self.socket.close(Some(frame))).await.unwrap_or(Err(Error::ConnectionClosed))
+        timeout(SEND_TIMEOUT, self.socket.close(Some(goodbye(code)))).await.unwrap_or(Err(Error::ConnectionClosed))
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {

@@ -120,7 +120,8 @@ impl Roll {
     }
 
     /// Tells whether `number` can have been given in `epoch`.
-    fn covers(&self, epoch: Epoch, number: Number) -> bool {
+    #[must_use]
+    pub fn covers(&self, epoch: Epoch, number: Number) -> bool {
         let Some(i) = self.eras.iter().position(|era| era.epoch == epoch) else { return false };
         let last = self.eras.get(i + 1).map_or(Number::MAX, |next| next.above);
         self.eras[i].above < number && number <= last
@@ -162,6 +163,13 @@ impl Roll {
     #[must_use]
     pub fn active(&self, now_s: u64) -> u64 {
         self.sessions.active(now_s)
+    }
+
+    /// Tells whether `number`, of which the ticket says that it is of `epoch`, gave up, lapsed or ended
+    /// its session.
+    #[must_use]
+    pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
+        self.covers(epoch, number) && self.over.contains(number)
     }
 
     /// Tells whether `number` may be held by someone the store has forgotten.

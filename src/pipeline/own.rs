@@ -1,6 +1,7 @@
 //! The gateway's own paths, below `/.vestibule/`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -8,6 +9,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{Asker, OWN_PREFIX, Pipeline, sign};
 use crate::gate::{self, Decision};
@@ -23,6 +25,9 @@ use crate::websocket;
 
 /// The longest body that these paths read.
 const BODY_CAP_BYTES: usize = 4_096;
+
+/// For how long it is waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of a join, and of a leave by a program.
 #[derive(Deserialize)]
@@ -104,8 +109,10 @@ impl Pipeline {
         let Some(ticket) = self.ticket(request.headers(), room) else {
             return self.refuse(asker.reads, &Refused::Nonsense("Show the ticket whose receipt you want."));
         };
-        let entry = room.mirror.call_of(ticket.number);
-        let called_at = entry.as_ref().map(|logged| logged.entry.at_us / 1_000);
+        let (called_at, entry) = match self.standing(room, &ticket) {
+            Standing::Called { at_us, .. } => (Some(at_us / 1_000), room.mirror.call_of(ticket.number, at_us)),
+            _ => (None, None),
+        };
         respond::tell(&json!({
             "room": room.rules.name,
             "ticket": ticket.id.to_string(),
@@ -131,8 +138,10 @@ impl Pipeline {
         let Some(ticket) = self.ticket(request.headers(), &room) else {
             return self.refuse(Reads::Json, &Refused::NoPass);
         };
-        if room.view(|view| view.roll.is_forgotten(ticket.number)) {
-            room.take_back(ticket.number);
+        match self.standing(&room, &ticket) {
+            Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
+            Standing::Unseen => room.take_back(ticket.number),
+            _ => {}
         }
         self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
         respond::switch_to_websocket(&accept)
@@ -148,7 +157,7 @@ impl Pipeline {
     /// For proxies that ask whether a request may pass: they name it in `X-Original-*` or `X-Forwarded-*`
     /// headers, or its room in the query.
     async fn verify(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let room = match self.named_room(target, self.original_room(request.headers(), target)) {
+        let room = match self.named_room(target, self.original_room(request.headers(), target, asker)) {
             Ok(room) => room,
             Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
         };
@@ -231,7 +240,10 @@ impl Pipeline {
             Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
         };
         if let Some(ticket) = self.ticket(&parts.headers, room) {
-            room.leave(ticket.number);
+            match self.standing(room, &ticket) {
+                Standing::Waiting { .. } | Standing::Unseen => room.leave(ticket.number),
+                Standing::Called { .. } | Standing::Over | Standing::Foreign => {}
+            }
         }
         let status = Status::of_nobody(room, State::None);
         let mut answer = respond::goodbye(&self.site.pages, asker.reads, &status);
@@ -245,10 +257,16 @@ impl Pipeline {
         room.view(|view| gate::ticket(&credentials, view, now_ms))
     }
 
+    fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
+        let now_s = super::now_s(room);
+        room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
+    }
+
     /// Reads the room's name from a JSON body; a form's body names nothing, its query does.
     async fn room_of(&self, body: Incoming, target: &Target) -> Result<&Arc<Room>, String> {
         let too_long = |_| format!("The body is longer than {BODY_CAP_BYTES} bytes or broke off.");
-        let bytes = Limited::new(body, BODY_CAP_BYTES).collect().await.map_err(too_long)?.to_bytes();
+        let read = timeout(BODY_TIMEOUT, Limited::new(body, BODY_CAP_BYTES).collect()).await;
+        let bytes = read.map_err(|_| "The body did not come in time.".to_owned())?.map_err(too_long)?.to_bytes();
         let named = serde_json::from_slice::<RoomBody>(&bytes).ok().and_then(|body| body.room);
         self.named_room(target, named)
     }
@@ -267,11 +285,21 @@ impl Pipeline {
         }
     }
 
-    fn original_room(&self, headers: &HeaderMap, target: &Target) -> Option<String> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let uri = text("x-original-uri").or_else(|| text("x-forwarded-uri"))?;
-        let path = uri.split(['?', '#']).next()?;
-        match self.site.routes.find(text("x-forwarded-host").unwrap_or(target.host()), path) {
+    /// Finds the room of the request that a proxy asks about. What names it must come from the proxy
+    /// alone: two that differ name nothing, and a host counts from a trusted proxy only.
+    fn original_room(&self, headers: &HeaderMap, target: &Target, asker: &Asker) -> Option<String> {
+        let names = ["x-original-uri", "x-forwarded-uri"];
+        let mut uris = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().ok());
+        let uri = uris.next()??;
+        if uris.any(|other| other != Some(uri)) {
+            return None;
+        }
+        let is_trusted = self.site.trusted_proxies.contains(&asker.peer);
+        let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
+        let host = forwarded.unwrap_or(target.host());
+        let (parts, ()) = Request::builder().uri(uri).header(header::HOST, host).body(()).ok()?.into_parts();
+        let original = Target::parse(&parts, self.scheme()).ok()?;
+        match self.site.routes.find(original.host(), original.path()) {
             Route::Guarded(i) | Route::Bypass(i) => Some(self.site.rooms[i].rules.name.to_string()),
             Route::Open => None,
         }
