@@ -240,7 +240,7 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
 pub fn set_cookie(answer: &mut Answer, cookie: &str) {
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in ["surrogate-control", "cdn-cache-control"] {
         answer.headers_mut().remove(name);
     }

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::stand::{Setup, json};
+use super::stand::{Setup, eventually, json};
 use super::upstream::Upstream;
 use super::visitor::Visitor;
 use crate::proxy::wire::{Wire, within};
@@ -271,6 +271,42 @@ async fn a_proxy_that_asks_is_told_who_may_pass() {
     let page = stranger.get("/.vestibule/verify?page=1").await;
     assert!(page.status() == 200 && page.text().contains("\"position\":1"));
     assert_eq!(stranger.get("/.vestibule/verify").await.status(), 401, "waiting is not passing");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_visitor_cannot_choose_the_room_that_a_proxy_asks_about() {
+    let rooms = "[room.easy]\nupstream = \"http://UPSTREAM\"\npaths = [\"/easy/*\"]\nqueueing_method = \"passthrough\"\n\
+                 [room.hard]\nupstream = \"http://UPSTREAM\"\npaths = [\"/hard/*\"]\nadmissions_per_second = 0\n";
+    let stand = Setup::rooms(rooms).start().await;
+    let verify = async |headers: &[(&'static str, &str)]| {
+        let visitor = headers.iter().fold(stand.visitor(), |visitor, (name, value)| visitor.with(name, value));
+        visitor.clone().get("/.vestibule/verify").await.status()
+    };
+    assert_eq!(verify(&[("X-Forwarded-Uri", "/easy/1")]).await, 200);
+    assert_eq!(verify(&[("X-Forwarded-Uri", "/hard/1")]).await, 401);
+    assert_eq!(verify(&[("X-Forwarded-Uri", "/hard/1"), ("X-Original-URI", "/easy/1")]).await, 400, "which one?");
+    assert_eq!(verify(&[("X-Forwarded-Uri", "/easy/%2e%2e/hard/1")]).await, 400, "it has no one meaning");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_live_connection_counts_as_an_open_one() {
+    let stand = Setup::room("admissions_per_second = 0").top("max_connections = 6").start().await;
+    let mut visitor = stand.waiting(1).await.remove(0);
+    let mut live = Vec::new();
+    for _ in 0..4 {
+        let mut connection = visitor.live().await;
+        connection.status().await;
+        live.push(connection);
+    }
+    assert_eq!(stand.operator.metric("vestibule_connections").await, 4.0);
+    live.clear();
+    eventually("the slots to be free", async || {
+        (stand.operator.metric("vestibule_connections").await == 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(visitor.position().await, Some(1));
     stand.stop().await;
 }
 

@@ -35,6 +35,18 @@ async fn an_idle_room_admits_at_once_with_a_pass() {
     stand.stop().await;
 }
 
+#[tokio::test]
+async fn no_shared_cache_keeps_an_answer_with_somebodys_pass() {
+    let stand = Setup::room("").start().await;
+    stand.upstream.say("/news", &[("cache-control", "public, max-age=600"), ("surrogate-control", "max-age=600")]);
+    let mut visitor = stand.visitor();
+    let first = visitor.get("/news").await;
+    assert_eq!((first.header("cache-control"), first.header("surrogate-control")), (Some("no-store"), None));
+    let second = visitor.get("/news").await;
+    assert_eq!(second.header("cache-control"), Some("public, max-age=600"), "without our cookies it is the site's");
+    stand.stop().await;
+}
+
 /// Reads a pass with nothing but the published keys.
 fn verified(pass: &str, jwks: &Value) -> Value {
     let keys: JwkSet = serde_json::from_value(jwks.clone()).unwrap();
