@@ -283,10 +283,12 @@ impl Stores {
 async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, StoreFault> {
     let mut rooms = Vec::new();
     for room in &config.rooms {
-        shared.store.steer(&room.rules.name, &Steering::Configure(room.limits.clone())).await?;
-        let room = Arc::new(Room::new(room.rules.clone(), shared.clone()));
+        let (configure, room) = (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
+        // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
-        rooms.push(room);
+        shared.store.steer(&room.rules.name, &configure).await?;
+        ticker::tick(&room).await;
+        rooms.push(Arc::new(room));
     }
     Ok(rooms)
 }
