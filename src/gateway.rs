@@ -283,7 +283,8 @@ impl Stores {
 async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, StoreFault> {
     let mut rooms = Vec::new();
     for room in &config.rooms {
-        let (configure, room) = (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
+        let (configure, room) =
+            (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
         // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
         shared.store.steer(&room.rules.name, &configure).await?;

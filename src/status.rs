@@ -1,6 +1,6 @@
 //! The status object: what a visitor is told, the same on every channel.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -8,7 +8,7 @@ use crate::room::Room;
 use crate::token::Ticket;
 
 /// Where a visitor is on the way in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The sale has not begun.

@@ -244,7 +244,7 @@ async fn addresses_that_lead_nowhere_say_so() {
     let site = site(&db, 5).await;
     for (path, status, name) in [
         ("/api/trains", 422, "invalid_field"),
-        ("/api/trains?from=XXXX&to=NDLS&date=2026-11-23", 422, "invalid_field"),
+        ("/api/trains?from=ZZQQ&to=NDLS&date=2026-11-23", 422, "invalid_field"),
         ("/api/trains?from=NDLS&to=NDLS&date=2026-11-23", 422, "invalid_field"),
         ("/api/trains?from=MMCT&to=NDLS&date=tomorrow", 422, "invalid_field"),
         ("/api/trains?from=MMCT&to=NDLS&date=2026-11-20", 422, "not_on_sale"),

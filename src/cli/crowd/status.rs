@@ -2,31 +2,7 @@
 
 use serde::Deserialize;
 
-/// Where a visitor is on the way in, as told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// The sale has not begun.
-    PreQueue,
-    /// In line.
-    Waiting,
-    /// It is the visitor's turn.
-    Called,
-    /// In.
-    Admitted,
-    /// In line, nobody is called for now.
-    Paused,
-    /// Nothing is left.
-    SoldOut,
-    /// No place: too many wait.
-    Full,
-    /// No place: the room is closed.
-    Closed,
-    /// The place is gone.
-    Lapsed,
-    /// Not in line.
-    None,
-}
+pub use crate::status::State;
 
 /// A range of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
