@@ -95,7 +95,7 @@ impl Roll {
     /// Returns how far the log was followed.
     #[must_use]
     pub fn known(&self) -> Known {
-        Known { epoch: self.epoch(), seq: self.seq }
+        Known { epoch: self.epoch(), seq: self.seq, issued: self.issued }
     }
 
     /// Tells where a number stands, of which the ticket says that it is of `epoch`.

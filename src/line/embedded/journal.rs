@@ -64,7 +64,7 @@ impl Journal {
             return Err(cannot("write", &self.path, &cut.err().unwrap_or(e)));
         }
         self.length_bytes += text.len() as u64;
-        self.known = Known { epoch: last.epoch, seq: last.seq };
+        self.known = Known { epoch: last.epoch, seq: last.seq, issued: last.issued };
         (self.link, self.dirty) = (link, true);
         Ok(())
     }
