@@ -225,6 +225,17 @@ fn the_log_goes_on_after_the_later_entry() {
 }
 
 #[test]
+fn a_ticket_of_an_epoch_not_heard_of_yet_is_in_line() {
+    let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
+    replica.restore(&mirror, START_US + 1_000_000);
+    let joined = replica.join(1, START_US + 1_000_000);
+    assert_eq!(mirror.standing(joined.epoch, joined.first, 0), Standing::Unheard);
+    assert_eq!(Roll::default().standing(joined.epoch, joined.first, 0), Standing::Unheard, "a gateway just started");
+    assert_eq!(mirror.standing(mirror.epoch() - 1, 3, 0), Standing::Foreign);
+    assert!(matches!(replica.roll.standing(joined.epoch, joined.first, 0), Standing::Waiting { .. }));
+}
+
+#[test]
 fn a_store_that_began_anew_gives_way_to_the_mirror_of_the_lost_line() {
     let mut state = room(limits(5.0, 5));
     state.join(20, START_US);
