@@ -85,6 +85,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Puts another file in the place of the journal's, so that a test can make writing fail.
+    #[cfg(test)]
+    pub fn swap_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Sees to it that what was written survives a loss of power.
     pub fn sync(&mut self) -> Result<(), StoreFault> {
         if self.dirty {
