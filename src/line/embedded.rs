@@ -247,8 +247,7 @@ mod tests {
     /// Puts `file` in the place of the room's journal, as long as the disk is full.
     fn swap_journal(store: &Embedded, name: &RoomName, file: File) -> File {
         let room = store.room(name).unwrap();
-        let file = lock(&room).journal.as_mut().unwrap().swap_file(file);
-        file
+        lock(&room).journal.as_mut().unwrap().swap_file(file)
     }
 
     #[tokio::test]

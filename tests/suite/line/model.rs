@@ -126,6 +126,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A room's keys and what `DUMP` says of each.
+type Dump = Vec<(String, Vec<u8>)>;
+
 /// The model and the store, one beside the other, and a mirror each follows.
 struct Pair<'a> {
     runtime: &'a Runtime,
@@ -138,7 +141,7 @@ struct Pair<'a> {
     /// What the mirror was some steps ago.
     stale: Roll,
     /// The line as the replica has it, and its keys.
-    replica: Option<(LineState, Vec<(String, Vec<u8>)>)>,
+    replica: Option<(LineState, Dump)>,
     seen: &'a Cell<Tally>,
 }
 
