@@ -176,7 +176,7 @@ mod tests {
         line.steer(&Steering::Configure(limits), START_US);
         line.join(20, START_US);
         (1..8).for_each(|tick| line.call(START_US + tick * 100_000));
-        let News::Entries(entries) = line.follow(Known { epoch: line.roll().epoch(), seq: 0 }) else { panic!() };
+        let News::Entries(entries) = line.follow(Known { seq: 0, ..line.roll().known() }) else { panic!() };
         let mut link = Link::default();
         entries
             .into_iter()

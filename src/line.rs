@@ -224,6 +224,9 @@ pub struct Known {
     pub epoch: Epoch,
     /// The last entry it applied.
     pub seq: u64,
+    /// The highest number it knows to be given. A join that calls nobody appends no entry, so this
+    /// alone tells a store that it has lost joins.
+    pub issued: Number,
 }
 
 /// What one gateway has to say, and to ask, at one tick. Verbs are taken in the order of the fields,
@@ -270,7 +273,8 @@ pub enum News {
     /// It is too far behind, or of an older epoch: it offers what it has with
     /// [`LineStore::restore`] and takes what comes back.
     Roll(Box<Roll>),
-    /// The store knows less than the mirror: something was lost, the mirror must restore it.
+    /// The store knows less than the mirror: something was lost, the mirror must restore it. Nothing of the
+    /// tick was done but to vouch, lest new entries take the place of the lost ones unnoticed.
     Behind,
 }
 

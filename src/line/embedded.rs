@@ -81,9 +81,12 @@ impl Embedded {
         Ok(room)
     }
 
+    /// Does a verb and writes it down. What an earlier verb could not write comes first: while the disk is
+    /// full nothing changes, so nobody is called unheard.
     fn verb<A>(&self, name: &RoomName, verb: impl FnOnce(&mut LineState, u64) -> A) -> Result<A, StoreFault> {
         let room = self.room(name)?;
         let mut room = lock(&room);
+        room.write()?;
         let answer = verb(&mut room.state, self.clock.now_us());
         room.write()?;
         Ok(answer)
@@ -239,6 +242,33 @@ mod tests {
         let roll = store.restore(&name, &Roll::default()).await.unwrap();
         assert_eq!(read_saved(folder.path(), &name).unwrap().unwrap(), roll);
         assert_eq!(roll.called.iter_from(0).collect::<Numbers>(), Numbers::run(1, 2));
+    }
+
+    /// Puts `file` in the place of the room's journal, as long as the disk is full.
+    fn swap_journal(store: &Embedded, name: &RoomName, file: File) -> File {
+        let room = store.room(name).unwrap();
+        lock(&room).journal.as_mut().unwrap().swap_file(file)
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_nobody_is_called_unheard() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = RoomName::new("sale").unwrap();
+        let store = open(folder.path());
+        store.steer(&name, &Steering::Configure(LIMITS)).await.unwrap();
+        let full = File::options().append(true).open("/dev/full").unwrap();
+        let journal = swap_journal(&store, &name, full);
+        for _ in 0..3 {
+            assert!(matches!(store.join(&name, 1).await, Err(StoreFault::Refused(_))));
+        }
+        let room = store.room(&name).unwrap();
+        let roll = lock(&room).state.roll().clone();
+        assert_eq!((roll.issued, roll.tally.called), (1, 1), "the first could not know, the others changed nothing");
+
+        swap_journal(&store, &name, journal);
+        assert_eq!(store.join(&name, 1).await.unwrap().first, 2);
+        let saved = read_saved(folder.path(), &name).unwrap().unwrap();
+        assert_eq!((saved.seq, saved.link, saved.tally.called), (roll.seq + 1, lock(&room).state.roll().link, 2));
     }
 
     #[test]

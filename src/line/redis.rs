@@ -105,26 +105,33 @@ impl RedisLine {
     }
 
     fn follow(&self, room: &RoomName, known: Known) -> Cmd {
-        let mut call = self.verb(Verb::Follow, room);
-        call.arg(known.epoch).arg(known.seq);
+        self.verb_after(Verb::Follow, room, known)
+    }
+
+    /// Begins a verb that does nothing where the store knows less than `known`.
+    fn verb_after(&self, verb: Verb, room: &RoomName, known: Known) -> Cmd {
+        let mut call = self.verb(verb, room);
+        call.arg(known.epoch).arg(known.seq).arg(known.issued);
         call
     }
 
-    /// Lines up the verbs of a tick: vouch first, follow last, call before it.
+    /// Lines up the verbs of a tick: vouch first, follow last, call before it. Each judges for itself whether the
+    /// store is behind: until then nothing of this tick was appended, so all judge alike.
     fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Pipeline {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
         verbs.add_command(vouch);
+        let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {
             if !numbers.is_empty() {
-                verbs.add_command(with(self.verb(verb, room), numbers)).ignore();
+                verbs.add_command(with(after(verb), numbers)).ignore();
             }
         }
         if !tick.ended.is_empty() {
-            verbs.add_command(with_ended(self.verb(Verb::End, room), &tick.ended)).ignore();
+            verbs.add_command(with_ended(after(Verb::End), &tick.ended)).ignore();
         }
-        verbs.add_command(self.verb(Verb::Call, room));
+        verbs.add_command(after(Verb::Call));
         if let Some(checkpoint) = checkpoint {
             verbs.add_command(checkpoint).ignore();
         }

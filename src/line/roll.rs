@@ -81,6 +81,8 @@ pub enum Standing {
     Over,
     /// Forgotten by the store; the visitor's coming back gives the place back.
     Unseen,
+    /// Given in an epoch that this roll has not heard of yet: in line, nobody here knows where.
+    Unheard,
     /// Not of this line.
     Foreign,
 }
@@ -95,13 +97,15 @@ impl Roll {
     /// Returns how far the log was followed.
     #[must_use]
     pub fn known(&self) -> Known {
-        Known { epoch: self.epoch(), seq: self.seq }
+        Known { epoch: self.epoch(), seq: self.seq, issued: self.issued }
     }
 
-    /// Tells where a number stands, of which the ticket says that it is of `epoch`.
+    /// Tells where a number stands, of which a signed ticket says that it is of `epoch`.
     #[must_use]
     pub fn standing(&self, epoch: Epoch, number: Number, now_s: u64) -> Standing {
-        if !self.covers(epoch, number) {
+        if epoch > self.epoch() {
+            Standing::Unheard
+        } else if !self.covers(epoch, number) {
             Standing::Foreign
         } else if number > self.issued {
             // Given by another gateway a moment ago: all between are waiting too.

@@ -83,13 +83,16 @@ impl LineState {
         Joined { epoch: self.roll.epoch(), first, count, admitted, ends_s, at_us: now_us }
     }
 
-    /// Takes one gateway's tick: all it has to say, then the call, then the news.
+    /// Takes one gateway's tick: all it has to say, then the call, then the news. A gateway that knows
+    /// more than the line only vouches: an entry appended now would stand in the place of a lost one.
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
-        self.take_back(&tick.returned, now_us);
-        self.leave(&tick.left, now_us);
-        self.end(&tick.ended, now_us);
-        self.call(now_us);
+        if !is_ahead(tick.known, self.roll.known()) {
+            self.take_back(&tick.returned, now_us);
+            self.leave(&tick.left, now_us);
+            self.end(&tick.ended, now_us);
+            self.call(now_us);
+        }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
     }
 
@@ -160,9 +163,7 @@ impl LineState {
     /// whoever comes back with a forgotten number gets the place back.
     pub fn restore(&mut self, offered: &Roll, now_us: u64) -> &Roll {
         if is_ahead(offered.known(), self.roll.known()) {
-            let mine = std::mem::replace(&mut self.roll, offered.clone());
-            self.roll.merge(&mine);
-            self.next_epoch(now_us);
+            self.make_good(offered, now_us);
         } else if self.shares_past(offered) {
             if offered.epoch() < self.roll.epoch() {
                 self.merge(offered, now_us);
@@ -192,6 +193,17 @@ impl LineState {
     #[must_use]
     pub fn count_present(&self) -> u64 {
         self.callable_words().map(|(_, word)| u64::from(word.count_ones())).sum()
+    }
+
+    /// Makes good what was lost. The log goes on after the later entry, so that no `seq` comes twice.
+    fn make_good(&mut self, offered: &Roll, now_us: u64) {
+        if (offered.epoch(), offered.seq) > (self.roll.epoch(), self.roll.seq) {
+            let mine = std::mem::replace(&mut self.roll, offered.clone());
+            self.roll.merge(&mine);
+        } else {
+            self.roll.merge(offered);
+        }
+        self.next_epoch(now_us);
     }
 
     /// Takes in what an older epoch's mirror adds. No entry can tell the other mirrors of it, so
@@ -343,9 +355,10 @@ fn epoch_at(now_us: u64) -> Epoch {
     Epoch::try_from(now_us / 1_000_000).unwrap_or(Epoch::MAX).max(1)
 }
 
-/// Tells whether `theirs` knows of entries that `mine` does not have.
+/// Tells whether `theirs` knows of entries, or of numbers given, that `mine` does not have.
 fn is_ahead(theirs: Known, mine: Known) -> bool {
-    (theirs.epoch, theirs.seq) > (mine.epoch, mine.seq)
+    let knows_more = theirs.seq > mine.seq || theirs.issued > mine.issued;
+    theirs.epoch > mine.epoch || (theirs.epoch == mine.epoch && knows_more)
 }
 
 #[cfg(test)]

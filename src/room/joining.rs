@@ -3,7 +3,7 @@
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Room, timed};
-use crate::line::{Epoch, JOIN_LIMIT, Joined, Number, StoreFault};
+use crate::line::{Epoch, JOIN_LIMIT, Joined, Known, Number, StoreFault};
 
 /// How many may wait for a number; beyond it a visitor is asked to try again.
 const DOOR_CAP: usize = 65_536;
@@ -68,8 +68,10 @@ impl Joining {
 
 async fn serve(room: &Room, batch: &mut Vec<Answer>) {
     let shared = &room.shared;
+    let known = room.mirror.known();
     let call = shared.store.join(&room.rules.name, batch.len() as u64);
-    match timed(&shared.metrics, "join", call).await {
+    let is_new = |joined| unless_given_before(joined, known).inspect_err(|_| room.nudge.notify_one());
+    match timed(&shared.metrics, "join", call).await.and_then(is_new) {
         Ok(joined) => {
             room.mirror.note(&joined);
             let now_ms = shared.clock.now_ms();
@@ -85,6 +87,16 @@ async fn serve(room: &Room, batch: &mut Vec<Answer>) {
             room.set_store_up(false);
             batch.drain(..).for_each(|answer| drop(answer.send(Err(fault.clone()))));
         }
+    }
+}
+
+/// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
+/// them, as a Redis may when a replica takes over. They have holders; the next tick makes good what is lost.
+fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
+    if (joined.epoch, joined.first) > (known.epoch, known.issued) {
+        Ok(joined)
+    } else {
+        Err(StoreFault::Unreachable("the store has lost numbers that it gave; they are being restored".to_owned()))
     }
 }
 
@@ -190,5 +202,46 @@ mod tests {
         assert_eq!(numbers, (1..=1_000).collect::<Vec<_>>(), "a number each");
         assert!(gated.joins.load(Ordering::SeqCst) <= 2, "the first alone at most, then all who came meanwhile");
         serving.abort();
+    }
+
+    fn open_gate() -> Arc<Gated> {
+        let store = Embedded::open(None, Clock::system()).unwrap();
+        Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0) })
+    }
+
+    #[tokio::test]
+    async fn a_number_that_the_store_gave_and_lost_is_not_given_again() {
+        let room = room(open_gate());
+        let roll = room.shared.store.restore(&room.rules.name, &Roll::default()).await.unwrap();
+        let epoch = roll.epoch();
+        room.mirror.replace(roll);
+        room.mirror.note(&Joined { epoch, first: 1, count: 10, admitted: 0, ends_s: 0, at_us: 0 });
+        let serve = async || {
+            tokio::select! {
+                place = room.join() => place,
+                () = room.run_joining() => panic!("the room is open"),
+            }
+        };
+        let lost = serve().await;
+        assert!(
+            matches!(&lost, Err(JoinFault::Store(StoreFault::Unreachable(text))) if text.contains("lost")),
+            "{lost:?}"
+        );
+        room.nudge.notified().await;
+        crate::ticker::tick(&room).await;
+        assert!(room.mirror.known().epoch > epoch, "what was lost is restored");
+        let place = serve().await.unwrap();
+        assert!(place.epoch > epoch && place.number > 100_000, "{place:?}");
+    }
+
+    #[test]
+    fn numbers_are_given_before_only_in_the_same_epoch_or_an_older() {
+        let known = Known { epoch: 5, seq: 9, issued: 20 };
+        let is_new = |epoch, first| {
+            let joined = Joined { epoch, first, count: 1, admitted: 0, ends_s: 0, at_us: 0 };
+            unless_given_before(joined, known).is_ok()
+        };
+        assert!(is_new(5, 21) && is_new(5, 30) && is_new(6, 1));
+        assert!(!is_new(5, 20) && !is_new(5, 1) && !is_new(4, 30));
     }
 }

@@ -64,7 +64,7 @@ impl Journal {
             return Err(cannot("write", &self.path, &cut.err().unwrap_or(e)));
         }
         self.length_bytes += text.len() as u64;
-        self.known = Known { epoch: last.epoch, seq: last.seq };
+        self.known = Known { epoch: last.epoch, seq: last.seq, issued: last.issued };
         (self.link, self.dirty) = (link, true);
         Ok(())
     }
@@ -83,6 +83,12 @@ impl Journal {
         self.length_bytes = 0;
         (self.known, self.link, self.dirty) = (roll.known(), roll.link, false);
         Ok(())
+    }
+
+    /// Puts another file in the place of the journal's, so that a test can make writing fail.
+    #[cfg(test)]
+    pub fn swap_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
     }
 
     /// Sees to it that what was written survives a loss of power.

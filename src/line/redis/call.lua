@@ -1,5 +1,10 @@
--- ARGV: now. Calls the lowest numbers that are waiting and present, as many as the limits allow.
+-- ARGV: now, what the mirror knows. Calls the lowest numbers that are waiting and present, as many as the limits allow.
 -- Returns how many of the waiting are then present, and the instant.
+
+local function count_present()
+  gather_callable()
+  return redis.call('BITCOUNT', SCRATCH)
+end
 
 local function tend_door()
   if now < get('door_at') + DOOR_US then return end
@@ -31,13 +36,16 @@ local function lapse()
   give_up('lapsed', lapsed)
 end
 
+if is_behind() then
+  save()
+  return {text(in_scratch(count_present)), text(now)}
+end
 drop_expired_leases()
 tend_door()
 lapse()
 local allowed, present = allowance(), 0
 local called = in_scratch(function()
-  gather_callable()
-  present = redis.call('BITCOUNT', SCRATCH)
+  present = count_present()
   return allowed > 0 and lowest(SCRATCH, allowed) or {}
 end)
 if #called > 0 then

@@ -1,4 +1,4 @@
--- ARGV: now, the epoch and the last entry that a mirror knows. Returns the kind of news, then:
+-- ARGV: now, what the mirror knows. Returns the kind of news, then:
 -- 'entries': the epoch, the first one's place, the entries;
 -- 'roll': all that is durable, and the log after the last known link of the chain;
 -- 'behind': nothing.
@@ -14,7 +14,7 @@ local function log_after(place)
   return {text(from), redis.call('LRANGE', LOG, from - first_kept, -1)}
 end
 
-if theirs > mine or (theirs == mine and known > seq) then
+if is_behind() then
   return {'behind'}
 elseif theirs == mine and known + 1 >= first_kept then
   local new = log_after(known)

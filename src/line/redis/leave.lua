@@ -1,4 +1,4 @@
--- ARGV: now, numbers. Takes the places of those who give up.
+-- ARGV: now, what the mirror knows, numbers. Takes the places of those who give up.
 
-give_up('left', sift(parse(ARGV[2]), WAITING))
+if not is_behind() then give_up('left', sift(parse(ARGV[5]), WAITING)) end
 save()

@@ -1,9 +1,14 @@
--- ARGV: now, the epoch, seq and issued that the line was read with; 1 if an epoch began;
+-- ARGV: now, the epoch, seq and issued that the line was read with; 1 if an epoch begins;
 -- the fields as pairs, their count first; waiting, called, over, unseen; the sessions as pairs of
 -- last second and count, and their runs, each with its count first; the log. Returns 0 where the line has changed since it
 -- was read: the merge is then made anew.
+--
+-- Joins that called nobody, and have no entry, do not hinder it, for in a rush they never cease. Where
+-- an epoch begins, its margin covers their numbers, which come back as unseen; else they wait.
 
-if text(epoch()) ~= ARGV[2] or line.seq ~= ARGV[3] or line.issued ~= ARGV[4] then
+local began, read, given = ARGV[5] == '1', tonumber(ARGV[4]), get('issued')
+local is_as_read = text(epoch()) == ARGV[2] and line.seq == ARGV[3]
+if not is_as_read or given < read or given - read > JOIN_LIMIT then
   save()
   return 0
 end
@@ -30,6 +35,11 @@ for _, key in ipairs({WAITING, CALLED, OVER, UNSEEN}) do
   if value == '' then redis.call('DEL', key) else redis.call('SET', key, value) end
 end
 
+if not began and given > get('issued') then
+  mark(WAITING, {{math.max(read, get('issued')) + 1, given}}, true)
+  put('issued', given)
+end
+
 redis.call('DEL', SESSIONS, ENDS, RUNS, LOG)
 local in_use = 0
 for _ = 1, tonumber(take()) do
@@ -42,7 +52,7 @@ for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
 put('in_use', in_use)
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
-if ARGV[5] == '1' then
+if began then
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
   redis.call('DEL', LEASES, SEEN)
   redis.call('BITOP', 'OR', DOOR, WAITING)

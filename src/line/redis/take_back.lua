@@ -1,6 +1,7 @@
--- ARGV: now, numbers. Gives back the places of visitors whom the store had forgotten.
+-- ARGV: now, what the mirror knows, numbers. Gives back the places of visitors whom the store had forgotten.
 
-local unseen = common(parse(ARGV[2]), parse(redis.call('GET', UNSEEN) or ''))
+local numbers = is_behind() and {} or parse(ARGV[5])
+local unseen = common(numbers, parse(redis.call('GET', UNSEEN) or ''))
 local returned = unseen
 for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(returned, key)) end
 if #returned > 0 then

@@ -170,6 +170,71 @@ fn a_store_that_came_back_empty_is_restored_from_a_mirror() {
     assert!(matches!(empty.follow(mirror.known()), News::Roll(_)));
 }
 
+/// A line that a replica took over without its newest verbs, and the mirror that had heard of them.
+fn failed_over(lose: impl FnOnce(&mut LineState, &mut Roll)) -> (LineState, Roll) {
+    let mut state = room(limits(1.0, 1));
+    state.join(10, START_US);
+    let (replica, mut mirror) = (state.clone(), state.roll.clone());
+    lose(&mut state, &mut mirror);
+    (replica, mirror)
+}
+
+#[test]
+fn joins_lost_without_an_entry_are_told_and_made_good() {
+    let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
+    assert_eq!((mirror.seq, mirror.issued), (replica.roll.seq, replica.roll.issued + 3), "no entry tells of them");
+    assert_eq!(replica.follow(mirror.known()), News::Behind);
+    let later = START_US + 1_000_000;
+    replica.restore(&mirror, later);
+    let healed = replica.roll.clone();
+    assert!(healed.epoch() > mirror.epoch());
+    assert_eq!(healed.standing(mirror.epoch(), 13, 0), Standing::Waiting { ahead: 11 });
+    assert!(replica.join(1, later).first > 100_000, "no number has two holders");
+    let before = replica.roll.clone();
+    assert_eq!(replica.restore(&mirror, later), &before, "offering it twice is offering it once");
+}
+
+#[test]
+fn nothing_is_appended_in_the_place_of_what_was_lost() {
+    let (mut replica, mirror) = failed_over(|line, mirror| {
+        line.leave(&Numbers::run(4, 4), START_US);
+        *mirror = line.roll.clone();
+    });
+    let before = replica.roll.clone();
+    let mut tick = tick_of(GATEWAY, Numbers::run(2, 10), Numbers::default());
+    (tick.known, tick.left, tick.returned) = (mirror.known(), Numbers::run(7, 7), Numbers::run(8, 8));
+    tick.ended = vec![Ended { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
+    let page = replica.tick(&tick, START_US);
+    assert_eq!((page.news, page.present, &replica.roll), (News::Behind, 9, &before));
+    let restored = replica.restore(&mirror, START_US + 1_000_000).clone();
+    assert_eq!(restored.standing(mirror.epoch(), 4, 0), Standing::Over);
+    tick.known = restored.known();
+    replica.tick(&tick, START_US + 1_000_000);
+    assert_eq!(replica.roll.standing(mirror.epoch(), 7, 0), Standing::Over, "said again, it is done");
+}
+
+#[test]
+fn the_log_goes_on_after_the_later_entry() {
+    let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
+    replica.leave(&Numbers::run(5, 6), START_US);
+    let before = replica.roll.clone();
+    let restored = replica.restore(&mirror, START_US + 1_000_000);
+    assert_eq!(restored.seq, before.seq + 1, "no place in the log is taken twice");
+    assert_eq!(restored.standing(mirror.epoch(), 5, 0), Standing::Over);
+    assert_eq!(restored.standing(mirror.epoch(), 13, 0), Standing::Waiting { ahead: 9 });
+}
+
+#[test]
+fn a_ticket_of_an_epoch_not_heard_of_yet_is_in_line() {
+    let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
+    replica.restore(&mirror, START_US + 1_000_000);
+    let joined = replica.join(1, START_US + 1_000_000);
+    assert_eq!(mirror.standing(joined.epoch, joined.first, 0), Standing::Unheard);
+    assert_eq!(Roll::default().standing(joined.epoch, joined.first, 0), Standing::Unheard, "a gateway just started");
+    assert_eq!(mirror.standing(mirror.epoch() - 1, 3, 0), Standing::Foreign);
+    assert!(matches!(replica.roll.standing(joined.epoch, joined.first, 0), Standing::Waiting { .. }));
+}
+
 #[test]
 fn a_store_that_began_anew_gives_way_to_the_mirror_of_the_lost_line() {
     let mut state = room(limits(5.0, 5));

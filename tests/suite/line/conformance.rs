@@ -92,6 +92,7 @@ on_every_store!(
     a_reset_takes_every_place,
     by_hand_is_on_top_of_the_rate,
     a_mirror_that_knows_more_begins_an_epoch,
+    a_mirror_that_knows_of_lost_joins_begins_an_epoch,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
 );
@@ -278,6 +279,25 @@ async fn a_mirror_that_knows_more_begins_an_epoch(stand: Stand) {
     assert_eq!(restored.standing(lost.epoch, 12, 0), Standing::Unseen);
     stand.tick(Tick { returned: Numbers::run(12, 12), ..tick(1) }).await;
     assert_eq!(stand.roll().await.standing(lost.epoch, 12, 0), Standing::Waiting { ahead: 9 });
+}
+
+async fn a_mirror_that_knows_of_lost_joins_begins_an_epoch(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
+    let kept = stand.join(10).await;
+    stand.tick(here(1, Numbers::run(1, 10))).await;
+    let mut mirror = stand.roll().await;
+    let before = mirror.clone();
+    mirror.note(&Joined { first: 11, count: 3, admitted: 0, ..kept });
+    stand.clock.advance_ms(1_000);
+    let say = Tick { left: Numbers::run(5, 5), known: mirror.known(), ..tick(1) };
+    let page = stand.tick(say.clone()).await;
+    assert_eq!((page.news, page.present, page.vouched), (News::Behind, 9, true));
+    assert_eq!(stand.roll().await, before, "nothing takes the place of what was lost");
+    let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    assert_eq!(restored.standing(kept.epoch, 13, 0), Standing::Waiting { ahead: 11 });
+    assert!(stand.join(1).await.first > 100_000, "no number has two holders");
+    stand.tick(Tick { known: restored.known(), ..say }).await;
+    assert_eq!(stand.roll().await.standing(kept.epoch, 5, 0), Standing::Over);
 }
 
 async fn rooms_are_apart(stand: Stand) {

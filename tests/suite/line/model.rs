@@ -29,6 +29,7 @@ struct Tally {
     settings: u64,
     rolls: u64,
     behind: u64,
+    failovers: u64,
     vouched: u64,
 }
 
@@ -45,6 +46,10 @@ enum Step {
     Lose,
     /// The same, but arrivals come between.
     LoseAndJoin(u64),
+    /// A replica copies the store.
+    Copy,
+    /// The replica takes over without what came after the copy, and is ticked.
+    FailOver(Say),
 }
 
 #[derive(Clone, Debug)]
@@ -116,8 +121,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::RestoreFresh),
         1 => Just(Step::Lose),
         1 => (1u64..50).prop_map(Step::LoseAndJoin),
+        3 => Just(Step::Copy),
+        2 => say().prop_map(|say| Step::FailOver(Say { known_lag: 0, ..say })),
     ]
 }
+
+/// A room's keys and what `DUMP` says of each.
+type Dump = Vec<(String, Vec<u8>)>;
 
 /// The model and the store, one beside the other, and a mirror each follows.
 struct Pair<'a> {
@@ -130,6 +140,8 @@ struct Pair<'a> {
     mirror: Roll,
     /// What the mirror was some steps ago.
     stale: Roll,
+    /// The line as the replica has it, and its keys.
+    replica: Option<(LineState, Dump)>,
     seen: &'a Cell<Tally>,
 }
 
@@ -154,6 +166,8 @@ impl Pair<'_> {
             Step::RestoreFresh => self.restore(&self.mirror.clone()),
             Step::Lose => self.lose(0),
             Step::LoseAndJoin(count) => self.lose(*count),
+            Step::Copy => self.copy().map_err(fail),
+            Step::FailOver(say) => self.fail_over(say),
         }
     }
 
@@ -161,6 +175,7 @@ impl Pair<'_> {
         let expected = self.model.join(count, self.clock.now_us());
         let joined = self.runtime.block_on(self.store.join(&self.room, count)).map_err(fail)?;
         prop_assert_eq!(joined, expected);
+        self.mirror.note(&joined);
         Ok(())
     }
 
@@ -218,8 +233,50 @@ impl Pair<'_> {
         self.follow()
     }
 
+    fn copy(&mut self) -> redis::RedisResult<()> {
+        let keys: Vec<String> = self.server.keys(keys_of(&self.room))?;
+        let mut copied = Vec::new();
+        for key in keys {
+            let value = redis::cmd("DUMP").arg(&key).query(&mut self.server)?;
+            copied.push((key, value));
+        }
+        self.replica = Some((self.model.clone(), copied));
+        Ok(())
+    }
+
+    /// The mirror knows all that happened, so anything lost is told and made good.
+    fn fail_over(&mut self, say: &Say) -> Result<(), TestCaseError> {
+        self.follow()?;
+        let Some((replica, copied)) = self.replica.take() else { return Ok(()) };
+        let lost = std::mem::replace(&mut self.model, replica);
+        self.put_back(&copied).map_err(fail)?;
+        let (before, mirror) = (self.model.roll().clone(), self.mirror.clone());
+        self.tick(say)?;
+        if before == *lost.roll() {
+            return Ok(());
+        }
+        prop_assert_eq!(self.model.roll(), &before, "nothing takes the place of what was lost");
+        self.restore(&mirror)?;
+        prop_assert!(self.model.roll().epoch() > lost.roll().epoch());
+        prop_assert!(self.model.roll().issued > lost.roll().issued);
+        let mut seen = self.seen.get();
+        seen.failovers += 1;
+        self.seen.set(seen);
+        Ok(())
+    }
+
+    fn put_back(&mut self, copied: &[(String, Vec<u8>)]) -> redis::RedisResult<()> {
+        let keys: Vec<String> = self.server.keys(keys_of(&self.room))?;
+        let _: () = self.server.del(keys)?;
+        for (key, value) in copied {
+            redis::cmd("RESTORE").arg(key).arg(0).arg(value).exec(&mut self.server)?;
+        }
+        Ok(())
+    }
+
     fn lose(&mut self, joining: u64) -> Result<(), TestCaseError> {
         self.follow()?;
+        self.replica = None;
         let _: () = self.server.flushdb().map_err(fail)?;
         self.clock.advance_us(1);
         self.model = LineState::new(self.clock.now_us());
@@ -228,6 +285,10 @@ impl Pair<'_> {
         }
         self.restore(&self.mirror.clone())
     }
+}
+
+fn keys_of(room: &RoomName) -> String {
+    format!("vestibule:{{{room}}}:*")
 }
 
 fn fail(error: impl std::fmt::Display) -> TestCaseError {
@@ -260,6 +321,7 @@ fn the_scripts_do_what_the_pure_machine_does() {
             model,
             mirror,
             stale,
+            replica: None,
             seen: &seen,
         };
         pair.follow()?;
@@ -269,7 +331,9 @@ fn the_scripts_do_what_the_pure_machine_does() {
     if let Err(error) = result {
         panic!("{error}");
     }
-    let Tally { called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, vouched } = seen.get();
-    let least = [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, vouched].into_iter().min();
+    let Tally { called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched } =
+        seen.get();
+    let least =
+        [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched].into_iter().min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

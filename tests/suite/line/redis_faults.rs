@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use vestibule::clock::Clock;
 use vestibule::line::chain::Link;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
-use vestibule::line::{LineStore as _, News, Numbers, Roll, RoomName, Steering, StoreFault, Tick};
+use vestibule::line::{Joined, LineStore as _, News, Numbers, Roll, RoomName, Steering, StoreFault, Tick};
 
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
@@ -206,6 +206,71 @@ async fn only_what_may_be_repeated_is_sent_again_after_a_lost_answer() {
     assert!(page.vouched, "both ticks were done");
     assert_eq!(store.restore(&room, &Roll::default()).await.expect("a roll").tally.called, 3);
     assert_eq!(store.join(&room, 1).await.expect("a join").first, 12);
+}
+
+/// Stands between a store and its server, and lets somebody join right before every script. Returns its address.
+async fn rush_before(server: &RedisServer, room: &RoomName) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("redis://{}", listener.local_addr().expect("bound"));
+    let (room, direct) = (room.clone(), Arc::new(connect(server).await));
+    let address = server.url().replace("redis://", "");
+    let work = tokio::spawn(async move {
+        let mut relays = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&address).await.expect("the server runs");
+            relays.spawn(relay_rush(client, server, Arc::clone(&direct), room.clone()));
+        }
+    });
+    (url, work)
+}
+
+async fn relay_rush(mut client: TcpStream, mut server: TcpStream, direct: Arc<RedisLine>, room: RoomName) {
+    let (mut asked, mut said) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return };
+                if String::from_utf8_lossy(&asked[..length]).contains("EVALSHA") {
+                    direct.join(&room, 1).await.expect("a join");
+                }
+                server.write_all(&asked[..length]).await.expect("the server runs");
+            }
+            read = server.read(&mut said) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&said[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restore_succeeds_while_joins_keep_coming() {
+    let (server, room) = (RedisServer::start(&[]), fresh_room());
+    let direct = connect(&server).await;
+    direct.steer(&room, &Steering::Configure(limits(0.0, 1))).await.expect("a room");
+    let kept = direct.join(&room, 10).await.expect("a join");
+    let older = direct.restore(&room, &Roll::default()).await.expect("a roll");
+    let (url, rush) = rush_before(&server, &room).await;
+    let rushed = RedisLine::connect(&url, TIMEOUT).await.expect("the server runs");
+
+    let mut mirror = older.clone();
+    mirror.note(&Joined { first: 11, count: 30, admitted: 0, ..kept });
+    let healed = rushed.restore(&room, &mirror).await.expect("an epoch begins all the same");
+    assert!(healed.epoch() > kept.epoch && healed.issued > 100_000);
+    let next = direct.join(&room, 1).await.expect("a join");
+    assert_eq!(next.first, healed.issued + 1, "no number has two holders");
+
+    let mut older = older;
+    older.note(&Joined { first: 41, count: 1, admitted: 0, ..kept });
+    older.waiting.insert(50);
+    let merged = rushed.restore(&room, &older).await.expect("a merge succeeds all the same");
+    assert!(merged.waiting.contains(50));
+    let (now, last) = (direct.restore(&room, &Roll::default()).await.expect("a roll"), next.first + 2);
+    assert_eq!(now.issued, last, "who joined meanwhile is not forgotten");
+    assert!((next.first..=last).all(|number| now.waiting.contains(number)));
+    rush.abort();
 }
 
 #[tokio::test]

@@ -48,6 +48,14 @@ end
 
 local function epoch() return tonumber(string.match(line.eras, '(%d+):%d+$')) end
 
+-- Tells whether a mirror knows more than this line, its epoch, seq and issued being ARGV[2] to [4]: then
+-- something was lost, and nothing may be appended in its place.
+local function is_behind()
+  local theirs, mine = tonumber(ARGV[2]), epoch()
+  local knows_more = tonumber(ARGV[3]) > get('seq') or tonumber(ARGV[4]) > get('issued')
+  return theirs > mine or (theirs == mine and knows_more)
+end
+
 -- The runs called together stand in a list: their last second, then how long before it they were called
 -- and who, for some calls together, `second|us=12-40,45;us=46`. Those that have run out leave the list
 -- when they reach its head; readers pass them over.
