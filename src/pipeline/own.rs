@@ -241,7 +241,7 @@ impl Pipeline {
         };
         if let Some(ticket) = self.ticket(&parts.headers, room) {
             match self.standing(room, &ticket) {
-                Standing::Waiting { .. } | Standing::Unseen => room.leave(ticket.number),
+                Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard => room.leave(ticket.number),
                 Standing::Called { .. } | Standing::Over | Standing::Foreign => {}
             }
         }
