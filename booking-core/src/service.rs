@@ -13,7 +13,7 @@ use time::Date;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::availability::{Availability, Turn};
+use crate::availability::{Availability, Turn, believable_seconds};
 use crate::catalogue::{Catalogue, NotOnSale};
 use crate::clock::Clock;
 use crate::domain::hold::{HoldId, RequestHash};
@@ -328,19 +328,20 @@ impl Service {
     }
 
     /// Returns for how long "sold out" may be believed: until the first open hold may lapse, from 1 to 30 seconds.
+    ///
+    /// One caller a second reads that from the database; whoever comes while it is being read is told one second.
     pub async fn sold_out_ttl(&self, inventory: InventoryId) -> u32 {
-        const LONGEST_S: i64 = 30;
         let now = self.now();
-        let first = match self.availability.fresh_lapse(inventory, now) {
-            Some(first) => first,
-            None => {
-                let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
-                self.availability.note_lapse(inventory, first, now);
-                first
-            }
-        };
-        let seconds = first.map_or(LONGEST_S, |first| (first.since_ms(now) + 999).div_euclid(1000));
-        u32::try_from(seconds.clamp(1, LONGEST_S)).unwrap_or(1)
+        if let Some(first) = self.availability.fresh_lapse(inventory, now) {
+            return believable_seconds(first, now);
+        }
+        if !self.availability.may_read_lapse(inventory, now) {
+            return 1;
+        }
+        let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
+        let now = self.now();
+        self.availability.note_lapse(inventory, first, now);
+        believable_seconds(first, now)
     }
 
     /// Runs work to its end, whether or not the caller stays.

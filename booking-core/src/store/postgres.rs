@@ -21,7 +21,7 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 1] = [include_str!("postgres/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("postgres/0001_first.sql"), include_str!("postgres/0002_indexes.sql")];
 
 /// Any number will do, as long as every copy of this program takes the same.
 const MIGRATION_LOCK: i64 = 0x7665_7374_6962;

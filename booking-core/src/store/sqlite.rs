@@ -25,7 +25,7 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 1] = [include_str!("sqlite/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("sqlite/0001_first.sql"), include_str!("sqlite/0002_indexes.sql")];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
 const MAILBOX: usize = 4096;

@@ -31,8 +31,9 @@ const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigin
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
                      FROM inventory WHERE name = ANY($1)";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
-const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
-                            WHERE h.status = 'held' AND i.name = $1";
+const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
+                            WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
+                            ORDER BY expires_at LIMIT 1";
 const PENDING: &str =
     "SELECT id FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
@@ -160,7 +161,7 @@ pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> 
 
 pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> Result<Option<Moment>, StoreError> {
     let rows = query(db, FIRST_EXPIRY, &[&row.to_string()]).await?;
-    Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Moment::from_ms))
+    Ok(rows.first().map(|row| Moment::from_ms(row.get(0))))
 }
 
 pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {

@@ -21,8 +21,9 @@ const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amo
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
 const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
-const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
-                            WHERE h.status = 'held' AND i.name = ?1";
+const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
+                            WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
+                            ORDER BY expires_at LIMIT 1";
 const PENDING: &str =
     "SELECT id FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
 const DUE: &str =
@@ -122,8 +123,8 @@ pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<Hol
 }
 
 pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-    let first: Option<Option<i64>> = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
-    Ok(first.flatten().map(Moment::from_ms))
+    let first = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
+    Ok(first.map(Moment::from_ms))
 }
 
 pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
