@@ -303,19 +303,18 @@ impl Service {
         Ok(())
     }
 
-    /// Takes note of what a commit left on sale, and lets the gateways know.
-    async fn changed(&self, inventory: InventoryId, available: u32) {
+    /// Takes note of what a commit left on sale, and lets the gateways know. `was_zero`: nothing was on sale before it.
+    ///
+    /// It never waits: what comes after the commit must not change places with what comes after the next one.
+    fn changed(&self, inventory: InventoryId, available: u32, was_zero: bool) {
         let turn = self.availability.note(inventory, available, self.now());
         self.gauge(inventory, available);
         if turn == Turn::SoldOut {
             tracing::info!(%inventory, "sold out");
         }
-        if self.parts.boards.is_empty() {
-            return;
-        }
-        let ttl_seconds = if available == 0 { self.sold_out_ttl(inventory).await } else { 0 };
+        let notice = Notice { was_zero: was_zero || available == 0, had_seats: available > 0 };
         for board in &self.parts.boards {
-            board.post(inventory, Notice { available, ttl_seconds });
+            board.post(inventory, notice);
         }
     }
 

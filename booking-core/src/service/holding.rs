@@ -65,7 +65,7 @@ impl Service {
             expires_at: now.plus_ms(self.parts.terms.hold_ms),
         };
         let served = self.take(offer, request).await?;
-        self.changed(order.inventory, served.available).await;
+        self.changed(order.inventory, served.available, false);
         self.answer(order.inventory, served).await
     }
 
@@ -137,10 +137,10 @@ impl Service {
             }
             Err(stop) => return Err(stop.into()),
         };
-        if let Some((inventory, available)) = outcome.available {
-            self.changed(inventory, available).await;
-        }
         let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
+        if let Some((inventory, available)) = outcome.available {
+            self.changed(inventory, available, available == hold.quantity);
+        }
         Ok(HoldAnswer { hold, replayed: false, available: outcome.available.map(|(_, available)| available) })
     }
 }

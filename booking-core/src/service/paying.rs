@@ -161,7 +161,7 @@ impl Service {
 
     async fn after_settling(&self, outcome: Outcome) {
         if let Some((inventory, available)) = outcome.available {
-            self.changed(inventory, available).await;
+            self.changed(inventory, available, false);
         }
         if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {
             self.outbox_nudge.notify_one();
