@@ -176,8 +176,10 @@ pub struct Service {
     gauges: Mutex<HashSet<InventoryId>>,
     /// Owns what must go on when a caller leaves.
     tasks: TaskTracker,
-    /// Wakes the outbox.
-    pub(crate) outbox_nudge: Notify,
+    /// Wakes the outbox to settle.
+    pub(crate) settle_nudge: Notify,
+    /// Wakes the outbox to give money back.
+    pub(crate) refund_nudge: Notify,
     /// Wakes the reaper.
     pub(crate) reaper_nudge: Notify,
 }
@@ -193,7 +195,8 @@ impl Service {
             known: Mutex::default(),
             gauges: Mutex::default(),
             tasks: TaskTracker::new(),
-            outbox_nudge: Notify::new(),
+            settle_nudge: Notify::new(),
+            refund_nudge: Notify::new(),
             reaper_nudge: Notify::new(),
         })
     }

@@ -35,9 +35,9 @@ const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
                             ORDER BY expires_at LIMIT 1";
 const PENDING: &str =
-    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
-                   WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+                   WHERE kind = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
 
 /// Runs a statement that is prepared once on each connection.
 pub(super) async fn query(
@@ -169,13 +169,22 @@ pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreErro
     Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
 }
 
-pub(super) async fn pending(db: &impl GenericClient, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+pub(super) async fn pending(
+    db: &impl GenericClient,
+    before: Moment,
+    limit: u32,
+) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
     let rows = query(db, PENDING, &[&before.as_ms(), &i64::from(limit)]).await?;
-    rows.iter().map(|row| payment_id(row.get(0))).collect()
+    rows.iter().map(|row| Ok((payment_id(row.get(0))?, Moment::from_ms(row.get(1))))).collect()
 }
 
-pub(super) async fn due(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-    let rows = query(db, DUE, &[&now.as_ms(), &i64::from(limit)]).await?;
+pub(super) async fn due(
+    db: &impl GenericClient,
+    kind: TaskKind,
+    now: Moment,
+    limit: u32,
+) -> Result<Vec<DueTask>, StoreError> {
+    let rows = query(db, DUE, &[&kind.word(), &now.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(due_task).collect()
 }
 
