@@ -20,12 +20,12 @@ const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.reques
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                                   h.expires_at, h.changed_at, h.attempt
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
-                           FOR UPDATE OF h";
+                           FOR NO KEY UPDATE OF h";
 const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
                        FROM payments WHERE id = $1";
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at
-                              FROM payments WHERE id = $1 FOR UPDATE";
+                              FROM payments WHERE id = $1 FOR NO KEY UPDATE";
 const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
