@@ -170,6 +170,8 @@ pub struct Service {
     pub(crate) parts: Parts,
     pub(crate) availability: Availability,
     ids: Ids,
+    /// Rows that are on sale whatever the day.
+    sale: Arc<HashSet<InventoryId>>,
     /// Rows that are known to have been created.
     known: Mutex<HashSet<InventoryId>>,
     /// Rows that have a gauge.
@@ -190,6 +192,7 @@ impl Service {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
             availability: Availability::default(),
             known: Mutex::default(),
@@ -253,6 +256,13 @@ impl Service {
         }
         self.check_day(inventory.date)?;
         self.parts.catalogue.offer(inventory)
+    }
+
+    /// Returns what tells whether a row is on sale at a moment, for decisions that are made where there is no service.
+    fn on_sale(&self, now: Moment) -> impl Fn(InventoryId) -> bool + Send + Sync + 'static {
+        let (sale, catalogue) = (Arc::clone(&self.sale), Arc::clone(&self.parts.catalogue));
+        let today = now.day_in_india();
+        move |row| sale.contains(&row) || (row.date >= today && catalogue.offer(row).is_ok())
     }
 
     /// Checks that a day is on sale.

@@ -166,7 +166,9 @@ impl Service {
     pub async fn settle(&self, id: PaymentId) -> Result<(), Denied> {
         let now = self.now();
         let subject = Subject::Payment(id);
-        let settled = self.parts.store.transact(subject, Arc::new(move |loaded| order::settle(loaded, now))).await?;
+        let on_sale = self.on_sale(now);
+        let decide: Decide = Arc::new(move |loaded| order::settle(loaded, &on_sale, now));
+        let settled = self.parts.store.transact(subject, decide).await?;
         let settled = match settled {
             Err(Stop::SoldOut) => {
                 self.parts.store.transact(subject, Arc::new(move |loaded| order::refund(loaded, now))).await?

@@ -68,7 +68,7 @@ async fn capture(store: &dyn Store, payment: &Payment) -> Result<Outcome, Stop> 
 }
 
 async fn settle(store: &dyn Store, payment: &Payment) -> Result<Outcome, Stop> {
-    store.transact(Subject::Payment(payment.id), Arc::new(|l: &_| order::settle(l, NOON))).await.unwrap()
+    store.transact(Subject::Payment(payment.id), Arc::new(|l: &_| order::settle(l, |_| true, NOON))).await.unwrap()
 }
 
 async fn held(store: &dyn Store, number: u8, quantity: u32) -> Hold {
