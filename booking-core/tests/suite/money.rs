@@ -15,7 +15,7 @@ use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus}
 use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::Behaviour;
 use booking_core::provider::webhook::{ProviderNews, sign};
-use booking_core::service::holding::HoldAnswer;
+use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
@@ -85,6 +85,24 @@ on_both! {
         assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::AlreadyPaid);
         assert_eq!(world.provider.kept().len(), 1);
         world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_key_keeps_its_answer_when_the_rules_have_moved_on(db: Database) {
+        let world = World::new(&db, 1).await;
+        let hold = async |inventory: &str, quantity, key: &str| {
+            let order = HoldOrder { inventory: inventory.parse().unwrap(), quantity, key: key.to_owned() };
+            world.service.hold(order).await
+        };
+        let tomorrow = "12951:2026-11-22:3A";
+        let held = hold(tomorrow, 2, "h").await.unwrap();
+        world.clock.advance_ms(48 * 3_600_000);
+        let again = hold(tomorrow, 2, "h").await.unwrap();
+        assert!(again.replayed && again.hold.id == held.hold.id);
+        assert_eq!(stopped(hold(tomorrow, 1, "h").await), Stop::KeyReused);
+        assert!(matches!(hold(tomorrow, 2, "new").await, Err(Denied::NotOnSale(_))));
+        assert!(matches!(hold(tomorrow, 0, "new").await, Err(Denied::NotOnSale(_))));
     }
 }
 
@@ -200,6 +218,24 @@ on_both! {
         assert_eq!(status(&refunded), PaymentStatus::Refunded);
         world.assert_books().await;
         assert_eq!(world.store.books().await.unwrap().refunded, 1);
+    }
+}
+
+on_both! {
+    async fn money_after_the_train_has_left_goes_back(db: Database) {
+        let world = World::new(&db, 1).await;
+        let tomorrow = "12951:2026-11-22:3A".parse().unwrap();
+        let order = HoldOrder { inventory: tomorrow, quantity: 1, key: "h".to_owned() };
+        let held = world.service.hold(order).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_late").await.unwrap();
+        late_capture(&world).await;
+        world.clock.advance_ms(48 * 3_600_000);
+        assert!(world.service.expire(held.hold.id).await.unwrap());
+        world.news(&captured(&pending)).await.unwrap();
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Expired, "no seat of a train that has left");
+        world.settle_down().await;
+        assert!(world.provider.kept().is_empty());
+        world.assert_books().await;
     }
 }
 
