@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::order::{self, Task, TaskKind};
@@ -45,9 +45,11 @@ async fn settle_pass(service: &Service) -> Result<Pass, StoreError> {
 
 async fn refund_pass(service: &Service) -> Result<Pass, StoreError> {
     let due = service.store().due(TaskKind::Refund, service.now(), AT_ONCE).await?;
-    let refunds = stream::iter(due).map(|task| see_to(service, task)).buffer_unordered(REFUNDS_ABREAST);
+    let mut refunds = stream::iter(due).map(|task| see_to(service, task)).buffer_unordered(REFUNDS_ABREAST);
     let mut pass = Pass::default();
-    refunds.for_each(|dealt_with| future::ready(pass.count(dealt_with))).await;
+    while let Some(dealt_with) = refunds.next().await {
+        pass.count(dealt_with);
+    }
     Ok(pass)
 }
 

@@ -6,8 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::Date;
 use tokio::sync::Notify;
@@ -16,11 +14,9 @@ use tokio_util::task::TaskTracker;
 use crate::availability::{Availability, Turn, believable_seconds};
 use crate::catalogue::{Catalogue, NotOnSale};
 use crate::clock::Clock;
-use crate::domain::hold::{HoldId, RequestHash};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::Stop;
-use crate::domain::payment::PaymentId;
 use crate::metrics::Metrics;
 use crate::notifier::{Board, Notice};
 use crate::provider::Provider;
@@ -28,11 +24,15 @@ use crate::provider::webhook::BadNews;
 use crate::store::{Store, StoreError};
 use crate::teller::{Teller, TellerError};
 
+mod ids;
+
 pub mod browsing;
 
 pub mod holding;
 
 pub mod paying;
+
+use ids::{Ids, request_hash};
 
 /// How many rows get a gauge of their own.
 const GAUGES: usize = 64;
@@ -363,43 +363,4 @@ impl Service {
     ) -> Result<T, Denied> {
         self.tasks.spawn(work).await.unwrap_or(Err(Denied::Closing))
     }
-}
-
-/// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
-/// guess another's.
-struct Ids([u8; 32]);
-
-impl Ids {
-    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        let tag = mac.finalize().into_bytes();
-        std::array::from_fn(|index| tag[index])
-    }
-
-    fn hold(&self, key: &str) -> HoldId {
-        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
-    }
-
-    fn payment(&self, hold: HoldId, key: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]))
-    }
-
-    fn orphan(&self, charge: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"orphan", charge.as_bytes()]))
-    }
-}
-
-/// Hashes what a request asks for.
-fn request_hash(parts: &[&str]) -> RequestHash {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
 }

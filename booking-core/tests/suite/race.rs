@@ -274,6 +274,25 @@ async fn a_repeated_key_does_not_wait_for_whoever_changes_its_hold_on_postgres()
     connection.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_rush_for_a_row_that_is_sold_out_reads_its_holds_once_on_postgres() {
+    let db = Database::postgres().await;
+    let world = World::new(&db, 1).await;
+    let (mut client, connection) = tokio_postgres::connect(&db.url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let lock = client.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE holds IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut reading = Box::pin(world.service.sold_out_ttl(row()));
+    assert!(futures_util::poll!(&mut reading).is_pending());
+    let others = tokio::time::timeout(Duration::from_secs(5), world.service.sold_out_ttl(row())).await;
+    assert_eq!(others, Ok(1), "they do not wait for the database");
+    lock.rollback().await.unwrap();
+    assert_eq!(reading.await, 30, "nothing is held");
+    assert_eq!(world.service.sold_out_ttl(row()).await, 30);
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
 on_both! {
     async fn rows_that_share_keys_do_not_stand_in_each_others_way(db: Database) {
         let store = db.open().await;
