@@ -103,7 +103,7 @@ impl App {
         let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
-        let notifiers = notifiers(&config, &boards, &clock, &metrics)?;
+        let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
         let teller = Teller::new(Arc::clone(&store), metrics.clone(), config.teller.strategy, config.teller_limits());
         let service = Service::new(Parts {
             store,
@@ -245,11 +245,12 @@ fn database_error(config: &Config, error: StoreError) -> StartError {
 fn notifiers(
     config: &Config,
     boards: &[Arc<Board>],
-    clock: &Arc<dyn Clock>,
+    (store, clock): (&Arc<dyn Store>, &Arc<dyn Clock>),
     metrics: &Metrics,
 ) -> Result<Vec<Notifier>, BadGateway> {
     let notifier = |(address, board): (&_, &Arc<Board>)| {
-        Notifier::new(Clone::clone(address), Arc::clone(board), Arc::clone(clock), metrics.clone())
+        let (board, store, clock) = (Arc::clone(board), Arc::clone(store), Arc::clone(clock));
+        Notifier::new(Clone::clone(address), board, store, clock, metrics.clone())
     };
     config.gateways.iter().zip(boards).map(notifier).collect()
 }

@@ -45,6 +45,8 @@ struct Lapse {
 struct Row {
     seen: Option<Seen>,
     lapse: Option<Lapse>,
+    /// When somebody last set out to read the lapse.
+    lapse_asked: Option<Moment>,
 }
 
 /// Remembers counts.
@@ -92,6 +94,29 @@ impl Availability {
         let lapse = self.rows().get(&inventory)?.lapse?;
         is_fresh(lapse.as_of, now).then_some(lapse.first)
     }
+
+    /// Lets one caller a second read when the first open hold of a row may lapse, so that a rush for a row that is sold
+    /// out does not become a rush for the database.
+    pub fn may_read_lapse(&self, inventory: InventoryId, now: Moment) -> bool {
+        let mut rows = self.rows();
+        make_room(&mut rows, now);
+        let row = rows.entry(inventory).or_default();
+        let free = row.lapse_asked.is_none_or(|asked| !is_fresh(asked, now));
+        if free {
+            row.lapse_asked = Some(now);
+        }
+        free
+    }
+}
+
+/// For how long "sold out" may be believed at most, in seconds.
+const LONGEST_S: i64 = 30;
+
+/// Returns for how many seconds "sold out" may be believed when the first open hold may lapse at `first`: from 1 to 30.
+#[must_use]
+pub fn believable_seconds(first: Option<Moment>, now: Moment) -> u32 {
+    let seconds = first.map_or(LONGEST_S, |first| (first.since_ms(now) + 999).div_euclid(1000));
+    u32::try_from(seconds.clamp(1, LONGEST_S)).unwrap_or(1)
 }
 
 fn is_fresh(as_of: Moment, now: Moment) -> bool {
@@ -120,6 +145,25 @@ mod tests {
         let turns: Vec<Turn> = [3, 0, 0, 2, 1, 0].iter().map(|&left| availability.note(row, left, now)).collect();
         let expected = [Turn::Neither, Turn::SoldOut, Turn::Neither, Turn::BackOnSale, Turn::Neither, Turn::SoldOut];
         assert_eq!(turns, expected);
+    }
+
+    #[test]
+    fn one_caller_a_second_reads_when_holds_lapse() {
+        let availability = Availability::default();
+        let row = "12951:2026-11-23:3A".parse().unwrap();
+        let now = Moment::from_ms(10_000);
+        let asked: Vec<bool> =
+            [0, 0, 999, 1000, 1001].iter().map(|&later| availability.may_read_lapse(row, now.plus_ms(later))).collect();
+        assert_eq!(asked, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn sold_out_is_believed_until_a_hold_may_lapse() {
+        let now = Moment::from_ms(10_000);
+        for (lapses_in_ms, seconds) in [(-5, 1), (0, 1), (1_001, 2), (29_500, 30), (90_000, 30)] {
+            assert_eq!(believable_seconds(Some(now.plus_ms(lapses_in_ms)), now), seconds, "{lapses_in_ms}");
+        }
+        assert_eq!(believable_seconds(None, now), 30);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Tells the gateways in front what is sold out and what is on sale again, so that they can answer from memory.
 //!
-//! Sales never wait for it: a change is put on a board, where a newer one replaces an older one of the same row, so the
-//! board is bounded by the rows that change. One task for each gateway carries the board's news there, and puts back
-//! what was not taken.
+//! Sales never wait for it: that a row changed is put on a board, where news of one row comes together, so the board is
+//! bounded by the rows that change. One task for each gateway takes the news off and asks the database what is true at
+//! that moment: news may arrive in another order than the commits it tells of, so it carries no count. What was not
+//! taken goes back on the board.
+//!
+//! A stale "sold out" keeps buyers from seats that are free, and headers of answers may have said it when this task did
+//! not. So "on sale" is said whenever there may have been nothing since the last word, and whenever it is not certain
+//! what the last word was.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,16 +25,21 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::availability::believable_seconds;
 use crate::clock::Clock;
 use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
 
 /// Rows whose news may wait; beyond that news is dropped and the headers of answers must do.
 const BOARD: usize = 4_096;
 /// A row's stock is told at most this often.
 const STOCK_EVERY_MS: i64 = 500;
+/// For so long a burst of news comes together.
+const BURST: Duration = Duration::from_millis(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Names a gateway and the room whose visitors buy here.
@@ -45,13 +54,20 @@ pub struct GatewayAddress {
     pub token: String,
 }
 
-/// Is what changed about a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Says that a row changed, and between which counts it may have moved since it was last told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
-    /// Seats on sale.
-    pub available: u32,
-    /// For how many seconds "sold out" may be believed; of meaning only when nothing is available.
-    pub ttl_seconds: u32,
+    /// At some point nothing was on sale.
+    pub was_zero: bool,
+    /// At some point something was.
+    pub had_seats: bool,
+}
+
+impl Notice {
+    /// Returns both together.
+    const fn and(self, other: Self) -> Self {
+        Self { was_zero: self.was_zero || other.was_zero, had_seats: self.had_seats || other.had_seats }
+    }
 }
 
 /// Holds the news one gateway has not been told.
@@ -66,20 +82,17 @@ impl Board {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Posts the newest state of a row. Never waits.
+    /// Posts that a row changed. Never waits.
     pub fn post(&self, inventory: InventoryId, notice: Notice) {
-        let mut news = self.news();
-        if news.len() < BOARD || news.contains_key(&inventory) {
-            news.insert(inventory, notice);
-            drop(news);
-            self.posted.notify_one();
-        }
+        self.put(inventory, notice);
+        self.posted.notify_one();
     }
 
-    /// Puts back what could not be told, unless something newer has been posted.
-    fn put_back(&self, inventory: InventoryId, notice: Notice) {
-        if let Entry::Vacant(slot) = self.news().entry(inventory) {
-            slot.insert(notice);
+    fn put(&self, inventory: InventoryId, notice: Notice) {
+        let mut news = self.news();
+        if news.len() < BOARD || news.contains_key(&inventory) {
+            let known = news.entry(inventory).or_default();
+            *known = known.and(notice);
         }
     }
 
@@ -107,6 +120,19 @@ enum CallFault {
     Slow(#[from] tokio::time::error::Elapsed),
     #[error("it answered {0}")]
     Refused(hyper::StatusCode),
+    #[error("what to tell is not known: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// How long to rest between two rounds.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// Until there is news.
+    UntilNews,
+    /// Until there is news, but no longer than until stock may be told again.
+    UntilStockIsDue,
+    /// So long, whatever comes: the gateway or the database is not well.
+    For(Duration),
 }
 
 /// What a gateway was last told about a row.
@@ -116,13 +142,22 @@ struct Told {
     stock_at: Moment,
 }
 
+impl Told {
+    /// Tells whether news may have turned what was told.
+    const fn may_have_turned(self, notice: Notice) -> bool {
+        if self.sold_out { notice.had_seats } else { notice.was_zero }
+    }
+}
+
 /// Carries news to one gateway.
 pub struct Notifier {
     address: GatewayAddress,
     base: String,
     board: Arc<Board>,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// What is certain: a row of which a call failed is not in it, for the call may have been heard all the same.
     told: HashMap<InventoryId, Told>,
+    store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -135,6 +170,7 @@ impl Notifier {
     pub fn new(
         address: GatewayAddress,
         board: Arc<Board>,
+        store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Result<Self, BadGateway> {
@@ -144,36 +180,41 @@ impl Notifier {
             return Err(BadGateway(address.admin));
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { address, base, board, client, told: HashMap::new(), clock, metrics })
+        Ok(Self { address, base, board, client, told: HashMap::new(), store, clock, metrics })
     }
 
     /// Tells news until stopped.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pause = Duration::ZERO;
+        let mut rest = Rest::UntilNews;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.next(pause) => {}
+                () = self.rest(rest) => {}
             }
-            pause = match self.tell_all().await {
-                Ok(()) if self.board.len() == 0 => Duration::ZERO,
-                Ok(()) => Duration::from_millis(STOCK_EVERY_MS.unsigned_abs()),
-                Err(error) => {
+            rest = match (self.tell_all().await, rest) {
+                (Ok(()), _) if self.board.len() == 0 => Rest::UntilNews,
+                (Ok(()), _) => Rest::UntilStockIsDue,
+                (Err(error), rest) => {
                     tracing::warn!(gateway = self.address.admin, %error, "a gateway could not be told");
-                    (pause * 2).clamp(Duration::from_millis(200), LONGEST_PAUSE)
+                    longer(rest)
                 }
             };
             self.metrics.notices_waiting.set(i64::try_from(self.board.len()).unwrap_or(i64::MAX));
         }
     }
 
-    /// Waits for news, or for the pause when some is left over; then gives a burst a moment to come together.
-    async fn next(&self, pause: Duration) {
-        if pause.is_zero() {
-            self.board.posted.notified().await;
-        } else {
-            let _either = tokio::time::timeout(pause, self.board.posted.notified()).await;
+    /// Rests; then gives a burst a moment to come together.
+    async fn rest(&self, rest: Rest) {
+        let news = self.board.posted.notified();
+        match rest {
+            Rest::UntilNews => news.await,
+            Rest::UntilStockIsDue => {
+                let due = Duration::from_millis(STOCK_EVERY_MS.unsigned_abs());
+                let _either = tokio::time::timeout(due, news).await;
+            }
+            Rest::For(pause) => tokio::time::sleep(pause).await,
         }
+        tokio::time::sleep(BURST).await;
     }
 
     /// Tells everything that is due; what is not due yet or not taken goes back on the board.
@@ -181,15 +222,23 @@ impl Notifier {
         let mut outcome = Ok(());
         for (inventory, notice) in self.board.take_all() {
             if outcome.is_err() {
-                self.board.put_back(inventory, notice);
+                self.board.put(inventory, notice);
                 continue;
             }
-            match self.tell(inventory, notice).await {
-                Ok(true) => {}
-                Ok(false) => self.board.put_back(inventory, notice),
+            // What was told is certain again only when every call of this round has succeeded.
+            let told = self.told.remove(&inventory);
+            let due = self.is_stock_due(told);
+            match self.tell(inventory, notice, told, due).await {
+                Ok(Some(told)) => {
+                    self.remember(inventory, told);
+                    if !due {
+                        self.board.put(inventory, Notice::default());
+                    }
+                }
+                Ok(None) => {}
                 Err(error) => {
                     self.metrics.notice_failures.inc();
-                    self.board.put_back(inventory, notice);
+                    self.board.put(inventory, notice);
                     outcome = Err(error);
                 }
             }
@@ -197,25 +246,37 @@ impl Notifier {
         outcome
     }
 
-    /// Tells about one row; `false` when its stock was told too recently.
-    async fn tell(&mut self, inventory: InventoryId, notice: Notice) -> Result<bool, CallFault> {
+    fn is_stock_due(&self, told: Option<Told>) -> bool {
+        told.is_none_or(|told| self.clock.now().since_ms(told.stock_at) >= STOCK_EVERY_MS)
+    }
+
+    /// Tells what is true of one row; returns what the gateway has been told, or nothing when there is no such row.
+    async fn tell(
+        &self,
+        inventory: InventoryId,
+        notice: Notice,
+        told: Option<Told>,
+        due: bool,
+    ) -> Result<Option<Told>, CallFault> {
+        if let Some(told) = told.filter(|told| !due && !told.may_have_turned(notice)) {
+            return Ok(Some(told));
+        }
         let now = self.clock.now();
-        let sold_out = notice.available == 0;
-        let told = self.told.get(&inventory).copied();
-        let turned = told.map_or(sold_out, |told| told.sold_out != sold_out);
-        if turned && sold_out {
-            let body = serde_json::json!({"key": inventory, "ttl_seconds": notice.ttl_seconds});
-            self.call("sold-out", &body).await?;
-        } else if turned {
+        let Some(row) = self.store.stock(&[inventory]).await?.pop() else { return Ok(None) };
+        let available = row.stock.available;
+        let sold_out = available == 0;
+        let was_sold_out = told.map(|told| told.sold_out);
+        if sold_out && was_sold_out != Some(true) {
+            let ttl_seconds = believable_seconds(self.store.first_expiry(inventory).await?, now);
+            self.call("sold-out", &serde_json::json!({"key": inventory, "ttl_seconds": ttl_seconds})).await?;
+        } else if !sold_out && (notice.was_zero || was_sold_out != Some(false)) {
             self.call("on-sale", &serde_json::json!({"key": inventory})).await?;
         }
-        let due = told.is_none_or(|told| now.since_ms(told.stock_at) >= STOCK_EVERY_MS);
-        let stock_at = if due { now } else { told.map_or(now, |told| told.stock_at) };
-        self.remember(inventory, Told { sold_out, stock_at });
         if due {
-            self.call("stock", &serde_json::json!({"key": inventory, "available": notice.available})).await?;
+            self.call("stock", &serde_json::json!({"key": inventory, "available": available})).await?;
         }
-        Ok(due)
+        let stock_at = if due { now } else { told.map_or(now, |told| told.stock_at) };
+        Ok(Some(Told { sold_out, stock_at }))
     }
 
     fn remember(&mut self, inventory: InventoryId, told: Told) {
@@ -241,4 +302,12 @@ impl Notifier {
             status => Err(CallFault::Refused(status)),
         }
     }
+}
+
+/// Returns the rest after a round that failed: twice the one before, up to a bound.
+fn longer(rest: Rest) -> Rest {
+    Rest::For(match rest {
+        Rest::For(pause) => (pause * 2).min(LONGEST_PAUSE),
+        Rest::UntilNews | Rest::UntilStockIsDue => FIRST_PAUSE,
+    })
 }

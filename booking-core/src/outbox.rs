@@ -1,11 +1,14 @@
 //! The outbox sees every captured payment through to a booking or a refund, across crashes.
 //!
 //! A task is written in the same transaction as the state that needs it, and is deleted in the same transaction as the
-//! state that ends it. One that fails is put off, longer each time, and keeps no other waiting.
+//! state that ends it. One that fails is put off, longer each time, and keeps no other waiting. Settling is our own work
+//! and quick; giving money back waits for the provider. So each has its own rhythm and its own share of what is due, and
+//! a provider that hangs keeps nobody from a booking.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::order::{self, Task, TaskKind};
@@ -15,27 +18,60 @@ use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
 const AT_ONCE: u32 = 200;
+/// Refunds that wait for the provider at the same time.
+const REFUNDS_ABREAST: usize = 16;
 const LONGEST_PAUSE_MS: i64 = 60_000;
 
-/// Does everything that is due.
+/// Does everything that is due: first what is to be settled, then what is to go back.
 ///
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
+    let mut pass = settle_pass(service).await?;
+    let refunds = refund_pass(service).await?;
+    pass.done += refunds.done;
+    pass.failed += refunds.failed;
+    Ok(pass)
+}
+
+async fn settle_pass(service: &Service) -> Result<Pass, StoreError> {
+    observe(service).await?;
     let mut pass = Pass::default();
-    let open = service.store().open_holds().await?;
-    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
-    let due = service.store().due(service.now(), AT_ONCE).await?;
-    let oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).max().unwrap_or(0);
-    service.metrics().outbox_lag_seconds.set(oldest.max(0) as f64 / 1000.0);
-    for task in due {
-        let outcome = work(service, task.task).await;
-        if let Err(reason) = &outcome {
-            put_off(service, task, reason).await;
-        }
-        pass.count(outcome.is_ok());
+    for task in service.store().due(TaskKind::Settle, service.now(), AT_ONCE).await? {
+        pass.count(see_to(service, task).await);
     }
     Ok(pass)
+}
+
+async fn refund_pass(service: &Service) -> Result<Pass, StoreError> {
+    let due = service.store().due(TaskKind::Refund, service.now(), AT_ONCE).await?;
+    let mut refunds = stream::iter(due).map(|task| see_to(service, task)).buffer_unordered(REFUNDS_ABREAST);
+    let mut pass = Pass::default();
+    while let Some(dealt_with) = refunds.next().await {
+        pass.count(dealt_with);
+    }
+    Ok(pass)
+}
+
+async fn observe(service: &Service) -> Result<(), StoreError> {
+    let open = service.store().open_holds().await?;
+    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
+    let mut oldest = 0;
+    for kind in [TaskKind::Settle, TaskKind::Refund] {
+        let due = service.store().due(kind, service.now(), AT_ONCE).await?;
+        oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).fold(oldest, i64::max);
+    }
+    service.metrics().outbox_lag_seconds.set(oldest as f64 / 1000.0);
+    Ok(())
+}
+
+/// Does one task, or puts it off.
+async fn see_to(service: &Service, task: DueTask) -> bool {
+    let outcome = work(service, task.task).await;
+    if let Err(reason) = &outcome {
+        put_off(service, task, reason).await;
+    }
+    outcome.is_ok()
 }
 
 async fn work(service: &Service, task: Task) -> Result<(), String> {
@@ -65,10 +101,16 @@ async fn put_off(service: &Service, task: DueTask, reason: &str) {
 
 /// Works until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    worker::run(PERIOD, &service.outbox_nudge, &stop, || async {
-        if let Err(error) = pass(&service).await {
-            tracing::error!(%error, "the outbox could not be read");
-        }
-    })
-    .await;
+    let service = &*service;
+    let settles =
+        worker::run(PERIOD, &service.settle_nudge, &stop, || async move { report(settle_pass(service).await) });
+    let refunds =
+        worker::run(PERIOD, &service.refund_nudge, &stop, || async move { report(refund_pass(service).await) });
+    tokio::join!(settles, refunds);
+}
+
+fn report(outcome: Result<Pass, StoreError>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "the outbox could not be read");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::moment::Moment;
 use crate::domain::payment::{Payment, PaymentId, PaymentState};
 use crate::provider::{Charge, ProviderFault};
 use crate::service::{Denied, Service};
@@ -15,8 +16,10 @@ use crate::store::StoreError;
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_secs(5);
-/// How far back the provider's list is read.
+/// How far back the provider's list is read at least.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
+/// By how much the provider's clock may be behind ours.
+const CLOCKS_APART_MS: i64 = 300_000;
 /// Charges younger than this may still be on their way into our books.
 const SETTLING_MS: i64 = 3_000;
 const AT_ONCE: u32 = 500;
@@ -41,20 +44,29 @@ pub enum ReconcileFault {
 /// [`ReconcileFault`] when one of the lists cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, ReconcileFault> {
     let now = service.now();
-    let asked = service.parts.provider.list(now.plus_ms(-LOOK_BACK_MS));
+    let pending = service.store().pending(now.plus_ms(-service.terms().pending_ms), AT_ONCE).await?;
+    let asked = service.parts.provider.list(list_from(&pending, now));
     let charges = tokio::time::timeout(service.terms().provider_timeout, asked).await??;
     let mut pass = Pass::default();
     for charge in charges.iter().filter(|charge| now.since_ms(charge.created_at) >= SETTLING_MS) {
         note(service, &mut pass, compare(service, charge).await);
     }
     let known: HashSet<PaymentId> = charges.iter().map(|charge| charge.payment).collect();
-    for id in service.store().pending(now.plus_ms(-service.terms().pending_ms), AT_ONCE).await? {
+    for (id, _) in pending {
         if !known.contains(&id) {
             let failed = service.failed(id, "the payment provider did not take the payment").await;
             note(service, &mut pass, failed.map(|()| true));
         }
     }
     Ok(pass)
+}
+
+/// Returns how far back the provider's list must reach: it is taken as proof that a pending payment was never charged,
+/// so it begins before the oldest of them, however long nobody has looked.
+fn list_from(pending: &[(PaymentId, Moment)], now: Moment) -> Moment {
+    let usual = now.plus_ms(-LOOK_BACK_MS);
+    let oldest = pending.iter().map(|(_, created_at)| created_at.plus_ms(-CLOCKS_APART_MS)).min();
+    oldest.map_or(usual, |oldest| oldest.min(usual))
 }
 
 /// Deals with one charge; `false` when it was in order.

@@ -6,21 +6,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::Date;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::availability::{Availability, Turn};
+use crate::availability::{Availability, Turn, believable_seconds};
 use crate::catalogue::{Catalogue, NotOnSale};
 use crate::clock::Clock;
-use crate::domain::hold::{HoldId, RequestHash};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::Stop;
-use crate::domain::payment::PaymentId;
 use crate::metrics::Metrics;
 use crate::notifier::{Board, Notice};
 use crate::provider::Provider;
@@ -28,11 +24,15 @@ use crate::provider::webhook::BadNews;
 use crate::store::{Store, StoreError};
 use crate::teller::{Teller, TellerError};
 
+mod ids;
+
 pub mod browsing;
 
 pub mod holding;
 
 pub mod paying;
+
+use ids::{Ids, request_hash};
 
 /// How many rows get a gauge of their own.
 const GAUGES: usize = 64;
@@ -170,14 +170,18 @@ pub struct Service {
     pub(crate) parts: Parts,
     pub(crate) availability: Availability,
     ids: Ids,
+    /// Rows that are on sale whatever the day.
+    sale: Arc<HashSet<InventoryId>>,
     /// Rows that are known to have been created.
     known: Mutex<HashSet<InventoryId>>,
     /// Rows that have a gauge.
     gauges: Mutex<HashSet<InventoryId>>,
     /// Owns what must go on when a caller leaves.
     tasks: TaskTracker,
-    /// Wakes the outbox.
-    pub(crate) outbox_nudge: Notify,
+    /// Wakes the outbox to settle.
+    pub(crate) settle_nudge: Notify,
+    /// Wakes the outbox to give money back.
+    pub(crate) refund_nudge: Notify,
     /// Wakes the reaper.
     pub(crate) reaper_nudge: Notify,
 }
@@ -188,12 +192,14 @@ impl Service {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
             availability: Availability::default(),
             known: Mutex::default(),
             gauges: Mutex::default(),
             tasks: TaskTracker::new(),
-            outbox_nudge: Notify::new(),
+            settle_nudge: Notify::new(),
+            refund_nudge: Notify::new(),
             reaper_nudge: Notify::new(),
         })
     }
@@ -252,6 +258,13 @@ impl Service {
         self.parts.catalogue.offer(inventory)
     }
 
+    /// Returns what tells whether a row is on sale at a moment, for decisions that are made where there is no service.
+    fn on_sale(&self, now: Moment) -> impl Fn(InventoryId) -> bool + Send + Sync + 'static {
+        let (sale, catalogue) = (Arc::clone(&self.sale), Arc::clone(&self.parts.catalogue));
+        let today = now.day_in_india();
+        move |row| sale.contains(&row) || (row.date >= today && catalogue.offer(row).is_ok())
+    }
+
     /// Checks that a day is on sale.
     ///
     /// # Errors
@@ -303,19 +316,18 @@ impl Service {
         Ok(())
     }
 
-    /// Takes note of what a commit left on sale, and lets the gateways know.
-    async fn changed(&self, inventory: InventoryId, available: u32) {
+    /// Takes note of what a commit left on sale, and lets the gateways know. `was_zero`: nothing was on sale before it.
+    ///
+    /// It never waits: what comes after the commit must not change places with what comes after the next one.
+    fn changed(&self, inventory: InventoryId, available: u32, was_zero: bool) {
         let turn = self.availability.note(inventory, available, self.now());
         self.gauge(inventory, available);
         if turn == Turn::SoldOut {
             tracing::info!(%inventory, "sold out");
         }
-        if self.parts.boards.is_empty() {
-            return;
-        }
-        let ttl_seconds = if available == 0 { self.sold_out_ttl(inventory).await } else { 0 };
+        let notice = Notice { was_zero: was_zero || available == 0, had_seats: available > 0 };
         for board in &self.parts.boards {
-            board.post(inventory, Notice { available, ttl_seconds });
+            board.post(inventory, notice);
         }
     }
 
@@ -328,19 +340,20 @@ impl Service {
     }
 
     /// Returns for how long "sold out" may be believed: until the first open hold may lapse, from 1 to 30 seconds.
+    ///
+    /// One caller a second reads that from the database; whoever comes while it is being read is told one second.
     pub async fn sold_out_ttl(&self, inventory: InventoryId) -> u32 {
-        const LONGEST_S: i64 = 30;
         let now = self.now();
-        let first = match self.availability.fresh_lapse(inventory, now) {
-            Some(first) => first,
-            None => {
-                let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
-                self.availability.note_lapse(inventory, first, now);
-                first
-            }
-        };
-        let seconds = first.map_or(LONGEST_S, |first| (first.since_ms(now) + 999).div_euclid(1000));
-        u32::try_from(seconds.clamp(1, LONGEST_S)).unwrap_or(1)
+        if let Some(first) = self.availability.fresh_lapse(inventory, now) {
+            return believable_seconds(first, now);
+        }
+        if !self.availability.may_read_lapse(inventory, now) {
+            return 1;
+        }
+        let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
+        let now = self.now();
+        self.availability.note_lapse(inventory, first, now);
+        believable_seconds(first, now)
     }
 
     /// Runs work to its end, whether or not the caller stays.
@@ -350,43 +363,4 @@ impl Service {
     ) -> Result<T, Denied> {
         self.tasks.spawn(work).await.unwrap_or(Err(Denied::Closing))
     }
-}
-
-/// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
-/// guess another's.
-struct Ids([u8; 32]);
-
-impl Ids {
-    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        let tag = mac.finalize().into_bytes();
-        std::array::from_fn(|index| tag[index])
-    }
-
-    fn hold(&self, key: &str) -> HoldId {
-        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
-    }
-
-    fn payment(&self, hold: HoldId, key: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]))
-    }
-
-    fn orphan(&self, charge: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"orphan", charge.as_bytes()]))
-    }
-}
-
-/// Hashes what a request asks for.
-fn request_hash(parts: &[&str]) -> RequestHash {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
 }

@@ -15,7 +15,7 @@ use crate::domain::hold::{Hold, HoldId, RequestHash};
 use crate::domain::inventory::{InventoryId, Offer, Stock};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
-use crate::domain::order::{Loaded, Stop, Task, Verdict};
+use crate::domain::order::{Loaded, Stop, Task, TaskKind, Verdict};
 use crate::domain::payment::{Payment, PaymentId};
 
 pub mod books;
@@ -224,11 +224,11 @@ pub trait Store: Send + Sync + 'static {
     /// Counts the holds in `Held`.
     async fn open_holds(&self) -> Result<u64, StoreError>;
 
-    /// Lists payments pending since before a moment, the oldest first.
-    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError>;
+    /// Lists payments pending since before a moment, the oldest first, and when each was begun.
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError>;
 
-    /// Lists tasks that are due, the oldest first.
-    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError>;
+    /// Lists tasks of a kind that are due, the longest due first.
+    async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError>;
 
     /// Puts a task off that could not be done, with the reason.
     async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError>;

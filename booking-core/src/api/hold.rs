@@ -80,17 +80,18 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
         insert(response.headers_mut(), REPLAY_HEADER, "true");
     }
     if let Some(available) = answer.available {
-        tell_stock(api, response.headers_mut(), answer.hold.inventory, available).await;
+        let inventory = answer.hold.inventory;
+        let ttl_seconds = if available == 0 { api.service.sold_out_ttl(inventory).await } else { 0 };
+        tell_stock(response.headers_mut(), inventory, available, ttl_seconds);
     }
     response
 }
 
-/// Tells the gateway how many are left, and that none are when the last one has gone.
-pub(super) async fn tell_stock(api: &Api, headers: &mut HeaderMap, inventory: InventoryId, available: u32) {
+/// Tells the gateway how many are left, and, when none are, for how many seconds it may believe that.
+pub(super) fn tell_stock(headers: &mut HeaderMap, inventory: InventoryId, available: u32, ttl_seconds: u32) {
     insert(headers, STOCK, &format!("{inventory}={available}"));
     if available == 0 {
-        let ttl = api.service.sold_out_ttl(inventory).await;
-        insert(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl}"));
+        insert(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl_seconds}"));
     }
 }
 

@@ -213,12 +213,12 @@ pub fn fail(loaded: &Loaded, reason: &str, now: Moment) -> Verdict {
 
 /// Decides what captured money bought: a booking, or its way back.
 ///
-/// A hold that ran out is bought a second time while seats are left; the store answers [`Stop::SoldOut`] when none are,
-/// and the caller then asks [`refund`].
+/// A hold that ran out is bought a second time while its row is still on sale, which `on_sale` tells, and seats are left;
+/// the store answers [`Stop::SoldOut`] when none are, and the caller then asks [`refund`].
 ///
 /// # Errors
 /// [`Stop::Already`] when it was decided before.
-pub fn settle(loaded: &Loaded, now: Moment) -> Verdict {
+pub fn settle(loaded: &Loaded, on_sale: impl FnOnce(InventoryId) -> bool, now: Moment) -> Verdict {
     let payment = captured(loaded)?;
     let Some(hold) = loaded.hold.clone() else {
         return refund(loaded, now);
@@ -228,7 +228,7 @@ pub fn settle(loaded: &Loaded, now: Moment) -> Verdict {
             let stock = StockMove::sell_held(hold.quantity);
             Ok(confirm(hold, payment, stock, now))
         }
-        HoldState::Expired { .. } => {
+        HoldState::Expired { .. } if on_sale(hold.inventory) => {
             let stock = StockMove::sell_available(hold.quantity);
             Ok(confirm(hold, payment, stock, now))
         }

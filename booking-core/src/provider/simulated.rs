@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,6 +108,8 @@ struct Inner {
     /// Where webhooks go; when it is full they are lost, as webhooks sometimes are.
     deliveries: mpsc::Sender<Delivery>,
     ledger: Mutex<Ledger>,
+    /// Whether refunds wait. Each refund under way watches it.
+    refunds_hang: watch::Sender<bool>,
     /// Owns what happens after a request was given up.
     tasks: TaskTracker,
     stopped: CancellationToken,
@@ -135,6 +137,7 @@ impl SimulatedProvider {
             tempo,
             deliveries,
             ledger: Mutex::default(),
+            refunds_hang: watch::Sender::new(false),
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
         };
@@ -155,6 +158,17 @@ impl SimulatedProvider {
     /// Makes refunds fail until told otherwise.
     pub fn refuse_refunds(&self, down: bool) {
         self.inner.ledger().refunds_down = down;
+    }
+
+    /// Makes refunds wait until told otherwise.
+    pub fn hang_refunds(&self, hang: bool) {
+        self.inner.refunds_hang.send_replace(hang);
+    }
+
+    /// Returns how many refunds are being waited for.
+    #[must_use]
+    pub fn refunds_under_way(&self) -> usize {
+        self.inner.refunds_hang.receiver_count()
     }
 
     /// Takes money for a payment nobody asked for, as a provider's own fault would.
@@ -255,6 +269,8 @@ impl Provider for SimulatedProvider {
     }
 
     async fn refund(&self, charge: &ChargeId) -> Result<(), ProviderFault> {
+        let mut hang = self.inner.refunds_hang.subscribe();
+        let _never_closed = hang.wait_for(|hang| !hang).await;
         let mut ledger = self.inner.ledger();
         if ledger.refunds_down {
             return Err(ProviderFault("refunds are down".to_owned()));

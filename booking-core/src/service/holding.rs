@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Denied, Service, SoldOut, request_hash};
-use crate::domain::hold::{Hold, HoldId};
+use crate::domain::hold::{Hold, HoldId, RequestHash};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::store::{StoreError, Subject, TakeAnswer, TakeRequest};
 use crate::teller::{Served, TellerError};
@@ -18,6 +19,12 @@ pub struct HoldOrder {
     pub quantity: u32,
     /// The buyer's idempotency key.
     pub key: String,
+}
+
+impl HoldOrder {
+    fn hash(&self) -> RequestHash {
+        request_hash(&[&self.inventory.to_string(), &self.quantity.to_string()])
+    }
 }
 
 /// Is a hold as it is now.
@@ -49,24 +56,42 @@ impl Service {
     }
 
     async fn hold_to_the_end(&self, order: HoldOrder) -> Result<HoldAnswer, Denied> {
-        let offer = self.offer(order.inventory)?;
-        let most = self.parts.terms.most_seats;
-        let amount = offer.price.times(order.quantity);
-        let (1.., Some(amount)) = (order.quantity, amount.filter(|_| order.quantity <= most)) else {
-            return Err(Denied::Quantity { most });
+        let (offer, amount) = match self.judge(&order) {
+            Ok(judged) => judged,
+            Err(denied) => return self.known_or(&order, denied).await,
         };
         let now = self.now();
         let request = TakeRequest {
             hold: self.ids.hold(&order.key),
-            request_hash: request_hash(&[&order.inventory.to_string(), &order.quantity.to_string()]),
+            request_hash: order.hash(),
             quantity: order.quantity,
             amount,
             created_at: now,
             expires_at: now.plus_ms(self.parts.terms.hold_ms),
         };
         let served = self.take(offer, request).await?;
-        self.changed(order.inventory, served.available).await;
+        self.changed(order.inventory, served.available, false);
         self.answer(order.inventory, served).await
+    }
+
+    /// Judges an order by today's rules; returns what is offered and what it costs.
+    fn judge(&self, order: &HoldOrder) -> Result<(Offer, Paise), Denied> {
+        let offer = self.offer(order.inventory)?;
+        let most = self.parts.terms.most_seats;
+        let amount = offer.price.times(order.quantity);
+        match amount.filter(|_| (1..=most).contains(&order.quantity)) {
+            Some(amount) => Ok((offer, amount)),
+            None => Err(Denied::Quantity { most }),
+        }
+    }
+
+    /// Answers an order that today's rules refuse as it was answered before, if its key was.
+    async fn known_or(&self, order: &HoldOrder, denied: Denied) -> Result<HoldAnswer, Denied> {
+        match self.store().hold(self.ids.hold(&order.key)).await? {
+            Some(hold) if hold.request_hash == order.hash() => Ok(HoldAnswer { hold, replayed: true, available: None }),
+            Some(_) => Err(Stop::KeyReused.into()),
+            None => Err(denied),
+        }
     }
 
     /// Takes seats, and creates the row if it turns out that somebody has emptied the database meanwhile.
@@ -137,10 +162,10 @@ impl Service {
             }
             Err(stop) => return Err(stop.into()),
         };
-        if let Some((inventory, available)) = outcome.available {
-            self.changed(inventory, available).await;
-        }
         let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
+        if let Some((inventory, available)) = outcome.available {
+            self.changed(inventory, available, available == hold.quantity);
+        }
         Ok(HoldAnswer { hold, replayed: false, available: outcome.available.map(|(_, available)| available) })
     }
 }

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
-use crate::domain::hold::{Hold, HoldId};
+use crate::domain::hold::{Hold, HoldId, HoldState};
+use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::provider::webhook::{ProviderNews, verify};
@@ -66,17 +67,38 @@ impl Service {
         let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
         match self.parts.store.transact(Subject::Opening(hold.id, id), decide).await? {
             Ok(_) => {}
-            Err(Stop::Already) => return self.find_payment(id, true).await,
+            Err(Stop::Already) => return self.pay_again(id).await,
             Err(stop) => return Err(stop.into()),
         }
-        let asked = self.parts.provider.charge(id, amount, &order.method);
+        self.charge(id, amount, &order.method).await?;
+        self.find_payment(id, false).await
+    }
+
+    /// Returns a payment that was begun before. The process that wrote it down may have ended before it asked the
+    /// provider, so one that is still open when every answer is overdue is asked for again; that is the same charge.
+    async fn pay_again(&self, id: PaymentId) -> Result<PaymentAnswer, Denied> {
+        let known = self.find_payment(id, true).await?;
+        let (payment, now) = (&known.payment, self.now());
+        let patience_ms = i64::try_from(self.parts.terms.provider_timeout.as_millis()).unwrap_or(i64::MAX);
+        let overdue = payment.state == PaymentState::Pending && now.since_ms(payment.created_at) > patience_ms;
+        let waits = |hold: &Hold| hold.state == HoldState::Held && hold.attempt == Some(id) && hold.expires_at > now;
+        if !overdue || !known.hold.as_ref().is_some_and(waits) {
+            return Ok(known);
+        }
+        self.charge(id, payment.amount, &payment.method).await?;
+        self.find_payment(id, true).await
+    }
+
+    /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
+    async fn charge(&self, id: PaymentId, amount: Paise, method: &str) -> Result<(), Denied> {
+        let asked = self.parts.provider.charge(id, amount, method);
         match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await {
-            Ok(Ok(Charged::Captured(charge))) => self.captured(id, &charge, amount.get()).await?,
-            Ok(Ok(Charged::Declined(reason))) => self.failed(id, &reason).await?,
+            Ok(Ok(Charged::Captured(charge))) => return self.captured(id, &charge, amount.get()).await,
+            Ok(Ok(Charged::Declined(reason))) => return self.failed(id, &reason).await,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
             Err(_) => tracing::warn!(payment = %id, "a payment is pending: no answer in time"),
         }
-        self.find_payment(id, false).await
+        Ok(())
     }
 
     fn new_payment(&self, hold: &Hold, order: &PaymentOrder) -> Payment {
@@ -119,7 +141,7 @@ impl Service {
         }
         if let Err(denied) = self.settle(id).await {
             tracing::warn!(payment = %id, %denied, "settling is left to the outbox");
-            self.outbox_nudge.notify_one();
+            self.settle_nudge.notify_one();
         }
         Ok(())
     }
@@ -144,7 +166,9 @@ impl Service {
     pub async fn settle(&self, id: PaymentId) -> Result<(), Denied> {
         let now = self.now();
         let subject = Subject::Payment(id);
-        let settled = self.parts.store.transact(subject, Arc::new(move |loaded| order::settle(loaded, now))).await?;
+        let on_sale = self.on_sale(now);
+        let decide: Decide = Arc::new(move |loaded| order::settle(loaded, &on_sale, now));
+        let settled = self.parts.store.transact(subject, decide).await?;
         let settled = match settled {
             Err(Stop::SoldOut) => {
                 self.parts.store.transact(subject, Arc::new(move |loaded| order::refund(loaded, now))).await?
@@ -161,10 +185,10 @@ impl Service {
 
     async fn after_settling(&self, outcome: Outcome) {
         if let Some((inventory, available)) = outcome.available {
-            self.changed(inventory, available).await;
+            self.changed(inventory, available, false);
         }
         if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {
-            self.outbox_nudge.notify_one();
+            self.refund_nudge.notify_one();
         }
     }
 
@@ -225,7 +249,7 @@ impl Service {
         let subject = Subject::Payment(orphan.id);
         let adopted =
             self.parts.store.transact(subject, Arc::new(move |loaded| order::adopt(loaded, orphan.clone()))).await?;
-        self.outbox_nudge.notify_one();
+        self.refund_nudge.notify_one();
         Ok(adopted.is_ok())
     }
 }

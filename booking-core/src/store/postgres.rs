@@ -13,7 +13,7 @@ use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
-use crate::domain::order::{Stop, Task};
+use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 
 mod ledger;
@@ -21,7 +21,7 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 1] = [include_str!("postgres/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("postgres/0001_first.sql"), include_str!("postgres/0002_indexes.sql")];
 
 /// Any number will do, as long as every copy of this program takes the same.
 const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
@@ -178,12 +178,12 @@ impl Store for PostgresStore {
         read::open_holds(&self.connection().await?).await
     }
 
-    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
         read::pending(&self.connection().await?, before, limit).await
     }
 
-    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-        read::due(&self.connection().await?, now, limit).await
+    async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+        read::due(&self.connection().await?, kind, now, limit).await
     }
 
     async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {

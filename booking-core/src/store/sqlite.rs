@@ -17,7 +17,7 @@ use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
-use crate::domain::order::{Stop, Task};
+use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 
 mod ledger;
@@ -25,7 +25,7 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 1] = [include_str!("sqlite/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("sqlite/0001_first.sql"), include_str!("sqlite/0002_indexes.sql")];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
 const MAILBOX: usize = 4096;
@@ -189,12 +189,12 @@ impl Store for SqliteStore {
         self.call(|db| read::open_holds(db)).await
     }
 
-    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
         self.call(move |db| read::pending(db, before, limit)).await
     }
 
-    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-        self.call(move |db| read::due(db, now, limit)).await
+    async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+        self.call(move |db| read::due(db, kind, now, limit)).await
     }
 
     async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {

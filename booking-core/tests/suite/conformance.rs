@@ -68,7 +68,7 @@ async fn capture(store: &dyn Store, payment: &Payment) -> Result<Outcome, Stop> 
 }
 
 async fn settle(store: &dyn Store, payment: &Payment) -> Result<Outcome, Stop> {
-    store.transact(Subject::Payment(payment.id), Arc::new(|l: &_| order::settle(l, NOON))).await.unwrap()
+    store.transact(Subject::Payment(payment.id), Arc::new(|l: &_| order::settle(l, |_| true, NOON))).await.unwrap()
 }
 
 async fn held(store: &dyn Store, number: u8, quantity: u32) -> Hold {
@@ -179,11 +179,11 @@ on_both! {
         assert_eq!(open_payment(&*store, &payment(2, &hold)).await.unwrap_err(), Stop::PaymentInProgress);
         capture(&*store, &paying).await.unwrap();
         assert_eq!(capture(&*store, &paying).await.unwrap_err(), Stop::Already);
-        let task = store.due(NOON, 10).await.unwrap()[0].task;
+        let task = store.due(TaskKind::Settle, NOON, 10).await.unwrap()[0].task;
         assert_eq!(task, Task { kind: TaskKind::Settle, payment: paying.id });
         settle(&*store, &paying).await.unwrap();
         assert_eq!(settle(&*store, &paying).await.unwrap_err(), Stop::Already);
-        assert!(store.due(NOON.plus_ms(1_000_000), 10).await.unwrap().is_empty());
+        assert!(store.due(TaskKind::Settle, NOON.plus_ms(1_000_000), 10).await.unwrap().is_empty());
         let HoldState::Confirmed { booking, .. } = store.hold(hold.id).await.unwrap().unwrap().state else {
             panic!("not confirmed");
         };
@@ -217,15 +217,15 @@ on_both! {
         let hold = held(&*store, 1, 1).await;
         let paying = payment(1, &hold);
         open_payment(&*store, &paying).await.unwrap();
-        assert_eq!(store.pending(NOON, 10).await.unwrap(), [paying.id]);
+        assert_eq!(store.pending(NOON, 10).await.unwrap(), [(paying.id, paying.created_at)]);
         assert_eq!(store.pending(NOON.plus_ms(-1), 10).await.unwrap(), []);
         capture(&*store, &paying).await.unwrap();
         assert_eq!(store.pending(NOON, 10).await.unwrap(), []);
-        let task = store.due(NOON, 10).await.unwrap()[0];
+        let task = store.due(TaskKind::Settle, NOON, 10).await.unwrap()[0];
         let later = NOON.plus_ms(500);
         store.postpone(task.task, later, "the provider is down").await.unwrap();
-        assert!(store.due(NOON, 10).await.unwrap().is_empty());
-        assert_eq!(store.due(later, 10).await.unwrap()[0].attempts, 1);
+        assert!(store.due(TaskKind::Settle, NOON, 10).await.unwrap().is_empty());
+        assert_eq!(store.due(TaskKind::Settle, later, 10).await.unwrap()[0].attempts, 1);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use booking_core::domain::booking::{Booking, Reference};
@@ -9,18 +10,20 @@ use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
 use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
-use booking_core::domain::order::{Stop, Task};
+use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
+use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::Behaviour;
 use booking_core::provider::webhook::{ProviderNews, sign};
-use booking_core::service::Denied;
-use booking_core::service::holding::HoldAnswer;
+use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
+use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
 use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
-use booking_core::teller::Strategy;
+use booking_core::teller::{Strategy, Teller};
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, on_both};
 use crate::world::{self, HOLD_MS, NOON, SECRET, World, hold, pay, provider};
@@ -82,6 +85,24 @@ on_both! {
         assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::AlreadyPaid);
         assert_eq!(world.provider.kept().len(), 1);
         world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_key_keeps_its_answer_when_the_rules_have_moved_on(db: Database) {
+        let world = World::new(&db, 1).await;
+        let hold = async |inventory: &str, quantity, key: &str| {
+            let order = HoldOrder { inventory: inventory.parse().unwrap(), quantity, key: key.to_owned() };
+            world.service.hold(order).await
+        };
+        let tomorrow = "12951:2026-11-22:3A";
+        let held = hold(tomorrow, 2, "h").await.unwrap();
+        world.clock.advance_ms(48 * 3_600_000);
+        let again = hold(tomorrow, 2, "h").await.unwrap();
+        assert!(again.replayed && again.hold.id == held.hold.id);
+        assert_eq!(stopped(hold(tomorrow, 1, "h").await), Stop::KeyReused);
+        assert!(matches!(hold(tomorrow, 2, "new").await, Err(Denied::NotOnSale(_))));
+        assert!(matches!(hold(tomorrow, 0, "new").await, Err(Denied::NotOnSale(_))));
     }
 }
 
@@ -200,6 +221,24 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn money_after_the_train_has_left_goes_back(db: Database) {
+        let world = World::new(&db, 1).await;
+        let tomorrow = "12951:2026-11-22:3A".parse().unwrap();
+        let order = HoldOrder { inventory: tomorrow, quantity: 1, key: "h".to_owned() };
+        let held = world.service.hold(order).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_late").await.unwrap();
+        late_capture(&world).await;
+        world.clock.advance_ms(48 * 3_600_000);
+        assert!(world.service.expire(held.hold.id).await.unwrap());
+        world.news(&captured(&pending)).await.unwrap();
+        assert_eq!(world.hold_status(&held).await, HoldStatus::Expired, "no seat of a train that has left");
+        world.settle_down().await;
+        assert!(world.provider.kept().is_empty());
+        world.assert_books().await;
+    }
+}
+
 /// Waits until the provider has taken the money behind our back.
 async fn late_capture(world: &World) {
     world.provider.idle().await;
@@ -286,6 +325,104 @@ on_both! {
     }
 }
 
+on_both! {
+    async fn a_payment_that_was_written_down_and_never_asked_for_is_asked_for_again(db: Database) {
+        let world = World::new(&db, 2).await;
+        let held = world.hold("h", 1).await.unwrap();
+        // As if the process had ended between writing it down and asking.
+        world.provider.force(Some(Behaviour::Hang));
+        assert_eq!(status(&world.pay(&held, "p", "sim_ok").await.unwrap()), PaymentStatus::Pending);
+        world.provider.force(None);
+        let early = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!(status(&early), PaymentStatus::Pending, "the first answer may still be on its way");
+        world.clock.advance_ms(1_000);
+        let again = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!((status(&again), again.replayed), (PaymentStatus::Kept, true));
+        assert_eq!(world.provider.kept().len(), 1);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_payment_for_a_hold_that_ran_out_is_not_asked_for_again(db: Database) {
+        let world = World::new(&db, 2).await;
+        let held = world.hold("h", 1).await.unwrap();
+        world.provider.force(Some(Behaviour::Hang));
+        world.pay(&held, "p", "sim_ok").await.unwrap();
+        world.provider.force(None);
+        world.clock.advance_ms(HOLD_MS);
+        assert_eq!(status(&world.pay(&held, "p", "sim_ok").await.unwrap()), PaymentStatus::Pending);
+        assert!(world.provider.kept().is_empty());
+    }
+}
+
+on_both! {
+    async fn a_charge_older_than_a_day_is_found_before_its_payment_is_given_up(db: Database) {
+        let world = World::new(&db, 2).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let pending = world.pay(&held, "p", "sim_silent").await.unwrap();
+        late_capture(&world).await;
+        // Nobody looked for more than a day.
+        world.clock.advance_ms(25 * 3_600_000);
+        reconciler::pass(&world.service).await.unwrap();
+        let found = world.service.find_payment(pending.payment.id, false).await.unwrap();
+        assert_eq!(status(&found), PaymentStatus::Kept);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn refunds_that_hang_keep_nobody_from_a_booking(db: Database) {
+        let world = World::new(&db, 3).await;
+        for number in 0..20 {
+            let _never = world.provider.stray_charge(PaymentId::from_bytes([number; 16]), Paise::new(700));
+        }
+        world.clock.advance_ms(10_000);
+        reconciler::pass(&world.service).await.unwrap();
+        world.provider.hang_refunds(true);
+        let stop = CancellationToken::new();
+        let working = tokio::spawn(outbox::run(patient(&world), stop.clone()));
+        until(async || world.provider.refunds_under_way() == 16).await;
+        let held = world.hold("h", 1).await.unwrap();
+        world.provider.force(Some(Behaviour::Hang));
+        let pending = world.pay(&held, "p", "sim_ok").await.unwrap();
+        capture_without_settling(&world, &pending).await;
+        until(async || world.hold_status(&held).await == HoldStatus::Confirmed).await;
+        assert_eq!(world.provider.refunds_under_way(), 16, "side by side, and not all at once");
+        world.provider.hang_refunds(false);
+        stop.cancel();
+        working.await.unwrap();
+        world.assert_books().await;
+    }
+}
+
+/// A service on the same world that waits a minute for the provider.
+fn patient(world: &World) -> Arc<Service> {
+    let metrics = Metrics::new();
+    let teller = Teller::new(Arc::clone(&world.store), metrics.clone(), Strategy::Teller, world::LIMITS);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3);
+    parts.terms.provider_timeout = Duration::from_secs(60);
+    Service::new(parts)
+}
+
+async fn until(came_true: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !came_true().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes true");
+}
+
+/// Writes down that the money was taken, and then nothing more happens: as if the process had ended there.
+async fn capture_without_settling(world: &World, answer: &PaymentAnswer) {
+    let (charge, amount) =
+        (world.provider.stray_charge(answer.payment.id, answer.payment.amount), answer.payment.amount);
+    let now = world.service.now();
+    let decide: Decide = Arc::new(move |loaded| order::capture(loaded, &charge, amount.get(), now));
+    world.store.transact(Subject::Payment(answer.payment.id), decide).await.unwrap().unwrap();
+}
+
 /// A store whose process dies at its n-th write: before it is written or after, but before anybody hears of it. From
 /// then on it answers nothing.
 struct Dying {
@@ -351,12 +488,12 @@ impl Store for Dying {
     async fn open_holds(&self) -> Result<u64, StoreError> {
         self.inner.open_holds().await
     }
-    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+    async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
         self.inner.pending(before, limit).await
     }
-    async fn due(&self, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+    async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
         self.dead()?;
-        self.inner.due(now, limit).await
+        self.inner.due(kind, now, limit).await
     }
     async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
         self.dead()?;

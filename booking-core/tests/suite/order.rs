@@ -20,7 +20,7 @@ enum Event {
     OpenPayment { hold: u8, payment: u8 },
     Capture { payment: u8 },
     Fail { payment: u8 },
-    Settle { payment: u8 },
+    Settle { payment: u8, on_sale: bool },
     Refund { payment: u8 },
     Refunded { payment: u8 },
     Wait { ms: i64 },
@@ -35,7 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
         (hold, payment.clone()).prop_map(|(hold, payment)| Event::OpenPayment { hold, payment }),
         payment.clone().prop_map(|payment| Event::Capture { payment }),
         payment.clone().prop_map(|payment| Event::Fail { payment }),
-        payment.clone().prop_map(|payment| Event::Settle { payment }),
+        (payment.clone(), any::<bool>()).prop_map(|(payment, on_sale)| Event::Settle { payment, on_sale }),
         payment.clone().prop_map(|payment| Event::Refund { payment }),
         payment.prop_map(|payment| Event::Refunded { payment }),
         (0..2_000_i64).prop_map(|ms| Event::Wait { ms }),
@@ -109,7 +109,9 @@ impl Model {
             Event::Fail { payment } => {
                 self.apply(order::fail(&self.loaded(None, Some(payment_id(payment))), "no", now))
             }
-            Event::Settle { payment } => self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Settle { payment, on_sale } => {
+                self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), |_| on_sale, now))
+            }
             Event::Refund { payment } => self.apply(order::refund(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::Refunded { payment } => {
                 self.apply(order::refunded(&self.loaded(None, Some(payment_id(payment))), now))

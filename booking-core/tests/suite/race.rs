@@ -2,12 +2,16 @@
 //! show the fault proves nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use booking_core::domain::hold::HoldId;
+use booking_core::domain::inventory::{InventoryId, Offer};
+use booking_core::domain::money::Paise;
 use booking_core::domain::order;
 use booking_core::metrics::Metrics;
 use booking_core::reaper;
 use booking_core::service::{Denied, Service};
-use booking_core::store::{Store, Subject};
+use booking_core::store::{Guard, Store, Subject, TakeRequest};
 use booking_core::teller::{Strategy, Teller};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -110,9 +114,17 @@ on_both! {
         let mut asking = JoinSet::new();
         for _ in 0..40 {
             let service = Arc::clone(&world.service);
-            asking.spawn(async move { hold(&service, "the same", 3).await.unwrap() });
+            asking.spawn(async move { hold(&service, "the same", 3).await });
         }
-        let answers = asking.join_all().await;
+        // Only so many may wait under one key; the others are told to come back.
+        let mut answers = Vec::new();
+        for outcome in asking.join_all().await {
+            match outcome {
+                Ok(answer) => answers.push(answer),
+                Err(Denied::Busy) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
         assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
         assert!(answers.iter().all(|answer| answer.hold.id == answers[0].hold.id));
         assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 7);
@@ -238,5 +250,80 @@ on_both! {
         let again = Arc::new(move |l: &order::Loaded| order::expire(l, NOON.plus_ms(HOLD_MS * 2)));
         let outcome = world.store.transact(Subject::Hold(held.hold.id), again).await.unwrap();
         assert_eq!(outcome.unwrap_err(), order::Stop::Already);
+    }
+}
+
+/// A key may be asked again while somebody else is at its hold and about to want the row: waiting for that one while
+/// keeping the row would be a deadlock.
+#[tokio::test]
+async fn a_repeated_key_does_not_wait_for_whoever_changes_its_hold_on_postgres() {
+    let db = Database::postgres().await;
+    let world = World::new(&db, 5).await;
+    let held = world.hold("k", 1).await.unwrap();
+    let (mut client, connection) = tokio_postgres::connect(&db.url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let other = client.transaction().await.unwrap();
+    let change = "UPDATE holds SET changed_at = changed_at + 1 WHERE id = $1";
+    assert_eq!(other.execute(change, &[&held.hold.id.as_bytes().as_slice()]).await.unwrap(), 1);
+    let asked = tokio::time::timeout(Duration::from_secs(5), world.hold("k", 1)).await;
+    assert!(asked.expect("it does not wait").unwrap().replayed);
+    let change = "UPDATE inventory SET price = price WHERE name = $1";
+    assert_eq!(other.execute(change, &[&row().to_string()]).await.unwrap(), 1);
+    other.commit().await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_rush_for_a_row_that_is_sold_out_reads_its_holds_once_on_postgres() {
+    let db = Database::postgres().await;
+    let world = World::new(&db, 1).await;
+    let (mut client, connection) = tokio_postgres::connect(&db.url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let lock = client.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE holds IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut reading = Box::pin(world.service.sold_out_ttl(row()));
+    assert!(futures_util::poll!(&mut reading).is_pending());
+    let others = tokio::time::timeout(Duration::from_secs(5), world.service.sold_out_ttl(row())).await;
+    assert_eq!(others, Ok(1), "they do not wait for the database");
+    lock.rollback().await.unwrap();
+    assert_eq!(reading.await, 30, "nothing is held");
+    assert_eq!(world.service.sold_out_ttl(row()).await, 30);
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+on_both! {
+    async fn rows_that_share_keys_do_not_stand_in_each_others_way(db: Database) {
+        let store = db.open().await;
+        let rows: Vec<InventoryId> = ["12951:2026-11-23:3A", "12951:2026-11-23:2A"].map(|id| id.parse().unwrap()).into();
+        store.ensure(&rows.iter().map(|&inventory| Offer { inventory, capacity: 100_000, price: Paise::new(1) }).collect::<Vec<_>>()).await.unwrap();
+        for round in 0..30_u8 {
+            let batch = |row: InventoryId| (0..64_u8).map(move |number| request(row, [round, number])).collect::<Vec<_>>();
+            let one = batch(rows[0]);
+            let mut two = batch(rows[1]);
+            two.reverse();
+            let (one, two) = tokio::join!(
+                store.take(Guard::ConditionalUpdate, rows[0], &one),
+                store.take(Guard::ConditionalUpdate, rows[1], &two)
+            );
+            one.unwrap();
+            two.unwrap();
+        }
+        assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
+        assert_eq!(store.open_holds().await.unwrap(), 30 * 64);
+    }
+}
+
+fn request(row: InventoryId, [round, number]: [u8; 2]) -> TakeRequest {
+    let mut id = [0; 16];
+    (id[0], id[15]) = (number, round);
+    TakeRequest {
+        hold: HoldId::from_bytes(id),
+        request_hash: [u8::from(row == world::row()); 32],
+        quantity: 1,
+        amount: Paise::new(1),
+        created_at: NOON,
+        expires_at: NOON.plus_ms(HOLD_MS),
     }
 }

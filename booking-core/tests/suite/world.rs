@@ -94,13 +94,24 @@ pub async fn service_with(
     clock: &Arc<ManualClock>,
     seats: u32,
 ) -> Arc<Service> {
+    Service::new(parts(store, teller, metrics, provider, clock, seats))
+}
+
+pub fn parts(
+    store: Arc<dyn Store>,
+    teller: Teller,
+    metrics: Metrics,
+    provider: &SimulatedProvider,
+    clock: &Arc<ManualClock>,
+    seats: u32,
+) -> Parts {
     let terms = Terms {
         hold_ms: HOLD_MS,
         provider_timeout: Duration::from_millis(10),
         sale: [(row(), seats)].into(),
         ..Terms::default()
     };
-    Service::new(Parts {
+    Parts {
         id_secret: [7; 32],
         store,
         teller,
@@ -111,7 +122,7 @@ pub async fn service_with(
         terms,
         boards: Vec::new(),
         webhook_secret: SECRET.into(),
-    })
+    }
 }
 
 pub async fn hold(service: &Arc<Service>, key: &str, quantity: u32) -> Result<HoldAnswer, Denied> {

@@ -20,23 +20,24 @@ const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.reques
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                                   h.expires_at, h.changed_at, h.attempt
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
-                           FOR UPDATE OF h";
+                           FOR NO KEY UPDATE OF h";
 const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
                        FROM payments WHERE id = $1";
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at
-                              FROM payments WHERE id = $1 FOR UPDATE";
+                              FROM payments WHERE id = $1 FOR NO KEY UPDATE";
 const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
                      FROM inventory WHERE name = ANY($1)";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
-const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
-                            WHERE h.status = 'held' AND i.name = $1";
+const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
+                            WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
+                            ORDER BY expires_at LIMIT 1";
 const PENDING: &str =
-    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
-                   WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+                   WHERE kind = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
 
 /// Runs a statement that is prepared once on each connection.
 pub(super) async fn query(
@@ -160,7 +161,7 @@ pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> 
 
 pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> Result<Option<Moment>, StoreError> {
     let rows = query(db, FIRST_EXPIRY, &[&row.to_string()]).await?;
-    Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Moment::from_ms))
+    Ok(rows.first().map(|row| Moment::from_ms(row.get(0))))
 }
 
 pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {
@@ -168,13 +169,22 @@ pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreErro
     Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
 }
 
-pub(super) async fn pending(db: &impl GenericClient, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
+pub(super) async fn pending(
+    db: &impl GenericClient,
+    before: Moment,
+    limit: u32,
+) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
     let rows = query(db, PENDING, &[&before.as_ms(), &i64::from(limit)]).await?;
-    rows.iter().map(|row| payment_id(row.get(0))).collect()
+    rows.iter().map(|row| Ok((payment_id(row.get(0))?, Moment::from_ms(row.get(1))))).collect()
 }
 
-pub(super) async fn due(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-    let rows = query(db, DUE, &[&now.as_ms(), &i64::from(limit)]).await?;
+pub(super) async fn due(
+    db: &impl GenericClient,
+    kind: TaskKind,
+    now: Moment,
+    limit: u32,
+) -> Result<Vec<DueTask>, StoreError> {
+    let rows = query(db, DUE, &[&kind.word(), &now.as_ms(), &i64::from(limit)]).await?;
     rows.iter().map(due_task).collect()
 }
 

@@ -17,17 +17,18 @@ use crate::store::{StoreError, TakeAnswer, TakeRequest, Taken, allot, total};
 const QUICK: &str = "
     WITH taken AS (
         UPDATE inventory SET available = available - $2::int, held = held + $2::int
-        WHERE name = $1 AND available >= $2::int
+        WHERE name = $1 AND available >= $2::int AND NOT EXISTS (SELECT 1 FROM holds WHERE id = ANY($3::bytea[]))
         RETURNING id, available
     ), held AS (
         INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
         SELECT h.id, taken.id, h.quantity, h.amount, h.request_hash, 'held', h.created_at, h.expires_at, h.created_at
         FROM taken, unnest($3::bytea[], $4::int[], $5::bigint[], $6::bytea[], $7::bigint[], $8::bigint[])
             AS h (id, quantity, amount, request_hash, created_at, expires_at)
+        ORDER BY h.id
     )
     SELECT available FROM taken";
 
-const LOCK: &str = "SELECT id, available FROM inventory WHERE name = $1 FOR UPDATE";
+const LOCK: &str = "SELECT id, available FROM inventory WHERE name = $1 FOR NO KEY UPDATE";
 
 const DECREMENT: &str = "UPDATE inventory SET available = available - $2::int, held = held + $2::int
                          WHERE id = $1 AND available >= $2::int";
@@ -36,7 +37,8 @@ const INSERT: &str = "
     INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
     SELECT h.id, $1, h.quantity, h.amount, h.request_hash, 'held', h.created_at, h.expires_at, h.created_at
     FROM unnest($2::bytea[], $3::int[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[])
-        AS h (id, quantity, amount, request_hash, created_at, expires_at)";
+        AS h (id, quantity, amount, request_hash, created_at, expires_at)
+    ORDER BY h.id";
 
 /// The requests as arrays, one for each column.
 struct Columns<'a> {

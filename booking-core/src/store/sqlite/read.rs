@@ -21,12 +21,13 @@ const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amo
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
 const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
-const FIRST_EXPIRY: &str = "SELECT min(h.expires_at) FROM holds h JOIN inventory i ON i.id = h.inventory_id
-                            WHERE h.status = 'held' AND i.name = ?1";
+const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
+                            WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
+                            ORDER BY expires_at LIMIT 1";
 const PENDING: &str =
-    "SELECT id FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
-const DUE: &str =
-    "SELECT kind, payment_id, created_at, attempts FROM outbox WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
+const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
+                   WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
 
 pub(super) fn one<T>(
     db: &Connection,
@@ -122,8 +123,8 @@ pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<Hol
 }
 
 pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-    let first: Option<Option<i64>> = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
-    Ok(first.flatten().map(Moment::from_ms))
+    let first = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
+    Ok(first.map(Moment::from_ms))
 }
 
 pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
@@ -131,16 +132,17 @@ pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 
-pub(super) fn pending(db: &Connection, before: Moment, limit: u32) -> Result<Vec<PaymentId>, StoreError> {
-    let ids: Vec<Vec<u8>> = many(db, PENDING, params![before.as_ms(), limit], |row| row.get(0))?;
-    ids.iter().map(|id| payment_id(id)).collect()
+pub(super) fn pending(db: &Connection, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
+    let map = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
+    let rows = many(db, PENDING, params![before.as_ms(), limit], map)?;
+    rows.iter().map(|(id, created_at)| Ok((payment_id(id)?, Moment::from_ms(*created_at)))).collect()
 }
 
-pub(super) fn due(db: &Connection, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
+pub(super) fn due(db: &Connection, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
     let map = |row: &Row<'_>| {
         Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
     };
-    many(db, DUE, params![now.as_ms(), limit], map)?
+    many(db, DUE, params![kind.word(), now.as_ms(), limit], map)?
         .into_iter()
         .map(|(kind, payment, created_at, attempts)| {
             let kind = TaskKind::from_word(&kind).ok_or_else(|| StoreError::Corrupt("task kind".to_owned()))?;

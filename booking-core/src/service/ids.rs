@@ -1,0 +1,46 @@
+//! Ids and hashes that follow from what a caller sent.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::domain::hold::{HoldId, RequestHash};
+use crate::domain::payment::PaymentId;
+
+/// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
+/// guess another's.
+pub(super) struct Ids(pub(super) [u8; 32]);
+
+impl Ids {
+    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let tag = mac.finalize().into_bytes();
+        std::array::from_fn(|index| tag[index])
+    }
+
+    pub(super) fn hold(&self, key: &str) -> HoldId {
+        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
+    }
+
+    pub(super) fn payment(&self, hold: HoldId, key: &str) -> PaymentId {
+        PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]))
+    }
+
+    pub(super) fn orphan(&self, charge: &str) -> PaymentId {
+        PaymentId::from_bytes(self.derive(&[b"orphan", charge.as_bytes()]))
+    }
+}
+
+/// Hashes what a request asks for.
+pub(super) fn request_hash(parts: &[&str]) -> RequestHash {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
