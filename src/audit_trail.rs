@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many changes are kept in memory.
 const CAP: usize = 1_000;
@@ -22,7 +22,7 @@ struct Inner {
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// When, in milliseconds since the Unix epoch.
     pub at: u64,
@@ -42,8 +42,11 @@ impl AuditTrail {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(folder: Option<&Path>) -> std::io::Result<Self> {
-        let open = |folder: &Path| OpenOptions::new().create(true).append(true).open(folder.join("audit.jsonl"));
-        Ok(Self(Mutex::new(Inner { newest: VecDeque::new(), file: folder.map(open).transpose()? })))
+        let open =
+            |folder: &Path| OpenOptions::new().create(true).append(true).read(true).open(folder.join("audit.jsonl"));
+        let file = folder.map(open).transpose()?;
+        let newest = file.as_ref().map(read_newest).unwrap_or_default();
+        Ok(Self(Mutex::new(Inner { newest, file })))
     }
 
     /// Notes a change.
@@ -62,5 +65,34 @@ impl AuditTrail {
     #[must_use]
     pub fn newest(&self) -> Vec<Change> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.iter().cloned().collect()
+    }
+}
+
+/// Reads the newest changes of a trail that was kept, newest first. A line that was torn is left out.
+fn read_newest(file: &File) -> VecDeque<Change> {
+    let mut newest = VecDeque::new();
+    for line in BufReader::new(file).lines().map_while(Result::ok) {
+        newest.extend(serde_json::from_str::<Change>(&line));
+        if newest.len() > CAP {
+            newest.pop_front();
+        }
+    }
+    newest.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_goes_on_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let change =
+            |at| Change { at, who: "a".into(), action: "pause".into(), room: "sale".into(), detail: "{}".into() };
+        let first = AuditTrail::open(Some(folder.path())).unwrap();
+        (1..=3).for_each(|at| first.note(change(at)));
+        let second = AuditTrail::open(Some(folder.path())).unwrap();
+        second.note(change(4));
+        assert_eq!(second.newest(), [4, 3, 2, 1].map(change));
     }
 }

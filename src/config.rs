@@ -117,6 +117,13 @@ impl Config {
     }
 
     fn check_conflicts(&self, root: &mut Section<'_>) {
+        if self.listen == self.admin_listen && self.listen.port() != 0 {
+            root.problem("admin_listen", "is the same address as `listen`; give it a port of its own".to_owned());
+        }
+        let own = [self.listen, self.admin_listen].map(|address| format!("http://{address}"));
+        for room in self.rooms.iter().filter(|room| own.contains(&room.upstream.to_string())) {
+            root.problem("room", format!("the upstream of `{}` is this gateway itself", room.rules.name));
+        }
         let routes = Routes::new(self.rooms.iter().map(|room| room.claim.clone()).collect());
         for (a, b, what) in routes.conflicts() {
             let [a, b] = [a, b].map(|i| self.rooms[i].rules.name.as_str());
@@ -193,12 +200,22 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
     });
     let any_host = || vec![HostPattern::Any];
     let everywhere = || vec![PathPattern::Below("/".to_owned())];
+    let (hosts, paths) = (section.parsed_list("hosts"), section.parsed_list("paths"));
+    check_not_empty(section, "hosts", hosts.as_ref());
+    check_not_empty(section, "paths", paths.as_ref());
     let claim = Claim {
-        hosts: section.parsed_list("hosts").unwrap_or_else(any_host),
-        paths: section.parsed_list("paths").unwrap_or_else(everywhere),
+        hosts: hosts.unwrap_or_else(any_host),
+        paths: paths.unwrap_or_else(everywhere),
         bypass: section.parsed_list("bypass").unwrap_or_default(),
     };
     Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits })
+}
+
+/// A list may be left out, but not be empty: it would claim nothing.
+fn check_not_empty<T>(section: &mut Section<'_>, key: &str, list: Option<&Vec<T>>) {
+    if list.is_some_and(Vec::is_empty) {
+        section.problem(key, "is empty, so the room would have no request; leave it out for all".to_owned());
+    }
 }
 
 fn method(section: &mut Section<'_>) -> QueueingMethod {
@@ -226,12 +243,23 @@ fn limits(section: &mut Section<'_>) -> Limits {
     }
     let rate = per_second.or(per_minute.map(|n| n / 60.0));
     let burst = section.whole("burst", 1..=1_000_000);
+    let (session, grace) = (section.duration("session_duration"), section.duration("grace"));
+    check_span(section, "session_duration", session);
+    check_span(section, "grace", grace);
     Limits {
         interval_us: rate.map_or(0, Limits::interval_us),
         burst: burst.unwrap_or_else(|| default_burst(rate)),
         total_active_users: section.whole("total_active_users", 0..=1_000_000_000),
-        session_duration_s: section.duration("session_duration").map_or(600, |d| d.as_secs().max(1)),
-        grace_ms: section.duration("grace").map_or(120_000, |d| (d.as_millis() as u64).max(1_000)),
+        session_duration_s: session.map_or(600, |span| span.as_secs()),
+        grace_ms: grace.map_or(120_000, |span| span.as_millis() as u64),
+    }
+}
+
+/// A visit and a grace time are from a second to thirty days long.
+fn check_span(section: &mut Section<'_>, key: &str, span: Option<Duration>) {
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+    if span.is_some_and(|span| !sensible.contains(&span)) {
+        section.problem(key, "is from \"1s\" to \"30d\"".to_owned());
     }
 }
 

@@ -28,6 +28,9 @@ pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
         Gateway::start(&config, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
     println!("gateway http://{}", gateway.address);
     println!("console http://{}", gateway.admin_address);
+    if let (None, Some(data)) = (&config.admin_token, &config.data) {
+        eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
+    }
     let mut stop = Stop::new()?;
     loop {
         tokio::select! {

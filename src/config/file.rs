@@ -290,7 +290,10 @@ impl<'a> Section<'a> {
         let Some(table) = self.table.take() else { return };
         for key in table.keys() {
             let name = key.get_ref().to_string();
-            let like = self.asked.iter().find(|known| is_like(known, &name)).cloned();
+            let near = self.asked.iter().filter(|known| is_like(known, &name));
+            let like = near
+                .min_by_key(|known| (distance(known, &name), known.as_bytes().first() != name.as_bytes().first()))
+                .cloned();
             let hint = like.map_or(String::new(), |known| format!("; did you mean `{known}`?"));
             self.problem_at(Some(key.span().start), &name, format!("is no key that is known here{hint}"));
         }
@@ -318,6 +321,11 @@ fn line_of(source: &str, at: usize) -> usize {
 
 /// Tells whether two names differ by little: a slip of the finger, or a part left out.
 fn is_like(known: &str, given: &str) -> bool {
+    distance(known, given) <= 2 || (given.len() > 3 && known.contains(given))
+}
+
+/// Counts the letters to change, add or leave out (V. Levenshtein, 1965).
+fn distance(known: &str, given: &str) -> usize {
     let mut row: Vec<usize> = (0..=given.len()).collect();
     for (i, a) in known.bytes().enumerate() {
         let mut corner = std::mem::replace(&mut row[0], i + 1);
@@ -327,6 +335,5 @@ fn is_like(known: &str, given: &str) -> bool {
             row[j + 1] = change.min(corner + 1).min(row[j] + 1);
         }
     }
-    let distance = row[given.len()];
-    distance <= 2 || (given.len() > 3 && known.contains(given))
+    row[given.len()]
 }

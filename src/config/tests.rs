@@ -94,3 +94,15 @@ fn rooms_that_claim_the_same_are_told() {
     assert!(problems(text)[0].contains("rooms `a` and `b` both claim */*"));
     assert!(problems("")[0].contains("there is no room"));
 }
+
+#[test]
+fn what_could_not_work_is_told() {
+    let text = "listen = \"127.0.0.1:9\"\nadmin_listen = \"127.0.0.1:9\"\nupstream = \"http://127.0.0.1:9\"\n[room.a]\n\
+                paths = []\nsession_duration = \"0s\"\ntitel = \"x\"\n";
+    let told = problems(text);
+    for part in
+        ["the same address as `listen`", "this gateway itself", "paths: is empty", "\"1s\" to", "did you mean `title`?"]
+    {
+        assert!(told.iter().any(|problem| problem.contains(part)), "{part}\n{told:#?}");
+    }
+}

@@ -73,7 +73,8 @@ impl RoomView {
             present: room.present(),
             active_sessions: roll.active(now_s),
             total_active_users: limits.and_then(|limits| limits.total_active_users),
-            issued: roll.issued,
+            // Numbers that a new epoch passed over were given to nobody.
+            issued: roll.issued - roll.unseen.len(),
             called: roll.tally.called,
             left: roll.tally.left,
             lapsed: roll.tally.lapsed,
