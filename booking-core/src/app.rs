@@ -18,18 +18,21 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::catalogue::{Catalogue, DamagedCatalogue, NotOnSale};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Database};
+use crate::config::{Config, ConfigError};
 use crate::domain::inventory::InventoryId;
 use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
 use crate::provider::Provider;
 use crate::provider::simulated::{Delivery, SimulatedProvider};
 use crate::service::{Parts, Service};
-use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::teller::Teller;
-use crate::{outbox, reaper, reconciler};
+use crate::{follower, outbox, reaper, reconciler};
+
+mod opening;
+
+use opening::check_places;
+pub use opening::open;
 
 /// Says why the booking core does not start, and what to do about it.
 #[derive(Debug, Error)]
@@ -46,6 +49,27 @@ pub enum StartError {
         address: String,
         /// What it said.
         error: StoreError,
+    },
+    /// A database that was opened and then failed.
+    #[error("a database failed: {0}")]
+    Store(StoreError),
+    /// A database that is another shard than the configuration says.
+    #[error("{address} is {found}, and the configuration calls it {wanted}; put its own number there")]
+    AnotherShard {
+        /// Where, without its password.
+        address: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// A row that is on sale in one database and would be looked for in another.
+    #[error(
+        "{inventory} is kept in another database than where the shards of the configuration place it: rows do not move. A shard that is added begins with a day that was not on sale before (`from`)"
+    )]
+    Misplaced {
+        /// Which row, one of perhaps many.
+        inventory: InventoryId,
     },
     /// A row of `sale` that does not exist.
     #[error("sale: {inventory}: {reason}")]
@@ -100,7 +124,8 @@ impl App {
         let catalogue = Arc::new(Catalogue::embedded()?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
-        let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
+        check_places(&*store, clock.now().day_in_india()).await?;
+        let id_secret = store.secret(random()).await.map_err(StartError::Store)?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
@@ -117,7 +142,7 @@ impl App {
             id_secret,
             webhook_secret: provider.secret().to_vec(),
         });
-        service.open_sale().await.map_err(|error| database_error(&config, error))?;
+        service.open_sale().await.map_err(StartError::Store)?;
         let app = Self {
             service,
             provider,
@@ -133,6 +158,7 @@ impl App {
     fn start_workers(&self, notifiers: Vec<Notifier>, inbox: mpsc::Receiver<Delivery>) {
         let (service, stop) = (&self.service, &self.stop);
         self.workers.spawn(reaper::run(Arc::clone(service), stop.clone()));
+        self.workers.spawn(follower::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(outbox::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(reconciler::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(receive(Arc::clone(service), inbox, stop.clone()));
@@ -215,31 +241,6 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
         }
     }
     Ok(())
-}
-
-/// Opens the configured database.
-///
-/// # Errors
-/// [`StartError::Database`], or [`StartError::Config`] when its address is malformed.
-pub async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    let database = config.database().map_err(|problem| ConfigError::Senseless(vec![problem]))?;
-    let opened: Result<Arc<dyn Store>, StoreError> = match database {
-        Database::SqliteMemory => SqliteStore::in_memory().map(|store| Arc::new(store) as _),
-        Database::SqliteFile(path) => SqliteStore::open(&path).map(|store| Arc::new(store) as _),
-        Database::Postgres(url) => {
-            PostgresStore::connect(&url, config.postgres_connections).await.map(|store| Arc::new(store) as _)
-        }
-    };
-    opened.map_err(|error| database_error(config, error))
-}
-
-fn database_error(config: &Config, error: StoreError) -> StartError {
-    // A password stands between the last `:` before `@` and the `@`; nobody needs to read it.
-    let address = match (config.database.split_once("://"), config.database.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => config.database.clone(),
-    };
-    StartError::Database { address, error }
 }
 
 fn notifiers(

@@ -26,6 +26,8 @@ pub mod worker;
 
 pub mod reaper;
 
+pub mod follower;
+
 pub mod outbox;
 
 pub mod reconciler;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::input::{Body, Pairs, key, object, query, text};
-use super::problem::Problem;
+use super::problem::{Problem, sold_out_header};
 use super::view::HoldView;
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
@@ -64,7 +64,7 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     // It came back when nothing was on sale before it.
     let came_back = !answer.replayed && answer.available == Some(answer.hold.quantity);
     if came_back {
-        insert(response.headers_mut(), ON_SALE, &answer.hold.inventory.to_string());
+        tell_on_sale(&api, response.headers_mut(), answer.hold.inventory).await;
     }
     Ok(response)
 }
@@ -80,18 +80,23 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
         insert(response.headers_mut(), REPLAY_HEADER, "true");
     }
     if let Some(available) = answer.available {
-        let inventory = answer.hold.inventory;
-        let ttl_seconds = if available == 0 { api.service.sold_out_ttl(inventory).await } else { 0 };
-        tell_stock(response.headers_mut(), inventory, available, ttl_seconds);
+        tell_stock(api, response.headers_mut(), answer.hold.inventory, available).await;
     }
     response
 }
 
 /// Tells the gateway how many are left, and, when none are, for how many seconds it may believe that.
-pub(super) fn tell_stock(headers: &mut HeaderMap, inventory: InventoryId, available: u32, ttl_seconds: u32) {
+pub(super) async fn tell_stock(api: &Api, headers: &mut HeaderMap, inventory: InventoryId, available: u32) {
     insert(headers, STOCK, &format!("{inventory}={available}"));
-    if available == 0 {
-        insert(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl_seconds}"));
+    let word = if available == 0 { api.service.sold_out_word(inventory).await } else { None };
+    if let Some(word) = word {
+        insert(headers, SOLD_OUT, &sold_out_header(inventory, word));
+    }
+}
+
+async fn tell_on_sale(api: &Api, headers: &mut HeaderMap, inventory: InventoryId) {
+    if let Some(version) = api.service.on_sale_version(inventory).await {
+        insert(headers, ON_SALE, &format!("{inventory}; version={version}"));
     }
 }
 

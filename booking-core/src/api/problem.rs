@@ -7,7 +7,9 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::availability::SoldOutWord;
 use crate::catalogue::NotOnSale;
+use crate::domain::inventory::InventoryId;
 use crate::domain::order::Stop;
 use crate::provider::webhook::BadNews;
 use crate::service::{Denied, SoldOut};
@@ -98,7 +100,7 @@ impl Problem {
     }
 
     fn sold_out(sold: SoldOut) -> Self {
-        let SoldOut { inventory, available, ttl_seconds } = sold;
+        let SoldOut { inventory, available, word } = sold;
         let detail = match available {
             0 => {
                 format!("{inventory} is sold out; seats may come back when others do not pay, or choose another train")
@@ -107,10 +109,10 @@ impl Problem {
         };
         let problem = Self::new(StatusCode::CONFLICT, "sold_out", "Sold out", detail)
             .header("vestibule-stock", format!("{inventory}={available}"));
-        if available > 0 {
-            return problem;
+        match word {
+            Some(word) => problem.header("vestibule-sold-out", sold_out_header(inventory, word)),
+            None => problem,
         }
-        problem.header("vestibule-sold-out", format!("{inventory}; ttl={ttl_seconds}"))
     }
 
     fn state(stop: Stop) -> Self {
@@ -163,6 +165,11 @@ impl Problem {
         };
         Self::new(status, "webhook_refused", "The webhook is not believed", bad.to_string())
     }
+}
+
+/// Writes a word for the gateway.
+pub(super) fn sold_out_header(inventory: InventoryId, word: SoldOutWord) -> String {
+    format!("{inventory}; ttl={}; version={}", word.ttl_seconds, word.version)
 }
 
 impl From<Denied> for Problem {

@@ -62,7 +62,7 @@ impl Service {
         };
         let now = self.now();
         let request = TakeRequest {
-            hold: self.ids.hold(&order.key),
+            hold: self.hold_id(&order),
             request_hash: order.hash(),
             quantity: order.quantity,
             amount,
@@ -85,9 +85,17 @@ impl Service {
         }
     }
 
+    /// Names the hold that an order becomes: by its key, with the shard of its row in it.
+    ///
+    /// So a key belongs to one order; used again for a row of another shard it is another key.
+    fn hold_id(&self, order: &HoldOrder) -> HoldId {
+        let id = self.ids.hold(&order.key);
+        self.store().place(order.inventory).map_or(id, |shard| shard.name(id))
+    }
+
     /// Answers an order that today's rules refuse as it was answered before, if its key was.
     async fn known_or(&self, order: &HoldOrder, denied: Denied) -> Result<HoldAnswer, Denied> {
-        match self.store().hold(self.ids.hold(&order.key)).await? {
+        match self.store().hold(self.hold_id(order)).await? {
             Some(hold) if hold.request_hash == order.hash() => Ok(HoldAnswer { hold, replayed: true, available: None }),
             Some(_) => Err(Stop::KeyReused.into()),
             None => Err(denied),
@@ -113,8 +121,8 @@ impl Service {
             TakeAnswer::Replayed(hold) => Ok(HoldAnswer { hold, replayed: true, available: Some(available) }),
             TakeAnswer::KeyReused => Err(Stop::KeyReused.into()),
             TakeAnswer::SoldOut => {
-                let ttl_seconds = self.sold_out_ttl(inventory).await;
-                Err(Denied::SoldOut(SoldOut { inventory, available, ttl_seconds }))
+                let word = if available == 0 { self.sold_out_word(inventory).await } else { None };
+                Err(Denied::SoldOut(SoldOut { inventory, available, word }))
             }
         }
     }

@@ -141,7 +141,7 @@ impl Service {
         }
         if let Err(denied) = self.settle(id).await {
             tracing::warn!(payment = %id, %denied, "settling is left to the outbox");
-            self.settle_nudge.notify_one();
+            self.settle_nudge.ring();
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Service {
             self.changed(inventory, available, false);
         }
         if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {
-            self.refund_nudge.notify_one();
+            self.refund_nudge.ring();
         }
     }
 
@@ -237,7 +237,7 @@ impl Service {
     pub async fn adopt(&self, charge: &Charge) -> Result<bool, Denied> {
         let now = self.now();
         let orphan = Payment {
-            id: self.ids.orphan(&charge.id.0),
+            id: self.ids.orphan(charge),
             hold: None,
             amount: charge.amount,
             method: "orphan".to_owned(),
@@ -249,7 +249,7 @@ impl Service {
         let subject = Subject::Payment(orphan.id);
         let adopted =
             self.parts.store.transact(subject, Arc::new(move |loaded| order::adopt(loaded, orphan.clone()))).await?;
-        self.refund_nudge.notify_one();
+        self.refund_nudge.ring();
         Ok(adopted.is_ok())
     }
 }

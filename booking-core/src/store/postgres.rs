@@ -4,24 +4,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use time::Date;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::placement::ShardNumber;
 
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 2] = [include_str!("postgres/0001_first.sql"), include_str!("postgres/0002_indexes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("postgres/0001_first.sql"),
+    include_str!("postgres/0002_indexes.sql"),
+    include_str!("postgres/0004_changes.sql"),
+];
 
 /// Any number will do, as long as every copy of this program takes the same.
 const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
@@ -142,6 +148,14 @@ impl Store for PostgresStore {
         read::stock(&self.connection().await?, ids).await
     }
 
+    async fn rows_from(&self, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+        read::rows_from(&self.connection().await?, day).await
+    }
+
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        read::turned(&self.connection().await?, within_s, limit).await
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         let mut connection = self.connection().await?;
         match guard {
@@ -192,6 +206,10 @@ impl Store for PostgresStore {
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         write::secret(&self.connection().await?, candidate).await
+    }
+
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        write::number(&self.connection().await?, candidate).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

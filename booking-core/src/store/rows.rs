@@ -1,12 +1,13 @@
 //! Rows as the databases return them, and back into the domain; shared by all of them.
 
-use super::{StockRow, StoreError};
+use super::{StockRow, StoreError, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
 use crate::domain::inventory::{InventoryId, Stock};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::placement::ShardNumber;
 
 /// The columns of a hold, with the name of its row.
 pub(super) struct HoldRow {
@@ -54,6 +55,7 @@ pub(super) struct InventoryRow {
     pub held: i64,
     pub sold: i64,
     pub price: i64,
+    pub changes: i64,
 }
 
 fn corrupt(what: &str) -> StoreError {
@@ -82,6 +84,15 @@ pub(super) fn payment_id(value: &[u8]) -> Result<PaymentId, StoreError> {
 
 pub(super) fn hold_id(value: &[u8]) -> Result<HoldId, StoreError> {
     bytes(value).map(HoldId::from_bytes)
+}
+
+pub(super) fn shard_number(value: i64) -> Result<ShardNumber, StoreError> {
+    let number = u8::try_from(value).ok().and_then(|number| ShardNumber::try_from(number).ok());
+    number.ok_or_else(|| corrupt("shard number"))
+}
+
+pub(super) fn turned_row(name: &str, changes: i64) -> Result<TurnedRow, StoreError> {
+    Ok(TurnedRow { inventory: inventory_id(name)?, changes: changes.unsigned_abs() })
 }
 
 impl HoldRow {
@@ -190,6 +201,7 @@ impl InventoryRow {
                 sold: count(self.sold)?,
             },
             price: money(self.price)?,
+            changes: self.changes.unsigned_abs(),
         })
     }
 }

@@ -9,23 +9,29 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode};
+use time::Date;
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::placement::ShardNumber;
 
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 2] = [include_str!("sqlite/0001_first.sql"), include_str!("sqlite/0002_indexes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("sqlite/0001_first.sql"),
+    include_str!("sqlite/0002_indexes.sql"),
+    include_str!("sqlite/0004_changes.sql"),
+];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
 const MAILBOX: usize = 4096;
@@ -149,6 +155,14 @@ impl Store for SqliteStore {
         self.call(move |db| read::stock(db, &ids)).await
     }
 
+    async fn rows_from(&self, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+        self.call(move |db| read::rows_from(db, day)).await
+    }
+
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        self.call(move |db| read::turned(db, within_s, limit)).await
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         let requests = requests.to_vec();
         match guard {
@@ -204,6 +218,10 @@ impl Store for SqliteStore {
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.call(move |db| write::secret(db, candidate)).await
+    }
+
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        self.call(move |db| write::number(db, candidate)).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

@@ -11,6 +11,7 @@ use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
+use booking_core::domain::placement::ShardNumber;
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
 use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::Behaviour;
@@ -19,7 +20,7 @@ use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
-use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
 use booking_core::teller::{Strategy, Teller};
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;
@@ -457,6 +458,15 @@ impl Store for Dying {
     }
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         self.inner.stock(ids).await
+    }
+    async fn rows_from(&self, day: time::Date) -> Result<Vec<InventoryId>, StoreError> {
+        self.inner.rows_from(day).await
+    }
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        self.inner.number(candidate).await
+    }
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        self.inner.turned(within_s, limit).await
     }
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         let (written, heard) = self.strike();

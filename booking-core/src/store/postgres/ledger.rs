@@ -8,7 +8,7 @@ use super::read::{inventory_row, query};
 use crate::store::StoreError;
 use crate::store::books::{Books, RowBooks};
 
-const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price,
+const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price, i.changes,
         coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint
     FROM inventory i
     LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
@@ -54,9 +54,9 @@ fn row_books(row: &Row) -> Result<RowBooks, StoreError> {
     Ok(RowBooks {
         inventory: read.inventory,
         stock: read.stock,
-        in_open_holds: number(row, 6),
-        in_confirmed_holds: number(row, 7),
-        in_bookings: number(row, 8),
+        in_open_holds: number(row, 7),
+        in_confirmed_holds: number(row, 8),
+        in_bookings: number(row, 9),
     })
 }
 

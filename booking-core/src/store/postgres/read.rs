@@ -1,6 +1,7 @@
 //! Reading.
 
 use deadpool_postgres::GenericClient;
+use time::Date;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -11,8 +12,8 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, payment_id};
-use crate::store::{DueTask, StockRow, StoreError};
+use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row};
+use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                             h.expires_at, h.changed_at, h.attempt
@@ -28,12 +29,16 @@ const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, 
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
 const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
-const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
+const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, changes
                      FROM inventory WHERE name = ANY($1)";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
                             ORDER BY expires_at LIMIT 1";
+const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= $1";
+const TURNED: &str = "SELECT i.name, t.changes FROM turns t JOIN inventory i ON i.id = t.inventory_id
+                      WHERE t.turned_at >= clock_timestamp() - make_interval(secs => $1)
+                      ORDER BY t.turned_at DESC LIMIT $2";
 const PENDING: &str =
     "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
@@ -151,7 +156,22 @@ pub(super) fn inventory_row(row: &Row) -> InventoryRow {
         held: row.get(3),
         sold: row.get(4),
         price: row.get(5),
+        changes: row.get(6),
     }
+}
+
+pub(super) async fn rows_from(db: &impl GenericClient, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+    let rows = query(db, ROWS_FROM, &[&day.to_string()]).await?;
+    rows.iter().map(|row| inventory_id(row.get(0))).collect()
+}
+
+pub(super) async fn turned(
+    db: &impl GenericClient,
+    within_s: u32,
+    limit: u32,
+) -> Result<Vec<TurnedRow>, StoreError> {
+    let rows = query(db, TURNED, &[&f64::from(within_s), &i64::from(limit)]).await?;
+    rows.iter().map(|row| turned_row(row.get(0), row.get(1))).collect()
 }
 
 pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

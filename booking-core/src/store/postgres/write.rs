@@ -6,7 +6,7 @@
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::types::ToSql;
 
-use super::read::execute;
+use super::read::{execute, query};
 use super::{fault, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
@@ -14,7 +14,8 @@ use crate::domain::inventory::{InventoryId, Offer, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::domain::placement::ShardNumber;
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int
@@ -160,4 +161,16 @@ pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32],
     execute(db, write, &[&candidate.as_slice()]).await?;
     let row = db.query_one("SELECT value FROM secrets WHERE name = 'ids'", &[]).await;
     bytes(row.map_err(|error| fault(&error))?.get(0))
+}
+
+pub(super) async fn number(
+    db: &Object,
+    candidate: Option<ShardNumber>,
+) -> Result<Option<ShardNumber>, StoreError> {
+    if let Some(candidate) = candidate {
+        let write = "INSERT INTO shard (number) VALUES ($1) ON CONFLICT DO NOTHING";
+        execute(db, write, &[&i32::from(u8::from(candidate))]).await?;
+    }
+    let rows = query(db, "SELECT number::bigint FROM shard", &[]).await?;
+    rows.first().map(|row| shard_number(row.get(0))).transpose()
 }

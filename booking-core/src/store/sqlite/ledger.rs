@@ -6,7 +6,7 @@ use super::read::{inventory_row, many, one};
 use crate::store::StoreError;
 use crate::store::books::{Books, RowBooks};
 
-const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price,
+const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.changes,
         coalesce(h.open, 0), coalesce(h.confirmed, 0), coalesce(b.booked, 0)
     FROM inventory i
     LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
@@ -30,7 +30,7 @@ const MONEY: &str = "SELECT
 pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
     let tx = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
     let counted =
-        many(&tx, ROWS, [], |row| Ok((inventory_row(row)?, number(row, 6)?, number(row, 7)?, number(row, 8)?)))?;
+        many(&tx, ROWS, [], |row| Ok((inventory_row(row)?, number(row, 7)?, number(row, 8)?, number(row, 9)?)))?;
     let rows = counted
         .into_iter()
         .map(|(row, in_open_holds, in_confirmed_holds, in_bookings)| {

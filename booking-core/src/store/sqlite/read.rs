@@ -1,6 +1,7 @@
 //! Reading.
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use time::Date;
 
 use super::fault;
 use crate::domain::booking::{Booking, Reference};
@@ -9,8 +10,8 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, payment_id};
-use crate::store::{DueTask, StockRow, StoreError};
+use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row};
+use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
                            h.changed_at, h.attempt
@@ -19,11 +20,14 @@ const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status,
                        FROM payments WHERE id = ?1";
 const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
-const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
+const STOCK: &str = "SELECT name, capacity, available, held, sold, price, changes FROM inventory WHERE name = ?1";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                             ORDER BY expires_at LIMIT 1";
+const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
+const TURNED: &str = "SELECT i.name, t.changes FROM turns t JOIN inventory i ON i.id = t.inventory_id
+                      WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
 const PENDING: &str =
     "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
@@ -114,7 +118,19 @@ pub(super) fn inventory_row(row: &Row<'_>) -> rusqlite::Result<InventoryRow> {
         held: row.get(3)?,
         sold: row.get(4)?,
         price: row.get(5)?,
+        changes: row.get(6)?,
     })
+}
+
+pub(super) fn rows_from(db: &Connection, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+    let names: Vec<String> = many(db, ROWS_FROM, [day.to_string()], |row| row.get(0))?;
+    names.iter().map(|name| inventory_id(name)).collect()
+}
+
+pub(super) fn turned(db: &Connection, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+    let map = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    let rows = many(db, TURNED, params![within_s, limit], map)?;
+    rows.iter().map(|(name, changes)| turned_row(name, *changes)).collect()
 }
 
 pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

@@ -9,7 +9,8 @@ use crate::domain::inventory::{InventoryId, Offer, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::domain::placement::ShardNumber;
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4
@@ -153,4 +154,17 @@ pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32
         .map_err(|error| fault(&error))?;
     tx.commit().map_err(|error| fault(&error))?;
     bytes(&secret)
+}
+
+pub(super) fn number(
+    db: &mut Connection,
+    candidate: Option<ShardNumber>,
+) -> Result<Option<ShardNumber>, StoreError> {
+    let tx = begin(db)?;
+    if let Some(candidate) = candidate {
+        execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
+    }
+    let number = read::one(&tx, "SELECT number FROM shard", [], |row| row.get(0))?;
+    tx.commit().map_err(|error| fault(&error))?;
+    number.map(shard_number).transpose()
 }
