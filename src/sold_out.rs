@@ -48,7 +48,10 @@ pub enum Heard {
 impl Word {
     /// Returns the version that counts once a word of `version` is heard; `None` when a newer one was heard before. A
     /// word without a version is always heard, and leaves the version as it is.
-    #[expect(clippy::option_option, reason = "stale and without a version are two answers, and neither leaves this file")]
+    #[expect(
+        clippy::option_option,
+        reason = "stale and without a version are two answers, and neither leaves this file"
+    )]
     fn newer(known: Option<&Self>, version: Option<u64>, now_ms: u64) -> Option<Option<(u64, u64)>> {
         let known = known.and_then(|word| word.version).filter(|(_, until_ms)| *until_ms > now_ms);
         match (known, version) {

@@ -31,8 +31,8 @@ use crate::{follower, outbox, reaper, reconciler};
 
 mod opening;
 
-use opening::check_places;
 pub use opening::open;
+use opening::take_places;
 
 /// Says why the booking core does not start, and what to do about it.
 #[derive(Debug, Error)]
@@ -124,7 +124,7 @@ impl App {
         let catalogue = Arc::new(Catalogue::embedded()?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
-        check_places(&*store, clock.now().day_in_india()).await?;
+        take_places(&*store, clock.now().day_in_india()).await?;
         let id_secret = store.secret(random()).await.map_err(StartError::Store)?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();

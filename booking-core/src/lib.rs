@@ -6,6 +6,8 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod fail_point;
+
 pub mod store;
 
 pub mod catalogue;

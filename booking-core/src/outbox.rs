@@ -110,7 +110,8 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let refunds = service.databases().into_iter().zip(service.refund_nudge.listeners()).map(|(database, nudge)| {
         worker::run(PERIOD, nudge, stop, move || async move { report(refund_pass(service, database).await) })
     });
-    let figures = worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
+    let figures =
+        worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
     tokio::join!(join_all(settles), join_all(refunds), figures);
 }
 

@@ -217,7 +217,7 @@ impl Service {
     pub fn databases(&self) -> Vec<&dyn Store> {
         match self.parts.store.databases() {
             [] => vec![&*self.parts.store],
-            several => several.iter().map(|database| &**database).collect(),
+            several => several.iter().map(|(_, database)| &**database).collect(),
         }
     }
 

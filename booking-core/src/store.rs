@@ -210,7 +210,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Lists the databases behind this store, which background work visits one by one; none for a database by itself.
-    fn databases(&self) -> &[Arc<dyn Store>] {
+    fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &[]
     }
 

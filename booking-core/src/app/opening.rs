@@ -7,10 +7,10 @@ use time::Date;
 use super::StartError;
 use crate::config::{Config, ConfigError, Database};
 use crate::domain::placement::ShardNumber;
+use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::shards::Shards;
 use crate::store::sqlite::SqliteStore;
-use crate::store::Store;
 
 /// Opens what the configuration names.
 ///
@@ -42,25 +42,27 @@ async fn open_one(
         }
     }
     .map_err(failed)?;
-    let found = store.number(wanted).await.map_err(failed)?;
-    if found == wanted {
+    let found = store.number(None).await.map_err(failed)?;
+    if found == wanted || found.is_none() {
         return Ok(store);
     }
     let words = |number: Option<ShardNumber>| number.map_or("the only one".to_owned(), |n| format!("shard {n}"));
     Err(StartError::AnotherShard { address: database.to_string(), found: words(found), wanted: words(wanted) })
 }
 
-/// Checks that what is on sale lies where it would be looked for.
+/// Checks that what is on sale lies where it would be looked for, and tells each database which shard it is.
 ///
 /// # Errors
-/// [`StartError::Misplaced`], [`StartError::Store`].
-pub(super) async fn check_places(store: &dyn Store, today: Date) -> Result<(), StartError> {
-    for database in store.databases() {
-        let number = database.number(None).await.map_err(StartError::Store)?;
+/// [`StartError::Misplaced`], [`StartError::Store`]; no database has been told anything then.
+pub(super) async fn take_places(store: &dyn Store, today: Date) -> Result<(), StartError> {
+    for (number, database) in store.databases() {
         let rows = database.rows_from(today).await.map_err(StartError::Store)?;
-        if let Some(inventory) = rows.into_iter().find(|row| store.place(*row) != number) {
+        if let Some(inventory) = rows.into_iter().find(|row| store.place(*row) != Some(*number)) {
             return Err(StartError::Misplaced { inventory });
         }
+    }
+    for (number, database) in store.databases() {
+        database.number(Some(*number)).await.map_err(StartError::Store)?;
     }
     Ok(())
 }

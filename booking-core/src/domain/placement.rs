@@ -181,7 +181,11 @@ mod tests {
     fn a_placement_is_for_good() {
         let two = Placement::new(vec![shard(0, "", ""), shard(1, "", "")]).unwrap();
         let placed: Vec<u8> = (1..=12).map(|train| two.of(row(train, 23, "3A")).0).collect();
-        assert_eq!(placed, [0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1], "rows that are sold already would be looked for elsewhere");
+        assert_eq!(
+            placed,
+            [0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1],
+            "rows that are sold already would be looked for elsewhere"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::hold::{Hold, HoldId, HoldState};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::webhook::{ProviderNews, verify};
 use crate::provider::{Charge, Charged};
 use crate::store::{Decide, Outcome, Subject};
@@ -92,7 +93,9 @@ impl Service {
     /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
     async fn charge(&self, id: PaymentId, amount: Paise, method: &str) -> Result<(), Denied> {
         let asked = self.parts.provider.charge(id, amount, method);
-        match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await {
+        let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match answered {
             Ok(Ok(Charged::Captured(charge))) => return self.captured(id, &charge, amount.get()).await,
             Ok(Ok(Charged::Declined(reason))) => return self.failed(id, &reason).await,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
@@ -203,6 +206,7 @@ impl Service {
         };
         let asked = self.parts.provider.refund(&charge);
         tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
         let now = self.now();
         let decide: Decide = Arc::new(move |loaded| order::refunded(loaded, now));
         if self.parts.store.transact(Subject::Payment(id), decide).await.map_err(Denied::from)?.is_ok() {
@@ -217,7 +221,7 @@ impl Service {
     /// [`Denied::News`] when it is not signed by the provider; [`Denied::State`] when it speaks of a payment nobody
     /// knows or of another amount.
     pub async fn webhook(self: &Arc<Self>, signature: &str, body: &[u8]) -> Result<(), Denied> {
-        let news = verify(&self.parts.webhook_secret, self.now(), signature, body)?;
+        let news = verify(&self.parts.webhook_secret, self.parts.clock.wall(), signature, body)?;
         let service = Arc::clone(self);
         self.detach(async move {
             match news {

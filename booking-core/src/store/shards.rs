@@ -11,9 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::books::Books;
-use super::{
-    Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow,
-};
+use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -26,9 +24,7 @@ use crate::domain::placement::{Placement, ShardNumber};
 pub struct Shards {
     placement: Placement,
     /// In the order of their numbers.
-    numbers: Vec<ShardNumber>,
-    /// The database of each number.
-    databases: Vec<Arc<dyn Store>>,
+    databases: Vec<(ShardNumber, Arc<dyn Store>)>,
 }
 
 impl Shards {
@@ -39,30 +35,36 @@ impl Shards {
     #[must_use]
     pub fn new(placement: Placement, mut databases: Vec<(ShardNumber, Arc<dyn Store>)>) -> Self {
         databases.sort_unstable_by_key(|(number, _)| *number);
-        let (numbers, databases) = databases.into_iter().unzip();
-        Self { placement, numbers, databases }
+        Self { placement, databases }
+    }
+
+    fn index(&self, number: ShardNumber) -> Option<usize> {
+        self.databases.binary_search_by_key(&number, |(number, _)| *number).ok()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &dyn Store> {
+        self.databases.iter().map(|(_, database)| &**database)
     }
 
     fn of_row(&self, row: InventoryId) -> &dyn Store {
-        let number = self.placement.of(row);
-        let index = self.numbers.binary_search(&number);
-        assert!(index.is_ok(), "a placement names no database that is not there");
-        &*self.databases[index.unwrap_or_default()]
+        let index = self.index(self.placement.of(row));
+        assert!(index.is_some(), "a placement names no database that is not there");
+        &*self.databases[index.unwrap_or_default()].1
     }
 
     /// Lists the databases that may know an id: the one it names first.
     fn asking(&self, named: ShardNumber) -> impl Iterator<Item = &dyn Store> {
-        let named = self.numbers.binary_search(&named).ok();
-        let first = named.map(|index| &*self.databases[index]);
-        let others = self.databases.iter().enumerate().filter(move |(index, _)| Some(*index) != named);
-        first.into_iter().chain(others.map(|(_, database)| &**database))
+        let named = self.index(named);
+        let first = named.map(|index| &*self.databases[index].1);
+        let others = self.all().enumerate().filter(move |(index, _)| Some(*index) != named);
+        first.into_iter().chain(others.map(|(_, database)| database))
     }
 
     /// Returns the database a subject is in if its id says so, and those to ask if it is not known there.
     fn of_subject(&self, subject: Subject) -> impl Iterator<Item = &dyn Store> {
         let of_payment = || subject.payment().map(ShardNumber::of_payment);
         let named = subject.hold().map(ShardNumber::of_hold).or_else(of_payment);
-        self.asking(named.unwrap_or(self.numbers[0]))
+        self.asking(named.unwrap_or(self.databases[0].0))
     }
 
     fn by_database<T>(&self, items: &[T], row: impl Fn(&T) -> InventoryId) -> HashMap<ShardNumber, Vec<T>>
@@ -83,7 +85,7 @@ impl Store for Shards {
         Some(self.placement.of(row))
     }
 
-    fn databases(&self) -> &[Arc<dyn Store>] {
+    fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &self.databases
     }
 
@@ -100,11 +102,11 @@ impl Store for Shards {
     }
 
     async fn rows_from(&self, day: time::Date) -> Result<Vec<InventoryId>, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.rows_from(day))).await?.concat())
+        Ok(try_join_all(self.all().map(|database| database.rows_from(day))).await?.concat())
     }
 
     async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.turned(within_s, limit))).await?.concat())
+        Ok(try_join_all(self.all().map(|database| database.turned(within_s, limit))).await?.concat())
     }
 
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
@@ -142,12 +144,12 @@ impl Store for Shards {
 
     /// A reference is for travellers and tells no database: all are asked at once.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
-        let found = try_join_all(self.databases.iter().map(|database| database.booking(reference))).await?;
+        let found = try_join_all(self.all().map(|database| database.booking(reference))).await?;
         Ok(found.into_iter().flatten().next())
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.lapsed(now, limit))).await?.concat())
+        Ok(try_join_all(self.all().map(|database| database.lapsed(now, limit))).await?.concat())
     }
 
     async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
@@ -155,15 +157,15 @@ impl Store for Shards {
     }
 
     async fn open_holds(&self) -> Result<u64, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.open_holds())).await?.into_iter().sum())
+        Ok(try_join_all(self.all().map(|database| database.open_holds())).await?.into_iter().sum())
     }
 
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.pending(before, limit))).await?.concat())
+        Ok(try_join_all(self.all().map(|database| database.pending(before, limit))).await?.concat())
     }
 
     async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-        Ok(try_join_all(self.databases.iter().map(|database| database.due(kind, now, limit))).await?.concat())
+        Ok(try_join_all(self.all().map(|database| database.due(kind, now, limit))).await?.concat())
     }
 
     async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
@@ -175,7 +177,7 @@ impl Store for Shards {
 
     /// All ids are derived with the secret of the database with the lowest number.
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        self.databases[0].secret(candidate).await
+        self.databases[0].1.secret(candidate).await
     }
 
     async fn number(&self, _candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
@@ -183,11 +185,11 @@ impl Store for Shards {
     }
 
     async fn books(&self) -> Result<Books, StoreError> {
-        let books = try_join_all(self.databases.iter().map(|database| database.books())).await?;
+        let books = try_join_all(self.all().map(|database| database.books())).await?;
         Ok(books.into_iter().fold(Books::default(), Books::and))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        try_join_all(self.databases.iter().map(|database| database.ping())).await.map(drop)
+        try_join_all(self.all().map(|database| database.ping())).await.map(drop)
     }
 }

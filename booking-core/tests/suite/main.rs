@@ -3,10 +3,14 @@
 mod api;
 mod catalogue;
 mod conformance;
+mod crash;
+mod cut;
 mod database;
 mod laws;
 mod money;
 mod notices;
 mod order;
+mod process;
 mod race;
+mod shards;
 mod world;

@@ -11,8 +11,8 @@ use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
-use booking_core::domain::placement::ShardNumber;
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
+use booking_core::domain::placement::ShardNumber;
 use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::Behaviour;
 use booking_core::provider::webhook::{ProviderNews, sign};
@@ -20,7 +20,9 @@ use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
-use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
+use booking_core::store::{
+    Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow,
+};
 use booking_core::teller::{Strategy, Teller};
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;

@@ -101,7 +101,10 @@ async fn a_gateway_is_told_stock_sold_out_and_on_sale() {
     assert_eq!(hearing.recv().await.unwrap().0, "on-sale", "it is not known what the gateway believes");
     assert_eq!(hearing.recv().await.unwrap(), ("stock".to_owned(), json!({"key": row(), "available": 2})));
     let last = take(&site, "b", 2).await;
-    assert_eq!(next_turn(&mut hearing).await, ("sold-out".to_owned(), json!({"key": row(), "ttl_seconds": 30, "version": 2})));
+    assert_eq!(
+        next_turn(&mut hearing).await,
+        ("sold-out".to_owned(), json!({"key": row(), "ttl_seconds": 30, "version": 2}))
+    );
     site.service.cancel(last).await.unwrap();
     assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 3})));
     site.close().await;
@@ -147,7 +150,7 @@ async fn seats_that_came_back_before_anything_was_told_are_told() {
     call_failed(&site).await;
     site.service.cancel(last).await.unwrap();
     gateway.down.store(false, Ordering::SeqCst);
-    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 3})));
+    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 2})));
     site.close().await;
 }
 

@@ -8,7 +8,8 @@ use super::read::{inventory_row, query};
 use crate::store::StoreError;
 use crate::store::books::{Books, RowBooks};
 
-const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price, i.changes,
+const ROWS: &str =
+    "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price, i.changes,
         coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint
     FROM inventory i
     LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,

@@ -12,7 +12,9 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row};
+use crate::store::rows::{
+    BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row,
+};
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
@@ -165,11 +167,7 @@ pub(super) async fn rows_from(db: &impl GenericClient, day: Date) -> Result<Vec<
     rows.iter().map(|row| inventory_id(row.get(0))).collect()
 }
 
-pub(super) async fn turned(
-    db: &impl GenericClient,
-    within_s: u32,
-    limit: u32,
-) -> Result<Vec<TurnedRow>, StoreError> {
+pub(super) async fn turned(db: &impl GenericClient, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
     let rows = query(db, TURNED, &[&f64::from(within_s), &i64::from(limit)]).await?;
     rows.iter().map(|row| turned_row(row.get(0), row.get(1))).collect()
 }

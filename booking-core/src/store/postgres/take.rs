@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use super::{fault, read};
 use crate::domain::hold::Hold;
 use crate::domain::inventory::InventoryId;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::rows::count;
 use crate::store::{StoreError, TakeAnswer, TakeRequest, Taken, allot, total};
 
@@ -85,8 +86,10 @@ async fn quick(connection: &Object, row: InventoryId, requests: &[TakeRequest]) 
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&name, &sum];
     params.extend(columns.params());
     let statement = connection.prepare_cached(QUICK).await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTING);
     match connection.query_opt(&statement, &params).await {
         Ok(Some(left)) => {
+            fail_point::reached(COMMITTED);
             let answers = requests.iter().map(|request| TakeAnswer::Granted(request.granted(row))).collect();
             Ok(Some(Taken { answers, available: count(left.get::<_, i32>(0).into())? }))
         }
@@ -113,7 +116,9 @@ async fn careful(connection: &mut Object, row: InventoryId, requests: &[TakeRequ
         }
         insert(&tx, id, &grants).await?;
     }
+    fail_point::reached(COMMITTING);
     tx.commit().await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
     Ok(Taken { answers, available: available - sum.unsigned_abs() })
 }
 

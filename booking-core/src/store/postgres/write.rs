@@ -15,6 +15,7 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
@@ -53,7 +54,9 @@ pub(super) async fn transact(
     let Some(outcome) = apply(&tx, step).await? else {
         return Ok(Err(Stop::SoldOut));
     };
+    fail_point::reached(COMMITTING);
     tx.commit().await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
     Ok(Ok(outcome))
 }
 
@@ -163,10 +166,7 @@ pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32],
     bytes(row.map_err(|error| fault(&error))?.get(0))
 }
 
-pub(super) async fn number(
-    db: &Object,
-    candidate: Option<ShardNumber>,
-) -> Result<Option<ShardNumber>, StoreError> {
+pub(super) async fn number(db: &Object, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
     if let Some(candidate) = candidate {
         let write = "INSERT INTO shard (number) VALUES ($1) ON CONFLICT DO NOTHING";
         execute(db, write, &[&i32::from(u8::from(candidate))]).await?;

@@ -10,7 +10,9 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row};
+use crate::store::rows::{
+    BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, inventory_id, payment_id, turned_row,
+};
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::{fault, read};
 use crate::domain::hold::Hold;
 use crate::domain::inventory::InventoryId;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::rows::count;
 use crate::store::{StoreError, TakeAnswer, TakeRequest, Taken, allot, total};
 
@@ -35,7 +36,9 @@ pub(super) fn conditional(
         }
         insert(&tx, id, &grants)?;
     }
+    fail_point::reached(COMMITTING);
     tx.commit().map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
     Ok(Taken { answers, available: available - count(sum)? })
 }
 

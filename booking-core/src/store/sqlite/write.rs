@@ -10,6 +10,7 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
@@ -54,7 +55,9 @@ pub(super) fn transact(
     let Some(outcome) = apply(&tx, step)? else {
         return Ok(Err(Stop::SoldOut));
     };
+    fail_point::reached(COMMITTING);
     tx.commit().map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
     Ok(Ok(outcome))
 }
 
@@ -156,10 +159,7 @@ pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32
     bytes(&secret)
 }
 
-pub(super) fn number(
-    db: &mut Connection,
-    candidate: Option<ShardNumber>,
-) -> Result<Option<ShardNumber>, StoreError> {
+pub(super) fn number(db: &mut Connection, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
     let tx = begin(db)?;
     if let Some(candidate) = candidate {
         execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
