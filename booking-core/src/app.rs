@@ -227,7 +227,8 @@ impl App {
     }
 }
 
-fn random() -> [u8; 32] {
+/// Draws a secret.
+pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
     bytes

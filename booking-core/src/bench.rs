@@ -24,6 +24,8 @@ pub mod neighbour;
 
 pub mod plot;
 
+pub mod telling;
+
 use buyer::{Buyer, Counter};
 
 /// More than a bench can sell.

@@ -14,11 +14,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
-use rand::Rng;
 use sha2::Sha256;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::app::random;
 use crate::domain::inventory::InventoryId;
 
 const TICKET: &str = "vestibule-ticket";
@@ -55,9 +55,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn open(router: Router) -> std::io::Result<Self> {
-        let mut secret = [0; 32];
-        rand::rng().fill_bytes(&mut secret);
-        let key = Arc::new(TicketKey(secret));
+        let key = Arc::new(TicketKey(random()));
         let guarded = router.layer(middleware::from_fn_with_state(Arc::clone(&key), admit));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

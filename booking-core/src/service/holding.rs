@@ -89,8 +89,7 @@ impl Service {
     ///
     /// So a key belongs to one order; used again for a row of another shard it is another key.
     fn hold_id(&self, order: &HoldOrder) -> HoldId {
-        let id = self.ids.hold(&order.key);
-        self.store().place(order.inventory).map_or(id, |shard| shard.name(id))
+        self.ids.hold(&order.key, self.store().place(order.inventory))
     }
 
     /// Answers an order that today's rules refuse as it was answered before, if its key was.

@@ -24,8 +24,14 @@ impl Ids {
         std::array::from_fn(|index| tag[index])
     }
 
-    pub(super) fn hold(&self, key: &str) -> HoldId {
-        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
+    /// Names the hold of a key, on a shard if there are several. The shard is more than a mark on the same name: one key
+    /// used on two shards makes two names, and two references for travellers.
+    pub(super) fn hold(&self, key: &str, shard: Option<ShardNumber>) -> HoldId {
+        let derive = |parts: &[&[u8]]| HoldId::from_bytes(self.derive(parts));
+        match shard {
+            None => derive(&[b"hold", key.as_bytes()]),
+            Some(shard) => shard.name(derive(&[b"hold", key.as_bytes(), &[u8::from(shard)]])),
+        }
     }
 
     pub(super) fn payment(&self, hold: HoldId, key: &str) -> PaymentId {

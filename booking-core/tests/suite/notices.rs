@@ -198,3 +198,30 @@ async fn a_gateway_that_is_down_is_not_called_for_every_sale() {
     assert!(calls <= 10, "{calls} calls for 101 sales");
     site.close().await;
 }
+
+#[tokio::test]
+async fn a_gateway_is_told_what_another_process_turned() {
+    let (site, _gateway, mut hearing, db) = open(2).await;
+    let other = Site::open(site_config(&db, 2), Arc::new(SystemClock::new())).await;
+    let last = take(&other, "a", 2).await;
+    assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
+    other.service.cancel(last).await.unwrap();
+    let (word, body) = next_turn(&mut hearing).await;
+    assert_eq!((word.as_str(), &body["version"]), ("on-sale", &json!(2)));
+    other.close().await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_told_what_turned_before_this_process_began() {
+    let db = Database::sqlite();
+    let killed = Site::open(site_config(&db, 2), Arc::new(SystemClock::new())).await;
+    take(&killed, "a", 2).await;
+    killed.close().await;
+    let (_gateway, mut hearing, address) = gateway().await;
+    let mut config = site_config(&db, 2);
+    config.gateways = vec![address];
+    let site = Site::open(config, Arc::new(SystemClock::new())).await;
+    assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
+    site.close().await;
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use booking_core::bench::neighbour::{self, Neighbours};
 use booking_core::bench::plot as drawing;
+use booking_core::bench::telling::{self, TellingFigures};
 use booking_core::bench::{self, Figures, Way};
 use booking_core::clock::{Clock, SystemClock};
 use booking_core::teller::Strategy;
@@ -36,6 +37,9 @@ pub struct Bench {
     /// A second database: measures what a hot train does to a quiet one on the same and on the other.
     #[arg(long)]
     neighbour: Option<String>,
+    /// Measures how soon a gateway knows that a row is sold out or on sale again, in so many rounds.
+    #[arg(long, conflicts_with = "neighbour")]
+    telling: Option<u32>,
     /// Writes the figures to a file as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -64,6 +68,9 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
         let plan = Neighbours { databases, strategy, quiet_clients: 4, hot_clients: 256, run };
         return neighbours(&plan, &clock, arguments.json.as_deref()).await;
     }
+    if let Some(rounds) = arguments.telling {
+        return tell(&arguments.database, rounds, &clock, arguments.json.as_deref()).await;
+    }
     let ways = arguments.way.iter().map(|name| way(name)).collect::<anyhow::Result<_>>()?;
     let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
     let plan = bench::Plan { database, strategies, clients, run, ways, sync_added_ms };
@@ -89,6 +96,15 @@ async fn neighbours(plan: &Neighbours, clock: &Arc<dyn Clock>, json: Option<&Pat
             "{:<10} {:>12.0} {:>9.2} {:>9.2} {:>14.0}",
             run.hot_train, run.holds_per_second, run.p50_ms, run.p99_ms, run.hot_holds_per_second
         );
+    }
+    write_json(json, &figures)
+}
+
+async fn tell(database: &str, rounds: u32, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
+    let figures = telling::run(database, rounds, clock).await?;
+    println!("{:<9} {:<10} {:>9} {:>9} {:>9} {:>5}", "word", "changed by", "p50 ms", "p99 ms", "max ms", "lost");
+    for TellingFigures { word, changed_by, p50_ms, p99_ms, max_ms, lost } in &figures {
+        println!("{word:<9} {changed_by:<10} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {lost:>5}");
     }
     write_json(json, &figures)
 }
