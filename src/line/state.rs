@@ -9,12 +9,14 @@ mod attendance;
 use std::collections::VecDeque;
 
 use super::bits::ones;
+use super::draw::{DrawStep, Promise, Reveal};
 use super::{
     EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, Phase, Roll,
     Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
+use crate::schedule::Stage;
 use attendance::Attendance;
 
 /// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
@@ -67,6 +69,7 @@ impl LineState {
     /// Gives `count` consecutive numbers. Where nobody callable waits, as many as the limits allow
     /// are called at once.
     pub fn join(&mut self, count: u64, now_us: u64) -> Joined {
+        self.close_entries(now_us);
         let count = count.clamp(1, JOIN_LIMIT);
         let free = if self.anyone_callable() { 0 } else { self.allowance(now_us) };
         let first = self.roll.issued + 1;
@@ -88,9 +91,11 @@ impl LineState {
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
         if !is_ahead(tick.known, self.roll.known()) {
-            self.take_back(&tick.returned, now_us);
-            self.leave(&tick.left, now_us);
-            self.end(&tick.ended, now_us);
+            if self.understands(tick.known) {
+                self.take_back(&tick.returned, now_us);
+                self.leave(&tick.left, now_us);
+                self.end(&tick.ended, now_us);
+            }
             self.call(now_us);
         }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
@@ -99,7 +104,7 @@ impl LineState {
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
-        self.attendance.vouch(tick, self.roll.issued, now_us)
+        self.attendance.vouch(tick, self.understands(tick.known), self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.
@@ -136,6 +141,7 @@ impl LineState {
     /// those lapse who were away for too long; tells of new arrivals. A second call at the same
     /// instant finds nothing to do (L7).
     pub fn call(&mut self, now_us: u64) {
+        self.close_entries(now_us);
         self.attendance.tend(self.roll.issued, now_us);
         self.lapse(now_us);
         let called = self.lowest_callable(self.allowance(now_us));
@@ -155,6 +161,9 @@ impl LineState {
             Steering::Message(message) => self.change(now_us, |settings| settings.message.clone_from(message)),
             Steering::Admit(count) => self.call_by_hand(*count, now_us),
             Steering::Reset => self.leave(&self.roll.waiting.iter_from(0).collect(), now_us),
+            Steering::Promise(promise) => self.promise(promise, now_us),
+            Steering::Forgo => self.forgo(now_us),
+            Steering::Draw(reveal) => self.draw(reveal, now_us),
         }
     }
 
@@ -215,7 +224,10 @@ impl LineState {
         let mut merged = mine.clone();
         merged.merge(offered);
         merged.sessions.prune(now_s);
-        if merged != mine {
+        if merged.draws != mine.draws {
+            self.roll = merged;
+            self.next_epoch(now_us);
+        } else if merged != mine {
             self.roll = merged;
             self.append(Entry::default(), now_us);
             self.log.clear();
@@ -286,11 +298,57 @@ impl LineState {
 
     fn allowance(&self, now_us: u64) -> u64 {
         match self.settings() {
-            Some(Settings { phase: Phase::Open, limits, .. }) => {
+            Some(Settings { phase: Phase::Open, limits, .. }) if self.has_order() => {
                 admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), limits)
             }
             _ => 0,
         }
+    }
+
+    /// Tells whether there is an order to call by: no draw is to come, and who is present is known by place.
+    fn has_order(&self) -> bool {
+        self.roll.pending.is_none() && self.attendance.is_settled()
+    }
+
+    /// Tells whether a gateway that knows this much means the same people by the same places. One that has not heard
+    /// of a draw does not.
+    fn understands(&self, known: Known) -> bool {
+        known.seq >= self.roll.drawn_seq
+    }
+
+    fn promise(&mut self, promise: &Promise, now_us: u64) {
+        let stage = self.settings().map(|settings| settings.limits.schedule.stage(now_us / 1_000));
+        let is_early = matches!(stage, Some(Stage::Early | Stage::Gathering));
+        if is_early && self.roll.pending.is_none() {
+            self.append_step(DrawStep::Promised(promise.clone()), now_us);
+        }
+    }
+
+    fn forgo(&mut self, now_us: u64) {
+        if self.roll.pending.is_some() {
+            self.append_step(DrawStep::Forgone, now_us);
+        }
+    }
+
+    /// Closes the entries of a promised draw at the first verb after the start.
+    fn close_entries(&mut self, now_us: u64) {
+        let is_open = self.roll.pending.as_ref().is_some_and(|pending| pending.closed.is_none());
+        let schedule = self.settings().map(|settings| settings.limits.schedule).unwrap_or_default();
+        if is_open && matches!(schedule.stage(now_us / 1_000), Stage::Running | Stage::Ended) {
+            self.append_step(DrawStep::Closed { last: self.roll.issued }, now_us);
+        }
+    }
+
+    /// Makes the draw. Gateways knew by number who is present, and say it again by place.
+    fn draw(&mut self, reveal: &Reveal, now_us: u64) {
+        if let Some(draw) = self.roll.pending.as_ref().and_then(|pending| pending.draw(reveal)) {
+            self.append_step(DrawStep::Drawn(draw), now_us);
+            self.attendance.unsettle(self.roll.issued, now_us);
+        }
+    }
+
+    fn append_step(&mut self, step: DrawStep, now_us: u64) {
+        self.append(Entry { draw: Some(step), ..Entry::default() }, now_us);
     }
 
     fn ends_s(&self, now_us: u64) -> u64 {
@@ -298,6 +356,9 @@ impl LineState {
     }
 
     fn call_by_hand(&mut self, count: u64, now_us: u64) {
+        if !self.has_order() {
+            return;
+        }
         let active = self.roll.active(now_us / 1_000_000);
         let limit = self.settings().and_then(|settings| settings.limits.total_active_users);
         let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(active));
