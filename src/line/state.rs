@@ -5,18 +5,17 @@
 //! presence is not durable, gateways vouch for it again after a loss.
 
 mod attendance;
+mod drawing;
 
 use std::collections::VecDeque;
 
 use super::bits::ones;
-use super::draw::{DrawStep, Promise, Reveal};
 use super::{
     EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, Phase, Roll,
     Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
-use crate::schedule::Stage;
 use attendance::Attendance;
 
 /// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
@@ -303,52 +302,6 @@ impl LineState {
             }
             _ => 0,
         }
-    }
-
-    /// Tells whether there is an order to call by: no draw is to come, and who is present is known by place.
-    fn has_order(&self) -> bool {
-        self.roll.pending.is_none() && self.attendance.is_settled()
-    }
-
-    /// Tells whether a gateway that knows this much means the same people by the same places. One that has not heard
-    /// of a draw does not.
-    fn understands(&self, known: Known) -> bool {
-        known.seq >= self.roll.drawn_seq
-    }
-
-    fn promise(&mut self, promise: &Promise, now_us: u64) {
-        let stage = self.settings().map(|settings| settings.limits.schedule.stage(now_us / 1_000));
-        let is_early = matches!(stage, Some(Stage::Early | Stage::Gathering));
-        if is_early && self.roll.pending.is_none() {
-            self.append_step(DrawStep::Promised(promise.clone()), now_us);
-        }
-    }
-
-    fn forgo(&mut self, now_us: u64) {
-        if self.roll.pending.is_some() {
-            self.append_step(DrawStep::Forgone, now_us);
-        }
-    }
-
-    /// Closes the entries of a promised draw at the first verb after the start.
-    fn close_entries(&mut self, now_us: u64) {
-        let is_open = self.roll.pending.as_ref().is_some_and(|pending| pending.closed.is_none());
-        let schedule = self.settings().map(|settings| settings.limits.schedule).unwrap_or_default();
-        if is_open && matches!(schedule.stage(now_us / 1_000), Stage::Running | Stage::Ended) {
-            self.append_step(DrawStep::Closed { last: self.roll.issued }, now_us);
-        }
-    }
-
-    /// Makes the draw. Gateways knew by number who is present, and say it again by place.
-    fn draw(&mut self, reveal: &Reveal, now_us: u64) {
-        if let Some(draw) = self.roll.pending.as_ref().and_then(|pending| pending.draw(reveal)) {
-            self.append_step(DrawStep::Drawn(draw), now_us);
-            self.attendance.unsettle(self.roll.issued, now_us);
-        }
-    }
-
-    fn append_step(&mut self, step: DrawStep, now_us: u64) {
-        self.append(Entry { draw: Some(step), ..Entry::default() }, now_us);
     }
 
     fn ends_s(&self, now_us: u64) -> u64 {

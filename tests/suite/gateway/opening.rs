@@ -77,6 +77,11 @@ async fn lots_are_drawn_at_the_start_and_anyone_can_check_them() {
     assert_eq!((&status["draw"], &status["position"]), (&value!("open"), &Value::Null));
     assert!(line[3].get("/").await.text().contains("You are in the draw"));
     assert_eq!(stand.operator.ask("POST", "/api/rooms/sale/draw", "").await.status(), 422, "too early");
+    let mut here = Vec::new();
+    for visitor in &line {
+        here.push(visitor.live().await);
+    }
+    stand.operator.until("all of them", |room| room["present"] == 12).await;
 
     stand.clock.advance_ms(20_000);
     line[0].until("the draw", |status| status["draw"].is_null()).await;
@@ -158,7 +163,8 @@ async fn a_public_value_is_waited_for() {
 async fn a_promised_draw_outlives_a_restart_and_is_forgone_with_its_method() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = async |keys: &str, clock| {
-        let setup = Setup { clock, ..Setup::room(keys).manual().data(folder.path()) };
+        let mut setup = Setup::room(keys).data(folder.path());
+        setup.clock = clock;
         setup.start().await
     };
     let stand = start(DRAW, vestibule::clock::Clock::manual(START_MS)).await;

@@ -43,6 +43,8 @@ enum Step {
     Wait(u64),
     Tick(Say),
     Steer(Steering),
+    /// A sale with a draw: people gather, some of them leave, it starts, lots are drawn.
+    Lots(Limits, u64, Say),
     /// Offers the roll that the mirror had after its last look.
     RestoreStale,
     RestoreFresh,
@@ -148,6 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => wait.prop_map(Step::Wait),
         10 => say().prop_map(Step::Tick),
         4 => steering().prop_map(Step::Steer),
+        2 => (some_limits(), 1u64..300, say()).prop_map(|(limits, count, say)| Step::Lots(limits, count, say)),
         1 => Just(Step::RestoreStale),
         1 => Just(Step::RestoreFresh),
         1 => Just(Step::Lose),
@@ -191,6 +194,7 @@ impl Pair<'_> {
                 self.runtime.block_on(self.store.steer(&self.room, steering)).map_err(fail)?;
                 self.follow()
             }
+            Step::Lots(limits, count, say) => self.draw_lots(limits, *count, say),
             Step::RestoreStale => {
                 let stale = std::mem::replace(&mut self.stale, self.mirror.clone());
                 self.restore(&stale)
@@ -201,6 +205,20 @@ impl Pair<'_> {
             Step::Copy => self.copy().map_err(fail),
             Step::FailOver(say) => self.fail_over(say),
         }
+    }
+
+    fn draw_lots(&mut self, limits: &Limits, count: u64, say: &Say) -> Result<(), TestCaseError> {
+        let schedule = Schedule { starts_ms: Some(1_000), ..Schedule::ALWAYS };
+        let steer = |steering| Step::Steer(steering);
+        self.do_step(&steer(Steering::Limits(Limits { schedule, ..limits.clone() })))?;
+        self.do_step(&steer(Steering::Promise(Promise::of(&[7; 32], "root".to_owned(), [1; 16], None))))?;
+        self.join(count)?;
+        self.tick(say)?;
+        self.clock.advance_us(1_000_000);
+        self.join(3)?;
+        self.tick(say)?;
+        self.do_step(&steer(Steering::Draw(Reveal { seed: [7; 32], public_value: None })))?;
+        self.tick(say)
     }
 
     /// Schedules are made from now on.
@@ -255,8 +273,6 @@ impl Pair<'_> {
                 seen.ended += entry.ended.len() as u64;
                 seen.returned += entry.returned.len();
                 seen.settings += u64::from(entry.settings.is_some());
-                seen.promised += u64::from(matches!(entry.draw, Some(DrawStep::Promised(_))));
-                seen.drawn += u64::from(entry.is_drawn());
             }),
             News::Roll(_) => seen.rolls += 1,
             News::Behind => seen.behind += 1,
@@ -267,7 +283,13 @@ impl Pair<'_> {
     /// Brings the mirror up to date, and compares all that is durable.
     fn follow(&mut self) -> Result<(), TestCaseError> {
         match self.model.follow(self.mirror.known()) {
-            News::Entries(entries) => entries.iter().for_each(|entry| self.mirror.apply(entry)),
+            News::Entries(entries) => entries.iter().for_each(|entry| {
+                self.mirror.apply(entry);
+                let mut seen = self.seen.get();
+                seen.promised += u64::from(matches!(entry.draw, Some(DrawStep::Promised(_))));
+                seen.drawn += u64::from(entry.is_drawn());
+                self.seen.set(seen);
+            }),
             News::Roll(roll) => self.mirror = *roll,
             News::Behind => {}
         }
