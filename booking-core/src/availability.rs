@@ -109,7 +109,6 @@ impl Availability {
 
     /// Returns what a row that is sold out is said to be, if that was read within a second; the inner `None` is "on sale".
     #[must_use]
-    #[expect(clippy::option_option, reason = "not read and not sold out are two answers")]
     pub fn fresh_word(&self, inventory: InventoryId, now: Moment) -> Option<Option<SoldOutWord>> {
         let nothing = self.rows().get(&inventory)?.nothing?;
         is_fresh(nothing.as_of, now).then_some(nothing.word)

@@ -88,7 +88,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) 
                 server.write_all(bytes).await?;
                 if state.is_wanted(bytes, &prepared) {
                     // The server answers when it has committed. Nobody hears it.
-                    server.read(&mut down).await?;
+                    assert!(server.read(&mut down).await? > 0, "the server answers");
                     state.cuts.fetch_add(1, Ordering::SeqCst);
                     return Ok(());
                 }
