@@ -1,4 +1,5 @@
-//! How soon a gateway knows: from the answer to a hold that took the last seat, or gave it back, to the gateway's ear.
+//! How soon a gateway knows: from asking for the last seat, or giving it back, to the gateway's ear. The commit is part
+//! of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,10 +114,12 @@ async fn measure(
     let (mut sold_out, mut on_sale) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let key = format!("telling-{row}-{changed_by}-{round}");
+        let asked = clock.stopwatch();
         let Ok(held) = service.hold(HoldOrder { inventory: row, quantity: 1, key }).await else { continue };
-        sold_out.push(ear.wait_for("sold-out", clock.stopwatch()).await);
+        sold_out.push(ear.wait_for("sold-out", asked).await);
+        let asked = clock.stopwatch();
         if service.cancel(held.hold.id).await.is_ok() {
-            on_sale.push(ear.wait_for("on-sale", clock.stopwatch()).await);
+            on_sale.push(ear.wait_for("on-sale", asked).await);
         }
     }
     [("sold-out", sold_out), ("on-sale", on_sale)].map(|(word, waits)| figures(word, changed_by, &waits))
