@@ -13,11 +13,15 @@ use axum::routing::{get, post};
 use crate::service::Service;
 use crate::site;
 
+mod seats;
+
 pub mod problem;
 
 mod input;
 
 pub mod view;
+
+mod order;
 
 mod hold;
 

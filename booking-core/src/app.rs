@@ -27,7 +27,8 @@ use crate::provider::simulated::{Delivery, SimulatedProvider};
 use crate::service::{Parts, Service};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::seat_lock::SeatLock;
+use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
 use crate::{outbox, reaper, reconciler};
 
@@ -104,10 +105,13 @@ impl App {
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
-        let teller = Teller::new(Arc::clone(&store), metrics.clone(), config.teller.strategy, config.teller_limits());
+        let till: Arc<dyn Till> = Arc::clone(&store) as _;
+        let teller = Teller::new(till, metrics.clone(), config.strategies(), config.teller_limits());
+        let seat_lock = config.seat_lock.redis.as_deref().map(SeatLock::new).transpose().map_err(bad_redis)?;
         let service = Service::new(Parts {
             store,
             teller,
+            seat_lock,
             provider: Arc::new(provider.clone()) as Arc<dyn Provider>,
             catalogue,
             clock,
@@ -215,6 +219,10 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
         }
     }
     Ok(())
+}
+
+fn bad_redis(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Senseless(vec![format!("seat_lock.redis: {error}")])
 }
 
 /// Opens the configured database.

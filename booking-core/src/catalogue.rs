@@ -9,6 +9,7 @@ use thiserror::Error;
 use time::Date;
 
 use crate::domain::inventory::{Class, InventoryId, Offer, TrainNumber};
+use crate::domain::seat::Numbering;
 
 pub mod fares;
 
@@ -203,6 +204,7 @@ impl Catalogue {
             inventory,
             capacity: fares::seats(&train.name, inventory.class),
             price: fares::fare(&train.name, train.distance_km, inventory.class),
+            numbering: Numbering::Pool,
         }
     }
 }

@@ -7,7 +7,11 @@ pub mod moment;
 
 pub mod money;
 
+pub mod seat;
+
 pub mod inventory;
+
+pub mod coach;
 
 pub mod id;
 

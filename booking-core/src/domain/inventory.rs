@@ -10,6 +10,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::money::Paise;
+use super::seat::{Numbering, SeatNumber};
 
 /// The way dates are written everywhere: `2026-11-23`.
 pub const DATE_FORMAT: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day]");
@@ -192,6 +193,8 @@ pub struct Offer {
     pub capacity: u32,
     /// The price of one seat.
     pub price: Paise,
+    /// Whether its seats have numbers.
+    pub numbering: Numbering,
 }
 
 /// Counts the seats of one row by what became of them.
@@ -271,6 +274,27 @@ impl StockMove {
     #[must_use]
     pub const fn sell_available(quantity: u32) -> Self {
         Self { available: -(quantity as i32), held: 0, sold: quantity as i32 }
+    }
+}
+
+/// Moves seats of one row, and says which they are where they have numbers.
+///
+/// A number belongs to the hold exactly while its seat counts as held or sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockChange {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// What becomes of its counts.
+    pub change: StockMove,
+    /// The numbers of these seats; none in a pool.
+    pub seats: Vec<SeatNumber>,
+}
+
+impl StockMove {
+    /// Returns by how much the seats that have an owner grow.
+    #[must_use]
+    pub const fn owned(self) -> i32 {
+        self.held + self.sold
     }
 }
 
