@@ -24,10 +24,10 @@ use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
 use crate::provider::Provider;
 use crate::provider::simulated::{Delivery, SimulatedProvider};
+use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::seat_lock::SeatLock;
 use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
 use crate::{outbox, reaper, reconciler};
@@ -98,7 +98,8 @@ impl App {
         inbox: mpsc::Receiver<Delivery>,
     ) -> Result<Self, StartError> {
         config.check()?;
-        let catalogue = Arc::new(Catalogue::embedded()?);
+        let catalogue = Catalogue::embedded()?.with_practices(config.practices.clone());
+        let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
         let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
@@ -107,7 +108,9 @@ impl App {
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
         let till: Arc<dyn Till> = Arc::clone(&store) as _;
         let teller = Teller::new(till, metrics.clone(), config.strategies(), config.teller_limits());
-        let seat_lock = config.seat_lock.redis.as_deref().map(SeatLock::new).transpose().map_err(bad_redis)?;
+        let patience = Duration::from_millis(config.seat_lock.patience_ms);
+        let seat_lock = config.seat_lock.redis.as_deref().map(|url| SeatLock::new(url, patience));
+        let seat_lock = seat_lock.transpose().map_err(bad_redis)?;
         let service = Service::new(Parts {
             store,
             teller,

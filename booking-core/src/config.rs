@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::catalogue::practice::Practice;
 use crate::domain::inventory::InventoryId;
+use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
 use crate::provider::simulated::Tempo;
 use crate::seat_lock::SeatLock;
-use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::service::Terms;
 use crate::strategy::{Rule, Strategies, Strategy};
 use crate::teller::TellerLimits;
@@ -38,6 +39,8 @@ pub struct Config {
     pub teller: TellerRules,
     /// Rows that are sold in another way than `teller.strategy`; the first that names a row counts.
     pub strategies: Vec<Rule>,
+    /// Who offers appointments.
+    pub practices: Vec<Practice>,
     /// Who locks chosen seats for the strategy `seat-lock`.
     pub seat_lock: SeatLockRules,
     /// How money is taken.
@@ -84,11 +87,13 @@ pub struct TellerRules {
 }
 
 /// Says who locks chosen seats.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeatLockRules {
     /// The address of a Redis: `redis://HOST:PORT`.
     pub redis: Option<String>,
+    /// How long a buyer waits for it, at most, before the database decides alone.
+    pub patience_ms: u64,
 }
 
 /// Says how money is taken.
@@ -129,6 +134,7 @@ impl Default for Config {
             holds: HoldRules::default(),
             teller: TellerRules::default(),
             strategies: Vec::new(),
+            practices: Vec::new(),
             seat_lock: SeatLockRules::default(),
             payments: PaymentRules::default(),
             sale: Vec::new(),
@@ -140,6 +146,12 @@ impl Default for Config {
 impl Default for HoldRules {
     fn default() -> Self {
         Self { seconds: 300, most_seats: 6 }
+    }
+}
+
+impl Default for SeatLockRules {
+    fn default() -> Self {
+        Self { redis: None, patience_ms: 50 }
     }
 }
 
@@ -222,6 +234,7 @@ impl Config {
             ("teller.batch", self.teller.batch as u64, 1, 10_000),
             ("teller.waiting", self.teller.waiting as u64, 1, 1_000_000),
             ("teller.rows", self.teller.rows as u64, 1, 1_000_000),
+            ("seat_lock.patience_ms", self.seat_lock.patience_ms, 1, 5_000),
             ("payments.provider_timeout_ms", self.payments.provider_timeout_ms, 1, 120_000),
             ("payments.pending_seconds", self.payments.pending_seconds.into(), 1, 86_400),
         ];
@@ -234,6 +247,7 @@ impl Config {
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
         }
+        problems.extend(self.practices.iter().flat_map(Practice::problems));
         problems.extend(self.strategy_problems());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Senseless(problems)) }
     }
@@ -265,7 +279,8 @@ impl Config {
         }
         let numbered = |row: &&SaleRow| strategies.of(row.inventory).numbering() != Numbering::Pool;
         for row in self.sale.iter().filter(numbered).filter(|row| row.capacity > MOST_NUMBERS) {
-            problems.push(format!("sale: {} has numbers, so its capacity must be at most {MOST_NUMBERS}", row.inventory));
+            problems
+                .push(format!("sale: {} has numbers, so its capacity must be at most {MOST_NUMBERS}", row.inventory));
         }
         problems
     }

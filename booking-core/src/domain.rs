@@ -9,6 +9,8 @@ pub mod money;
 
 pub mod seat;
 
+pub mod class;
+
 pub mod inventory;
 
 pub mod coach;

@@ -14,9 +14,6 @@ use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::SeatNumber;
 
-/// How long a buyer waits for Redis, at most, before the database alone decides.
-const PATIENCE: Duration = Duration::from_millis(50);
-
 /// Says what became of an attempt to lock seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locked {
@@ -33,6 +30,7 @@ pub struct SeatLock {
     connection: ConnectionManager,
     lock: Script,
     unlock: Script,
+    patience: Duration,
     /// Whether Redis did not answer last time; only a change of it is logged.
     away: AtomicBool,
 }
@@ -52,19 +50,20 @@ impl SeatLock {
         Client::open(url).map(drop)
     }
 
-    /// Makes ready to reach a Redis, now or whenever it is there.
+    /// Makes ready to reach a Redis, now or whenever it is there. Nobody waits longer for it than `patience`.
     ///
     /// # Errors
     /// When the address is malformed.
-    pub fn new(url: &str) -> Result<Self, RedisError> {
+    pub fn new(url: &str, patience: Duration) -> Result<Self, RedisError> {
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(patience))
             .set_number_of_retries(1);
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
             lock: Script::new(include_str!("seat_lock/lock.lua")),
             unlock: Script::new(include_str!("seat_lock/unlock.lua")),
+            patience,
             away: AtomicBool::new(false),
         })
     }
@@ -97,7 +96,7 @@ impl SeatLock {
     }
 
     async fn patiently<T>(&self, asked: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
-        let answer = match tokio::time::timeout(PATIENCE, asked).await {
+        let answer = match tokio::time::timeout(self.patience, asked).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err("it does not answer in time".to_owned()),
         };

@@ -172,9 +172,12 @@ impl Strategies {
         Self { default, rules }
     }
 
-    /// Returns the way a row is sold in.
+    /// Returns the way a row is sold in. The places of a slot have numbers, whatever the rules say.
     #[must_use]
     pub fn of(&self, row: InventoryId) -> Strategy {
+        if matches!(row.class, Class::Slot(_)) {
+            return Strategy::Tickets;
+        }
         self.rules.iter().find(|rule| rule.rows.matches(row)).map_or(self.default, |rule| rule.strategy)
     }
 
@@ -211,6 +214,7 @@ mod tests {
             ("12951:2026-11-24:3A", Strategy::Conditional),
             ("12952:2026-11-24:CC", Strategy::SeatKey),
             ("12952:2026-11-24:3A", Strategy::Teller),
+            ("12951:2026-11-23:T1", Strategy::Tickets),
         ] {
             assert_eq!(strategies.of(row.parse().unwrap()), expected, "{row}");
         }

@@ -138,12 +138,7 @@ struct Desk {
 impl Teller {
     /// Opens a teller on a till.
     #[must_use]
-    pub fn new(
-        till: Arc<dyn Till>,
-        metrics: Metrics,
-        strategies: impl Into<Strategies>,
-        limits: TellerLimits,
-    ) -> Self {
+    pub fn new(till: Arc<dyn Till>, metrics: Metrics, strategies: impl Into<Strategies>, limits: TellerLimits) -> Self {
         let alone = Arc::new(Semaphore::new(ALONE));
         let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting: Mutex::default(), alone };
         Self { desk: Arc::new(desk), strategies: strategies.into() }

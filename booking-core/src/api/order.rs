@@ -54,7 +54,8 @@ fn want(row: InventoryId, object: &Map<String, Value>) -> Result<Want, Problem> 
 
 fn chosen_seats(row: InventoryId, chosen: &Value) -> Result<Want, Problem> {
     let chosen = chosen.as_array().filter(|chosen| (1..=MOST_ITEMS).contains(&chosen.len()));
-    let chosen = chosen.ok_or_else(|| Problem::field("seats", "must be an array of labels, for example [\"B2-14\"]"))?;
+    let chosen =
+        chosen.ok_or_else(|| Problem::field("seats", "must be an array of labels, for example [\"B2-14\"]"))?;
     let seat = |label: &Value| {
         let unknown = || Problem::field("seats", format!("are named as /api/inventory/{row} does, for example B2-14"));
         label.as_str().and_then(|label| seats::read(row, label)).ok_or_else(unknown)

@@ -7,10 +7,10 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::seats::{label, labels};
 use crate::catalogue::NotOnSale;
 use crate::domain::order::Stop;
 use crate::provider::webhook::BadNews;
-use super::seats::{label, labels};
 use crate::service::{BadOrder, Denied, SeatsTaken, SoldOut};
 use crate::store::StoreError;
 
@@ -133,9 +133,7 @@ impl Problem {
     fn order(bad: &BadOrder) -> Self {
         match bad {
             BadOrder::Empty => Self::field("items", "must have at least one item"),
-            BadOrder::SeatTwice(row, seat) => {
-                Self::field("seats", format!("{} is named twice", label(*row, *seat)))
-            }
+            BadOrder::SeatTwice(row, seat) => Self::field("seats", format!("{} is named twice", label(*row, *seat))),
             BadOrder::Mixed(_) => Self::field("items", format!("{bad}; send one item for each")),
             BadOrder::NotNumbered(row) => {
                 Self::field("seats", format!("cannot be chosen on {row}; send quantity instead"))

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use time::Date;
 
+use super::seats::{ItemView, SeatMapView};
 use crate::catalogue::{Catalogue, Station};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
@@ -10,7 +11,6 @@ use crate::domain::inventory::{Class, InventoryId};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{PaymentId, PaymentState, PaymentStatus};
-use super::seats::{ItemView, SeatMapView};
 use crate::domain::seat::Numbering;
 use crate::service::Service;
 use crate::service::browsing::{Listing, TrainOfDay};
@@ -69,6 +69,8 @@ pub struct InventoryView {
     #[serde(flatten)]
     listing: ListingView,
     train: Option<TrainView>,
+    /// Who offers the appointment, and when; `null` for a train.
+    practice: Option<PracticeView>,
     date: String,
     /// Whether seats have numbers: `pool`, `seats`, `tickets`.
     numbering: Numbering,
@@ -84,12 +86,29 @@ impl InventoryView {
         Self {
             listing: listing.into(),
             train: catalogue.train(row.train).map(|train| TrainView::new(catalogue, train)),
+            practice: PracticeView::of(catalogue, row),
             date: row.date.to_string(),
             numbering: service.numbering(row),
             seats: seats.map(SeatMapView::new),
             most_seats: service.terms().most_seats,
             now: service.now(),
         }
+    }
+}
+
+/// A practice, and when a slot of it begins.
+#[derive(Debug, Serialize)]
+pub struct PracticeView {
+    number: String,
+    name: String,
+    slot: String,
+}
+
+impl PracticeView {
+    fn of(catalogue: &Catalogue, row: InventoryId) -> Option<Self> {
+        let practice = catalogue.practice(row)?;
+        let slot = practice.slot(row)?.to_owned();
+        Some(Self { number: practice.number.clone(), name: practice.name.clone(), slot })
     }
 }
 
@@ -253,6 +272,7 @@ pub struct BookingView {
     status: &'static str,
     inventory: InventoryId,
     train: Option<TrainView>,
+    practice: Option<PracticeView>,
     date: String,
     class: Class,
     class_name: &'static str,
@@ -274,6 +294,7 @@ impl BookingView {
             status: "confirmed",
             inventory,
             train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
+            practice: PracticeView::of(catalogue, inventory),
             date: inventory.date.to_string(),
             class: inventory.class,
             class_name: inventory.class.title(),

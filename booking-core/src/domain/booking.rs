@@ -1,8 +1,8 @@
 //! A booking: seats that are sold, and the reference a traveller shows.
 
+use super::hold::Line;
 pub use super::id::{BadReference, Reference};
 use super::id::{HoldId, PaymentId};
-use super::hold::Line;
 use super::moment::Moment;
 use super::money::Paise;
 

@@ -53,12 +53,7 @@ pub const PLANS: [Plan; 7] = [
     Plan { class: Class::ThreeTierAc, letter: 'B', bay: &BAY_OF_EIGHT, seats: 64 },
     Plan { class: Class::ChairCar, letter: 'C', bay: &[Window, Centre, Aisle, Aisle, Window], seats: 78 },
     Plan { class: Class::Sleeper, letter: 'S', bay: &BAY_OF_EIGHT, seats: 72 },
-    Plan {
-        class: Class::SecondSitting,
-        letter: 'D',
-        bay: &[Window, Centre, Aisle, Aisle, Centre, Window],
-        seats: 108,
-    },
+    Plan { class: Class::SecondSitting, letter: 'D', bay: &[Window, Centre, Aisle, Aisle, Centre, Window], seats: 108 },
 ];
 
 /// Two walls of three berths facing each other, and two along the corridor.
@@ -193,7 +188,9 @@ mod tests {
             assert_eq!(three_tier.seat(label, 320), Some(SeatNumber::new(number)), "{label}");
             assert_eq!(three_tier.label(SeatNumber::new(number)), label);
         }
-        for label in ["", "B", "B2", "B2-0", "B0-1", "B2-65", "B02-1", "B2-+1", "b2-1", "S2-1", "B6-1", "B99999999999-1"] {
+        for label in
+            ["", "B", "B2", "B2-0", "B0-1", "B2-65", "B02-1", "B2-+1", "b2-1", "S2-1", "B6-1", "B99999999999-1"]
+        {
             assert_eq!(three_tier.seat(label, 320), None, "{label}");
         }
     }
@@ -203,7 +200,10 @@ mod tests {
         let places = |class, seats: &[u32]| -> Vec<Place> {
             seats.iter().map(|&seat| plan(class).place(SeatNumber::new(seat))).collect()
         };
-        assert_eq!(places(Class::Sleeper, &[1, 2, 3, 7, 8, 72, 73]), [Lower, Middle, Upper, SideLower, SideUpper, SideUpper, Lower]);
+        assert_eq!(
+            places(Class::Sleeper, &[1, 2, 3, 7, 8, 72, 73]),
+            [Lower, Middle, Upper, SideLower, SideUpper, SideUpper, Lower]
+        );
         assert_eq!(places(Class::ChairCar, &[1, 3, 5, 78, 79]), [Window, Aisle, Window, Aisle, Window]);
     }
 

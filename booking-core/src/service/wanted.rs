@@ -80,7 +80,8 @@ impl Wanted {
 
     /// Hashes what it asks for; the same order in other words has the same hash.
     pub(super) fn hash(&self) -> RequestHash {
-        let words: Vec<String> = self.0.iter().flat_map(|item| [item.inventory.to_string(), item.want.word()]).collect();
+        let words: Vec<String> =
+            self.0.iter().flat_map(|item| [item.inventory.to_string(), item.want.word()]).collect();
         request_hash(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }
@@ -125,9 +126,7 @@ impl Want {
     fn word(&self) -> String {
         match self {
             Self::Any(quantity) => quantity.to_string(),
-            Self::Seats(seats) => {
-                seats.iter().fold("seats".to_owned(), |words, seat| format!("{words} {seat}"))
-            }
+            Self::Seats(seats) => seats.iter().fold("seats".to_owned(), |words, seat| format!("{words} {seat}")),
         }
     }
 }

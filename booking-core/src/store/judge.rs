@@ -141,7 +141,9 @@ mod tests {
     /// What each got: its numbers, or why not.
     fn words(answers: &[TakeAnswer]) -> Vec<String> {
         let word = |answer: &TakeAnswer| match answer {
-            TakeAnswer::Granted(hold) => format!("{:?}", hold.first().seats.iter().map(|s| s.get()).collect::<Vec<_>>()),
+            TakeAnswer::Granted(hold) => {
+                format!("{:?}", hold.first().seats.iter().map(|s| s.get()).collect::<Vec<_>>())
+            }
             TakeAnswer::SeatTaken(gone) => format!("taken {:?}", gone.iter().map(|s| s.get()).collect::<Vec<_>>()),
             other => format!("{other:?}"),
         };

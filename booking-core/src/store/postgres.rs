@@ -9,8 +9,8 @@ use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken,
-    Till,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};

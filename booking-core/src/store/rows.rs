@@ -7,8 +7,8 @@ use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use crate::domain::inventory::{InventoryId, Stock};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
-use crate::domain::seat::{Numbering, SeatNumber};
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::seat::{Numbering, SeatNumber};
 
 /// The columns of one line of a hold, with the name of its row.
 pub(super) struct LineRow {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use booking_core::domain::hold::{Hold, HoldId, HoldState};
 use booking_core::domain::inventory::{InventoryId, Offer, Stock};
 use booking_core::domain::money::Paise;
-use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::store::{Guard, Outcome, Store, StoreError, Subject, TakeAnswer, TakeRequest};
 
 use crate::database::on_both;

@@ -21,8 +21,8 @@ use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
 use booking_core::store::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken,
-    Till,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till,
 };
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;

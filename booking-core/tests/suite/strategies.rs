@@ -15,9 +15,7 @@ use booking_core::reaper;
 use booking_core::seat_lock::SeatLock;
 use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::{Denied, Item, Service, Want};
-use booking_core::store::{
-    Guard, OrderRequest, OrderTaken, Store, StoreError, TakeAnswer, TakeRequest, Taken, Till,
-};
+use booking_core::store::{Guard, OrderRequest, OrderTaken, Store, StoreError, TakeAnswer, TakeRequest, Taken, Till};
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
 use tokio::sync::{Barrier, Mutex};
@@ -25,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::database::{Database, on_both};
 use crate::redis_server::RedisServer;
+use crate::seating::PATIENCE;
 use crate::world::{self, HOLD_MS, LIMITS, NOON, provider, row};
 
 const SEATS: u32 = 100;
@@ -73,7 +72,7 @@ fn seller(
     let metrics = Metrics::new();
     let teller = Teller::new(till, metrics.clone(), strategy, LIMITS);
     let mut parts = world::parts(Arc::clone(store), teller, metrics, &provider, &clock, SEATS);
-    parts.seat_lock = redis.map(|redis| SeatLock::new(&redis.url()).unwrap());
+    parts.seat_lock = redis.map(|redis| SeatLock::new(&redis.url(), PATIENCE).unwrap());
     (Service::new(parts), clock)
 }
 

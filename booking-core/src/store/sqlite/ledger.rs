@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row};
 use super::read::{inventory_row, many, one};
 use crate::domain::seat::Numbering;
 use crate::store::StoreError;
-use crate::store::rows::InventoryRow;
 use crate::store::books::{Books, Numbers, RowBooks};
+use crate::store::rows::InventoryRow;
 
 const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.numbering,
         coalesce(h.open, 0), coalesce(h.confirmed, 0), coalesce(b.booked, 0),

@@ -139,7 +139,9 @@ pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<M
 }
 
 pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
-    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", [], |row| row.get::<_, i64>(0))?;
+    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 

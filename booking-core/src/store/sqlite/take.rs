@@ -72,7 +72,9 @@ pub(super) fn write_if_unchanged(
     let tx = begin(db)?;
     let left = tx
         .prepare_cached(DECREMENT_IF_UNCHANGED)
-        .and_then(|mut sql| sql.query_row(params![shelf.id, seats(&granted), shelf.version], |row| row.get(0)).optional())
+        .and_then(|mut sql| {
+            sql.query_row(params![shelf.id, seats(&granted), shelf.version], |row| row.get(0)).optional()
+        })
         .map_err(|error| fault(&error))?;
     let Some(left) = left else { return Ok(None) };
     granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), shelf))?;

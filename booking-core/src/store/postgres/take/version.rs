@@ -23,11 +23,7 @@ const WRITE: &str = "
     )
     SELECT available FROM taken";
 
-pub(super) async fn take(
-    connection: &Object,
-    row: InventoryId,
-    requests: &[TakeRequest],
-) -> Result<Taken, StoreError> {
+pub(super) async fn take(connection: &Object, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
     for attempt in 1..=OPTIMISTIC_TRIES {
         let shelf = shelf(connection, SHELF, Guard::Version, row).await?;
         let known = known(connection, requests).await?;
