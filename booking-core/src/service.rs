@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::Stop;
-use crate::domain::seat::SeatNumber;
 use crate::metrics::Metrics;
 use crate::notifier::{Board, Notice};
 use crate::provider::Provider;
@@ -39,6 +38,7 @@ pub mod holding;
 pub mod paying;
 
 use ids::{Ids, request_hash};
+pub use seating::SeatsTaken;
 pub use wanted::{BadOrder, Item, Want};
 
 /// How many rows get a gauge of their own.
@@ -130,19 +130,6 @@ pub struct SoldOut {
     pub available: u32,
     /// For how many seconds that may be believed.
     pub ttl_seconds: u32,
-}
-
-/// Is what a buyer is told whose chosen seats are gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatsTaken {
-    /// The row.
-    pub inventory: InventoryId,
-    /// Those of the chosen seats that have an owner.
-    pub taken: Vec<SeatNumber>,
-    /// Free seats near the first of them, the nearest first.
-    pub free_nearby: Vec<SeatNumber>,
-    /// Seats that are left in all.
-    pub available: u32,
 }
 
 impl From<Stop> for Denied {

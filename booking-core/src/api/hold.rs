@@ -52,6 +52,14 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     Ok(response)
 }
 
+/// Keeps a part of a hold and gives the rest back.
+pub(super) async fn shrink(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
+    let id = hold_id(&id)?;
+    let item = order::kept(&object(body, &["inventory", "quantity", "seats"])?)?;
+    let answer = api.service.shrink(id, item).await?;
+    Ok(respond(&api, StatusCode::OK, &answer).await)
+}
+
 pub(super) fn hold_id(text: &str) -> Result<HoldId, Problem> {
     text.parse().map_err(|_| Problem::not_found("hold"))
 }

@@ -165,6 +165,12 @@ impl Problem {
                 "A payment is under way",
                 "wait for the payment that is under way; look at the hold",
             ),
+            Stop::NotHeld => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_held",
+                "The hold does not have that",
+                "what is kept must be part of what is held; look at the hold, and DELETE it to give all back",
+            ),
             Stop::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

@@ -9,6 +9,10 @@ use super::inventory::{InventoryId, StockChange, StockMove};
 use super::moment::Moment;
 use super::payment::{ChargeId, Payment, PaymentId, PaymentState};
 
+pub mod shrinking;
+
+pub use shrinking::{Keep, shrink};
+
 /// Is what the store found: the hold and the payment a decision is about.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -28,6 +32,8 @@ pub struct Step {
     /// Seats of the hold that change their count, row by row in ascending order; refused as [`Stop::SoldOut`] when there
     /// are not enough, or when a numbered one has another owner.
     pub stock: Vec<StockChange>,
+    /// Which line of the hold has become shorter, if one has.
+    pub shrunk: Option<usize>,
     /// A booking that comes into being.
     pub booking: Option<Booking>,
     /// Work that must follow, whatever happens to this process.
@@ -90,6 +96,8 @@ pub enum Stop {
     AlreadyPaid,
     /// Another payment for the hold is under way.
     PaymentInProgress,
+    /// The hold does not have what is to be kept of it.
+    NotHeld,
     /// The idempotency key was used before, for something else.
     KeyReused,
     /// Too few seats are left.
@@ -261,6 +269,7 @@ fn confirm(mut hold: Hold, mut payment: Payment, stock: Vec<StockChange>, now: M
         payment: Some(payment),
         booking: Some(booking),
         enqueue: None,
+        shrunk: None,
     }
 }
 

@@ -189,6 +189,31 @@ impl Service {
         .await
     }
 
+    /// Gives back what a buyer does not keep of one row of a hold; saying so twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Denied::State`] when it has not so much to keep, is being paid for or ran out; [`Denied::Fault`].
+    pub async fn shrink(self: &Arc<Self>, id: HoldId, item: Item) -> Result<HoldAnswer, Denied> {
+        let service = Arc::clone(self);
+        self.detach(async move { service.shrink_to_the_end(id, item).await }).await
+    }
+
+    async fn shrink_to_the_end(&self, id: HoldId, item: Item) -> Result<HoldAnswer, Denied> {
+        let (now, row, keep) = (self.now(), item.inventory, item.keep()?);
+        let before = self.find_hold(id).await?;
+        let decide = Arc::new(move |loaded: &order::Loaded| order::shrink(loaded, row, &keep, now));
+        let outcome = match self.parts.store.transact(Subject::Hold(id), decide).await? {
+            Ok(outcome) => outcome,
+            Err(Stop::Already) => return Ok(HoldAnswer { hold: before, replayed: true, stock: Vec::new() }),
+            Err(stop) => return Err(stop.into()),
+        };
+        let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
+        // How many there were before is not known here; to say that there may have been none does no harm.
+        outcome.available.iter().for_each(|&(row, available)| self.changed(row, available, true));
+        self.unlock_what_went(&before, &hold).await;
+        Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
+    }
+
     /// Lets a hold lapse whose time is over; `false` when there was nothing to do.
     ///
     /// # Errors

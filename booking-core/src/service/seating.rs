@@ -35,6 +35,19 @@ pub struct SeatMap {
     pub as_of: Moment,
 }
 
+/// Is what a buyer is told whose chosen seats are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatsTaken {
+    /// The row.
+    pub inventory: InventoryId,
+    /// Those of the chosen seats that have an owner.
+    pub taken: Vec<SeatNumber>,
+    /// Free seats near the first of them, the nearest first.
+    pub free_nearby: Vec<SeatNumber>,
+    /// Seats that are left in all.
+    pub available: u32,
+}
+
 /// Remembers seat maps for a second, so that a crowd that looks at one train does not read it from the database each.
 #[derive(Debug, Default)]
 pub(super) struct SeatMaps(Mutex<HashMap<InventoryId, Arc<SeatMap>>>);
@@ -131,6 +144,15 @@ impl Service {
                 lock.unlock(line.inventory, &line.seats, hold.id).await;
             }
         }
+    }
+
+    /// Lets go of the locks of seats that a hold had and has no more.
+    pub(super) async fn unlock_what_went(&self, before: &Hold, now: &Hold) {
+        let mut went = before.clone();
+        for (line, kept) in went.lines.iter_mut().zip(&now.lines) {
+            line.seats.retain(|seat| !kept.seats.contains(seat));
+        }
+        self.unlock_hold(&went).await;
     }
 
     fn lockable<'a>(&self, row: InventoryId, request: &'a TakeRequest) -> Option<&'a [SeatNumber]> {

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::request_hash;
 use crate::domain::hold::RequestHash;
 use crate::domain::inventory::InventoryId;
+use crate::domain::order::Keep;
 use crate::domain::seat::{SeatNumber, Wish};
 
 /// Asks for something of one row.
@@ -87,6 +88,15 @@ impl Wanted {
 }
 
 impl Item {
+    /// Returns what is to be kept of a hold, if that is what this is about.
+    pub(super) fn keep(mut self) -> Result<Keep, BadOrder> {
+        self.sort()?;
+        Ok(match self.want {
+            Want::Any(count) => Keep::Any(count),
+            Want::Seats(seats) => Keep::Seats(seats),
+        })
+    }
+
     /// Puts chosen seats in ascending order.
     fn sort(&mut self) -> Result<(), BadOrder> {
         let Want::Seats(seats) = &mut self.want else { return Ok(()) };

@@ -28,7 +28,7 @@ mod write;
 const MIGRATIONS: [&str; 3] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
-    include_str!("postgres/0003_seats.sql"),
+    include_str!("postgres/0005_seats.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.

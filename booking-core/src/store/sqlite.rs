@@ -33,7 +33,7 @@ mod write;
 const MIGRATIONS: [&str; 3] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
-    include_str!("sqlite/0003_seats.sql"),
+    include_str!("sqlite/0005_seats.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.

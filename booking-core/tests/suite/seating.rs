@@ -7,6 +7,7 @@ use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow};
 use booking_core::domain::hold::HoldId;
 use booking_core::domain::inventory::InventoryId;
+use booking_core::domain::order::Stop;
 use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
 use booking_core::reaper;
@@ -125,6 +126,37 @@ on_both! {
         assert_eq!(status(&gone).await, "expired", "one of its two seats is somebody else's");
         world::assert_books(&*store, &provider).await;
         assert_eq!(store.books().await.unwrap().refunded, 1);
+    }
+}
+
+on_both! {
+    async fn a_part_of_a_hold_goes_back(db: Database) {
+        let clock = Arc::new(ManualClock::at(NOON));
+        let (provider, _inbox) = provider(&clock);
+        let store = db.open().await;
+        let service = world::service(Arc::clone(&store), &provider, &clock, 16, Strategy::SeatKey).await;
+        let held = choose(&service, "k", &[3, 4, 5]).await.unwrap();
+        let keep = |seats: &[u32]| Item { inventory: row(), want: Want::Seats(self::seats(seats)) };
+        let less = service.shrink(held.hold.id, keep(&[5, 3])).await.unwrap();
+        assert_eq!((numbers(&less), less.stock), (vec![3, 5], vec![(row(), 14)]));
+        assert_eq!(less.hold.amount().get() * 3, held.hold.amount().get() * 2);
+        assert!(service.shrink(held.hold.id, keep(&[3, 5])).await.unwrap().replayed);
+        assert_eq!(service.find_hold(held.hold.id).await.unwrap(), less.hold);
+        for denied in [keep(&[4]), keep(&[]), any(row(), 3), any(tomorrow(), 1)] {
+            let outcome = service.shrink(held.hold.id, denied).await;
+            assert!(matches!(outcome, Err(Denied::State(Stop::NotHeld))), "{outcome:?}");
+        }
+        // Of an order of several rows, the second.
+        let both = service.hold(HoldOrder { items: vec![any(row(), 1), any(tomorrow(), 3)], key: "b".to_owned() }).await.unwrap();
+        let less_of_both = service.shrink(both.hold.id, any(tomorrow(), 2)).await.unwrap();
+        assert_eq!(service.find_hold(both.hold.id).await.unwrap(), less_of_both.hold);
+        let answer = HoldAnswer { hold: less_of_both.hold, replayed: false, stock: Vec::new() };
+        let paid = world::pay(&service, &answer, "p", "sim_ok").await.unwrap();
+        assert_eq!(paid.payment.amount, answer.hold.amount());
+        let late = service.shrink(both.hold.id, any(tomorrow(), 1)).await;
+        assert!(matches!(late, Err(Denied::State(Stop::AlreadyPaid))), "{late:?}");
+        numbers(&choose(&service, "next", &[4]).await.unwrap());
+        world::assert_books(&*store, &provider).await;
     }
 }
 

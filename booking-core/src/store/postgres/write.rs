@@ -14,7 +14,7 @@ use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
@@ -26,6 +26,7 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id)
 const DISOWN: &str = "DELETE FROM seats USING inventory i
                       WHERE i.name = $1 AND inventory_id = i.id AND number = ANY($2::int[]) AND hold_id = $3";
 const HOLD: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4 WHERE id = $1";
+const SHRINK: &str = "UPDATE holds SET quantity = $2, amount = $3, numbers = $4 WHERE id = $1";
 const PARTS: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4 WHERE part_of = $1";
 const PAYMENT: &str =
     "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
@@ -85,6 +86,9 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
     if let Some(hold) = &step.hold {
         write_hold(tx, hold).await?;
     }
+    if let (Some(hold), Some(index)) = (&step.hold, step.shrunk) {
+        write_shrunk(tx, hold, index).await?;
+    }
     if let Some(payment) = &step.payment {
         write_payment(tx, payment).await?;
     }
@@ -140,6 +144,12 @@ async fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<u64, StoreError
         execute(tx, PARTS, &params).await?;
     }
     execute(tx, HOLD, &params).await
+}
+
+async fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result<u64, StoreError> {
+    let (id, line) = (hold.id.of_line(index), &hold.lines[index]);
+    let (quantity, seats) = (line.quantity as i32, numbers(&line.seats));
+    execute(tx, SHRINK, &[&id.as_bytes().as_slice(), &quantity, &line.amount.get(), &seats]).await
 }
 
 async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, StoreError> {

@@ -9,7 +9,7 @@ use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at};
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
@@ -20,6 +20,7 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) SELECT id, 
 const DISOWN: &str = "DELETE FROM seats WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                       AND number = ?2 AND hold_id = ?3";
 const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE id = ?1";
+const SHRINK: &str = "UPDATE holds SET quantity = ?2, amount = ?3, numbers = ?4 WHERE id = ?1";
 const PARTS: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE part_of = ?1";
 const PAYMENT: &str =
     "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
@@ -84,6 +85,9 @@ fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError
         }
     }
     step.hold.as_ref().map(|hold| write_hold(tx, hold)).transpose()?;
+    if let (Some(hold), Some(index)) = (&step.hold, step.shrunk) {
+        write_shrunk(tx, hold, index)?;
+    }
     step.payment.as_ref().map(|payment| write_payment(tx, payment)).transpose()?;
     step.booking.as_ref().map(|booking| write_booking(tx, booking)).transpose()?;
     if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
@@ -128,6 +132,11 @@ fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<usize, StoreError> {
         execute(tx, PARTS, params)?;
     }
     execute(tx, HOLD, params)
+}
+
+fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result<usize, StoreError> {
+    let (id, line) = (hold.id.of_line(index), &hold.lines[index]);
+    execute(tx, SHRINK, params![id.as_bytes(), line.quantity, line.amount.get(), numbers(&line.seats)])
 }
 
 fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, StoreError> {
