@@ -84,8 +84,12 @@ impl SeatLock {
         }
     }
 
-    /// Unlocks what a hold has locked and still owns. What cannot be unlocked ends with its lease.
+    /// Unlocks what a hold has locked and still owns. What cannot be unlocked ends with its lease; so while Redis is away
+    /// nobody waits for it here, and the reaper is not held up.
     pub async fn unlock(&self, row: InventoryId, seats: &[SeatNumber], owner: HoldId) {
+        if self.away.load(Ordering::Relaxed) {
+            return;
+        }
         let mut script = self.unlock.prepare_invoke();
         for &seat in seats {
             script.key(key(row, seat));

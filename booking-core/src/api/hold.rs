@@ -55,7 +55,7 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
 /// Keeps a part of a hold and gives the rest back.
 pub(super) async fn shrink(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
     let id = hold_id(&id)?;
-    let item = order::kept(&object(body, &["inventory", "quantity", "seats"])?)?;
+    let item = order::item(&object(body, &["inventory", "quantity", "seats"])?)?;
     let answer = api.service.shrink(id, item).await?;
     Ok(respond(&api, StatusCode::OK, &answer).await)
 }

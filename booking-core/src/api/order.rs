@@ -24,11 +24,6 @@ pub(super) fn items(body: &Map<String, Value>) -> Result<Vec<Item>, Problem> {
     items.iter().map(inner).collect()
 }
 
-/// Reads what is kept of a hold: one item, whose row must be named.
-pub(super) fn kept(body: &Map<String, Value>) -> Result<Item, Problem> {
-    item(body)
-}
-
 fn inner(value: &Value) -> Result<Item, Problem> {
     let object = value.as_object().ok_or_else(|| Problem::field("items", "must be an array of objects"))?;
     let known = |field: &&String| ["inventory", "quantity", "seats"].contains(&field.as_str());
@@ -38,7 +33,8 @@ fn inner(value: &Value) -> Result<Item, Problem> {
     }
 }
 
-fn item(object: &Map<String, Value>) -> Result<Item, Problem> {
+/// Reads one item.
+pub(super) fn item(object: &Map<String, Value>) -> Result<Item, Problem> {
     let bad = |bad: BadInventoryId| Problem::field("inventory", bad.to_string());
     let inventory: InventoryId = text(object, "inventory")?.parse().map_err(bad)?;
     Ok(Item { inventory, want: want(inventory, object)? })

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
 
 use super::seats::{label, labels};
 use crate::catalogue::NotOnSale;
@@ -23,13 +24,13 @@ pub struct Problem {
     detail: String,
     field: Option<&'static str>,
     /// Further members of the body.
-    members: Vec<(&'static str, serde_json::Value)>,
+    members: Option<Box<Map<String, Value>>>,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
     fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, title, detail: detail.into(), field: None, members: Vec::new(), headers: Vec::new() }
+        Self { status, name, title, detail: detail.into(), field: None, members: None, headers: Vec::new() }
     }
 
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -122,11 +123,13 @@ impl Problem {
         let detail = format!("{} of {inventory} belong to somebody else by now; choose other seats", taken.join(", "));
         let mut problem = Self::new(StatusCode::CONFLICT, "seat_taken", "Seats are taken", detail)
             .header("vestibule-stock", format!("{inventory}={}", seats.available));
-        problem.members = vec![
+        let members: [(&str, Value); 3] = [
             ("inventory", inventory.to_string().into()),
             ("taken", taken.into()),
             ("free_nearby", labels(inventory, &seats.free_nearby).into()),
         ];
+        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        problem.members = Some(Box::new(members));
         problem
     }
 
@@ -235,7 +238,7 @@ impl IntoResponse for Problem {
         if let Some(field) = self.field {
             body["field"] = field.into();
         }
-        for (name, value) in self.members {
+        for (name, value) in self.members.into_iter().flat_map(|members| *members) {
             body[name] = value;
         }
         let mut response = Response::new(Body::from(body.to_string()));

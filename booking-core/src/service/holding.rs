@@ -72,32 +72,24 @@ impl Service {
             Err(denied) => return self.known_or(&wanted, id, denied).await,
         };
         let (answer, stock) = self.take_locked(&judged).await?;
-        stock.iter().for_each(|&(row, available)| self.changed(row, available, false));
         self.answer(answer, stock).await
     }
 
     /// Judges an order by today's rules; returns what is offered and what is asked of each row.
     fn judge(&self, wanted: &Wanted, hold: HoldId) -> Result<Judged, Denied> {
-        let (now, hash, most) = (self.now(), wanted.hash(), self.parts.terms.most_seats);
-        let fits = wanted.quantity() <= most && wanted.lines().iter().all(|item| item.want.quantity() > 0);
-        let mut sum = Some(Paise::default());
+        let most = self.parts.terms.most_seats;
+        let too_many = wanted.quantity() > most;
+        let (now, request_hash) = (self.now(), wanted.hash());
         let line = |item: &Item| {
             let (offer, quantity) = (self.offer(item.inventory)?, item.want.quantity());
             check_seats(&offer, &item.want)?;
-            let amount = offer.price.times(quantity).filter(|_| fits).ok_or(Denied::Quantity { most })?;
-            sum = sum.and_then(|sum| sum.plus(amount));
-            let request = TakeRequest {
-                hold,
-                request_hash: hash,
-                quantity,
-                wish: item.want.wish(),
-                amount,
-                created_at: now,
-                expires_at: now.plus_ms(self.parts.terms.hold_ms),
-            };
-            Ok((offer, request))
+            let amount = offer.price.times(quantity).filter(|_| quantity > 0 && !too_many);
+            let amount = amount.ok_or(Denied::Quantity { most })?;
+            let (wish, expires_at) = (item.want.wish(), now.plus_ms(self.parts.terms.hold_ms));
+            Ok((offer, TakeRequest { hold, request_hash, quantity, wish, amount, created_at: now, expires_at }))
         };
         let judged = wanted.lines().iter().map(line).collect::<Result<Judged, Denied>>()?;
+        let sum = judged.iter().try_fold(Paise::default(), |sum, (_, request)| sum.plus(request.amount));
         sum.map(|_| judged).ok_or(Denied::Quantity { most })
     }
 
@@ -119,11 +111,13 @@ impl Service {
             let stock = self.listing(row).await.map(|listing| vec![(row, listing.seen.available)]);
             return Ok((TakeAnswer::SeatTaken(others), stock?));
         }
-        let answered = self.take(judged).await?;
-        if !keeps_seats(&answered.0) {
+        let taken = self.take(judged).await;
+        if !may_keep_seats(&taken) {
             self.unlock_seats(&wished).await;
         }
-        Ok(answered)
+        let (answer, stock) = taken?;
+        stock.iter().for_each(|&(row, available)| self.changed(row, available, false));
+        Ok((answer, stock))
     }
 
     /// Takes seats, and creates the rows if it turns out that somebody has emptied the database meanwhile.
@@ -245,11 +239,13 @@ impl Service {
     }
 }
 
-/// Tells whether the seats asked for are the hold's now.
-const fn keeps_seats(answer: &TakeAnswer) -> bool {
-    match answer {
-        TakeAnswer::Granted(_) => true,
-        TakeAnswer::Replayed(hold) => hold.state.keeps_seats() || matches!(hold.state, HoldState::Confirmed { .. }),
+/// Tells whether the seats asked for are the hold's now, or may be because nobody knows what became of the commit.
+const fn may_keep_seats(taken: &Result<Answered, Denied>) -> bool {
+    match taken {
+        Ok((TakeAnswer::Granted(_), _)) | Err(Denied::Fault(_)) => true,
+        Ok((TakeAnswer::Replayed(hold), _)) => {
+            hold.state.keeps_seats() || matches!(hold.state, HoldState::Confirmed { .. })
+        }
         _ => false,
     }
 }

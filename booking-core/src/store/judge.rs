@@ -62,10 +62,12 @@ pub(super) fn replay(request: &TakeRequest, known: &[Hold]) -> Option<TakeAnswer
 
 /// Lists the holds that come into being.
 pub(super) fn grants(answers: &[TakeAnswer]) -> Vec<&Hold> {
-    let granted = |answer| match answer {
-        &TakeAnswer::Granted(ref hold) => Some(hold),
-        _ => None,
-    };
+    fn granted(answer: &TakeAnswer) -> Option<&Hold> {
+        match answer {
+            TakeAnswer::Granted(hold) => Some(hold),
+            _ => None,
+        }
+    }
     answers.iter().filter_map(granted).collect()
 }
 
@@ -81,6 +83,12 @@ struct Rest<'a> {
     free: Free,
 }
 
+/// Why a request gets no seats.
+enum Refusal {
+    SoldOut,
+    SeatTaken(Vec<SeatNumber>),
+}
+
 impl Rest<'_> {
     fn serve(&mut self, request: &TakeRequest) -> TakeAnswer {
         if request.quantity > self.available {
@@ -91,11 +99,12 @@ impl Rest<'_> {
                 self.available -= request.quantity;
                 TakeAnswer::Granted(request.granted(self.shelf.row, seats))
             }
-            Err(refusal) => refusal,
+            Err(Refusal::SoldOut) => TakeAnswer::SoldOut,
+            Err(Refusal::SeatTaken(gone)) => TakeAnswer::SeatTaken(gone),
         }
     }
 
-    fn pick(&mut self, request: &TakeRequest) -> Result<Vec<SeatNumber>, TakeAnswer> {
+    fn pick(&mut self, request: &TakeRequest) -> Result<Vec<SeatNumber>, Refusal> {
         let count = request.quantity as usize;
         let chosen = match (self.shelf.numbering, &request.wish) {
             (Numbering::Pool, _) => return Ok(Vec::new()),
@@ -105,8 +114,8 @@ impl Rest<'_> {
                 Plan::of(self.shelf.row.class).and_then(|plan| plan.together(&self.free, count))
             }
         };
-        let chosen = chosen.ok_or(TakeAnswer::SoldOut)?;
-        self.free.take(&chosen).map_err(TakeAnswer::SeatTaken)?;
+        let chosen = chosen.ok_or(Refusal::SoldOut)?;
+        self.free.take(&chosen).map_err(Refusal::SeatTaken)?;
         Ok(chosen)
     }
 }
