@@ -235,9 +235,13 @@ impl RawWrite {
     }
 }
 
+fn three(numbering: Numbering) -> Offer {
+    Offer { inventory: row(), capacity: 3, price: Paise::new(1), numbering }
+}
+
 /// Asks a store for the same number, or for any, at the same moment, each in a transaction of its own.
 async fn rush_for_numbers(store: &Arc<dyn Store>, numbering: Numbering, wish: Wish, buyers: u8) -> Vec<TakeAnswer> {
-    store.ensure(&[Offer { inventory: row(), capacity: 3, price: Paise::new(1), numbering }]).await.unwrap();
+    store.ensure(&[three(numbering)]).await.unwrap();
     let start = Arc::new(Barrier::new(buyers.into()));
     let mut asking = JoinSet::new();
     for buyer in 1..=buyers {
@@ -286,7 +290,23 @@ async fn without_the_key_one_number_gets_two_owners_on_postgres() {
         let db = Database::postgres().await;
         let store = db.open().await;
         db.raw("ALTER TABLE seats DROP CONSTRAINT seats_pkey").await.unwrap();
-        rush_for_numbers(&store, numbering, wish, 16).await;
+        store.ensure(&[three(numbering)]).await.unwrap();
+        // Whoever has read that the number is free, and written it down, waits here to change the count.
+        let (mut client, connection) = tokio_postgres::connect(&db.url, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let lock = client.transaction().await.unwrap();
+        lock.execute("SELECT 1 FROM inventory FOR UPDATE", &[]).await.unwrap();
+        let rush = tokio::spawn(async move {
+            rush_for_numbers(&store, numbering, wish, 4).await;
+            store
+        });
+        let waiting = "SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot()
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while lock.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) < 4 {}
+        lock.commit().await.unwrap();
+        let store = rush.await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
         let faults = store.books().await.unwrap().faults();
         assert!(faults.iter().any(|fault| fault.contains("have a second owner")), "{faults:?}");
     }
