@@ -14,7 +14,7 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, SaleRow, ShardRules};
 use crate::domain::inventory::InventoryId;
-use crate::teller::Strategy;
+use crate::strategy::Strategy;
 
 mod buyer;
 

@@ -37,13 +37,13 @@ pub async fn pass(service: &Service, database: &dyn Store, seen: &mut Seen) -> R
     let within_s = if seen.0.is_some() { WITHIN_S } else { FIRST_WITHIN_S };
     let turned = database.turned(within_s, AT_ONCE).await?;
     let known = seen.0.take().unwrap_or_default();
-    let news = turned.iter().filter(|row| known.get(&row.inventory).is_none_or(|&changes| changes < row.changes));
+    let news = turned.iter().filter(|row| known.get(&row.inventory).is_none_or(|&version| version < row.version));
     let mut count = 0;
     for row in news {
         service.turned(row.inventory);
         count += 1;
     }
-    seen.0 = Some(turned.into_iter().map(|row| (row.inventory, row.changes)).collect());
+    seen.0 = Some(turned.into_iter().map(|row| (row.inventory, row.version)).collect());
     Ok(count)
 }
 

@@ -10,6 +10,10 @@ pub mod fail_point;
 
 pub mod store;
 
+pub mod strategy;
+
+pub mod seat_lock;
+
 pub mod catalogue;
 
 pub mod metrics;

@@ -265,7 +265,7 @@ impl Notifier {
         }
         let now = self.clock.now();
         let Some(row) = self.store.stock(&[inventory]).await?.pop() else { return Ok(None) };
-        let (available, version) = (row.stock.available, row.changes);
+        let (available, version) = (row.stock.available, row.version);
         let sold_out = available == 0;
         let was_sold_out = told.map(|told| told.sold_out);
         // A header that said otherwise is older than what the gateway was told since.

@@ -1,6 +1,6 @@
 //! The contract every database fulfils, and the only door to SQL.
 //!
-//! There are two ways to write. [`Store::take`] is the hot one: it takes seats for many buyers of one row in one
+//! There are two ways to write. A [`Till`] is the hot one: it takes seats for many buyers of one row in one
 //! commit. [`Store::transact`] is for everything else: it locks a hold and a payment, asks a pure function of
 //! [`crate::domain::order`] what follows, and writes that in the same transaction. One conformance suite and one race
 //! suite run against every implementation.
@@ -12,16 +12,22 @@ use thiserror::Error;
 use time::Date;
 
 use crate::domain::booking::{Booking, Reference};
-use crate::domain::hold::{Hold, HoldId, RequestHash};
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer, Stock};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Stop, Task, TaskKind, Verdict};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
+use crate::domain::seat::{Numbering, SeatNumber};
+
+pub mod till;
 
 pub mod books;
+
 mod rows;
+
+mod judge;
 
 pub mod sqlite;
 
@@ -30,6 +36,7 @@ pub mod postgres;
 pub mod shards;
 
 use books::Books;
+pub use till::{Guard, OrderRequest, OrderTaken, TakeAnswer, TakeRequest, Taken, Till};
 
 /// Says what went wrong in a database, and whether trying again may help.
 #[derive(Debug, Error)]
@@ -44,6 +51,9 @@ pub enum StoreError {
     /// The row was never created.
     #[error("there is no inventory row {0}")]
     UnknownInventory(InventoryId),
+    /// The row was created with another numbering than the configured strategy sells; it keeps its own.
+    #[error("{0} was created as {1:?}: configure a strategy for such rows, or sell another row")]
+    OtherNumbering(InventoryId, Numbering),
     /// The database holds what this program never wrote, or refuses what it never should. A retry does not help.
     #[error("the database holds something unexpected: {0}")]
     Corrupt(String),
@@ -55,73 +65,6 @@ impl StoreError {
     pub const fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict(_))
     }
-}
-
-/// Asks for seats of one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakeRequest {
-    /// The hold that is to come into being; the same key always gives the same id.
-    pub hold: HoldId,
-    /// What was asked for.
-    pub request_hash: RequestHash,
-    /// How many seats.
-    pub quantity: u32,
-    /// What they cost together.
-    pub amount: Paise,
-    /// Now.
-    pub created_at: Moment,
-    /// Until when they are promised.
-    pub expires_at: Moment,
-}
-
-impl TakeRequest {
-    /// Returns the hold that this request becomes when it is granted.
-    #[must_use]
-    pub fn granted(&self, inventory: InventoryId) -> Hold {
-        Hold {
-            id: self.hold,
-            inventory,
-            quantity: self.quantity,
-            amount: self.amount,
-            request_hash: self.request_hash,
-            created_at: self.created_at,
-            expires_at: self.expires_at,
-            attempt: None,
-            state: crate::domain::hold::HoldState::Held,
-        }
-    }
-}
-
-/// Answers one [`TakeRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TakeAnswer {
-    /// The seats are held.
-    Granted(Hold),
-    /// The same request was granted before; this is that hold as it is now.
-    Replayed(Hold),
-    /// The key was used before, for another request. Nothing happened.
-    KeyReused,
-    /// Too few seats are left. Nothing happened.
-    SoldOut,
-}
-
-/// Answers a batch.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    /// One answer for each request, in their order.
-    pub answers: Vec<TakeAnswer>,
-    /// Seats on sale after the commit.
-    pub available: u32,
-}
-
-/// Names a way to keep two buyers from one seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// `UPDATE … WHERE available >= n`: the database is the referee.
-    ConditionalUpdate,
-    /// Reads, then writes what it computed. **This oversells**; it is here so that the race suite can show that it would
-    /// notice. Nothing but tests and the concurrency lab may name it.
-    ReadThenWrite,
 }
 
 /// Says which rows a decision is about.
@@ -161,8 +104,8 @@ pub struct Outcome {
     pub hold: Option<Hold>,
     /// The payment, if the step touched it.
     pub payment: Option<Payment>,
-    /// Seats on sale after the commit, if the step moved any.
-    pub available: Option<(InventoryId, u32)>,
+    /// Seats on sale after the commit, of each row in which the step moved any.
+    pub available: Vec<(InventoryId, u32)>,
 }
 
 /// A task of the outbox that is due.
@@ -185,8 +128,10 @@ pub struct StockRow {
     pub stock: Stock,
     /// The price of one seat.
     pub price: Paise,
-    /// How often it has changed; grows with every commit that touches it.
-    pub changes: u64,
+    /// Whether its seats have numbers.
+    pub numbering: Numbering,
+    /// Rises with every commit that changes a count: of two words about a row, the one with the higher version is the newer.
+    pub version: u64,
 }
 
 /// Says that a row came to have nothing on sale, or something again.
@@ -194,8 +139,8 @@ pub struct StockRow {
 pub struct TurnedRow {
     /// Which row.
     pub inventory: InventoryId,
-    /// How often the row had changed by then.
-    pub changes: u64,
+    /// The row's version from then on.
+    pub version: u64,
 }
 
 /// Keeps inventory, holds, payments, bookings and the outbox.
@@ -203,7 +148,7 @@ pub struct TurnedRow {
 /// Every method is durable when it returns, and safe to repeat. None is cancelled halfway: what was begun is completed
 /// or rolled back whether or not the caller still waits.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Till {
     /// Names the shard that keeps a row, for its ids; a database by itself has none.
     fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
         None
@@ -227,11 +172,6 @@ pub trait Store: Send + Sync + 'static {
     /// the newest first, each with its last turn.
     async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError>;
 
-    /// Takes seats of one row for many buyers in one commit, in the order of the requests, each all or nothing.
-    ///
-    /// No two requests of a batch may name the same hold.
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError>;
-
     /// Locks the subject's rows, asks `decide`, writes the step, commits.
     ///
     /// The inner error is the decision's own refusal, or [`Stop::SoldOut`] when the step wanted seats that are not there;
@@ -246,6 +186,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a booking.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError>;
+
+    /// Lists the numbers of a row that have an owner, in ascending order.
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError>;
 
     /// Lists holds in `Held` whose time is over, the oldest first.
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError>;
@@ -276,41 +219,4 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tells whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// Gives out what is left in arrival order, each request all or nothing; says which are granted.
-///
-/// A request for more than what is left does not bar a later one that asks for less.
-#[must_use]
-pub fn allot(available: u32, wanted: impl Iterator<Item = u32>) -> Vec<bool> {
-    let mut left = available;
-    wanted
-        .map(|quantity| {
-            let granted = quantity <= left;
-            left -= if granted { quantity } else { 0 };
-            granted
-        })
-        .collect()
-}
-
-/// Sums what a batch asks for.
-fn total(requests: &[TakeRequest]) -> i64 {
-    requests.iter().map(|request| i64::from(request.quantity)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn allots_in_arrival_order_all_or_nothing() {
-        for (available, wanted, expected) in [
-            (3, vec![1, 1, 1, 1], vec![true, true, true, false]),
-            (3, vec![2, 2, 1], vec![true, false, true]),
-            (0, vec![1], vec![false]),
-            (5, vec![], vec![]),
-        ] {
-            assert_eq!(allot(available, wanted.into_iter()), expected);
-        }
-    }
 }

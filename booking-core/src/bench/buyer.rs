@@ -25,7 +25,7 @@ impl Counter {
     /// Asks once; tells whether it was granted.
     async fn ask(&mut self, row: InventoryId, key: String) -> bool {
         match self {
-            Self::Service(service) => service.hold(HoldOrder { inventory: row, quantity: 1, key }).await.is_ok(),
+            Self::Service(service) => service.hold(HoldOrder::new(row, 1, key)).await.is_ok(),
             Self::Http(visit) => visit.hold(row, &key).await,
             Self::Purchase(service) => purchase(service, row, key).await,
         }
@@ -33,7 +33,7 @@ impl Counter {
 }
 
 async fn purchase(service: &Arc<Service>, row: InventoryId, key: String) -> bool {
-    let Ok(held) = service.hold(HoldOrder { inventory: row, quantity: 1, key: key.clone() }).await else {
+    let Ok(held) = service.hold(HoldOrder::new(row, 1, key.clone())).await else {
         return false;
     };
     let order = PaymentOrder { hold: held.hold.id, method: "sim_ok".to_owned(), key };

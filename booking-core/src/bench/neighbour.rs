@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::inventory::InventoryId;
 use crate::service::Service;
-use crate::teller::Strategy;
+use crate::strategy::Strategy;
 
 /// Says what to measure.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::domain::inventory::InventoryId;
 use crate::notifier::GatewayAddress;
 use crate::service::Service;
 use crate::service::holding::HoldOrder;
-use crate::teller::Strategy;
+use crate::strategy::Strategy;
 
 /// How long a word may take before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -115,7 +115,7 @@ async fn measure(
     for round in 0..rounds {
         let key = format!("telling-{row}-{changed_by}-{round}");
         let asked = clock.stopwatch();
-        let Ok(held) = service.hold(HoldOrder { inventory: row, quantity: 1, key }).await else { continue };
+        let Ok(held) = service.hold(HoldOrder::new(row, 1, key)).await else { continue };
         sold_out.push(ear.wait_for("sold-out", asked).await);
         let asked = clock.stopwatch();
         if service.cancel(held.hold.id).await.is_ok() {

@@ -70,12 +70,12 @@ impl Service {
         let Some(row) = row.filter(|row| row.stock.available == 0) else { return Ok(None) };
         let first = self.parts.store.first_expiry(inventory).await?;
         let ttl_seconds = believable_seconds(first, self.now());
-        Ok(Some(SoldOutWord { ttl_seconds, version: row.changes }))
+        Ok(Some(SoldOutWord { ttl_seconds, version: row.version }))
     }
 
     /// Returns as of which version a row is on sale; `None` when it is not, or that cannot be read.
     pub async fn on_sale_version(&self, inventory: InventoryId) -> Option<u64> {
         let row = self.parts.store.stock(&[inventory]).await.ok()?.pop()?;
-        (row.stock.available > 0).then_some(row.changes)
+        (row.stock.available > 0).then_some(row.version)
     }
 }

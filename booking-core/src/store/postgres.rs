@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction};
 use time::Date;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
+use super::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till, TurnedRow,
+};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -17,16 +20,19 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
+use crate::domain::seat::SeatNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
-    include_str!("postgres/0004_changes.sql"),
+    include_str!("postgres/0005_seats.sql"),
+    include_str!("postgres/0006_turns.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -107,6 +113,14 @@ async fn run_migrations(connection: &mut Object) -> Result<usize, tokio_postgres
     Ok(version)
 }
 
+/// Commits what decides who has a seat or who has paid.
+async fn commit(tx: Transaction<'_>) -> Result<(), StoreError> {
+    fail_point::reached(COMMITTING);
+    tx.commit().await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
+    Ok(())
+}
+
 /// Says in our words what PostgreSQL says in its own. A connection that ends is a conflict: whether its transaction was
 /// committed is not known, and repeating it under the same ids finds out.
 fn fault(error: &tokio_postgres::Error) -> StoreError {
@@ -139,6 +153,17 @@ fn fault(error: &tokio_postgres::Error) -> StoreError {
 }
 
 #[async_trait]
+impl Till for PostgresStore {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        take::take(&mut self.connection().await?, guard, row, requests).await
+    }
+
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        take::order::take(&mut self.connection().await?, order).await
+    }
+}
+
+#[async_trait]
 impl Store for PostgresStore {
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
         write::ensure(&self.connection().await?, offers).await
@@ -156,14 +181,6 @@ impl Store for PostgresStore {
         read::turned(&self.connection().await?, within_s, limit).await
     }
 
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let mut connection = self.connection().await?;
-        match guard {
-            Guard::ConditionalUpdate => take::conditional(&mut connection, row, requests).await,
-            Guard::ReadThenWrite => take::read_then_write(&connection, row, requests).await,
-        }
-    }
-
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
         write::transact(&mut self.connection().await?, subject, &decide).await
     }
@@ -178,6 +195,10 @@ impl Store for PostgresStore {
 
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         read::booking(&self.connection().await?, reference).await
+    }
+
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        read::owned_seats(&self.connection().await?, row).await
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

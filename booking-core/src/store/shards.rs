@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
+use super::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till, TurnedRow,
+};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -19,6 +22,7 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::{Placement, ShardNumber};
+use crate::domain::seat::SeatNumber;
 
 /// Keeps each row in one of several databases.
 pub struct Shards {
@@ -80,6 +84,20 @@ impl Shards {
 }
 
 #[async_trait]
+impl Till for Shards {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        self.of_row(row).take(guard, row, requests).await
+    }
+
+    /// Takes seats of rows that lie together; the caller has made sure of that.
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        let (first, _) = order.lines[0];
+        assert!(order.lines.iter().all(|(row, _)| self.place(*row) == self.place(first)), "one order, one database");
+        self.of_row(first).take_order(order).await
+    }
+}
+
+#[async_trait]
 impl Store for Shards {
     fn place(&self, row: InventoryId) -> Option<ShardNumber> {
         Some(self.placement.of(row))
@@ -101,16 +119,16 @@ impl Store for Shards {
         Ok(try_join_all(parts.into_values().map(stock)).await?.concat())
     }
 
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        self.of_row(row).owned_seats(row).await
+    }
+
     async fn rows_from(&self, day: time::Date) -> Result<Vec<InventoryId>, StoreError> {
         Ok(try_join_all(self.all().map(|database| database.rows_from(day))).await?.concat())
     }
 
     async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
         Ok(try_join_all(self.all().map(|database| database.turned(within_s, limit))).await?.concat())
-    }
-
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        self.of_row(row).take(guard, row, requests).await
     }
 
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {

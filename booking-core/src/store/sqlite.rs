@@ -14,7 +14,11 @@ use time::Date;
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken, TurnedRow};
+use super::judge::{OPTIMISTIC_TRIES, pause};
+use super::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeAnswer,
+    TakeRequest, Taken, Till, TurnedRow,
+};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -22,16 +26,19 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
+use crate::domain::seat::SeatNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
-    include_str!("sqlite/0004_changes.sql"),
+    include_str!("sqlite/0005_seats.sql"),
+    include_str!("sqlite/0006_turns.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -90,6 +97,24 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Reads in one turn of the thread and writes in another, if nobody has written in between; so often and no more.
+    async fn take_if_unchanged(&self, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let mut available = 0;
+        for attempt in 1..=OPTIMISTIC_TRIES {
+            let wanted = requests.to_vec();
+            let (shelf, answers) = self.call(move |db| take::look(db, row, &wanted)).await?;
+            available = shelf.available;
+            let decided = answers.clone();
+            if let Some(available) = self.call(move |db| take::write_if_unchanged(db, &shelf, &decided)).await? {
+                return Ok(Taken { answers, available });
+            }
+            pause(requests, attempt).await;
+        }
+        Ok(Taken { answers: vec![TakeAnswer::Contended; requests.len()], available })
+    }
+}
+
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.jobs = None;
@@ -135,6 +160,14 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     tx.commit()
 }
 
+/// Commits what decides who has a seat or who has paid.
+fn commit(tx: rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+    fail_point::reached(COMMITTING);
+    tx.commit().map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
+    Ok(())
+}
+
 /// Says in our words what SQLite says in its own.
 fn fault(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
@@ -143,6 +176,22 @@ fn fault(error: &rusqlite::Error) -> StoreError {
             StoreError::Unavailable(error.to_string())
         }
         _ => StoreError::Corrupt(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Till for SqliteStore {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        if guard == Guard::Version {
+            return self.take_if_unchanged(row, requests).await;
+        }
+        let requests = requests.to_vec();
+        self.call(move |db| take::take(db, guard, row, &requests)).await
+    }
+
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        let order = order.clone();
+        self.call(move |db| take::take_order(db, &order)).await
     }
 }
 
@@ -166,18 +215,6 @@ impl Store for SqliteStore {
         self.call(move |db| read::turned(db, within_s, limit)).await
     }
 
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let requests = requests.to_vec();
-        match guard {
-            Guard::ConditionalUpdate => self.call(move |db| take::conditional(db, row, &requests)).await,
-            Guard::ReadThenWrite => {
-                let available = self.call(move |db| take::peek(db, row)).await?;
-                tokio::task::yield_now().await;
-                self.call(move |db| take::overwrite(db, row, available, &requests)).await
-            }
-        }
-    }
-
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
         self.call(move |db| write::transact(db, subject, &decide)).await
     }
@@ -192,6 +229,10 @@ impl Store for SqliteStore {
 
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         self.call(move |db| read::booking(db, reference)).await
+    }
+
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        self.call(move |db| read::owned_seats(db, row)).await
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

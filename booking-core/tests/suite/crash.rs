@@ -14,7 +14,8 @@ use booking_core::metrics::Metrics;
 use booking_core::provider::webhook::{ProviderNews, SIGNATURE_HEADER, sign};
 use booking_core::service::holding::HoldAnswer;
 use booking_core::service::{Denied, Parts, Service};
-use booking_core::teller::{Strategy, Teller};
+use booking_core::strategy::Strategy;
+use booking_core::teller::Teller;
 use booking_core::{follower, outbox, reaper, reconciler};
 use hyper::Method;
 use serde_json::Value;
@@ -303,7 +304,7 @@ on_both! {
     async fn a_clock_that_jumps_ends_no_hold_early_and_none_twice(db: Database) {
         let (machine, manual) = (Machine::new(), Arc::new(ManualClock::at(NOON)));
         let (store, metrics, (provider, _inbox)) = (db.open().await, Metrics::new(), world::provider(&manual));
-        let teller = Teller::new(Arc::clone(&store), metrics.clone(), Strategy::Teller, world::LIMITS);
+        let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), Strategy::Teller, world::LIMITS);
         let parts = world::parts(Arc::clone(&store), teller, metrics, &provider, &manual, SEATS);
         let service = Service::new(Parts { clock: Arc::clone(&machine) as _, ..parts });
         world::hold(&service, "first", 2).await.unwrap();

@@ -12,5 +12,10 @@ mod notices;
 mod order;
 mod process;
 mod race;
+mod seating;
 mod shards;
+mod strategies;
+#[path = "../../../tests/suite/redis_server.rs"]
+#[expect(dead_code, reason = "the gateway's tests use more of it")]
+mod redis_server;
 mod world;

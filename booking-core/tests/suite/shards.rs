@@ -11,9 +11,9 @@ use booking_core::domain::hold::{Hold, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::domain::placement::ShardNumber;
-use booking_core::service::Service;
 use booking_core::service::holding::HoldOrder;
 use booking_core::service::paying::PaymentOrder;
+use booking_core::service::{BadOrder, Denied, Item, Service, Want};
 use booking_core::store::Store;
 
 use crate::database::{Database, on_both};
@@ -51,7 +51,7 @@ async fn refusal(config: &Config) -> StartError {
 }
 
 async fn hold(service: &Arc<Service>, inventory: InventoryId, key: &str) -> Hold {
-    service.hold(HoldOrder { inventory, quantity: 1, key: key.to_owned() }).await.unwrap().hold
+    service.hold(HoldOrder::new(inventory, 1, key)).await.unwrap().hold
 }
 
 async fn pay(service: &Arc<Service>, hold: &Hold) -> PaymentStatus {
@@ -86,7 +86,7 @@ on_both! {
             assert_eq!(hold(service, row, "k").await.id, bought.id, "the same key is the same hold");
             assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
             let booking = booking_core::domain::booking::Reference::of(bought.id);
-            assert_eq!(service.booking(booking).await.unwrap().inventory, row);
+            assert_eq!(service.booking(booking).await.unwrap().lines[0].inventory, row);
             clock.advance_ms(HOLD_MS);
             service.nudge_reaper();
             until(async || service.find_hold(lapsing.id).await.unwrap().state.status() == HoldStatus::Expired).await;
@@ -105,6 +105,21 @@ impl Database {
         let shards = of.shards.iter().filter(|shard| shard.database == self.url).cloned().collect();
         Config { shards, ..Config::default() }
     }
+}
+
+#[tokio::test]
+async fn an_order_over_two_databases_is_refused() {
+    let databases = [Database::sqlite(), Database::sqlite()];
+    let config = config(vec![shard(0, &databases[0], None), shard(1, &databases[1], None)]);
+    let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+    let item = |number| Item { inventory: row_on(&config, number, DAY), want: Want::Any(1) };
+    let order = |items| HoldOrder { items, key: "k".to_owned() };
+    let apart = app.service().hold(order(vec![item(0), item(1)])).await;
+    assert!(matches!(apart, Err(Denied::Order(BadOrder::Apart(..)))), "{apart:?}");
+    assert_eq!(app.service().store().open_holds().await.unwrap(), 0);
+    let together = app.service().hold(order(vec![item(0), item(0)])).await.unwrap();
+    assert_eq!(together.hold.lines[0].quantity, 2);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

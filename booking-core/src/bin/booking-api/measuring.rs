@@ -10,7 +10,8 @@ use booking_core::bench::plot as drawing;
 use booking_core::bench::telling::{self, TellingFigures};
 use booking_core::bench::{self, Figures, Way};
 use booking_core::clock::{Clock, SystemClock};
-use booking_core::teller::Strategy;
+use booking_core::domain::seat::Numbering;
+use booking_core::strategy::Strategy;
 use clap::Args;
 use serde::Serialize;
 
@@ -60,7 +61,7 @@ pub struct Plot {
 
 pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let strategies = strategies(&arguments.strategy)?;
+    let strategies = strategies(&arguments.strategy, &arguments.database)?;
     let run = Duration::from_secs(arguments.seconds);
     if let Some(other) = arguments.neighbour {
         let [strategy] = strategies[..] else { bail!("choose one --strategy to measure neighbours with") };
@@ -115,11 +116,18 @@ fn write_json(path: Option<&Path>, figures: &impl Serialize) -> anyhow::Result<(
     std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn strategies(name: &str) -> anyhow::Result<Vec<Strategy>> {
-    let chosen: Vec<Strategy> = Strategy::ALL.into_iter().filter(|s| name == "all" || s.name() == name).collect();
+/// Reads which strategies to measure: one, or all that sell seats without numbers and work on the database.
+fn strategies(name: &str, database: &str) -> anyhow::Result<Vec<Strategy>> {
+    let locks_rows = !database.starts_with("sqlite:");
+    let works = |strategy: &Strategy| {
+        strategy.numbering() == Numbering::Pool && (locks_rows || *strategy != Strategy::Pessimistic)
+    };
+    let possible: Vec<Strategy> = Strategy::ALL.into_iter().filter(works).collect();
+    let chosen: Vec<Strategy> =
+        possible.iter().copied().filter(|strategy| name == "all" || strategy.name() == name).collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = Strategy::ALL.into_iter().map(Strategy::name).collect();
-        bail!("there is no strategy {name:?}; choose all or one of {}", names.join(", "));
+        let names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
+        bail!("there is no strategy {name:?} to measure here; choose all, {}", names.join(", "));
     }
     Ok(chosen)
 }
