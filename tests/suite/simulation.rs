@@ -15,7 +15,7 @@
 //! SIMULATION_FROM=SEED SIMULATION_SEEDS=1 cargo test -p vestibule --test suite the_line_holds_in_every_run
 //! ```
 //!
-//! More seeds: `SIMULATION_SEEDS=100000` with `cargo test --release`. A seed that has failed goes into [`FAILED_ONCE`].
+//! More steps of the trace: `SIMULATION_TRACE=1000`. More seeds: `SIMULATION_SEEDS=100000` with `cargo test --release`. A seed that has failed goes into [`FAILED_ONCE`].
 
 mod chance;
 mod gateway;
@@ -41,10 +41,10 @@ const SEEDS: u64 = 2_000;
 /// Within so many seeds every defect is to be found.
 const DEFECT_SEEDS: u64 = 300;
 
-fn run(seed: u64, defect: Option<Defect>, keeps_trace: bool) -> Outcome {
+fn run(seed: u64, defect: Option<Defect>, trace_steps: usize) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
-    World::new(seed, defect, keeps_trace).run()
+    World::new(seed, defect, trace_steps).run()
 }
 
 fn number(name: &str, or: u64) -> u64 {
@@ -60,7 +60,7 @@ fn first_failing(seeds: std::ops::Range<u64>, defect: Option<Defect>) -> Option<
             if seed >= failed.load(Ordering::Relaxed) {
                 break;
             }
-            if run(seed, defect, false).violation.is_some() {
+            if run(seed, defect, 0).violation.is_some() {
                 failed.fetch_min(seed, Ordering::Relaxed);
             }
         }
@@ -72,7 +72,7 @@ fn first_failing(seeds: std::ops::Range<u64>, defect: Option<Defect>) -> Option<
 
 /// Runs a seed once more, with a trace, and fails with what it tells.
 fn tell(seed: u64) -> ! {
-    let Outcome { violation, trace, .. } = run(seed, None, true);
+    let Outcome { violation, trace, .. } = run(seed, None, number("SIMULATION_TRACE", 80) as usize);
     panic!(
         "seed {seed}: {}\n{}\nreplay: SIMULATION_FROM={seed} SIMULATION_SEEDS=1 cargo test -p vestibule --test suite \
          the_line_holds_in_every_run",
@@ -92,7 +92,7 @@ fn the_line_holds_in_every_run() {
 
 #[test]
 fn what_failed_once_does_not_fail_again() {
-    if let Some(seed) = FAILED_ONCE.into_iter().find(|seed| run(*seed, None, false).violation.is_some()) {
+    if let Some(seed) = FAILED_ONCE.into_iter().find(|seed| run(*seed, None, 0).violation.is_some()) {
         tell(seed);
     }
 }
@@ -100,7 +100,7 @@ fn what_failed_once_does_not_fail_again() {
 #[test]
 fn a_seed_is_a_run() {
     for seed in 1..6 {
-        assert_eq!(run(seed, None, true), run(seed, None, true), "seed {seed}");
+        assert_eq!(run(seed, None, 50), run(seed, None, 50), "seed {seed}");
     }
 }
 
@@ -109,7 +109,7 @@ fn a_seed_is_a_run() {
 fn every_defect_is_found() {
     for defect in DEFECTS {
         let seed = first_failing(1..DEFECT_SEEDS, Some(defect)).unwrap_or_else(|| panic!("{defect:?} was not found"));
-        let violation = run(seed, Some(defect), false).violation.expect("it failed before");
+        let violation = run(seed, Some(defect), 0).violation.expect("it failed before");
         println!("{defect:?}: seed {seed}: {violation}");
         assert!(violation.contains(defect.breaks()), "{defect:?} should break {}: {violation}", defect.breaks());
     }

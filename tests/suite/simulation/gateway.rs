@@ -160,6 +160,7 @@ fn rules() -> RoomRules {
         name: RoomName::new("sale").expect("a name"),
         title: String::new(),
         method: QueueingMethod::Fifo,
+        public_value: None,
         max_waiting: 1_000,
         queueing_status: 200,
         items: Vec::new(),

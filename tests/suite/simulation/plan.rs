@@ -1,6 +1,7 @@
 //! What a run is like: drawn from its seed before anything happens.
 
 use vestibule::admission::Limits;
+use vestibule::schedule::Schedule;
 
 use super::chance::Chance;
 
@@ -111,5 +112,6 @@ pub fn limits(chance: &mut Chance) -> Limits {
         total_active_users: chance.one_in(2).then(|| chance.between(1, 12)),
         session_duration_s: chance.between(5, 40),
         grace_ms: 30_000,
+        schedule: Schedule::default(),
     }
 }

@@ -31,9 +31,6 @@ const START_US: u64 = 1_795_000_000_000_000;
 /// How long the line may take, once all trouble is over, to let everyone in who is owed it.
 const CALM_US: u64 = 400 * SECOND;
 
-/// How many of the last steps a trace keeps.
-const TRACE_CAP: usize = 600;
-
 /// What is due at some instant.
 #[derive(Debug)]
 pub(super) enum Due {
@@ -75,7 +72,9 @@ pub struct World {
     ring: KeyRing,
     oracle: Oracle,
     is_calm: bool,
-    trace: Option<VecDeque<String>>,
+    trace: VecDeque<String>,
+    /// How many of the last steps it keeps.
+    trace_steps: usize,
     steps: u64,
 }
 
@@ -95,7 +94,7 @@ pub struct Outcome {
 
 impl World {
     /// Makes the world of a seed.
-    pub fn new(seed: u64, defect: Option<Defect>, keeps_trace: bool) -> Self {
+    pub fn new(seed: u64, defect: Option<Defect>, trace_steps: usize) -> Self {
         let mut chance = Chance::new(seed);
         let plan = Plan::draw(&mut chance);
         let mut world = Self {
@@ -115,7 +114,8 @@ impl World {
             ring: KeyRing::generate(START_US / 1_000, &mut StdRng::seed_from_u64(seed)),
             oracle: Oracle::default(),
             is_calm: false,
-            trace: keeps_trace.then(VecDeque::new),
+            trace: VecDeque::new(),
+            trace_steps,
             steps: 0,
             plan,
             chance,
@@ -285,7 +285,7 @@ impl World {
             admitted: self.visitors.iter().map(|visitor| visitor.admissions).sum(),
             epochs: self.machine.roll().eras.len(),
             link: format!("{:?}", self.machine.roll().link),
-            trace: self.trace.into_iter().flatten().collect(),
+            trace: self.trace.into_iter().collect(),
         }
     }
 
@@ -309,11 +309,13 @@ impl World {
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
-        let Some(trace) = &mut self.trace else { return };
-        let at_s = (self.now_us - START_US) as f64 / SECOND as f64;
-        trace.push_back(format!("{at_s:10.6} {}", what()));
-        if trace.len() > TRACE_CAP {
-            trace.pop_front();
+        if self.trace_steps == 0 {
+            return;
         }
+        let at_s = (self.now_us - START_US) as f64 / SECOND as f64;
+        if self.trace.len() == self.trace_steps {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{at_s:10.6} {}", what()));
     }
 }

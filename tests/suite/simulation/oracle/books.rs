@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::admission::Limits;
-use vestibule::line::{DOOR_US, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
+use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
 
 use super::bucket::Bucket;
 
@@ -20,7 +20,9 @@ pub struct Books {
     pub limits: Option<Limits>,
     pub configured: Option<Limits>,
     pub phase: Phase,
-    pub bucket: Bucket,
+    bucket: Bucket,
+    /// How many each entry of the log has called.
+    calls: Vec<(u64, u64)>,
     /// Time that passed by the store's clock, jumps forwards counted and jumps back left out.
     pub axis_us: u64,
     pub clock_us: u64,
@@ -132,6 +134,12 @@ impl Books {
         self.sessions.values().filter(|ends_s| **ends_s > now_s).count() as u64
     }
 
+    /// Fills the bucket with the calls of an entry, `free` of them on top of the rate; returns the excess.
+    pub fn spend(&mut self, entry: &Entry, free: u64, limits: &Limits) -> f64 {
+        self.calls.push((entry.seq, entry.called.len()));
+        self.bucket.fill(entry.called.len(), free, limits)
+    }
+
     /// Notes a call.
     pub fn call(&mut self, number: Number, ends_s: u64) {
         self.called.insert(number);
@@ -156,8 +164,9 @@ impl Books {
 
     /// Takes over what a store says after a loss. Of calls that were lost and made again, the second counts.
     pub fn agree_with(&mut self, roll: &Roll) {
-        let lost = self.called.iter().filter(|number| !roll.called.contains(**number)).count();
-        self.bucket.forgive(lost as u64);
+        let is_lost = |(seq, _): &&(u64, u64)| *seq >= roll.seq;
+        self.bucket.forgive(self.calls.iter().filter(is_lost).map(|(_, count)| count).sum());
+        self.calls.retain(|(seq, _)| *seq < roll.seq);
         self.epoch = roll.epoch();
         self.issued = roll.issued;
         self.waiting = roll.waiting.iter_from(0).collect();

@@ -84,7 +84,7 @@ impl Oracle {
         let free = entry.by_hand.min(self.asked.by_hand);
         let is_open = self.books.phase == Phase::Open || free == entry.called.len();
         self.demand(is_open, || "somebody was called in a room that is not open".to_owned());
-        let over = self.books.bucket.fill(entry.called.len(), free, &limits);
+        let over = self.books.spend(entry, free, &limits);
         self.demand(over <= 1e-6, || format!("(L5) {over:.3} more were called than rate and burst allow"));
         let active = self.books.active();
         let most = limits.total_active_users.unwrap_or(u64::MAX);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use vestibule::line::{News, StoreFault};
+use vestibule::line::{News, Roll, StoreFault};
 
 use super::{Due, World};
 use crate::simulation::gateway::Gateway;
@@ -140,11 +140,12 @@ impl World {
         }
     }
 
-    /// Tells whether every gateway that runs follows the epoch that the store is in.
+    /// Tells whether every gateway that runs follows the epoch that the store is in, and has heard of its settings.
     pub(super) fn is_healed(&self) -> bool {
         let epoch = self.machine.roll().epoch();
         let mut rooms = self.gateways.iter().filter_map(Gateway::any_room);
-        self.oracle.is_whole() && rooms.all(|room| room.mirror.known().epoch == epoch)
+        let follows = |roll: &Roll| roll.epoch() == epoch && roll.settings.is_some();
+        self.oracle.is_whole() && rooms.all(|room| room.mirror.read(follows))
     }
 
     fn way_us(&mut self) -> u64 {
