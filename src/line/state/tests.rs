@@ -217,11 +217,11 @@ fn nothing_is_appended_in_the_place_of_what_was_lost() {
 
 #[test]
 fn a_session_is_kept_though_a_replica_called_others_with_it() {
-    let (mut replica, mirror) = failed_over(|line, mirror| {
+    let (replica, mirror) = failed_over(|line, mirror| {
         line.steer(&Steering::Admit(2), START_US);
         *mirror = line.roll.clone();
     });
-    replica.tick(&tick_of(GATEWAY, Numbers::run(2, 2), Numbers::default()), START_US);
+    let mut replica = LineState::revive(replica.roll, START_US);
     replica.call(START_US + 1_000_000);
     assert_eq!((called(&replica), mirror.tally.called), (vec![1, 2], 3), "2 alone here, 2 and 3 together there");
     let now_s = START_US / 1_000_000 + 1;
