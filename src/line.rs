@@ -217,6 +217,45 @@ pub struct Joined {
     pub at_us: u64,
 }
 
+/// A person as a room's site knows them: a keyed hash, from which nobody reads who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonId(pub u128);
+
+/// Somebody at the door of a room where one person holds one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Nobody knows who: gets a new number.
+    Anybody,
+    /// A person: gets the number they have, if its place stands, else a new one.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// A number of theirs whose session, as the gateway knows, has run out: it stands no more. A store may
+        /// know that by itself, or not.
+        over: Option<Number>,
+    },
+}
+
+impl Arrival {
+    /// Returns who it is, where that is known.
+    #[must_use]
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Anybody => None,
+            Self::Person { id, .. } => Some(*id),
+        }
+    }
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The numbers that are new; `count` may be 0.
+    pub joined: Joined,
+    /// The number of each arrival, and its epoch, in order.
+    pub numbers: Vec<(Epoch, Number)>,
+}
+
 /// How far a mirror has followed the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -247,6 +286,8 @@ pub struct Tick {
     pub left: Numbers,
     /// Sessions that end early.
     pub ended: Vec<Ended>,
+    /// Persons whose tickets are of an older epoch, so that the store may have lost which number is theirs.
+    pub introduced: Vec<(PersonId, Number)>,
     /// How far this gateway's mirror has come.
     pub known: Known,
 }
@@ -294,12 +335,16 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
+/// Every verb is atomic. Each but `join`, a `claim` of anybody and [`Steering::Admit`] may be repeated without harm; a join whose answer is
 /// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
     /// Gives `count` (1 to 65,536) consecutive numbers.
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault>;
+
+    /// Gives each of at most [`CLAIM_LIMIT`] arrivals a number, in order; a person never has two. `None` where the
+    /// store knows less than the mirror: something was lost, and whose a number is may not be written down anew.
+    async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault>;
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault>;
@@ -317,6 +362,9 @@ pub const EPOCH_MARGIN: u64 = 1 << 17;
 
 /// The most numbers that one join may ask for: half the margin.
 pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
+
+/// The most arrivals that one claim may bring.
+pub const CLAIM_LIMIT: usize = 4_096;
 
 /// How many entries a store keeps at the least for mirrors to follow.
 pub const LOG_CAP: usize = 10_000;

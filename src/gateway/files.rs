@@ -32,6 +32,18 @@ pub fn key_ring(config: &Config, now_ms: u64) -> Result<KeyRing, StartFault> {
     read_keys(&path).map_err(StartFault::Files)
 }
 
+/// Sees to it that the ring has the key that persons are hashed with, where a room needs it.
+pub fn check_persons(ring: &KeyRing, config: &Config) -> Result<(), StartFault> {
+    if ring.knows_persons() || config.rooms.iter().all(|room| room.rules.person.is_none()) {
+        return Ok(());
+    }
+    let file = keys_path(config).unwrap_or_default();
+    let file = file.display();
+    Err(StartFault::Files(format!(
+        "the keys in {file} are of a time when no room knew persons; add what is missing with          `vestibule keys --file {file} rotate`"
+    )))
+}
+
 /// Writes a key ring where there is none; of two gateways that start together one wins, and both
 /// read what it wrote. Returns whether this one did.
 fn make_keys(path: &Path, ring: &KeyRing) -> Result<bool, String> {

@@ -58,7 +58,7 @@ pub(crate) struct PassKey<'a> {
 ///
 /// # Invariants
 ///
-/// Exactly one key of each kind is active; names are unique; a retired key has no secret.
+/// Exactly one key of each kind is active, but for persons there may be none; names are unique; a retired key has no secret.
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -74,7 +74,7 @@ impl KeyRing {
     /// Never in practice: every 32 bytes are an Ed25519 seed.
     pub fn generate<R: CryptoRng + ?Sized>(now_ms: u64, rng: &mut R) -> Self {
         let mut ring = Self { keys: Vec::new(), generation: 0 };
-        for kind in [KeyKind::Ticket, KeyKind::Pass] {
+        for kind in [KeyKind::Ticket, KeyKind::Pass, KeyKind::Person] {
             ring.add_active(kind, now_ms, rng);
         }
         ring.seal_generation();
@@ -106,6 +106,14 @@ impl KeyRing {
         let kid = self.add_active(kind, now_ms, rng);
         self.seal_generation();
         Ok(kid)
+    }
+
+    /// Adds a key for persons to a ring of a time when there was none.
+    pub fn add_missing<R: CryptoRng + ?Sized>(&mut self, now_ms: u64, rng: &mut R) {
+        if self.person_key().is_none() {
+            self.add_active(KeyKind::Person, now_ms, rng);
+            self.seal_generation();
+        }
     }
 
     /// Takes a rotated-out key from use at once, and everything it signed with it.
@@ -164,6 +172,17 @@ impl KeyRing {
         let key = self.active(KeyKind::Ticket);
         let secret = key.secret.as_ref().expect("an active key has its secret, by construction");
         (key.card.kid, &secret.0)
+    }
+
+    /// Returns the key that persons are hashed with; rings of old have none.
+    pub(crate) fn person_key(&self) -> Option<&[u8; 32]> {
+        self.of_kind(KeyKind::Person).find_map(|key| key.secret.as_ref()).map(|secret| &secret.0)
+    }
+
+    /// Tells whether the ring has a key for persons; see [`KeyRing::add_missing`].
+    #[must_use]
+    pub fn knows_persons(&self) -> bool {
+        self.person_key().is_some()
     }
 
     pub(crate) fn ticket_key(&self, kid: Kid, now_ms: u64) -> Option<&[u8; 32]> {

@@ -33,6 +33,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known: Known::default(),
     }
 }
@@ -144,7 +145,7 @@ fn a_revived_line_gives_no_number_twice_and_takes_the_forgotten_back() {
     state.join(10, START_US);
     let saved = state.roll.clone();
     let lost = state.join(3, START_US + 1_000);
-    let mut revived = LineState::revive(saved, START_US + 2_000_000);
+    let mut revived = LineState::revive(saved, BTreeMap::new(), START_US + 2_000_000);
     let next = revived.join(1, START_US + 2_000_000);
     assert!(next.epoch > lost.epoch && next.first > lost.first + lost.count);
     assert_eq!(revived.roll.standing(lost.epoch, 12, 0), Standing::Unseen);
@@ -347,7 +348,7 @@ impl Watch {
                 self.state.steer(&Steering::Limits(limits), self.now_us);
             }
             Step::Phase(phase) => self.state.steer(&Steering::Phase(*phase), self.now_us),
-            Step::Revive => self.state = LineState::revive(self.mirror.clone(), self.now_us),
+            Step::Revive => self.state = LineState::revive(self.mirror.clone(), BTreeMap::new(), self.now_us),
         }
         self.tick(tick);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{BadKid, Key, KeyCard, KeyKind, KeyState, Kid, Secret};
 use super::{KeyRing, KeyRingFault, MAX_KEYS};
 
-/// The document: two lists of keys.
+/// The document: a list of keys for each kind.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RingForm {
@@ -17,6 +17,8 @@ struct RingForm {
     ticket: Vec<KeyForm>,
     #[serde(default)]
     pass: Vec<KeyForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    person: Vec<KeyForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,7 +49,7 @@ impl KeyRing {
     /// [`KeyRingFault::Unreadable`] when a number does not fit TOML's 63 bits.
     pub fn to_toml(&self) -> Result<String, KeyRingFault> {
         let of = |kind| self.of_kind(kind).map(key_to_form).collect();
-        let form = RingForm { ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
+        let form = RingForm { ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass), person: of(KeyKind::Person) };
         toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
     }
 
@@ -62,6 +64,9 @@ impl KeyRing {
             toml::from_str(text).map_err(|fault| KeyRingFault::Unreadable(place_of(text, fault.span())))?;
         let mut keys = keys_of(KeyKind::Ticket, form.ticket)?;
         keys.extend(keys_of(KeyKind::Pass, form.pass)?);
+        if !form.person.is_empty() {
+            keys.extend(keys_of(KeyKind::Person, form.person)?);
+        }
         check_unique(&keys)?;
         let mut ring = Self { keys, generation: 0 };
         ring.seal_generation();
