@@ -5,6 +5,7 @@ mod edge;
 mod idle;
 mod live;
 mod pair;
+mod person;
 mod restart;
 mod selling;
 pub mod stand;

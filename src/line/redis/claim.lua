@@ -11,10 +11,10 @@ local held, back = {}, {}
 for i = 5, #ARGV, 2 do
   local number = ARGV[i] ~= '' and number_of(ARGV[i])
   if number and text(number) ~= ARGV[i + 1] then
-    if is_forgotten(number) then
-      back[#back + 1] = number
+    if holds(number) then
       held[i] = number
-    elseif holds(number) then
+    elseif is_forgotten(number) then
+      back[#back + 1] = number
       held[i] = number
     end
   end

@@ -230,3 +230,33 @@ async fn what_was_lost_is_not_given_as_somebody_elses(stand: Stand) {
     let numbers = given.expect("made good").numbers;
     assert!(numbers[0] == kept.numbers[0] && numbers[1].1 > 100_000, "{numbers:?}");
 }
+
+/// How many persons the cost is measured with; VESTIBULE_TEST_PERSONS sets another number.
+const MEASURED: usize = 131_072;
+
+#[tokio::test]
+async fn a_person_costs_redis_few_bytes() {
+    let server = RedisServer::start(&[]);
+    let store = RedisLine::connect(&server.url(), Duration::from_secs(10)).await.expect("the server runs");
+    let count = std::env::var("VESTIBULE_TEST_PERSONS").ok().and_then(|text| text.parse().ok()).unwrap_or(MEASURED);
+    let mut connection = server.connection();
+    let mut used = || {
+        let info: String = ::redis::cmd("INFO").arg("memory").query(&mut connection).expect("an answer");
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("the figure");
+        line.trim().parse::<usize>().expect("a number")
+    };
+    let (room, before) = (fresh_room(), used());
+    let arrivals: Vec<Arrival> = (0..count as u128).map(person).collect();
+    let begun = tokio::time::Instant::now();
+    for arrivals in arrivals.chunks(1_000) {
+        store.claim(&room, arrivals, Known::default()).await.expect("a claim");
+    }
+    let first = begun.elapsed();
+    for arrivals in arrivals.chunks(1_000) {
+        let claimed = store.claim(&room, arrivals, Known::default()).await.expect("a claim").expect("nothing is lost");
+        assert_eq!(claimed.joined.count, 0, "everyone is known");
+    }
+    let bytes = (used() - before) as f64 / count as f64;
+    println!("{count} persons: {bytes:.1} bytes each, claimed in {first:?}, and again in {:?}", begun.elapsed() - first);
+    assert!(bytes < 48.0, "{bytes} bytes a person");
+}
