@@ -196,6 +196,7 @@ mod tests {
         store: Embedded,
         gate: Semaphore,
         joins: AtomicUsize,
+        claims: AtomicUsize,
     }
 
     #[async_trait]
@@ -212,6 +213,7 @@ mod tests {
             arrivals: &[Arrival],
             known: Known,
         ) -> Result<Option<Claimed>, StoreFault> {
+            self.claims.fetch_add(1, Ordering::SeqCst);
             self.store.claim(room, arrivals, known).await
         }
 
@@ -253,7 +255,8 @@ mod tests {
     #[tokio::test]
     async fn a_burst_shares_calls_to_the_store() {
         let store = Embedded::open(None, Clock::system()).unwrap();
-        let gated = Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0) });
+        let gated =
+            Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) });
         let room = room(Arc::clone(&gated));
         let serving = tokio::spawn({
             let room = Arc::clone(&room);
@@ -275,9 +278,28 @@ mod tests {
         serving.abort();
     }
 
+    #[tokio::test]
+    async fn persons_and_anybody_share_calls_and_a_person_has_one_number() {
+        let gated = open_gate();
+        let room = room(Arc::clone(&gated));
+        let serving = tokio::spawn({
+            let room = Arc::clone(&room);
+            async move { room.run_joining().await }
+        });
+        let come = |person: Option<u128>| {
+            let room = Arc::clone(&room);
+            async move { room.join(person.map(PersonId)).await.unwrap().number }
+        };
+        let arrivals = [Some(7), None, Some(8), Some(7), None];
+        let numbers = futures_util::future::join_all(arrivals.map(come)).await;
+        assert_eq!(numbers, [1, 2, 3, 1, 4]);
+        assert_eq!((gated.claims.load(Ordering::SeqCst), gated.joins.load(Ordering::SeqCst)), (1, 0));
+        serving.abort();
+    }
+
     fn open_gate() -> Arc<Gated> {
         let store = Embedded::open(None, Clock::system()).unwrap();
-        Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0) })
+        Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) })
     }
 
     #[tokio::test]

@@ -257,6 +257,9 @@ async fn a_person_costs_redis_few_bytes() {
         assert_eq!(claimed.joined.count, 0, "everyone is known");
     }
     let bytes = (used() - before) as f64 / count as f64;
-    println!("{count} persons: {bytes:.1} bytes each, claimed in {first:?}, and again in {:?}", begun.elapsed() - first);
+    println!(
+        "{count} persons: {bytes:.1} bytes each, claimed in {first:?}, and again in {:?}",
+        begun.elapsed() - first
+    );
     assert!(bytes < 48.0, "{bytes} bytes a person");
 }
