@@ -10,6 +10,8 @@
 
 mod signed;
 
+use std::sync::Arc;
+
 use hyper::header::{self, HeaderMap, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -43,7 +45,7 @@ pub enum Source {
     /// In a header that a trusted proxy sets.
     Header(HeaderName),
     /// In a token that the site signs.
-    Signed(SignedClaim),
+    Signed(Arc<SignedClaim>),
 }
 
 /// What a request shows, and who sends it.

@@ -1,6 +1,7 @@
 //! `[room.NAME.person]`: how a room knows persons, so that one person holds one place.
 
 use std::fs;
+use std::sync::Arc;
 
 use hyper::header::HeaderName;
 
@@ -60,7 +61,7 @@ fn source(section: &mut Section<'_>) -> Option<Source> {
         _ => {}
     }
     let signed = signed(section, header, cookie)?;
-    (is_header != is_cookie).then_some(Source::Signed(signed))
+    (is_header != is_cookie).then(|| Source::Signed(Arc::new(signed)))
 }
 
 /// Reads a token's claim, issuer and audience, and the key that it is checked with.

@@ -71,7 +71,6 @@ pub enum BadKey {
 }
 
 /// Which token, which claim in it, and how it is signed.
-#[derive(Clone)]
 pub struct SignedClaim {
     place: Place,
     claim: String,
@@ -80,7 +79,7 @@ pub struct SignedClaim {
     key: DecodingKey,
     validation: Validation,
     /// Whose signature was good, by the hash of the token, so that none lies in memory as it could be used.
-    known: Arc<Cache<[u8; 32], Arc<Told>>>,
+    known: Cache<[u8; 32], Arc<Told>>,
 }
 
 /// Where a token stands in a request.
@@ -116,7 +115,7 @@ impl SignedClaim {
 
     fn new(place: Place, claim: String, algorithm: Algorithm, key: &[u8]) -> Result<Self, BadKey> {
         let key = read_key(algorithm, key)?;
-        let known = Arc::new(Cache::new(KNOWN_CAP));
+        let known = Cache::new(KNOWN_CAP);
         Ok(Self { place, claim, issuer: None, audience: None, key, validation: signature_only(algorithm), known })
     }
 

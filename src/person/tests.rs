@@ -108,7 +108,7 @@ fn hs256(claims: &Value) -> String {
 
 fn in_cookie(algorithm: Algorithm, key: &str) -> PersonRule {
     let claim = SignedClaim::in_cookie("session".into(), "sub".into(), algorithm, key.as_bytes()).unwrap();
-    rule(Source::Signed(claim))
+    rule(Source::Signed(Arc::new(claim)))
 }
 
 fn of_cookie(rule: &PersonRule, token: &str) -> Option<PersonId> {
@@ -194,7 +194,7 @@ fn a_token_that_runs_out_counts_no_more_though_it_was_verified() {
 #[test]
 fn issuer_and_audience_count_where_they_are_named() {
     let claim = SignedClaim::in_header(AUTHORIZATION, "sub".into(), Algorithm::Hs256, SECRET.as_bytes()).unwrap();
-    let rule = rule(Source::Signed(claim.only(Some("shop".into()), Some("sale".into()))));
+    let rule = rule(Source::Signed(Arc::new(claim.only(Some("shop".into()), Some("sale".into())))));
     let of = |scheme: &str, claims: Value| {
         let value = format!("{scheme}{}", hs256(&claims));
         identify(&rule, &headers(&[("authorization", &value)]), false).is_some()

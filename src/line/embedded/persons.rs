@@ -107,3 +107,56 @@ fn read_record(record: &[u8]) -> Option<(PersonId, Number)> {
     let (person, number) = record.split_first_chunk()?;
     Some((PersonId(u128::from_be_bytes(*person)), Number::from_be_bytes(number.try_into().ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> (PersonsFile, BTreeMap<PersonId, Number>) {
+        PersonsFile::open(folder, &RoomName::new("sale").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_last_record_of_a_person_counts_and_a_torn_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, kept) = open(folder.path());
+        assert!(kept.is_empty());
+        file.append(&[(PersonId(1), 10), (PersonId(u128::MAX), 11)]).unwrap();
+        file.append(&[(PersonId(1), 12)]).unwrap();
+        let path = folder.path().join("sale.persons");
+        let mut text = fs::read(&path).unwrap();
+        text.extend([1; RECORD_BYTES - 1]);
+        fs::write(&path, text).unwrap();
+        assert_eq!(open(folder.path()).1, BTreeMap::from([(PersonId(1), 12), (PersonId(u128::MAX), 11)]));
+    }
+
+    #[test]
+    fn a_file_that_has_doubled_is_written_anew_and_an_empty_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, _) = open(folder.path());
+        let records: Vec<_> = (0..50_000).map(|i| (PersonId(i % 10), i as Number)).collect();
+        file.append(&records).unwrap();
+        assert!(file.is_large());
+        let (_, kept) = open(folder.path());
+        file.save(kept.clone().into_iter()).unwrap();
+        assert!(!file.is_large());
+        file.append(&[(PersonId(3), 7)]).unwrap();
+        file.sync().unwrap();
+        let (_, again) = open(folder.path());
+        assert_eq!((again.len(), again[&PersonId(3)], again[&PersonId(9)]), (10, 7, 49_999));
+        file.save(std::iter::empty()).unwrap();
+        assert!(!folder.path().join("sale.persons").exists());
+    }
+
+    #[test]
+    fn while_the_disk_is_full_nothing_is_half_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, _) = open(folder.path());
+        file.append(&[(PersonId(1), 10)]).unwrap();
+        let good = file.file.replace(File::options().append(true).open("/dev/full").unwrap());
+        assert!(matches!(file.append(&[(PersonId(2), 11)]), Err(StoreFault::Refused(_))));
+        file.file = good;
+        file.append(&[(PersonId(2), 11)]).unwrap();
+        assert_eq!(open(folder.path()).1, BTreeMap::from([(PersonId(1), 10), (PersonId(2), 11)]));
+    }
+}

@@ -6,7 +6,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::stand::{Setup, Stand, eventually, json as body};
+use super::upstream::Upstream;
 use super::visitor::Visitor;
+use crate::program::Process;
 use crate::redis_server::RedisServer;
 
 const SECRET: &str = "a secret of the site's own, 32 bytes long at least";
@@ -262,6 +264,23 @@ async fn a_restart_keeps_persons() {
     laptop.get("/").await;
     assert_eq!(place(&mut laptop).await, kept);
     after.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_process_forgets_no_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = by_header("").data(&folder.path().join("data"));
+    let mut process = Process::serve(&setup, upstream.address, folder.path());
+    let mut phone = process.visitor().with("X-User", "asha");
+    phone.get("/").await;
+    let kept = place(&mut phone).await;
+    process.kill();
+    let process = Process::serve(&setup, upstream.address, folder.path());
+    let mut laptop = process.visitor().with("X-User", "asha");
+    laptop.get("/").await;
+    assert_eq!(place(&mut laptop).await, kept, "though the number itself was not written down");
+    laptop.until("the place", |status| status["position"] == 1 && status["waiting"] == 1).await;
 }
 
 #[tokio::test]
