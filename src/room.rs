@@ -186,7 +186,8 @@ impl Room {
     /// older epoch. It is told once in an epoch, however often the visitor asks.
     pub fn introduce(&self, ticket: &Ticket) {
         let holder = self.rules.person.as_ref().and_then(|_| person::holder(ticket.id));
-        let (Some(person), epoch) = (holder, self.mirror.known().epoch) else { return };
+        let Some(person) = holder else { return };
+        let epoch = self.mirror.known().epoch;
         if ticket.epoch < epoch && self.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
             let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
             if introduced.is_first(epoch, ticket.number) {
