@@ -15,7 +15,9 @@
 
 pub mod bits;
 pub mod chain;
+pub mod draw;
 pub mod numbers;
+pub mod persons;
 pub mod roll;
 pub mod state;
 
@@ -29,11 +31,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
+use draw::{DrawStep, Promise, Reveal};
 pub use numbers::Numbers;
+pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
 pub use roll::{Roll, Standing};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
-/// order in line is the order of numbers.
+/// order in line is the order of numbers, unless lots were drawn: see [`draw`].
 pub type Number = u64;
 
 /// Counts the times that a room's store began anew; see [`state::LineState::restore`].
@@ -142,6 +146,12 @@ pub enum Steering {
     Admit(u64),
     /// Takes every waiting place away.
     Reset,
+    /// Promises a draw among all who come from now on, unless one is promised already or the sale has started.
+    Promise(Promise),
+    /// Takes back a promise: those who came stay in the order of their coming.
+    Forgo,
+    /// Makes the draw that was promised, once the sale has started; anything but the promised seed changes nothing.
+    Draw(Reveal),
 }
 
 /// What happened to a line at one instant. The log of a room is its entries, `seq` 1, 2, 3, …
@@ -185,6 +195,17 @@ pub struct Entry {
     /// The settings, when they changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
+    /// What was said of a draw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<DrawStep>,
+}
+
+impl Entry {
+    /// Tells whether lots were drawn: then everyone's place is another.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        matches!(self.draw, Some(DrawStep::Drawn(_)))
+    }
 }
 
 /// Sessions that ended before their time, all of the same last second.
@@ -215,45 +236,6 @@ pub struct Joined {
     pub ends_s: u64,
     /// The instant of the join by the store's clock, in microseconds since the Unix epoch.
     pub at_us: u64,
-}
-
-/// A person as a room's site knows them: a keyed hash, from which nobody reads who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PersonId(pub u128);
-
-/// Somebody at the door of a room where one person holds one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// Nobody knows who: gets a new number.
-    Anybody,
-    /// A person: gets the number they have, if its place stands, else a new one.
-    Person {
-        /// Who.
-        id: PersonId,
-        /// A number of theirs whose session, as the gateway knows, has run out: it stands no more. A store may
-        /// know that by itself, or not.
-        over: Option<Number>,
-    },
-}
-
-impl Arrival {
-    /// Returns who it is, where that is known.
-    #[must_use]
-    pub fn person(&self) -> Option<PersonId> {
-        match self {
-            Self::Anybody => None,
-            Self::Person { id, .. } => Some(*id),
-        }
-    }
-}
-
-/// The answer to a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimed {
-    /// The numbers that are new; `count` may be 0.
-    pub joined: Joined,
-    /// The number of each arrival, and its epoch, in order.
-    pub numbers: Vec<(Epoch, Number)>,
 }
 
 /// How far a mirror has followed the log.
@@ -290,6 +272,22 @@ pub struct Tick {
     pub introduced: Vec<(PersonId, Number)>,
     /// How far this gateway's mirror has come.
     pub known: Known,
+}
+
+impl Tick {
+    /// Says the same of places, where it was said of numbers, or the other way around.
+    #[must_use]
+    pub fn translated(self, translate: impl Fn(Numbers) -> Numbers) -> Self {
+        let ended = |ended: Ended| Ended { numbers: translate(ended.numbers), ..ended };
+        Self {
+            here: translate(self.here),
+            gone: translate(self.gone),
+            returned: translate(self.returned),
+            left: translate(self.left),
+            ended: self.ended.into_iter().map(ended).collect(),
+            ..self
+        }
+    }
 }
 
 /// The answer to a tick.
@@ -362,9 +360,6 @@ pub const EPOCH_MARGIN: u64 = 1 << 17;
 
 /// The most numbers that one join may ask for: half the margin.
 pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
-
-/// The most arrivals that one claim may bring.
-pub const CLAIM_LIMIT: usize = 4_096;
 
 /// How many entries a store keeps at the least for mirrors to follow.
 pub const LOG_CAP: usize = 10_000;

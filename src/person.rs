@@ -22,6 +22,9 @@ pub use signed::{Algorithm, BadKey, SignedClaim};
 /// The longest name of a person that is taken, in bytes.
 const NAME_CAP_BYTES: usize = 1_024;
 
+/// What is derived from the root of the key ring.
+const PURPOSE: &str = "vestibule 2026 person of a room to ticket id v1";
+
 /// A ticket's id with this bit set is that of a person.
 const PERSON_BIT: u128 = 1 << 127;
 
@@ -61,13 +64,12 @@ impl PersonRule {
     /// Finds out who sends a request to `room`, `None` for somebody whom the site does not vouch for.
     #[must_use]
     pub fn identify(&self, shown: Shown<'_>, room: &str, ring: &KeyRing, now_ms: u64) -> Option<PersonId> {
-        let key = ring.person_key()?;
         let name = match &self.source {
             Source::Header(name) => sole(shown.headers, name).filter(|_| shown.peer_is_trusted)?.to_owned(),
             Source::Signed(claim) => claim.read(shown.headers, now_ms)?,
         };
         let is_name = !name.is_empty() && name.len() <= NAME_CAP_BYTES;
-        is_name.then(|| hash(key, room, &name))
+        if is_name { hash(ring, room, &name) } else { None }
     }
 
     /// Says where to sign in, and to come back from there to `path`, if the site has said it.
@@ -103,14 +105,19 @@ pub fn holder(ticket: TicketId) -> Option<PersonId> {
     (ticket.0 & PERSON_BIT != 0).then_some(PersonId(ticket.0))
 }
 
-/// Hashes a person's name with a key that outlives every rotation: the id has to be the same for as long as a line
-/// may last. The room is in it, so that nobody follows a person from room to room.
-fn hash(key: &[u8; 32], room: &str, name: &str) -> PersonId {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    hasher.update(&(room.len() as u64).to_be_bytes()).update(room.as_bytes()).update(name.as_bytes());
-    let mut id = [0; 16];
-    hasher.finalize_xof().fill(&mut id);
-    PersonId(u128::from_be_bytes(id) | PERSON_BIT)
+/// Hashes a person's name with what is derived from the ring's root, which outlives every rotation: the id has to be
+/// the same for as long as a line may last. The room is in it, so that nobody follows a person from room to room.
+fn hash(ring: &KeyRing, room: &str, name: &str) -> Option<PersonId> {
+    let length = (room.len() as u64).to_be_bytes();
+    let hash = ring.derive(PURPOSE, &[&length, room.as_bytes(), name.as_bytes()].concat())?;
+    let (id, _) = hash.split_first_chunk()?;
+    Some(PersonId(u128::from_be_bytes(*id) | PERSON_BIT))
+}
+
+/// Tells whether persons can be hashed with a ring: one that was made before there was a root cannot.
+#[must_use]
+pub fn are_known_to(ring: &KeyRing) -> bool {
+    ring.derive(PURPOSE, &[]).is_some()
 }
 
 /// Reads a header that must not be there twice: of two, somebody added one.

@@ -27,7 +27,8 @@ enum What {
     New,
     /// Lists the keys, without their secrets
     List,
-    /// Puts new keys in use; the old ones verify until all they signed has expired. The key for persons stays
+    /// Puts new keys in use; the old ones verify until all they signed has expired. The root, from which draws are
+    /// made, stays
     Rotate,
     /// Takes a rotated-out key from use at once, with all that it signed
     Retire {
@@ -54,7 +55,6 @@ pub fn run(args: KeysArgs) -> Result<(), CommandFault> {
         What::New | What::List => {}
         What::Rotate => {
             ring.prune(now_ms);
-            ring.add_missing(now_ms, &mut rand::rng());
             for kind in [KeyKind::Ticket, KeyKind::Pass] {
                 let rotated = ring.rotate(kind, now_ms, TICKET_LIFETIME_MS, &mut rand::rng());
                 rotated.map_err(|e| CommandFault::Input(e.to_string()))?;

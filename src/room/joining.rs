@@ -134,6 +134,10 @@ async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, Sto
     let ends_s = |epoch, number| match room.mirror.read(|roll| roll.standing(epoch, number, now_s)) {
         _ if admitted.contains(&number) => Some(joined.ends_s),
         Standing::Called { ends_s, .. } => Some(ends_s),
+        Standing::Unseen => {
+            room.take_back(number);
+            None
+        }
         _ => None,
     };
     let place = |(epoch, number)| Place { epoch, number, ends_s: ends_s(epoch, number) };
@@ -235,6 +239,7 @@ mod tests {
             name: RoomName::new("sale").unwrap(),
             title: String::new(),
             method: QueueingMethod::Fifo,
+            public_value: None,
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),

@@ -1,6 +1,6 @@
 -- ARGV: now, what the mirror knows, then for each arrival the person, empty for anybody, and a number of theirs that
 -- stands no more, or empty. Gives each a number, in order: a person the one they have, if its place stands, else a new
--- one. Returns what a join does, the epochs, and the numbers; nothing where the line has lost something.
+-- one. Whether the place of a drawn number stands, the gateway tells. Returns what a join does, the epochs, and the numbers; nothing where the line has lost something.
 
 if is_behind() then
   save()
@@ -11,7 +11,7 @@ local held, back = {}, {}
 for i = 5, #ARGV, 2 do
   local number = ARGV[i] ~= '' and number_of(ARGV[i])
   if number and text(number) ~= ARGV[i + 1] then
-    if holds(number) then
+    if is_drawn(number) or holds(number) then
       held[i] = number
     elseif is_forgotten(number) then
       back[#back + 1] = number

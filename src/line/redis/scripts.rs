@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
+use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
 use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "1";
+pub const LAYOUT: &str = "2";
 
 /// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
 /// small for about eight million persons.
@@ -29,10 +30,11 @@ pub enum Verb {
     Steer,
     Restore,
     Checkpoint,
+    Draw,
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     include_str!("join.lua"),
     include_str!("claim.lua"),
     include_str!("vouch.lua"),
@@ -45,6 +47,7 @@ const VERBS: [&str; 12] = [
     include_str!("steer.lua"),
     include_str!("restore.lua"),
     include_str!("checkpoint.lua"),
+    include_str!("draw.lua"),
 ];
 
 const PRELUDE: [&str; 6] = [
@@ -70,7 +73,9 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
+         local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
+        LIMITS.join("', '"),
         Epoch::MAX
     )
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{LineState, is_ahead};
-use crate::line::{Arrival, CLAIM_LIMIT, Claimed, Joined, Known, Number, PersonId, Roll, Standing};
+use crate::line::{Arrival, CLAIM_LIMIT, Claimed, Joined, Known, Number, Numbers, PersonId, Roll, Standing};
 
 /// How many persons are looked at in each sweep, to forget those whose place is over.
 const SWEEP: usize = 64;
@@ -61,7 +61,9 @@ impl LineState {
             return None;
         }
         let held = self.held(arrivals);
-        self.take_back(&held.iter().flatten().copied().collect(), now_us);
+        let forgotten = |number: &Number| !is_drawn(&self.roll, *number) && self.roll.is_forgotten(*number);
+        let back: Numbers = held.iter().flatten().copied().filter(forgotten).collect();
+        self.take_back(&back, now_us);
         let first = self.roll.issued + 1;
         let mut next = first;
         let mut numbers = Vec::with_capacity(arrivals.len());
@@ -79,9 +81,10 @@ impl LineState {
     }
 
     /// Takes in what the tickets of returning persons tell, after a loss. Of two places that both wait,
-    /// the earlier one stays and the other is given up; otherwise the one that is told counts.
+    /// the earlier one stays and the other is given up; otherwise, and where lots were drawn, the one that is told
+    /// counts.
     pub fn introduce(&mut self, persons: &[(PersonId, Number)], now_us: u64) {
-        let waits = |number: &Number| self.roll.waiting.contains(*number);
+        let waits = |number: &Number| !is_drawn(&self.roll, *number) && self.roll.waiting.contains(*number);
         let mut doubled = Vec::new();
         for (person, told) in persons.iter().copied().filter(|(_, number)| holds(&self.roll, *number)) {
             let known = self.persons.get(person);
@@ -142,7 +145,15 @@ impl LineState {
     }
 }
 
-/// Tells whether a number waits, or was called and has not ended its session early.
+/// Tells whether lots were drawn for a number. Where it stands is then known by place, which not every store can
+/// compute; gateways can, and tell.
+fn is_drawn(roll: &Roll, number: Number) -> bool {
+    roll.draws.iter().any(|draw| draw.covers(number))
+}
+
+/// Tells whether a number waits, or was called and has not ended its session early, as far as the store can know.
 fn holds(roll: &Roll, number: Number) -> bool {
-    roll.waiting.contains(number) || (roll.called.contains(number) && !roll.over.contains(number))
+    is_drawn(roll, number)
+        || roll.waiting.contains(number)
+        || (roll.called.contains(number) && !roll.over.contains(number))
 }

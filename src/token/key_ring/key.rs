@@ -70,8 +70,6 @@ pub enum KeyKind {
     Ticket,
     /// Ed25519, for passes.
     Pass,
-    /// Symmetric, for the ids of persons. It is never rotated: a person's id lasts as long as the line.
-    Person,
 }
 
 impl KeyKind {
@@ -79,7 +77,6 @@ impl KeyKind {
         match self {
             Self::Ticket => "ticket",
             Self::Pass => "pass",
-            Self::Person => "person",
         }
     }
 }

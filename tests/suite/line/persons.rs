@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use vestibule::admission::Limits;
 use vestibule::clock::Clock;
+use vestibule::line::draw::{Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
     Arrival, CLAIM_LIMIT, Claimed, Ended, Joined, Known, LineStore, Numbers, PersonId, Roll, RoomName, Standing,
     Steering, Tick,
 };
+
+use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
@@ -96,6 +100,7 @@ on_every_store!(
     the_sweep_forgets_those_whose_place_is_over_and_nobody_else,
     a_full_batch_is_served,
     what_was_lost_is_not_given_as_somebody_elses,
+    a_draw_leaves_everyone_the_number_they_have,
 );
 
 async fn a_person_has_one_number_and_anybody_a_new_one(stand: Stand) {
@@ -229,6 +234,27 @@ async fn what_was_lost_is_not_given_as_somebody_elses(stand: Stand) {
     let given = stand.store.claim(&stand.room, &[person(1), person(2)], known).await.expect("a claim");
     let numbers = given.expect("made good").numbers;
     assert!(numbers[0] == kept.numbers[0] && numbers[1].1 > 100_000, "{numbers:?}");
+}
+
+async fn a_draw_leaves_everyone_the_number_they_have(stand: Stand) {
+    let schedule = Schedule { starts_ms: Some(START_MS + 5_000), ..Schedule::ALWAYS };
+    let gathering = Steering::Limits(Limits { schedule, ..limits(0.0, 1) });
+    let promise = Steering::Promise(Promise::of(&[7; 32], "root".to_owned(), [0; 16], None));
+    for steering in [gathering, promise] {
+        stand.store.steer(&stand.room, &steering).await.expect("a steering");
+    }
+    let everyone: Vec<Arrival> = (0..20).map(person).collect();
+    let before = stand.numbers(&everyone).await;
+    stand.clock.advance_ms(5_000);
+    stand.tick(tick(1)).await;
+    let reveal = Reveal { seed: [7; 32], public_value: None };
+    stand.store.steer(&stand.room, &Steering::Draw(reveal)).await.expect("a draw");
+    let roll = stand.roll().await;
+    assert!(before.iter().any(|number| roll.place(*number) != *number), "places were drawn");
+    let waiting = stand.waiting().await;
+    assert_eq!(stand.numbers(&everyone).await, before);
+    stand.tick(Tick { introduced: vec![(id(0), before[0])], known: roll.known(), ..tick(1) }).await;
+    assert_eq!((stand.numbers(&everyone).await, stand.waiting().await), (before, waiting), "nobody is given up");
 }
 
 /// How many persons the cost is measured with; VESTIBULE_TEST_PERSONS sets another number.

@@ -3,6 +3,7 @@
 -- Calls the first of the new numbers where nobody callable waits. Returns the first, how many were called, and
 -- when their sessions end.
 local function join(count)
+  close_entries()
   local free = allowance()
   if free > 0 and anyone_callable() then free = 0 end
 

@@ -17,6 +17,14 @@ local function set_number(person, number)
   redis.call('HSET', bucket_of(person), string.sub(person, 3), text(number))
 end
 
+-- Lots were drawn for these numbers. Where they stand is known by place, and only gateways can compute that.
+local function is_drawn(number)
+  for first, last in string.gmatch(',' .. (line.draws or ''), ',(%d+) (%d+) ') do
+    if tonumber(first) <= number and number <= tonumber(last) then return true end
+  end
+  return false
+end
+
 local function has(key, number) return redis.call('GETBIT', key, text(number)) == 1 end
 
 local function is_called(number) return has(CALLED, number) and not has(OVER, number) end
@@ -38,7 +46,7 @@ local function sweep_persons()
     local pairs_of = redis.call('HGETALL', key)
     for i = 1, #pairs_of, 2 do
       local number = pairs_of[i + 1]
-      if has(OVER, number) or has(PAST, number) then redis.call('HDEL', key, pairs_of[i]) end
+      if not is_drawn(tonumber(number)) and (has(OVER, number) or has(PAST, number)) then redis.call('HDEL', key, pairs_of[i]) end
     end
   end
   put('swept', at)
