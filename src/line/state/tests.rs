@@ -222,7 +222,7 @@ fn a_session_is_kept_though_a_replica_called_others_with_it() {
         line.steer(&Steering::Admit(2), START_US);
         *mirror = line.roll.clone();
     });
-    let mut replica = LineState::revive(replica.roll, START_US);
+    let mut replica = LineState::revive(replica.roll, BTreeMap::new(), START_US);
     replica.call(START_US + 1_000_000);
     assert_eq!((called(&replica), mirror.tally.called), (vec![1, 2], 3), "2 alone here, 2 and 3 together there");
     let now_s = START_US / 1_000_000 + 1;
