@@ -75,6 +75,25 @@ impl Numbers {
         Self(all)
     }
 
+    /// Counts the runs.
+    #[must_use]
+    pub fn run_count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Gives the set as a bitmap: how many bytes of zeros are left out before it, and its bytes, the lowest
+    /// number first, most significant bit first within a byte. As long as the span of the set.
+    #[must_use]
+    pub fn to_bitmap(&self) -> (u64, Vec<u8>) {
+        let (Some((first, _)), Some((_, last))) = (self.0.first(), self.0.last()) else { return (0, Vec::new()) };
+        let from = first / 8;
+        let mut bytes = vec![0u8; (last / 8 - from + 1) as usize];
+        for number in self.iter() {
+            bytes[(number / 8 - from) as usize] |= 0x80 >> (number % 8);
+        }
+        (from, bytes)
+    }
+
     /// Walks the runs upwards.
     pub fn runs(&self) -> impl Iterator<Item = (Number, Number)> + '_ {
         self.0.iter().copied()
@@ -165,6 +184,13 @@ mod tests {
     fn sets_that_touch_become_one_run() {
         let both = Numbers::run(2, 9).followed_by(&Numbers::run(10, 20));
         assert_eq!(both, Numbers::run(2, 20));
+    }
+
+    #[test]
+    fn a_bitmap_begins_with_its_first_byte() {
+        let set: Numbers = [17, 18, 33].into_iter().collect();
+        assert_eq!(set.to_bitmap(), (2, vec![0b0110_0000, 0, 0b0100_0000]));
+        assert_eq!(Numbers::default().to_bitmap(), (0, vec![]));
     }
 
     proptest! {

@@ -26,7 +26,7 @@ use self::connection::{Connection, Repeat};
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::stored::{StoredRoll, read_entries, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word};
+use self::words::{limit_words, phase_word, set_word};
 use super::state::LineState;
 use super::{
     Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Numbers, Page, Roll, RoomName, Steering, StoreFault, Tick,
@@ -120,7 +120,7 @@ impl RedisLine {
     fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Pipeline {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
-        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
         verbs.add_command(vouch);
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {

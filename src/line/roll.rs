@@ -225,12 +225,12 @@ impl Roll {
     }
 
     fn give_up(&mut self, numbers: &Numbers) -> u64 {
-        let gave_up = numbers.iter().filter(|number| self.waiting.remove(*number));
-        let gave_up: Vec<Number> = gave_up.collect();
-        gave_up.iter().for_each(|number| {
-            self.over.insert(*number);
-        });
-        gave_up.len() as u64
+        let before = self.waiting.count();
+        for (first, last) in numbers.runs() {
+            self.over.insert_run_of(&self.waiting, first, last);
+            self.waiting.remove_run(first, last);
+        }
+        before - self.waiting.count()
     }
 
     fn call(&mut self, called: &Numbers, ends_s: u64, at_us: u64) {

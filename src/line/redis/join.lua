@@ -10,7 +10,7 @@ put('issued', last)
 if admitted < count then
   local waiting = {{first + admitted, last}}
   mark(WAITING, waiting, true)
-  mark(DOOR, waiting, true)
+  stand_at_door(waiting)
 end
 
 local ends = session_end()

@@ -13,6 +13,7 @@ if not is_as_read or given < read or given - read > JOIN_LIMIT then
   return 0
 end
 
+rebase_line(0)
 local at = 6
 local function take()
   at = at + 1
@@ -53,9 +54,10 @@ put('in_use', in_use)
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
+  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
   redis.call('DEL', LEASES, SEEN)
   redis.call('BITOP', 'OR', DOOR, WAITING)
+  put('door_base', 0)
   put('door_at', now)
   put('door_old', 0)
   put('door_young', line.issued)

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
+use crate::line::{CALL_LIMIT, DOOR_US, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "1";
+pub const LAYOUT: &str = "2";
 
 /// What a script does; each is atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,11 @@ const VERBS: [&str; 10] = [
     include_str!("checkpoint.lua"),
 ];
 
-const PRELUDE: [&str; 4] = [
+const PRELUDE: [&str; 5] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
+    include_str!("prelude/bases.lua"),
     include_str!("prelude/calling.lua"),
 ];
 
@@ -60,6 +61,7 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         Epoch::MAX
     )

@@ -5,7 +5,7 @@ local unseen = common(numbers, parse(redis.call('GET', UNSEEN) or ''))
 local returned = unseen
 for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(returned, key)) end
 if #returned > 0 then
-  mark(DOOR, returned, true)
+  stand_at_door(returned)
   mark(WAITING, returned, true)
   append({returned = write(returned)})
 end
