@@ -30,6 +30,9 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 /// At most this many of each kind (leave, return, end) are kept for the next tick.
 const PENDING_CAP: usize = 100_000;
 
+/// At most this many of each kind go with one tick, lest the store's other verbs wait long behind it.
+const TELL_LIMIT: usize = 4_096;
+
 /// What does not change while the room runs.
 #[derive(Clone, Debug)]
 pub struct RoomRules {
@@ -96,6 +99,16 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
+}
+
+impl Pending {
+    fn take_some(&mut self) -> Self {
+        Self {
+            left: take_first(&mut self.left),
+            returned: take_first(&mut self.returned),
+            ended: take_first(&mut self.ended),
+        }
+    }
 }
 
 impl Room {
@@ -166,7 +179,7 @@ impl Room {
     /// Makes the next tick out of all that there is to say.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
-        let pending = std::mem::take(&mut *self.pending());
+        let pending = self.pending().take_some();
         Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
@@ -245,6 +258,10 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T) {
     if list.len() < PENDING_CAP {
         list.push(item);
     }
+}
+
+fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
+    list.drain(..list.len().min(TELL_LIMIT)).collect()
 }
 
 fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {

@@ -62,6 +62,8 @@ pub struct Status {
     pub stock: Option<Stock>,
     /// The operator's message.
     pub message: Option<String>,
+    /// How long a place is kept, at the least, when its holder is away.
+    pub grace_seconds: Option<u64>,
     /// When the room opens, in milliseconds since the Unix epoch.
     pub opens_at: Option<u64>,
     /// When the visitor was called, in milliseconds since the Unix epoch.
@@ -130,6 +132,7 @@ impl Status {
             forecast: None,
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
             message: settings.and_then(|settings| settings.message.clone()),
+            grace_seconds: limits.map(|limits| limits.grace_ms / 1_000),
             opens_at: None,
             called_at: None,
             session_ends_at: None,

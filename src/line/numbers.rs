@@ -75,6 +75,22 @@ impl Numbers {
         Self(all)
     }
 
+    /// Adds another set.
+    pub fn merge(&mut self, other: &Self) {
+        let mut all = Vec::with_capacity(self.0.len() + other.0.len());
+        let (mut mine, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        loop {
+            let from_mine = mine.peek().is_some_and(|(first, _)| theirs.peek().is_none_or(|(next, _)| first <= next));
+            let next = if from_mine { mine.next() } else { theirs.next() };
+            let Some((first, last)) = next.copied() else { break };
+            match all.last_mut() {
+                Some((_, top)) if *top + 1 >= first => *top = last.max(*top),
+                _ => all.push((first, last)),
+            }
+        }
+        self.0 = all;
+    }
+
     /// Counts the runs.
     #[must_use]
     pub fn run_count(&self) -> usize {
@@ -194,6 +210,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_merged_set_holds_both(
+            a in prop::collection::btree_set(0u64..100, 0..60),
+            b in prop::collection::btree_set(0u64..100, 0..60),
+        ) {
+            let mut merged: Numbers = a.iter().copied().collect();
+            merged.merge(&b.iter().copied().collect());
+            prop_assert_eq!(merged, a.union(&b).copied().collect());
+        }
+
         #[test]
         fn text_and_set_are_one(numbers in prop::collection::btree_set(0u64..200, 0..60)) {
             let set: Numbers = numbers.iter().copied().rev().collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bits::Bits;
-use super::chain::Link;
+use super::chain::{Link, LogStart};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
@@ -98,6 +98,20 @@ impl Roll {
     #[must_use]
     pub fn known(&self) -> Known {
         Known { epoch: self.epoch(), seq: self.seq, issued: self.issued }
+    }
+
+    /// Returns where a log begins that goes on from here.
+    #[must_use]
+    pub fn log_start(&self) -> LogStart {
+        let settings = self.settings.clone();
+        LogStart {
+            seq: self.seq,
+            link: self.link,
+            epoch: self.epoch(),
+            issued: self.issued,
+            tat_us: self.tat_us,
+            settings,
+        }
     }
 
     /// Tells where a number stands, of which a signed ticket says that it is of `epoch`.

@@ -76,7 +76,8 @@ function showFigures() {
   row("forecast", status.state === "waiting" ? outlook(status.forecast) : null);
   row("eta", status.state === "waiting" ? range(status.eta_seconds, lang) ?? "not known yet" : null);
   put("at", clock(status.eta_seconds, Date.now(), lang));
-  put("grace", Number(settings.grace) > 0 ? span(Number(settings.grace), lang) : "a while");
+  const grace = status.grace_seconds ?? Number(settings.grace);
+  put("grace", grace > 0 ? `at least ${span(grace, lang)}` : "a while");
   showProgress(progress(memory.get("first"), status.position));
 }
 

@@ -56,8 +56,7 @@ while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 if began then
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
   redis.call('DEL', LEASES, SEEN)
-  redis.call('BITOP', 'OR', DOOR, WAITING)
-  put('door_base', 0)
+  all_at_door()
   put('door_at', now)
   put('door_old', 0)
   put('door_young', line.issued)

@@ -44,6 +44,13 @@ local function stand_at_door(runs)
   mark(DOOR, runs, true)
 end
 
+-- Counts all who wait as at the door.
+local function all_at_door()
+  redis.call('BITOP', 'OR', DOOR, WAITING)
+  bases[DOOR] = base(WAITING)
+  put('door_base', base(DOOR))
+end
+
 -- Takes those up to `last` from the door.
 local function clear_door(last)
   mark(DOOR, {{0, last}}, false)
