@@ -2,7 +2,7 @@
 //! of them without a word. A Redis server of its own is started for the first two.
 //!
 //! Bytes are what `MEMORY USAGE` says of the room's keys, and what this process's allocator was asked for.
-//! Redis's time is what `INFO commandstats` says of a whole tick's scripts.
+//! Redis's time is the processor time of its one thread over a whole tick, reading and answering included.
 
 mod calls;
 mod machine;

@@ -245,7 +245,7 @@ fn one(call: Cmd) -> Pipeline {
 }
 
 fn with(mut call: Cmd, numbers: &Numbers) -> Cmd {
-    call.arg(numbers.to_string());
+    call.arg(set_word(numbers));
     call
 }
 

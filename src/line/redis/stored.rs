@@ -224,3 +224,20 @@ fn numbers(text: &str) -> Result<Numbers, StoreFault> {
 fn number(text: &str) -> Result<u64, StoreFault> {
     text.parse().map_err(|_| corrupt(&format!("`{text}` is no number")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_both_layouts_are_read() {
+        let runs = |text| read_runs(text).unwrap();
+        let (first_us, next_us) = (1_795_000_000_100_000, 1_795_000_000_200_000);
+        let calls = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(46, 46)])];
+        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000=34"), (1_795_000_600, calls.clone()));
+        assert_eq!(runs("1795000600|599900000=12-40,45;599800000=46"), (1_795_000_600, calls));
+        for text in ["", "7", "7|x=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
+            assert_eq!(read_runs(text), None, "{text}");
+        }
+    }
+}

@@ -36,12 +36,12 @@ local function follow_line()
   if to - base(WAITING) >= DEAD then rebase_line(to) end
 end
 
-local function stand_at_door(runs)
-  local first = math.floor(runs[1][1] / 8)
+local function stand_at_door(set)
+  local first = set.from or math.floor(set[1][1] / 8)
   if redis.call('EXISTS', DOOR) == 0 then bases[DOOR] = first end
   if first < base(DOOR) then rebase(DOOR, first) end
   put('door_base', base(DOOR))
-  mark(DOOR, runs, true)
+  mark(DOOR, set, true)
 end
 
 -- Counts all who wait as at the door.

@@ -4,7 +4,7 @@
 local WAITING, CALLED, OVER = ROOM .. 'waiting', ROOM .. 'called', ROOM .. 'over'
 local DOOR, SEEN = ROOM .. 'door', ROOM .. 'seen'
 local SCRATCH, SPARE = ROOM .. 'scratch', ROOM .. 'spare'
-local STEP, CHUNK = 2048, 4096
+local STEP, HEADER, CHUNK = 2048, 64, 4096
 local WIDTH = 48
 -- From this many runs on, a set is marked by its bytes rather than run by run.
 local FEW = 32
@@ -22,10 +22,11 @@ local function in_scratch(work)
   return result
 end
 
--- Lengthens a bitmap in steps. Left to itself, Redis would set aside twice what is needed.
+-- Lengthens a bitmap in steps, each a little short of a round size, for Redis adds a few bytes of its own. Left to
+-- itself, it would set aside twice what is needed.
 local function grow(key, need)
   if redis.call('STRLEN', key) < need then
-    redis.call('SETRANGE', SPARE, math.ceil(need / STEP) * STEP - 1, '\0')
+    redis.call('SETRANGE', SPARE, math.ceil((need + HEADER) / STEP) * STEP - HEADER - 1, '\0')
     redis.call('BITOP', 'OR', key, key, SPARE)
     redis.call('DEL', SPARE)
   end
@@ -144,6 +145,14 @@ local function read_chunk(chunk, from, room, runs)
     i = string.find(chunk, '[^%z]', i + bytes)
   end
   return found
+end
+
+-- Gives the runs of a set that may have come as bytes.
+local function runs_of(set)
+  if #set > 0 or not set.bytes then return set end
+  local runs = {}
+  read_chunk(set.bytes, set.from, math.huge, runs)
+  return runs
 end
 
 -- Gives runs that hold all bits between their ends, when they are many, their bytes as well.

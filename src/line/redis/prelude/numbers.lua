@@ -2,7 +2,7 @@
 -- scattered set comes as a bitmap instead: no runs, but `bytes` as SETBIT counts, from byte `from` on; as
 -- text `#from:bytes`. Runs that were read from a bitmap may have both.
 
-local function text(number) return string.format('%.0f', number) end
+local function text(number) return string.format('%d', number) end
 
 local function parse(set)
   local from, at = string.match(set, '^#(%d+):()')
@@ -34,6 +34,23 @@ end
 local function push(runs, first, last)
   local top = runs[#runs]
   if top and top[2] + 1 == first then top[2] = last else runs[#runs + 1] = {first, last} end
+end
+
+local function each(runs, visit)
+  for _, run in ipairs(runs) do
+    for number = run[1], run[2] do visit(number) end
+  end
+end
+
+-- Makes a set of runs in any order.
+local function union(runs)
+  table.sort(runs, function(a, b) return a[1] < b[1] end)
+  local set = {}
+  for _, run in ipairs(runs) do
+    local top = set[#set]
+    if top and run[1] <= top[2] + 1 then top[2] = math.max(top[2], run[2]) else set[#set + 1] = {run[1], run[2]} end
+  end
+  return set
 end
 
 local function common(a, b)
