@@ -82,8 +82,9 @@ impl Mirror {
     /// Finds the entry that called a number, if it is still kept.
     #[must_use]
     pub fn call_of(&self, number: Number) -> Option<Logged> {
-        let piece = self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.piece_that_calls(number);
-        piece.and_then(|piece| piece.call_of(number))
+        let place = self.read(|roll| roll.place(number));
+        let piece = self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.piece_that_calls(place);
+        piece.and_then(|piece| piece.call_of(place))
     }
 
     /// Lets `look` see how fast the line moves.
@@ -115,8 +116,20 @@ impl Mirror {
 
     /// Applies the entries and returns the link of each. The two locks are never held at once:
     /// a reader of the roll may ask for the pace.
+    ///
+    /// A draw takes a second for a million, so it is made of a copy, which then takes the place of the roll. A join
+    /// that was noted meanwhile comes again with the log.
     fn apply(&self, entries: &[Entry]) -> Vec<Link> {
-        let mut roll = self.roll.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.iter().any(Entry::is_drawn) {
+            let mut copy = self.read(Roll::clone);
+            let links = Self::apply_to(&mut copy, entries);
+            *self.roll.write().unwrap_or_else(PoisonError::into_inner) = copy;
+            return links;
+        }
+        Self::apply_to(&mut self.roll.write().unwrap_or_else(PoisonError::into_inner), entries)
+    }
+
+    fn apply_to(roll: &mut Roll, entries: &[Entry]) -> Vec<Link> {
         let link = |entry| {
             roll.apply(entry);
             roll.link
@@ -130,7 +143,7 @@ impl Taken {
         self.arrived += pace.last_arrived();
         self.waits.extend(pace.waits(entry));
         self.eta_errors.extend(pace.errors(entry));
-        self.resettled |= entry.settings.is_some();
+        self.resettled |= entry.settings.is_some() || entry.draw.is_some();
         self.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
     }
 }

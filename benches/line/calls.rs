@@ -100,9 +100,8 @@ fn joins() {
         print(&format!("join of {count}"), times.collect());
     }
     let mut stand = filled(|_| true);
-    let quiet = (0..ROUNDS).map(|_| {
-        stand.redis_us(|stand| drop(stand.tick(tick(1, Numbers::default(), Known::default()))))
-    });
+    let quiet =
+        (0..ROUNDS).map(|_| stand.redis_us(|stand| drop(stand.tick(tick(1, Numbers::default(), Known::default())))));
     print("tick in which nothing happens", quiet.collect());
     let mut stand = filled(|_| true);
     let reads = (0..15).map(|_| stand.redis_us(|stand| drop(stand.restore(&Roll::default()))));

@@ -28,7 +28,11 @@ fn held_by<A>(make: impl FnOnce() -> A) -> (isize, A) {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_asked = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
-    let parts: [(&str, fn()); 4] =
-        [("memory", memory::measure), ("calls", calls::measure), ("mirror", mirror::measure), ("machine", machine::measure)];
+    let parts: [(&str, fn()); 4] = [
+        ("memory", memory::measure),
+        ("calls", calls::measure),
+        ("mirror", mirror::measure),
+        ("machine", machine::measure),
+    ];
     parts.into_iter().filter(|(name, _)| is_asked(name)).for_each(|(_, measure)| measure());
 }

@@ -94,13 +94,22 @@ fn print_memory(stand: &mut Stand, gateways: u64, before: f64) {
     let mut sum = 0;
     println!("\n{gateways} gateways, after an hour at {RATE} admissions a second:");
     for key in keys {
-        let bytes: u64 = redis::cmd("MEMORY").arg(&["USAGE", &key, "SAMPLES", "0"]).query(&mut stand.server).expect("bytes");
+        let bytes: u64 =
+            redis::cmd("MEMORY").arg(&["USAGE", &key, "SAMPLES", "0"]).query(&mut stand.server).expect("bytes");
         println!("{bytes:>10}  {key}");
         sum += bytes;
     }
     let waiting = stand.mirror.waiting.count();
     let active = stand.mirror.active(stand.clock.now_us() / 1_000_000);
     let used = dataset(stand) - before;
-    println!("waiting {waiting}, given {}, called {}, in session {active}", stand.mirror.issued, stand.mirror.called.count());
-    println!("all keys {:.3} bytes for each who waits; used_memory_dataset grew by {:.3}", sum as f64 / waiting as f64, used / waiting as f64);
+    println!(
+        "waiting {waiting}, given {}, called {}, in session {active}",
+        stand.mirror.issued,
+        stand.mirror.called.count()
+    );
+    println!(
+        "all keys {:.3} bytes for each who waits; used_memory_dataset grew by {:.3}",
+        sum as f64 / waiting as f64,
+        used / waiting as f64
+    );
 }

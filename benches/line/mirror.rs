@@ -51,7 +51,16 @@ fn entries(called: impl Fn(u64) -> Vec<u64>) -> Vec<Entry> {
         let at_us = START_US + seq * 100_000;
         let called: Numbers = five.iter().copied().collect();
         let ends_s = at_us / 1_000_000 + 600;
-        entries.push(Entry { seq, at_us, epoch: EPOCH, issued: TICKETS, called, ends_s, tat_us: at_us, ..Entry::default() });
+        entries.push(Entry {
+            seq,
+            at_us,
+            epoch: EPOCH,
+            issued: TICKETS,
+            called,
+            ends_s,
+            tat_us: at_us,
+            ..Entry::default()
+        });
     }
     entries
 }

@@ -6,6 +6,7 @@ use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::{GatewayId, Known, LineStore as _, News, Numbers, Page, Roll, RoomName, Steering, Tick};
+use vestibule::schedule::Schedule;
 
 #[path = "../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "shared with the tests, which also kill the server")]
@@ -22,7 +23,14 @@ pub const START_US: u64 = 1_795_000_000_000_000;
 /// Limits with sessions of ten minutes and a grace time of two.
 pub fn limits(rate: f64, burst: u64) -> Limits {
     let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
-    Limits { interval_us, burst, total_active_users: None, session_duration_s: 600, grace_ms: 120_000 }
+    Limits {
+        interval_us,
+        burst,
+        total_active_users: None,
+        session_duration_s: 600,
+        grace_ms: 120_000,
+        schedule: Schedule::ALWAYS,
+    }
 }
 
 /// A tick that only says who is here.

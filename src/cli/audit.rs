@@ -13,6 +13,9 @@ const LONGEST: usize = 400;
 pub struct AuditArgs {
     /// The log, as `GET /api/rooms/ROOM/log` of the admin listener gives it
     file: PathBuf,
+    /// Also tells the place that lots gave to this number
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<u64>,
 }
 
 /// Verifies the file.
@@ -30,6 +33,15 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
     println!("{} were called, none twice", summary.called);
     print_passed(&summary.passed);
+    for draw in &summary.draws {
+        println!("the order of the numbers {} to {} was drawn by the seed that was promised", draw.first, draw.last);
+    }
+    if let Some(number) = args.number {
+        match summary.draws.iter().find(|draw| draw.covers(number)) {
+            Some(draw) => println!("number {number} drew place {}", draw.permutation().place(number)),
+            None => println!("number {number} was in no draw of this log: its place is {number}"),
+        }
+    }
     match (summary.called - summary.unchecked, summary.unchecked) {
         (checked, 0) => println!("none of {checked} was called beyond the rate"),
         (0, _) => println!("the rate could not be checked: no entry tells the limits"),
@@ -44,7 +56,8 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
 fn print_passed(passed: &Passed) {
     let count = passed.called.len() + passed.over.len() + passed.waiting.len();
     println!("{count} were passed over, being away as far as the gateways saw");
-    let ends = [("were called later", &passed.called), ("gave up or lapsed", &passed.over), ("wait on", &passed.waiting)];
+    let ends =
+        [("were called later", &passed.called), ("gave up or lapsed", &passed.over), ("wait on", &passed.waiting)];
     for (end, numbers) in ends.into_iter().filter(|(_, numbers)| !numbers.is_empty()) {
         println!("  {} {end}: {}", numbers.len(), shortened(&numbers.to_string()));
     }

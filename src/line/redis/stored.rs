@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
-use super::words::{limit_words, phase_word, read_entry, read_limits, read_phase, write_entry};
+use super::words::{
+    LIMITS, draw_text, limit_words, phase_word, promise_text, read_draw, read_entry, read_limits, read_phase,
+    read_promise, write_entry,
+};
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
+use crate::line::draw::{Draw, Pending};
 use crate::line::roll::{Era, SessionRun, Sessions, Tally};
 use crate::line::{Entry, Epoch, Number, Numbers, Roll, Settings, StoreFault};
 
@@ -39,7 +43,7 @@ impl Fields {
         self.text(name)?.parse().map_err(|_| corrupt(&format!("a room's `{name}` is no number")))
     }
 
-    /// The base of the bitmap of who waits, in bytes; layout 1 had none.
+    /// The base of the bitmap of who waits, in bytes; 0 where nothing was cut off yet.
     fn base(&self) -> Result<usize, StoreFault> {
         let base = self.0.get("base").map_or(Ok(0), |base| base.parse());
         base.ok().filter(|base| *base <= MAX_BASE).ok_or_else(|| corrupt("a room's `base` is no number of bytes"))
@@ -47,12 +51,23 @@ impl Fields {
 
     fn settings(&self) -> Result<Option<Settings>, StoreFault> {
         let Ok(phase) = self.text("phase") else { return Ok(None) };
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
-        let limits = read_limits(names.into_iter().filter_map(|name| self.text(name).ok()));
+        let limits = read_limits(LIMITS.into_iter().filter_map(|name| self.text(name).ok()));
         let configured = read_limits(self.text("configured")?.split(' '));
         let read = read_phase(phase).zip(limits.zip(configured));
         let (phase, (limits, configured)) = read.ok_or_else(|| corrupt("a room's settings cannot be read"))?;
         Ok(Some(Settings { phase, limits, configured, message: self.0.get("message").cloned() }))
+    }
+
+    fn pending(&self) -> Result<Option<Pending>, StoreFault> {
+        let Ok(text) = self.text("pending") else { return Ok(None) };
+        let promise = read_promise(text).ok_or_else(|| corrupt("a room's promised draw cannot be read"))?;
+        let closed = self.text("pending_closed").is_ok().then(|| self.number("pending_closed")).transpose()?;
+        Ok(Some(Pending { promise, above: self.number("pending_above")?, closed }))
+    }
+
+    fn draws(&self) -> Result<Vec<Draw>, StoreFault> {
+        let texts = self.text("draws").unwrap_or_default().split(',').filter(|text| !text.is_empty());
+        texts.map(|text| read_draw(text).ok_or_else(|| corrupt("a room's draws cannot be read"))).collect()
     }
 }
 
@@ -76,6 +91,9 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
             left: fields.number("tally_left")?,
             lapsed: fields.number("tally_lapsed")?,
         },
+        pending: fields.pending()?,
+        draws: fields.draws()?,
+        drawn_seq: fields.number("drawn_seq")?,
         eras,
         link: Link::default(),
     };
@@ -101,7 +119,7 @@ fn given_up(roll: &Roll) -> Bits {
 }
 
 /// Returns those of who is over whom the store's bitmap has to have.
-fn over_to_keep(roll: &Roll) -> Bits {
+pub fn over_to_keep(roll: &Roll) -> Bits {
     let mut over = roll.called.clone();
     roll.unseen.runs().for_each(|(first, last)| over.insert_run(first, last));
     over.intersect(&roll.over);
@@ -143,11 +161,17 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),
+        ("draws", roll.draws.iter().map(draw_text).collect::<Vec<_>>().join(",")),
+        ("drawn_seq", roll.drawn_seq.to_string()),
     ];
+    if let Some(Pending { promise, above, closed }) = &roll.pending {
+        fields.push(("pending", promise_text(promise)));
+        fields.push(("pending_above", above.to_string()));
+        fields.extend(closed.map(|closed| ("pending_closed", closed.to_string())));
+    }
     if let Some(settings) = &roll.settings {
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
         fields.push(("phase", phase_word(settings.phase).to_owned()));
-        fields.extend(names.into_iter().zip(limit_words(&settings.limits)));
+        fields.extend(LIMITS.into_iter().zip(limit_words(&settings.limits)));
         fields.push(("configured", limit_words(&settings.configured).join(" ")));
         fields.extend(settings.message.clone().map(|message| ("message", message)));
     }
@@ -183,25 +207,21 @@ fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Ses
 /// A last second and, for each call whose sessions end in it, the instant and who was called.
 type CallsOfSecond = (u64, Vec<(u64, Vec<(Number, Number)>)>);
 
-/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was and the number from
-/// which the runs count, then how long after it each was. Layout 1 had `second|us=runs` with each call's own time
-/// before the second, and whole numbers.
+/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was, the number from which
+/// the runs count, then how long after the first call each was.
 fn read_runs(text: &str) -> Option<CallsOfSecond> {
-    let words: Vec<&str> = text.split('|').collect();
-    let (ends_s, start, zero, sign): (&str, i64, Number, i64) = match words[..] {
-        [ends_s, before, zero, _] => (ends_s, before.parse().ok()?, zero.parse().ok()?, 1),
-        [ends_s, _] => (ends_s, 0, 0, -1),
-        _ => return None,
-    };
-    let ends_s: u64 = ends_s.parse().ok()?;
-    let start_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(start)?;
+    let mut words = text.splitn(4, '|');
+    let ends_s: u64 = words.next()?.parse().ok()?;
+    let before_us: i64 = words.next()?.parse().ok()?;
+    let zero: Number = words.next()?.parse().ok()?;
+    let start_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us)?;
     let call = |text: &str| {
         let (us, called) = text.split_once('=')?;
-        let at_us = start_us.checked_add(us.parse::<i64>().ok()?.checked_mul(sign)?)?;
+        let at_us = start_us.checked_add(us.parse().ok()?)?;
         let run = |(first, last): (Number, Number)| Some((zero.checked_add(first)?, zero.checked_add(last)?));
         Some((u64::try_from(at_us).ok()?, called.parse::<Numbers>().ok()?.runs().map(run).collect::<Option<_>>()?))
     };
-    Some((ends_s, words.last()?.split(';').map(call).collect::<Option<_>>()?))
+    Some((ends_s, words.next()?.split(';').map(call).collect::<Option<_>>()?))
 }
 
 fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
@@ -230,13 +250,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_both_layouts_are_read() {
+    fn runs_are_read() {
         let runs = |text| read_runs(text).unwrap();
         let (first_us, next_us) = (1_795_000_000_100_000, 1_795_000_000_200_000);
         let calls = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(46, 46)])];
-        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000=34"), (1_795_000_600, calls.clone()));
-        assert_eq!(runs("1795000600|599900000=12-40,45;599800000=46"), (1_795_000_600, calls));
-        for text in ["", "7", "7|x=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
+        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000=34"), (1_795_000_600, calls));
+        for text in ["", "7", "7|5=1", "7|x|1|0=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
             assert_eq!(read_runs(text), None, "{text}");
         }
     }
