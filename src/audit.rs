@@ -100,13 +100,13 @@ pub struct Passed {
 }
 
 enum Line {
-    Start(Opening),
+    Start(Box<Opening>),
     Entry(Box<Logged>),
 }
 
 fn read(line: &str) -> serde_json::Result<Line> {
     match line.starts_with("{\"start\":") {
-        true => serde_json::from_str(line).map(Line::Start),
+        true => serde_json::from_str(line).map(|opening| Line::Start(Box::new(opening))),
         false => serde_json::from_str(line).map(|logged| Line::Entry(Box::new(logged))),
     }
 }

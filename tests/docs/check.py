@@ -89,7 +89,7 @@ def opening(first, link=None):
 
 def check_page_of_python():
     pages = re.findall(r"```python\n(.*?)```", read("docs/fairness.md"), flags=re.S)
-    page = next(page for page in pages if "entries" in page)
+    page = next(page for page in pages if '"prev"' in page)
     true = log(100_000)
     cases = {
         "a true log": (true, 0, "1 were passed over because they were away; 1 of them were called later"),
