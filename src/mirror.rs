@@ -9,7 +9,7 @@ mod pace;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use self::history::History;
-pub use self::history::Piece;
+pub use self::history::{Piece, export};
 use crate::line::chain::{Link, Logged};
 use crate::line::{Entry, Joined, Known, Number, Numbers, Roll};
 pub use pace::{Pace, Seconds};

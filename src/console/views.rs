@@ -13,9 +13,8 @@ use serde_json::json;
 
 use super::{Console, problem};
 use crate::gate::QueueingMethod;
-use crate::line::chain::Opening;
 use crate::line::{Phase, Roll};
-use crate::mirror::Seconds;
+use crate::mirror::{Seconds, export};
 use crate::room::Room;
 use crate::schedule::{Schedule, Stage};
 use crate::status::DrawStage;
@@ -160,10 +159,7 @@ pub(super) async fn room(State(console): State<Arc<Console>>, Path(name): Path<S
 /// Each piece is written out when the client has taken the one before.
 pub(super) async fn log(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Response {
     let Some(room) = console.find(&name) else { return no_room(&name) };
-    let pieces = room.mirror.history();
-    let opening = pieces.first().map(|piece| Opening { start: piece.start().clone() }.to_line());
-    let lines = opening.into_iter().chain(pieces.into_iter().map(|piece| piece.to_lines()));
-    let lines = lines.map(Ok::<_, std::convert::Infallible>);
+    let lines = export(room.mirror.history()).map(Ok::<_, std::convert::Infallible>);
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(futures_util::stream::iter(lines)))
         .into_response()
 }

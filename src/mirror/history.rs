@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::line::chain::{Link, LogStart, Logged};
+use crate::line::chain::{Link, LogStart, Logged, Opening};
 use crate::line::{Entry, Number, Numbers};
 
 /// How much is kept: at ten entries a second, those of about an hour.
@@ -81,6 +81,12 @@ impl History {
             self.bytes -= oldest.map_or(0, |piece| piece.bytes());
         }
     }
+}
+
+/// Writes pieces out as an exported log: the line that says where it begins, then each piece when it is asked for.
+pub fn export(pieces: Vec<Arc<Piece>>) -> impl Iterator<Item = String> {
+    let opening = pieces.first().map(|piece| Opening { start: piece.start().clone() }.to_line());
+    opening.into_iter().chain(pieces.into_iter().map(|piece| piece.to_lines()))
 }
 
 impl Piece {

@@ -9,8 +9,7 @@ end
 local function tend_door()
   if now < get('door_at') + DOOR_US then return end
   clear_door(get('door_old'))
-  put('door_old', line.door_young)
-  put('door_young', line.issued)
+  put('door_old', line.issued)
   put('door_at', now)
 end
 

@@ -56,7 +56,6 @@ if began then
   all_at_door()
   put('door_at', now)
   put('door_old', 0)
-  put('door_young', line.issued)
   put('grace_at', now)
   put('grace_issued', line.issued)
 end
