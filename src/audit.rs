@@ -309,6 +309,7 @@ mod tests {
             returned: Numbers::default(),
             left: Numbers::default(),
             ended: Vec::new(),
+            introduced: Vec::new(),
             known: Known::default(),
         }
     }

@@ -43,6 +43,7 @@ pub fn tick(gateway: u64, here: Numbers, known: Known) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known,
     }
 }

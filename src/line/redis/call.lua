@@ -59,5 +59,6 @@ elseif get('issued') > get('told') then
   append({})
 end
 follow_line()
+sweep_persons()
 save()
 return {text(present - size(called)), text(now)}

@@ -224,7 +224,7 @@ fn read_runs(text: &str) -> Option<CallsOfSecond> {
     Some((ends_s, words.next()?.split(';').map(call).collect::<Option<_>>()?))
 }
 
-fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
+pub fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
     let era = |part: &str| {
         let (epoch, above) = part.split_once(':')?;
         Some(Era { epoch: epoch.parse().ok()?, above: above.parse().ok()? })

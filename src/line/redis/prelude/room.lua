@@ -1,7 +1,7 @@
 -- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
-local UNSEEN, RUNS, UNSETTLED = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled'
+local UNSEEN, RUNS, UNSETTLED, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled', ROOM .. 'past'
 local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
@@ -106,6 +106,22 @@ local function active()
   return count
 end
 
+-- Visits the sets of who was called in an item of the list.
+local function each_called(item, visit)
+  local low, calls = string.match(item, '^%d+|%-?%d+|(%d+)|(.*)$')
+  for set in string.gmatch(calls, '=([^;]+)') do
+    local runs = parse(set)
+    for _, run in ipairs(runs) do run[1], run[2] = run[1] + tonumber(low), run[2] + tonumber(low) end
+    visit(runs)
+  end
+end
+
+-- Notes whose sessions have run out; only rooms that know persons ask.
+local function pass_by(item)
+  if not line.persons then return end
+  each_called(item, function(runs) mark(PAST, runs, true) end)
+end
+
 local function prune_sessions()
   for _, ends in ipairs(run_out()) do
     put('in_use', get('in_use') - tonumber(redis.call('HGET', SESSIONS, ends)))
@@ -114,7 +130,7 @@ local function prune_sessions()
   end
   local head = redis.call('LINDEX', RUNS, 0)
   while head and tonumber(string.match(head, '%d+')) <= now_s do
-    redis.call('LPOP', RUNS)
+    pass_by(redis.call('LPOP', RUNS))
     head = redis.call('LINDEX', RUNS, 0)
   end
 end

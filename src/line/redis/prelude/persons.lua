@@ -1,0 +1,73 @@
+-- Which number each person has, where one person holds one place: small hashes, so that Redis packs them.
+-- A person comes as ten bytes; the first two choose the hash, the other eight are the field.
+
+local PERSONS = ROOM .. 'person:'
+local SWEEP_BUCKETS, SWEEP_US = 2, 100000
+
+local function bucket_of(person)
+  local high, low = string.byte(person, 1, 2)
+  return PERSONS .. text((high * 256 + low) % BUCKETS)
+end
+
+local function number_of(person) return tonumber(redis.call('HGET', bucket_of(person), string.sub(person, 3))) end
+
+-- From the first person on, the room also remembers whose session has run out.
+local function set_number(person, number)
+  if not line.persons then put('persons', 1) end
+  redis.call('HSET', bucket_of(person), string.sub(person, 3), text(number))
+end
+
+-- Lots were drawn for these numbers. Where they stand is known by place, and only gateways can compute that.
+local function is_drawn(number)
+  for first, last in string.gmatch(',' .. (line.draws or ''), ',(%d+) (%d+) ') do
+    if tonumber(first) <= number and number <= tonumber(last) then return true end
+  end
+  return false
+end
+
+local function has(key, number)
+  local at = number - base(key) * 8
+  return at >= 0 and redis.call('GETBIT', key, text(at)) == 1
+end
+
+local function is_called(number) return has(CALLED, number) and not has(OVER, number) end
+
+local function holds(number) return has(WAITING, number) or is_called(number) end
+
+local function unseen() return parse(redis.call('GET', UNSEEN) or '') end
+
+local function is_in(runs, number) return #common({{number, number}}, runs) > 0 end
+
+local function is_forgotten(number)
+  local known = has(WAITING, number) or has(CALLED, number) or has(OVER, number)
+  return not known and is_in(unseen(), number)
+end
+
+-- Tells whether the place of a number is over. Who gave up has a bit only if the store had forgotten them once, as
+-- have those of `forgotten`.
+local function is_over(number, forgotten)
+  if has(OVER, number) or has(PAST, number) then return true end
+  local stands = has(WAITING, number) or has(CALLED, number) or is_in(forgotten, number)
+  return not stands and number <= get('issued')
+end
+
+-- Forgets, in the next few hashes, those whose place is over.
+local function sweep_persons()
+  if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
+  local at, forgotten = get('swept') or 0, unseen()
+  for _ = 1, SWEEP_BUCKETS do
+    at = (at + 1) % BUCKETS
+    local key = PERSONS .. text(at)
+    local pairs_of = redis.call('HGETALL', key)
+    for i = 1, #pairs_of, 2 do
+      local number = tonumber(pairs_of[i + 1])
+      if not is_drawn(number) and is_over(number, forgotten) then redis.call('HDEL', key, pairs_of[i]) end
+    end
+  end
+  put('swept', at)
+  put('swept_at', now)
+end
+
+local function forget_persons()
+  for at = 0, BUCKETS - 1 do redis.call('UNLINK', PERSONS .. text(at)) end
+end
