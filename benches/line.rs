@@ -20,7 +20,14 @@ const CALLED: u64 = 1_000;
 const NOW_US: u64 = 1_795_000_000_000_000;
 
 fn limits(burst: u64) -> Limits {
-    Limits { interval_us: 1, burst, total_active_users: None, session_duration_s: 600, grace_ms: 120_000 }
+    Limits {
+        interval_us: 1,
+        burst,
+        total_active_users: None,
+        session_duration_s: 600,
+        grace_ms: 120_000,
+        floor_interval_us: None,
+    }
 }
 
 fn tick(here: Numbers, known: Known) -> Tick {
@@ -32,6 +39,7 @@ fn tick(here: Numbers, known: Known) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        wish_us: None,
         known,
     }
 }

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use crate::admission;
+use crate::admission::{self, Limits};
+use crate::line::Roll;
 use crate::line::chain::{Link, Logged};
-use crate::line::{Roll, Settings};
 
 /// What is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,16 +134,12 @@ impl Audit {
     /// By hand an operator may exceed the rate; the entry says so, and is not held to it.
     fn check_rate(&mut self, logged: &Logged) {
         let entry = &logged.entry;
-        let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else {
+        let Some(limits) = self.roll.limits() else {
             self.summary.unchecked += entry.called.len();
             return;
         };
-        let allowed = admission::allowance(
-            self.roll.tat_us,
-            entry.at_us,
-            0,
-            &admission::Limits { total_active_users: None, ..limits.clone() },
-        );
+        let allowed =
+            admission::allowance(self.roll.tat_us, entry.at_us, 0, &Limits { total_active_users: None, ..limits });
         let over = (entry.called.len() - entry.by_hand.min(entry.called.len())).saturating_sub(allowed);
         if over > 0 {
             self.find(FindingKind::TooFast(over));
@@ -158,7 +154,6 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Limits;
     use crate::line::state::LineState;
     use crate::line::{Entry, Known, News, Numbers, Steering};
 
@@ -171,6 +166,7 @@ mod tests {
             total_active_users: None,
             session_duration_s: 60,
             grace_ms: 60_000,
+            floor_interval_us: None,
         };
         let mut line = LineState::new(START_US);
         line.steer(&Steering::Configure(limits), START_US);

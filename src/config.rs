@@ -252,6 +252,7 @@ fn limits(section: &mut Section<'_>) -> Limits {
         total_active_users: section.whole("total_active_users", 0..=1_000_000_000),
         session_duration_s: session.map_or(600, |span| span.as_secs()),
         grace_ms: grace.map_or(120_000, |span| span.as_millis() as u64),
+        floor_interval_us: None,
     }
 }
 

@@ -148,6 +148,7 @@ mod tests {
                 total_active_users: None,
                 session_duration_s: 60,
                 grace_ms: 60_000,
+                floor_interval_us: None,
             };
             let mut line = LineState::new(NOW_MS * 1_000);
             line.steer(&Steering::Configure(limits), NOW_MS * 1_000);

@@ -167,6 +167,10 @@ pub struct Entry {
     /// How many of `called` an operator let in on top of the rate.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub by_hand: u64,
+    /// The interval that the gateways have come to, in microseconds, where the rate adapts and they came to
+    /// another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pace_us: u64,
     /// Who gave up.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub left: Numbers,
@@ -247,6 +251,9 @@ pub struct Tick {
     pub left: Numbers,
     /// Sessions that end early.
     pub ended: Vec<Ended>,
+    /// The interval between admissions that this gateway wishes for, in microseconds, where the rate adapts. The
+    /// longest wish counts, each for as long as its gateway's lease.
+    pub wish_us: Option<u64>,
     /// How far this gateway's mirror has come.
     pub known: Known,
 }
@@ -320,6 +327,9 @@ pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
 
 /// How many entries a store keeps at the least for mirrors to follow.
 pub const LOG_CAP: usize = 10_000;
+
+/// The least time between two changes of a rate that adapts, in microseconds.
+pub const PACE_STEP_US: u64 = 1_000_000;
 
 /// For how long, at the least, someone who has just joined counts as present before the first
 /// poll or live connection, in microseconds; at the most twice as long.

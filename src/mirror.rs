@@ -100,7 +100,7 @@ impl Mirror {
     pub fn take(&self, entries: Vec<Entry>) -> Taken {
         let links = self.apply(&entries);
         let (waiting, limit) = self.read(|roll| {
-            let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+            let limits = roll.limits();
             (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()))
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -175,6 +175,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
+            wish_us: None,
             known: self.mirror.known(),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Limits;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
 use crate::room::Room;
@@ -114,7 +115,7 @@ impl Status {
 
     fn of_room(room: &Room, roll: &Roll, now_ms: u64) -> Self {
         let settings = roll.settings.as_ref();
-        let limits = settings.map(|settings| &settings.limits);
+        let limits = roll.limits();
         let item = room.rules.item.as_deref();
         Self {
             room: room.rules.name.to_string(),
@@ -125,7 +126,7 @@ impl Status {
             ahead: None,
             waiting: roll.waiting.count(),
             eta_seconds: None,
-            admissions_per_second: limits.and_then(|limits| limits.admissions_per_second()),
+            admissions_per_second: limits.as_ref().and_then(Limits::admissions_per_second),
             burst: limits.map(|limits| limits.burst),
             forecast: None,
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),

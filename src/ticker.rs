@@ -42,9 +42,9 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
 fn pause(room: &Room) -> Duration {
     let now_us = room.shared.clock.now_us();
     let due_us = room.mirror.read(|roll| {
-        let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+        let limits = roll.limits();
         let slow = limits.filter(|limits| Duration::from_micros(limits.interval_us) > TICK && roll.waiting.count() > 0);
-        slow.map_or(0, |limits| admission::wait_us(roll.tat_us, now_us, limits))
+        slow.map_or(0, |limits| admission::wait_us(roll.tat_us, now_us, &limits))
     });
     match Duration::from_micros(due_us) {
         due if due.is_zero() => TICK,
@@ -140,7 +140,7 @@ fn measure(room: &Room) {
     let (metrics, label) = (&room.shared.metrics, [room.rules.name.as_str()]);
     let now_s = room.shared.clock.now_ms() / 1_000;
     let (waiting, active, limit) = room.mirror.read(|roll| {
-        let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+        let limits = roll.limits();
         (roll.waiting.count(), roll.active(now_s), limits.and_then(|limits| limits.admissions_per_second()))
     });
     metrics.waiting.with_label_values(&label).set(waiting as i64);

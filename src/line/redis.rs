@@ -121,6 +121,7 @@ impl RedisLine {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        vouch.arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
         verbs.add_command(vouch);
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::bits::Bits;
 use super::chain::Link;
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+use crate::admission::{self, Limits};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
 /// (then maybe over), over, or unseen.
@@ -34,6 +35,12 @@ pub struct Roll {
     pub unseen: Numbers,
     /// The rate limit's theoretical arrival time.
     pub tat_us: u64,
+    /// The interval that the gateways have come to, in microseconds, and since when; 0 until they do.
+    #[serde(default)]
+    pub pace_us: u64,
+    /// When they came to it.
+    #[serde(default)]
+    pub paced_at_us: u64,
     /// The sessions that have not ended.
     pub sessions: Sessions,
     /// What the operator set; `None` until the room is made.
@@ -145,12 +152,16 @@ impl Roll {
         entry.ended.iter().for_each(|ended| self.end(ended));
         self.call(&entry.called, entry.ends_s, entry.at_us);
         self.tat_us = self.tat_us.max(entry.tat_us);
-        if let Some(settings) = &entry.settings {
-            self.settings = Some(settings.clone());
-        }
+        self.regulate(entry);
         self.sessions.prune(entry.at_us / 1_000_000);
         self.seq = entry.seq;
         self.link = self.link.then(entry);
+    }
+
+    /// Returns the limits in force, the rate as far as it has adapted; `None` until the room is made.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.settings.as_ref().map(|settings| settings.limits.at(self.pace_us))
     }
 
     /// Takes in the answer to an own join ahead of the log, so that those who joined have a
@@ -193,6 +204,7 @@ impl Roll {
         self.waiting.subtract(&self.called);
         self.waiting.subtract(&self.over);
         self.tat_us = self.tat_us.max(other.tat_us);
+        (self.paced_at_us, self.pace_us) = (self.paced_at_us, self.pace_us).max((other.paced_at_us, other.pace_us));
         self.sessions.merge(&other.sessions, &self.over);
         self.tally = self.tally.max(other.tally);
         if self.settings.is_none() {
@@ -221,6 +233,21 @@ impl Roll {
         if issued > self.issued {
             self.waiting.insert_run(self.issued + 1, issued);
             self.issued = issued;
+        }
+    }
+
+    /// Takes in what the entry changes of the limits; the credit is carried over.
+    fn regulate(&mut self, entry: &Entry) {
+        if entry.settings.is_none() && entry.pace_us == 0 {
+            return;
+        }
+        let old = self.limits();
+        if entry.pace_us > 0 {
+            (self.pace_us, self.paced_at_us) = (entry.pace_us, entry.at_us);
+        }
+        self.settings = entry.settings.clone().or(self.settings.take());
+        if let (Some(old), Some(new)) = (old, self.limits()) {
+            self.tat_us = admission::carry_over(self.tat_us, entry.at_us, &old, &new);
         }
     }
 

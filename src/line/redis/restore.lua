@@ -20,7 +20,7 @@ local function take()
 end
 
 for _, name in ipairs({'phase', 'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms',
-                       'message', 'configured'}) do
+                       'floor_interval_us', 'message', 'configured'}) do
   redis.call('HDEL', KEYS[1], name)
   line[name], changed[name] = nil, nil
 end
@@ -54,7 +54,7 @@ while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
-  redis.call('DEL', LEASES, SEEN)
+  redis.call('DEL', LEASES, WISHES, SEEN)
   redis.call('BITOP', 'OR', DOOR, WAITING)
   put('door_at', now)
   put('door_old', 0)

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
+use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP, PACE_STEP_US};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "1";
+pub const LAYOUT: &str = "2";
 
 /// What a script does; each is atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ static SCRIPTS: LazyLock<[(String, String); VERBS.len()]> = LazyLock::new(|| {
 fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
-         local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local LOG_CAP, DOOR_US, JOIN_LIMIT, PACE_STEP_US = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {PACE_STEP_US}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         Epoch::MAX
     )

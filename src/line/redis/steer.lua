@@ -1,17 +1,20 @@
--- ARGV: now, what to change, and to what. Limits come as five words in the order of LIMITS.
+-- ARGV: now, what to change, and to what. Limits come as six words in the order of LIMITS.
 
-local LIMITS = {'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms'}
+local LIMITS = {'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms',
+                'floor_interval_us'}
 local kind = ARGV[2]
 
 -- Changes settings; logs them if that makes a difference.
 local function change(fields)
   local differs = false
-  for name, value in pairs(fields) do
-    if line[name] ~= value then
-      put(name, value)
-      differs = true
+  regulate(function()
+    for name, value in pairs(fields) do
+      if line[name] ~= value then
+        put(name, value)
+        differs = true
+      end
     end
-  end
+  end)
   if differs then append({settings = true}) end
 end
 
@@ -22,7 +25,7 @@ local function limits()
 end
 
 local function configure()
-  local configured = table.concat({unpack(ARGV, 3, 7)}, ' ')
+  local configured = table.concat({unpack(ARGV, 3, 8)}, ' ')
   if line.configured == configured then return end
   local fields = limits()
   fields.configured = configured

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
-use super::words::{limit_words, phase_word, read_entry, read_limits, read_phase, write_entry};
+use super::words::{LIMIT_FIELDS, limit_words, phase_word, read_entry, read_limits, read_phase, write_entry};
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
 use crate::line::roll::{Era, SessionRun, Sessions, Tally};
@@ -38,8 +38,7 @@ impl Fields {
 
     fn settings(&self) -> Result<Option<Settings>, StoreFault> {
         let Ok(phase) = self.text("phase") else { return Ok(None) };
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
-        let limits = read_limits(names.into_iter().filter_map(|name| self.text(name).ok()));
+        let limits = read_limits(LIMIT_FIELDS.into_iter().filter_map(|name| self.text(name).ok()));
         let configured = read_limits(self.text("configured")?.split(' '));
         let read = read_phase(phase).zip(limits.zip(configured));
         let (phase, (limits, configured)) = read.ok_or_else(|| corrupt("a room's settings cannot be read"))?;
@@ -59,6 +58,8 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         over: Bits::from_bytes(&reply.bytes()?),
         unseen: numbers(&reply.text()?)?,
         tat_us: fields.number("tat")?,
+        pace_us: fields.number("pace")?,
+        paced_at_us: fields.number("paced_at")?,
         sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
         settings: fields.settings()?,
         tally: Tally {
@@ -110,14 +111,15 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("link", roll.link.into()),
         ("issued", roll.issued.to_string()),
         ("tat", roll.tat_us.to_string()),
+        ("pace", roll.pace_us.to_string()),
+        ("paced_at", roll.paced_at_us.to_string()),
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),
     ];
     if let Some(settings) = &roll.settings {
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
         fields.push(("phase", phase_word(settings.phase).to_owned()));
-        fields.extend(names.into_iter().zip(limit_words(&settings.limits)));
+        fields.extend(LIMIT_FIELDS.into_iter().zip(limit_words(&settings.limits)));
         fields.push(("configured", limit_words(&settings.configured).join(" ")));
         fields.extend(settings.message.clone().map(|message| ("message", message)));
     }

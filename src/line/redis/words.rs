@@ -9,29 +9,37 @@ use std::str::FromStr;
 use crate::admission::Limits;
 use crate::line::{Ended, Entry, Epoch, Numbers, Phase, Settings};
 
-/// Writes limits as five words.
-pub fn limit_words(limits: &Limits) -> [String; 5] {
+/// The names of a room's fields that hold its limits, in the order of the words.
+pub const LIMIT_FIELDS: [&str; 6] =
+    ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms", "floor_interval_us"];
+
+/// Writes limits as six words.
+pub fn limit_words(limits: &Limits) -> [String; 6] {
+    let or_none = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     [
         limits.interval_us.to_string(),
         limits.burst.to_string(),
-        limits.total_active_users.map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
+        or_none(limits.total_active_users),
         limits.session_duration_s.to_string(),
         limits.grace_ms.to_string(),
+        or_none(limits.floor_interval_us),
     ]
 }
 
-/// Reads limits from five words.
+/// Reads limits from six words.
 pub fn read_limits<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Limits> {
     Some(Limits {
         interval_us: number(words.next())?,
         burst: number(words.next())?,
-        total_active_users: match words.next()? {
-            "-" => None,
-            limit => Some(limit.parse().ok()?),
-        },
+        total_active_users: number_or_none(words.next()?)?,
         session_duration_s: number(words.next())?,
         grace_ms: number(words.next())?,
+        floor_interval_us: number_or_none(words.next()?)?,
     })
+}
+
+fn number_or_none(word: &str) -> Option<Option<u64>> {
+    if word == "-" { Some(None) } else { word.parse().ok().map(Some) }
 }
 
 /// Returns a phase's word.
@@ -65,6 +73,7 @@ pub fn write_entry(entry: &Entry) -> String {
         entry.returned.to_string(),
         entry.unseen.to_string(),
         ended.join(";"),
+        if entry.pace_us == 0 { String::new() } else { entry.pace_us.to_string() },
     ]
     .join("|");
     match &entry.settings {
@@ -76,7 +85,7 @@ pub fn write_entry(entry: &Entry) -> String {
 
 /// Reads an entry, given its place in the log and the log's epoch.
 pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
-    let mut words = text.splitn(12, '|');
+    let mut words = text.splitn(13, '|');
     let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
@@ -89,6 +98,7 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
     entry.returned = word().parse().ok()?;
     entry.unseen = word().parse().ok()?;
     entry.ended = word().split(';').filter(|part| !part.is_empty()).map(read_ended).collect::<Option<_>>()?;
+    entry.pace_us = or_zero(word())?;
     entry.settings = match words.next() {
         Some(text) => Some(read_settings(text)?),
         None => None,
@@ -107,7 +117,7 @@ fn settings_text(settings: &Settings) -> String {
 }
 
 fn read_settings(text: &str) -> Option<Settings> {
-    let mut words = text.splitn(12, ' ');
+    let mut words = text.splitn(14, ' ');
     let phase = read_phase(words.next()?)?;
     let limits = read_limits(words.by_ref())?;
     let configured = read_limits(words.by_ref())?;

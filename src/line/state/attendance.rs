@@ -19,6 +19,8 @@ pub(super) struct Attendance {
 struct Lease {
     until_us: u64,
     visitors: Bits,
+    /// The interval that the gateway wishes for; it goes with the lease.
+    wish_us: Option<u64>,
 }
 
 /// Those who have just joined and are still on their way to a first poll or live connection.
@@ -73,6 +75,7 @@ impl Attendance {
         self.here.entry(tick.gateway).or_default().until_us = now_us + tick.lease_ms * 1_000;
         self.drop_expired_leases(now_us);
         let lease = self.here.entry(tick.gateway).or_default();
+        lease.wish_us = tick.wish_us;
         for number in tick.here.iter().filter(|number| *number <= issued) {
             lease.visitors.insert(number);
             self.grace.seen.insert(number);
@@ -93,6 +96,11 @@ impl Attendance {
             door.visitors.remove_run(0, door.old);
             (door.old, door.young, door.marked_us) = (door.young, issued, now_us);
         }
+    }
+
+    /// Returns the longest interval that a gateway wishes for, 0 where none does.
+    pub(super) fn longest_wish_us(&self) -> u64 {
+        self.here.values().filter_map(|lease| lease.wish_us).max().unwrap_or(0)
     }
 
     /// When a period of the grace time is over, returns who of `waiting` was away for all of it, and

@@ -27,6 +27,7 @@ struct Tally {
     ended: u64,
     returned: u64,
     settings: u64,
+    paced: u64,
     rolls: u64,
     behind: u64,
     failovers: u64,
@@ -61,6 +62,7 @@ struct Say {
     returned: Numbers,
     left: Numbers,
     ended: Vec<(u64, Numbers)>,
+    wish_us: Option<u64>,
     known_lag: u64,
 }
 
@@ -74,8 +76,10 @@ fn numbers() -> impl Strategy<Value = Numbers> {
 fn say() -> impl Strategy<Value = Say> {
     let sets = (numbers(), numbers(), numbers(), prop_oneof![3 => Just(Numbers::default()), 1 => numbers()]);
     let ended = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..70, numbers()), 1..4)];
-    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, prop_oneof![5 => Just(0u64), 1 => 0u64..40])
-        .prop_map(|(gateway, lease_ms, (here, gone, returned, left), ended, known_lag)| Say {
+    let wish = prop::option::of(prop_oneof![1u64..100_000, 1u64..20_000_000]);
+    let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
+    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, wish, lag).prop_map(
+        |(gateway, lease_ms, (here, gone, returned, left), ended, wish_us, known_lag)| Say {
             gateway,
             lease_ms,
             here,
@@ -83,18 +87,23 @@ fn say() -> impl Strategy<Value = Say> {
             returned,
             left,
             ended,
+            wish_us,
             known_lag,
-        })
+        },
+    )
 }
 
 fn some_limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![4 => 0.0f64..300.0, 1 => Just(f64::INFINITY), 1 => 0.0f64..1e-7];
     let active = prop::option::of(0u64..60);
     let grace_ms = prop_oneof![Just(1_000u64), Just(30_000), 0u64..20_000];
-    (rate, 1u64..80, active, 0u64..90, grace_ms).prop_map(|(rate, burst, total_active_users, session, grace_ms)| {
-        let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
-        Limits { interval_us, burst, total_active_users, session_duration_s: session, grace_ms }
-    })
+    let floor_us = prop_oneof![1 => Just(None), 2 => (1u64..10_000_000).prop_map(Some)];
+    (rate, 1u64..80, active, 0u64..90, grace_ms, floor_us).prop_map(
+        |(rate, burst, total_active_users, session_duration_s, grace_ms, floor_interval_us)| {
+            let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
+            Limits { interval_us, burst, total_active_users, session_duration_s, grace_ms, floor_interval_us }
+        },
+    )
 }
 
 fn steering() -> impl Strategy<Value = Steering> {
@@ -186,6 +195,7 @@ impl Pair<'_> {
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;
         tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        tick.wish_us = say.wish_us;
         tick.known = self.mirror.known();
         tick.known.seq =
             if (1..5).contains(&say.known_lag) { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
@@ -208,6 +218,7 @@ impl Pair<'_> {
                 seen.ended += entry.ended.len() as u64;
                 seen.returned += entry.returned.len();
                 seen.settings += u64::from(entry.settings.is_some());
+                seen.paced += u64::from(entry.pace_us > 0);
             }),
             News::Roll(_) => seen.rolls += 1,
             News::Behind => seen.behind += 1,
@@ -331,9 +342,9 @@ fn the_scripts_do_what_the_pure_machine_does() {
     if let Err(error) = result {
         panic!("{error}");
     }
-    let Tally { called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched } =
-        seen.get();
-    let least =
-        [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched].into_iter().min();
-    assert!(least > Some(10), "too little happened: {:?}", seen.get());
+    let seen = seen.get();
+    let Tally { called, by_hand, left, lapsed, ended, returned, settings, paced, rolls, behind, failovers, vouched } =
+        seen;
+    let least = [called, by_hand, left, lapsed, ended, returned, settings, paced, rolls, behind, failovers, vouched];
+    assert!(least.into_iter().min() > Some(10), "too little happened: {seen:?}");
 }
