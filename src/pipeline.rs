@@ -11,7 +11,7 @@ mod own;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,9 @@ pub const OWN_PREFIX: &str = "/.vestibule/";
 
 /// The issuer of the passes.
 pub const ISSUER: &str = "vestibule";
+
+/// A body of so many bytes comes along with its head.
+const SMALL_BODY_BYTES: u64 = 16 * 1024;
 
 /// What all threads that serve visitors share.
 pub struct Site {
@@ -96,7 +99,7 @@ impl Pipeline {
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,
-            Route::Bypass(i) => self.forward_plain(&self.proxies[i], request, target, asker).await,
+            Route::Bypass(i) => self.bypass(i, request, target, asker).await,
             Route::Open => match &self.open {
                 Some(proxy) => self.forward_plain(proxy, request, target, asker).await,
                 None => self.refuse(asker.reads, &Refused::NotFound),
@@ -115,7 +118,7 @@ impl Pipeline {
         match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
-                let entry = Entry { ticket, pass, ends_s: claims.exp, cookie: None };
+                let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
                 self.forward(i, request, target, asker, Some(entry)).await
             }
             Decision::Enter { ticket, ends_s } => self.enter(i, request, target, asker, ticket, ends_s).await,
@@ -142,7 +145,7 @@ impl Pipeline {
             return self.refuse(asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
-        let entry = Entry { ticket, pass, ends_s, cookie: Some(cookie) };
+        let entry = Entry { ticket, pass, since_s: now_s(room), ends_s, cookie: Some(cookie) };
         self.forward(i, request, target, asker, Some(entry)).await
     }
 
@@ -228,8 +231,9 @@ impl Pipeline {
             pass: entry.as_ref().map(|entry| entry.pass.as_str()),
             ..self.passage(asker)
         };
+        let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
         let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
-        let answer = self.proxies[i].forward(request, target, &passage).await;
+        let answer = self.ask(i, request, target, &passage, age_s).await;
         timer.observe_duration();
         let mut answer = self.answered(answer, asker);
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
@@ -238,6 +242,29 @@ impl Pipeline {
             respond::set_cookie(&mut answer, cookie);
         }
         self.hear(room, target, entry.as_ref(), &mut answer);
+        answer
+    }
+
+    async fn bypass(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let answer = self.ask(i, request, target, &self.passage(asker), None).await;
+        self.answered(answer, asker)
+    }
+
+    /// Forwards a request to a room's upstream, and notes how that does.
+    async fn ask(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        passage: &Passage<'_>,
+        age_s: Option<u64>,
+    ) -> Result<Answer, ProxyFault> {
+        let asked = self.site.rooms[i].health.ask(age_s, is_upload(&request));
+        let answer = self.proxies[i].forward(request, target, passage).await;
+        match &answer {
+            Ok(answer) => asked.answered(answer.status()),
+            Err(fault) => asked.failed(fault),
+        }
         answer
     }
 
@@ -319,6 +346,8 @@ impl Pipeline {
 struct Entry {
     ticket: Ticket,
     pass: String,
+    /// When its holder came in, in seconds since the Unix epoch.
+    since_s: u64,
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,
@@ -338,6 +367,11 @@ fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
     };
     let signed = pass.sign(&room.shared.ring.load());
     signed.inspect_err(|fault| tracing::error!(%fault, "a pass could not be signed")).ok()
+}
+
+/// Tells whether the body is so large that sending it takes the visitor a while.
+fn is_upload(request: &Request<Incoming>) -> bool {
+    request.body().size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES)
 }
 
 fn now_s(room: &Room) -> u64 {

@@ -1,6 +1,7 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
 mod joining;
+mod pacing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::adaptive::Tolerance;
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
+use crate::health::Health;
 use crate::line::{Ended, GatewayId, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -20,6 +23,7 @@ use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::token::{KeyRing, PassVerifier};
 pub use joining::{JoinFault, Joining, Place};
+pub use pacing::{Line, Pacing};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
 pub const LEASE_MS: u64 = 10_000;
@@ -47,6 +51,8 @@ pub struct RoomRules {
     pub items: Vec<ItemPattern>,
     /// The item that the whole room is about, if it is about one.
     pub item: Option<String>,
+    /// What counts as a healthy upstream, where the rate adapts.
+    pub tolerance: Tolerance,
 }
 
 /// What every room of a gateway shares.
@@ -80,6 +86,10 @@ pub struct Room {
     pub live: Arc<Live>,
     /// What is sold out.
     pub sold_out: SoldOut,
+    /// How the upstream does.
+    pub health: Health,
+    /// How fast this gateway would let people in.
+    pub pacing: Pacing,
     /// Wakes the ticker before its time.
     pub nudge: Notify,
     /// Wakes whoever waits for the next tick to be over.
@@ -109,6 +119,8 @@ impl Room {
             presence: Presence::default(),
             live: Arc::default(),
             sold_out: SoldOut::default(),
+            health: Health::default(),
+            pacing: Pacing::default(),
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),
@@ -175,7 +187,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
-            wish_us: None,
+            wish_us: self.pacing.wish_us(),
             known: self.mirror.known(),
         }
     }

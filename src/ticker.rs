@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::line::{News, Numbers, Page, Roll, StoreFault, Tick};
+use crate::line::{News, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
-use crate::room::{Room, timed};
+use crate::room::{Line, Room, timed};
 
 /// The longest time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -72,7 +72,42 @@ pub async fn tick(room: &Room) {
             room.set_store_up(false);
         }
     }
+    pace(room);
     measure(room);
+}
+
+/// Lets the room think about its pace, and tells how the upstream does.
+fn pace(room: &Room) {
+    let now_us = room.shared.clock.now_us();
+    let line = room.mirror.read(|roll| {
+        let settings = roll.settings.as_ref()?;
+        let active = roll.active(now_us / 1_000_000);
+        let has_session = settings.limits.total_active_users.is_none_or(|most| active < most);
+        Some(Line {
+            limits: settings.limits.clone(),
+            in_force: roll.limits()?,
+            called: roll.tally.called,
+            present: room.present(),
+            is_free: settings.phase == Phase::Open && has_session,
+        })
+    });
+    if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, now_us)) {
+        measure_upstream(room);
+    }
+}
+
+fn measure_upstream(room: &Room) {
+    let (metrics, room_name) = (&room.shared.metrics, room.rules.name.as_str());
+    let (sample, account) = (room.pacing.sample(), room.pacing.account());
+    for (quantile, latency_s) in [("0.5", sample.p50_s), ("0.95", sample.p95_s)] {
+        let gauge = metrics.upstream_latency.with_label_values(&[room_name, quantile]);
+        gauge.set(latency_s.unwrap_or(f64::NAN));
+    }
+    metrics.upstream_errors.with_label_values(&[room_name]).set(sample.errors);
+    metrics.upstream_in_flight.with_label_values(&[room_name]).set(sample.in_flight as i64);
+    let baseline_ms = account.as_ref().and_then(|account| account.baseline_ms);
+    metrics.upstream_baseline.with_label_values(&[room_name]).set(baseline_ms.map_or(f64::NAN, |ms| ms / 1_000.0));
+    metrics.adaptive_rate.with_label_values(&[room_name]).set(account.map_or(-1.0, |account| account.wish));
 }
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {

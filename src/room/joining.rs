@@ -167,6 +167,7 @@ mod tests {
             queueing_status: 200,
             items: Vec::new(),
             item: None,
+            tolerance: crate::adaptive::Tolerance::default(),
         };
         let shared = Shared {
             clock: Clock::system(),

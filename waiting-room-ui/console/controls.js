@@ -3,12 +3,13 @@ import { act, change } from "./api.js";
 import { field, h, text, twoStep } from "./dom.js";
 import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
+import { adapting } from "./health.js";
 
 const SLIDER_TOP = 2000;
 
 /** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
 export function controls(name, done) {
-  const parts = [phase(name, done), pace(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
+  const parts = [phase(name, done), pace(name, done), adapting(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
   return { elements: parts.map(({ element }) => element), update: (room) => parts.forEach((part) => part.update(room)) };
 }
 

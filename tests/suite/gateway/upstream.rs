@@ -122,6 +122,9 @@ async fn whole(house: &House, path: &str, request: Request) -> Response {
         house.slow.acquire().await.unwrap().forget();
     }
     let mut response = Response::new(Body::from(format!("the site at {path}")));
+    if path == "/broken" {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     for (name, value) in house.words.lock().unwrap().get(path).into_iter().flatten() {
         let value = HeaderValue::from_str(value).unwrap();
         response.headers_mut().append(HeaderName::from_static(name), value);
