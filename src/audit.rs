@@ -36,6 +36,8 @@ pub enum FindingKind {
     WrongCall(u64),
     /// More were called than rate and burst allow.
     TooFast(u64),
+    /// The rate limit's instant is earlier than the calls leave it: more would be allowed later.
+    SetBack,
     /// The count of numbers given went down.
     Shrunk,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Finding {
             FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
+            FindingKind::SetBack => write!(f, "the rate limit's instant is too early for what was called"),
             FindingKind::Shrunk => write!(f, "fewer numbers were given than before"),
         }
     }
@@ -87,20 +90,27 @@ struct Audit {
     summary: Summary,
     findings: Vec<Finding>,
     last: Option<Logged>,
+    /// Whether entries before the first line are missing.
+    begins_later: bool,
     /// The line as the entries so far tell it; whole only when they begin with the first.
     roll: Roll,
 }
 
 impl Audit {
     fn take(&mut self, logged: &Logged) {
-        if let Some(last) = self.last.take() {
-            self.check_order(&last, logged);
+        match self.last.take() {
+            Some(last) => self.check_order(&last, logged),
+            None => self.begins_later = logged.entry.seq > 1,
         }
         if logged.prev.then(&logged.entry) != logged.hash {
             self.find(FindingKind::BrokenLink);
         }
         self.check_calls(logged);
         self.check_rate(logged);
+        if self.limits().is_none() && (logged.entry.pace_us > 0 || logged.entry.settings.is_some()) {
+            // How much credit the limits before have left is not known.
+            self.roll.tat_us = 0;
+        }
         self.roll.apply(&logged.entry);
         self.summary.entries += 1;
         self.summary.called += logged.entry.called.len();
@@ -134,16 +144,27 @@ impl Audit {
     /// By hand an operator may exceed the rate; the entry says so, and is not held to it.
     fn check_rate(&mut self, logged: &Logged) {
         let entry = &logged.entry;
-        let Some(limits) = self.roll.limits() else {
+        let Some(limits) = self.limits() else {
             self.summary.unchecked += entry.called.len();
             return;
         };
-        let allowed =
-            admission::allowance(self.roll.tat_us, entry.at_us, 0, &Limits { total_active_users: None, ..limits });
+        let limits = Limits { total_active_users: None, ..limits };
+        let allowed = admission::allowance(self.roll.tat_us, entry.at_us, 0, &limits);
         let over = (entry.called.len() - entry.by_hand.min(entry.called.len())).saturating_sub(allowed);
         if over > 0 {
             self.find(FindingKind::TooFast(over));
         }
+        let spent_us = admission::spend(self.roll.tat_us, entry.at_us, entry.called.len(), &limits);
+        if !entry.called.is_empty() && entry.tat_us < spent_us {
+            self.find(FindingKind::SetBack);
+        }
+    }
+
+    /// Returns the limits in force, as far as the entries have told them: where the log begins later, the rate may
+    /// have adapted before.
+    fn limits(&self) -> Option<Limits> {
+        let is_told = |limits: &Limits| !limits.adapts() || self.roll.pace_us > 0 || !self.begins_later;
+        self.roll.limits().filter(is_told)
     }
 
     fn find(&mut self, kind: FindingKind) {
@@ -155,7 +176,7 @@ impl Audit {
 mod tests {
     use super::*;
     use crate::line::state::LineState;
-    use crate::line::{Entry, Known, News, Numbers, Steering};
+    use crate::line::{Entry, GatewayId, Known, News, Numbers, Steering, Tick};
 
     const START_US: u64 = 1_795_000_000_000_000;
 
@@ -172,6 +193,10 @@ mod tests {
         line.steer(&Steering::Configure(limits), START_US);
         line.join(20, START_US);
         (1..8).for_each(|tick| line.call(START_US + tick * 100_000));
+        logged(&line)
+    }
+
+    fn logged(line: &LineState) -> Vec<Logged> {
         let News::Entries(entries) = line.follow(Known { seq: 0, ..line.roll().known() }) else { panic!() };
         let mut link = Link::default();
         entries
@@ -204,6 +229,66 @@ mod tests {
         assert_eq!(findings(&log()[3..]), [], "from the middle on");
     }
 
+    /// A log in which the rate adapts from 50 down to 10 a second and back, with a line that waits throughout.
+    fn adapting_log() -> Vec<Logged> {
+        let limits = Limits {
+            interval_us: 20_000,
+            burst: 5,
+            total_active_users: None,
+            session_duration_s: 60,
+            grace_ms: 600_000,
+            floor_interval_us: Some(200_000),
+        };
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(limits), START_US);
+        line.join(500, START_US);
+        for tenth in 1..60 {
+            let wish_us = if (20..40).contains(&tenth) { 100_000 } else { 20_000 };
+            line.tick(&wishing(wish_us), START_US + tenth * 100_000);
+            if tenth == 30 {
+                line.steer(&Steering::Message(Some("slower".to_owned())), START_US + tenth * 100_000);
+            }
+        }
+        logged(&line)
+    }
+
+    fn wishing(wish_us: u64) -> Tick {
+        Tick {
+            gateway: GatewayId(1),
+            lease_ms: 10_000,
+            here: Numbers::run(1, 500),
+            gone: Numbers::default(),
+            returned: Numbers::default(),
+            left: Numbers::default(),
+            ended: Vec::new(),
+            wish_us: Some(wish_us),
+            known: Known::default(),
+        }
+    }
+
+    #[test]
+    fn a_rate_that_adapts_is_checked_at_each_instant() {
+        let log = adapting_log();
+        assert_eq!(log.iter().filter(|logged| logged.entry.pace_us > 0).count(), 3);
+        assert_eq!(findings(&log), []);
+        for from in 1..log.len() {
+            assert_eq!(findings(&log[from..]), [], "from {from} on");
+        }
+        let slow = log.iter().rposition(|logged| logged.entry.pace_us == 100_000).unwrap();
+        let mut forged = log.clone();
+        forged[slow].entry.pace_us = 200_000;
+        relink(&mut forged);
+        assert!(findings(&forged).contains(&FindingKind::SetBack), "calls for which the rate was too low");
+        let mut forged = log;
+        forged[slow].entry.pace_us = 200_000;
+        for logged in forged[slow..].iter_mut().filter(|logged| logged.entry.tat_us > 0) {
+            logged.entry.tat_us += 3_000_000;
+        }
+        relink(&mut forged);
+        let found = findings(&forged);
+        assert!(found.iter().any(|kind| matches!(kind, FindingKind::TooFast(_))), "{found:?}");
+    }
+
     #[test]
     fn an_edited_line_is_found() {
         let mut log = log();
@@ -231,6 +316,6 @@ mod tests {
         let entry = Entry { seq: last.seq + 1, at_us: last.at_us + 1, called, ends_s: last.ends_s, ..last };
         fast.push(Logged::new(Link::default(), entry));
         relink(&mut fast);
-        assert_eq!(findings(&fast), [FindingKind::TooFast(5)]);
+        assert_eq!(findings(&fast), [FindingKind::TooFast(5), FindingKind::SetBack]);
     }
 }

@@ -116,7 +116,7 @@ mod tests {
         );
         let slow = said_after(&mut law, &sample(0.42));
         assert!(slow.starts_with("Slowed to ") && slow.ends_with("answers in 401 ms, usually 95 ms"), "{slow}");
-        let failing = Sample { errors: 0.125, ..sample(0.09) };
+        let failing = Sample { errors: 0.13, ..sample(0.09) };
         assert!(said_after(&mut law, &failing).ends_with("/s: 13 % of the answers are errors, 5 % are borne"));
         let crowded = Sample { in_flight: 300, ..sample(0.09) };
         assert!(said_after(&mut law, &crowded).ends_with("/s: 300 requests wait for an answer, 100 are borne"));

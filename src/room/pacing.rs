@@ -81,7 +81,7 @@ impl Pacing {
 impl State {
     /// Returns how many a second were called since the last step, `None` while that is too recent.
     fn admitted_since(&mut self, called: u64, now_us: u64) -> Option<f64> {
-        let (last_us, before) = *self.last.get_or_insert((now_us, called));
+        let (last_us, before) = self.last.unwrap_or((0, called));
         let since_us = now_us.saturating_sub(last_us);
         let is_due = since_us >= STEP_US || now_us < last_us;
         is_due.then(|| {
@@ -138,8 +138,8 @@ mod tests {
         let health = Health::default();
         for s in seconds {
             (0..50).for_each(|_| health.ask(Some(1), false).answered(status));
-            assert!(pacing.beat(&health, line, &Tolerance::default(), s * STEP_US));
-            assert!(!pacing.beat(&health, line, &Tolerance::default(), s * STEP_US + 100_000), "once a second");
+            assert!(pacing.beat(&health, line, &Tolerance::default(), (s + 1) * STEP_US));
+            assert!(!pacing.beat(&health, line, &Tolerance::default(), (s + 1) * STEP_US + 100_000), "once a second");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_broken_upstream_is_at_the_floor_within_seconds_and_a_well_one_climbs() {
         let pacing = Pacing::default();
-        pacing.beat(&Health::default(), &line(7, 0), &Tolerance::default(), 0);
+        pacing.beat(&Health::default(), &line(7, 0), &Tolerance::default(), STEP_US);
         beats(&pacing, 1..8, &line(7, 0), StatusCode::BAD_GATEWAY);
         assert_eq!(pacing.wish_us(), Some(200_000));
         assert_eq!(pacing.sample().errors, 1.0);
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_wish_that_another_gateway_undercuts_does_not_run_away() {
         let pacing = Pacing::default();
-        pacing.beat(&Health::default(), &line(7, 50_000), &Tolerance::default(), 0);
+        pacing.beat(&Health::default(), &line(7, 50_000), &Tolerance::default(), STEP_US);
         beats(&pacing, 1..300, &line(7, 50_000), StatusCode::OK);
         let wish = pacing.account().unwrap().wish;
         assert!((20.0..23.0).contains(&wish), "{wish}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn beats_first(pacing: &Pacing, line: &Line) {
-        pacing.beat(&Health::default(), line, &Tolerance::default(), 0);
+        pacing.beat(&Health::default(), line, &Tolerance::default(), STEP_US);
         beats(pacing, 1..2, line, StatusCode::OK);
     }
 }

@@ -3,7 +3,7 @@ import { act, change } from "./api.js";
 import { field, h, text, twoStep } from "./dom.js";
 import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
-import { adapting } from "./health.js";
+import { adapting, inForce } from "./health.js";
 
 const SLIDER_TOP = 2000;
 
@@ -60,7 +60,7 @@ function pace(name, done) {
     const changed = wanted !== null && wanted !== now?.admissions_per_second;
     apply.disabled = !changed || !(wanted > 0);
     undo.hidden = !changed;
-    if (now) foretell(value, changed);
+    if (now) foretell(changed ? value : inForce(now), changed);
   }
 
   function foretell(value, changed) {

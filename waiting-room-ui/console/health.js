@@ -61,7 +61,7 @@ export function adapting(name, done) {
     set(Number(number.value), `The rate adapts, and never falls below ${rate(Number(number.value))} a second.`);
   }
   return {
-    element: h("section", { class: "card control" }, h("h2", {}, "Adapt to the upstream"), now, h("form", { class: "row", onsubmit: send }, field("Never below, a second", number), h("button", {}, "Set"), off)),
+    element: h("section", { class: "card control" }, h("h2", {}, "Adapt to the upstream"), now, h("form", { class: "row", onsubmit: send }, field("Never below, a second", number), h("button", {}, "Adapt"), off)),
     update({ adaptive_floor: floor, admissions_per_second: ceiling }) {
       const on = floor != null;
       text(now, on ? `The rate moves between ${rate(floor)} and ${rate(ceiling)} a second, as the upstream bears it.` : "The rate is fixed. With a least rate, it slows down when the upstream does; the rate that is set is then the highest.");

@@ -74,7 +74,7 @@ describe("a rate that adapts", () => {
     const { admin, page, end } = await visit("wide", { several: false });
     await page.getByText("It does not follow the upstream’s health.").waitFor();
     await page.getByLabel("Never below, a second").fill("5");
-    await page.locator("section", { hasText: "Adapt to the upstream" }).getByRole("button", { name: "Set" }).last().click();
+    await page.getByRole("button", { name: "Adapt" }).click();
     await until(() => admin.calls.some(([method, , body]) => method === "PATCH" && body.adaptive_floor === 5), "the floor");
     Object.assign(admin.rooms[0], SLOWED);
     await page.getByText("Slowed to 31/s: the upstream answers in 420 ms, usually 90 ms.").waitFor();

@@ -1,10 +1,21 @@
 //! A rate that follows the upstream's health, seen from outside: console, status, log and metrics.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use booking_core::app::App;
+use booking_core::clock::SystemClock;
+use booking_core::config::Config as BookingConfig;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use vestibule::audit;
 
 use super::stand::{Setup, Stand, eventually, json};
+use super::upstream::Upstream;
 use super::visitor::Visitor;
 use crate::redis_server::RedisServer;
 
@@ -92,6 +103,112 @@ async fn nonsense_about_the_floor_is_refused() {
         assert!(detail.contains(says), "{body}: {detail}");
     }
     assert_eq!(stand.operator.limit(r#"{"admissions_per_second":0}"#).await["admissions_per_second_now"], 0.0);
+    stand.stop().await;
+}
+
+/// A site with a knee: it works on one request at a time, for ten milliseconds.
+async fn one_by_one() -> Upstream {
+    let turn = Arc::new(Mutex::new(()));
+    let work = move || async move {
+        let _turn = turn.lock().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        "done"
+    };
+    Upstream::serving(Router::new().fallback(work)).await
+}
+
+/// So many visitors ask at once, each again and again.
+async fn crowd(visitor: &Visitor, visitors: usize, requests: usize) {
+    let asking = (0..visitors).map(|_| async {
+        for _ in 0..requests {
+            visitor.clone().get("/seats").await;
+        }
+    });
+    futures_util::future::join_all(asking).await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_asked_for_more_than_it_bears_is_sent_fewer() {
+    let stand = Setup::room("admissions_per_second = 50\n[room.sale.adaptive]\ntolerance = 3.0\n");
+    let stand = stand.manual().start_before(one_by_one().await).await;
+    let mut inside = stand.visitor();
+    assert_eq!(inside.get("/").await.text(), "done");
+    stand.operator.limit(r#"{"adaptive_floor":5}"#).await;
+    let second = async |visitors: usize| {
+        crowd(&inside, visitors, 120 / visitors).await;
+        stand.clock.advance_ms(1_000);
+        stand.operator.ticks().await;
+        stand.operator.room().await
+    };
+    for _ in 0..3 {
+        second(1).await;
+    }
+    let baseline = stand.operator.room().await["adaptive"]["baseline_ms"].as_f64().unwrap();
+    let mut room = second(40).await;
+    for _ in 0..5 {
+        room = second(40).await;
+    }
+    assert_eq!(room["adaptive"]["reason"], "slow", "forty at once wait forty times as long: {room}");
+    assert!(room["upstream"]["latency_ms"].as_f64().unwrap() > 3.0 * baseline, "{room}");
+    let slowed =
+        stand.operator.until("a slower rate", |room| room["admissions_per_second_now"].as_f64() < Some(25.0)).await;
+    assert!(slowed["adaptive"]["words"].as_str().unwrap().starts_with("Slowed to "), "{slowed}");
+
+    for _ in 0..5 {
+        room = second(1).await;
+    }
+    assert_ne!(room["adaptive"]["reason"], "slow", "it is well again: {room}");
+    let log = stand.operator.text("/api/rooms/sale/log").await;
+    assert_eq!(audit::verify(log.lines()).1, []);
+    stand.stop().await;
+}
+
+/// The booking API of this project, with nothing on sale: its catalogue answers.
+async fn booking(listener: TcpListener) -> (CancellationToken, JoinHandle<std::io::Result<()>>) {
+    let config = BookingConfig { database: "sqlite::memory:".to_owned(), ..BookingConfig::default() };
+    let app = App::start(config, Arc::new(SystemClock::new())).await.expect("a booking API");
+    let end = CancellationToken::new();
+    let ended = end.clone();
+    (end, tokio::spawn(app.serve(listener, async move { ended.cancelled().await })))
+}
+
+#[tokio::test]
+async fn before_the_real_booking_api_the_rate_falls_when_it_stops_and_climbs_when_it_is_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (end, serving) = booking(listener).await;
+    let stand = Setup::room("admissions_per_second = 50").manual().start_before(Upstream::elsewhere(address)).await;
+    let mut inside = stand.visitor();
+    let trains = "/api/stations?q=delhi";
+    assert_eq!(inside.get(trains).await.status(), 200);
+    stand.operator.limit(r#"{"adaptive_floor":5}"#).await;
+    ask(&stand, &mut inside, trains, 4).await;
+    let well = stand.operator.room().await;
+    assert_eq!((&well["admissions_per_second_now"], &well["upstream"]["error_ratio"]), (&50.0.into(), &0.0.into()));
+
+    end.cancel();
+    serving.await.unwrap().unwrap();
+    ask(&stand, &mut inside, trains, 8).await;
+    stand.operator.until("the floor", |room| room["admissions_per_second_now"] == 5.0).await;
+
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (end, serving) = booking(listener).await;
+    ask(&stand, &mut inside, trains, 6).await;
+    let back = stand.operator.room().await;
+    assert_eq!(
+        (&back["upstream"]["error_ratio"], &back["adaptive"]["reason"]),
+        (&0.0.into(), &"unused".into()),
+        "{back}"
+    );
+    stand.operator.act("pause", "").await;
+    let _line = stand.waiting(25).await;
+    stand.operator.act("resume", "").await;
+    ask(&stand, &mut inside, trains, 2).await;
+    let wanted = stand.operator.room().await;
+    assert_eq!(wanted["adaptive"]["reason"], "climbing", "{wanted}");
+    assert!(wanted["adaptive"]["wish"].as_f64() > Some(5.0), "{wanted}");
+    end.cancel();
+    serving.await.unwrap().unwrap();
     stand.stop().await;
 }
 
