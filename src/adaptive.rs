@@ -151,9 +151,10 @@ const SURE: f64 = 0.9;
 const SEARCH: f64 = 2.0;
 const PROBE: f64 = 8.0;
 
-/// Bounds of the delay, in seconds.
-/// The delay before anything is known of it: at the beginning, all have only just come in.
+/// The delay before anything is known of it, in seconds: at the beginning, all have only just come in.
 const FIRST_DELAY_S: f64 = 30.0;
+
+/// Bounds of the delay, in seconds.
 const LEAST_DELAY_S: f64 = 5.0;
 const MOST_DELAY_S: f64 = 300.0;
 

@@ -28,7 +28,7 @@ pub struct Metrics {
     pub rate_limit: GaugeVec,
     /// The rate that this gateway wishes for, admissions a second; -1 where the rate does not adapt.
     pub adaptive_rate: GaugeVec,
-    /// Seconds until the upstream's answer began, over the last seconds, by quantile.
+    /// Seconds until the upstream's answer began, over the last seconds: the geometric mean.
     pub upstream_latency: GaugeVec,
     /// The same when the upstream has little to do, as far as it is known.
     pub upstream_baseline: GaugeVec,
@@ -86,8 +86,8 @@ impl Metrics {
             ),
             upstream_latency: floats(
                 "upstream_latency_seconds",
-                "Seconds until the upstream's answer began, over the last seconds",
-                &["room", "quantile"],
+                "Typical seconds until the upstream's answer began, lately",
+                &["room"],
             ),
             upstream_baseline: floats(
                 "upstream_baseline_seconds",

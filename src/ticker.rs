@@ -99,10 +99,7 @@ fn pace(room: &Room) {
 fn measure_upstream(room: &Room) {
     let (metrics, room_name) = (&room.shared.metrics, room.rules.name.as_str());
     let (sample, account) = (room.pacing.sample(), room.pacing.account());
-    for (quantile, latency_s) in [("0.5", sample.p50_s), ("0.95", sample.p95_s)] {
-        let gauge = metrics.upstream_latency.with_label_values(&[room_name, quantile]);
-        gauge.set(latency_s.unwrap_or(f64::NAN));
-    }
+    metrics.upstream_latency.with_label_values(&[room_name]).set(sample.latency_s.unwrap_or(f64::NAN));
     metrics.upstream_errors.with_label_values(&[room_name]).set(sample.errors);
     metrics.upstream_in_flight.with_label_values(&[room_name]).set(sample.in_flight as i64);
     let baseline_ms = account.as_ref().and_then(|account| account.baseline_ms);

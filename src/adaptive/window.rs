@@ -56,8 +56,6 @@ pub struct Sample {
     pub errors: f64,
     /// The typical latency, in seconds; see [`Latencies::typical_s`].
     pub latency_s: Option<f64>,
-    /// The median, in seconds.
-    pub p50_s: Option<f64>,
     /// The 95th percentile, in seconds.
     pub p95_s: Option<f64>,
     /// How many requests wait for the beginning of an answer.
@@ -96,7 +94,6 @@ impl Window {
             kept_up: part(answered, asked, 1.0),
             errors: part(errors, answered + errors, 0.0),
             latency_s: latencies.typical_s().filter(|_| latencies.count() >= LEAST),
-            p50_s: latencies.quantile_s(0.5),
             p95_s: latencies.quantile_s(0.95),
             in_flight: self.0.back().map_or(0, |reading| reading.in_flight),
             is_silent: self.is_silent(),
