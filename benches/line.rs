@@ -14,6 +14,7 @@ use vestibule::line::state::LineState;
 use vestibule::line::{
     GatewayId, Known, LOG_CAP, LineStore as _, News, Numbers, Page, Phase, Roll, RoomName, Steering, Tick,
 };
+use vestibule::schedule::Schedule;
 
 const WAITING: u64 = 1_000_000;
 const CALLED: u64 = 1_000;
@@ -26,6 +27,7 @@ fn limits(burst: u64) -> Limits {
         total_active_users: None,
         session_duration_s: 600,
         grace_ms: 120_000,
+        schedule: Schedule::ALWAYS,
         floor_interval_us: None,
     }
 }

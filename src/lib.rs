@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod telemetry;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
+/// When a sale opens, starts and ends.
+pub mod schedule;
 /// How many may be called now.
 pub mod admission;
 /// How fast people may be let in, by the upstream's health.

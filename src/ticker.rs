@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::line::{News, Numbers, Page, Phase, Roll, StoreFault, Tick};
+use crate::line::{Entry, News, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
 use crate::room::{Line, Room, timed};
+use crate::schedule::Stage;
 
 /// The longest time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -31,6 +32,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
         }
         tokio::time::sleep_until(last + LEAST).await;
         tick(&room).await;
+        room.draw_when_due();
         room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64());
         last = Instant::now();
@@ -82,13 +84,14 @@ fn pace(room: &Room) {
     let line = room.mirror.read(|roll| {
         let settings = roll.settings.as_ref()?;
         let active = roll.active(now_us / 1_000_000);
+        let is_running = settings.limits.schedule.stage(now_us / 1_000) == Stage::Running && roll.pending.is_none();
         let has_session = settings.limits.total_active_users.is_none_or(|most| active < most);
         Some(Line {
             limits: settings.limits.clone(),
             in_force: roll.limits()?,
             called: roll.tally.called,
             present: room.present(),
-            is_free: settings.phase == Phase::Open && has_session,
+            is_free: settings.phase == Phase::Open && is_running && has_session,
         })
     });
     if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, now_us)) {
@@ -122,12 +125,19 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
     room.set_present(page.present);
+    room.set_line_now(page.now_us);
     if !page.vouched {
         room.presence.forget_told();
     }
     let is_new = room.mirror.known().epoch == 0;
     match page.news {
-        News::Entries(entries) => Ok(room.mirror.take(entries)),
+        News::Entries(entries) => {
+            if entries.iter().any(Entry::is_drawn) {
+                room.put_back(tick);
+                room.presence.forget_told();
+            }
+            Ok(room.mirror.take(entries))
+        }
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
             room.put_back(tick);
@@ -149,7 +159,8 @@ async fn restore(room: &Room) -> Result<Taken, StoreFault> {
 }
 
 fn tell(room: &Room, taken: &Taken) {
-    taken.called.iter().for_each(|called| room.live.nudge(called));
+    let called = taken.called.iter().cloned();
+    called.for_each(|called| room.live.nudge(&room.mirror.read(|roll| roll.numbers(called))));
     if taken.resettled {
         room.live.nudge_all();
     }

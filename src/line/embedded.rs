@@ -186,6 +186,7 @@ mod tests {
     use super::*;
     use crate::admission::Limits;
     use crate::line::{Numbers, Standing};
+    use crate::schedule::Schedule;
 
     const LIMITS: Limits = Limits {
         interval_us: 100_000,
@@ -194,6 +195,7 @@ mod tests {
         session_duration_s: 60,
         grace_ms: 5_000,
         floor_interval_us: None,
+        schedule: Schedule::ALWAYS,
     };
 
     fn open(folder: &Path) -> Embedded {

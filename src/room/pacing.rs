@@ -120,6 +120,7 @@ fn bounds(limits: &Limits) -> Option<Bounds> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Schedule;
     use hyper::StatusCode;
 
     fn line(called: u64, wish_us: u64) -> Line {
@@ -129,6 +130,7 @@ mod tests {
             total_active_users: None,
             session_duration_s: 60,
             grace_ms: 1_000,
+            schedule: Schedule::ALWAYS,
             floor_interval_us: Some(200_000),
         };
         Line { in_force: limits.at(wish_us), limits, called, present: 9, is_free: true }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vestibule::admission::Limits;
 use vestibule::line::{GatewayId, Known, Numbers, RoomName, Tick};
+use vestibule::schedule::Schedule;
 
 /// When the manual clocks of these tests begin, in milliseconds.
 const START_MS: u64 = 1_795_000_000_000;
@@ -20,6 +21,7 @@ fn limits(rate: f64, burst: u64) -> Limits {
         session_duration_s: 60,
         grace_ms: 30_000,
         floor_interval_us: None,
+        schedule: Schedule::ALWAYS,
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::line::{GatewayId, Standing};
+use crate::schedule::Schedule;
 
 const START_US: u64 = 1_795_000_000_000_000;
 const GATEWAY: GatewayId = GatewayId(1);
@@ -16,6 +17,7 @@ fn limits(rate: f64, burst: u64) -> Limits {
         session_duration_s: 60,
         grace_ms: 30_000,
         floor_interval_us: None,
+        schedule: Schedule::ALWAYS,
     }
 }
 
