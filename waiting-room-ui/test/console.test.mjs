@@ -153,7 +153,7 @@ describe("what an operator does", () => {
     await page.getByLabel("How many").fill("25");
     await press("Let in");
     await page.getByLabel("At most").fill("500");
-    await press("Set");
+    await page.locator("form", { hasText: "At most" }).getByRole("button", { name: "Set" }).click();
     await until(() => admin.calls.length === 8, "eight calls");
     assert.deepEqual(admin.calls, [
       ["POST", "pause", {}], ["POST", "resume", {}], ["POST", "message", { text: "Five minutes more" }], ["POST", "message", { text: null }],
