@@ -42,6 +42,7 @@ fn tick(here: Numbers, known: Known) -> Tick {
         left: Numbers::default(),
         ended: Vec::new(),
         wish_us: None,
+        introduced: Vec::new(),
         known,
     }
 }

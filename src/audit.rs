@@ -235,6 +235,7 @@ mod tests {
             left: Numbers::default(),
             ended: Vec::new(),
             wish_us: None,
+            introduced: Vec::new(),
             known: Known::default(),
         }
     }

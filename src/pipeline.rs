@@ -6,26 +6,28 @@
 //!                   └─► Reject ─► notice
 //! ```
 
+mod forwarding;
 mod own;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::{HeaderMap, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
-use crate::line::Standing;
+use crate::line::{PersonId, Standing};
+use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
-use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use crate::proxy::{Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::{Pass, RoomHash, Ticket, TicketId};
+use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
 
@@ -34,9 +36,6 @@ pub const OWN_PREFIX: &str = "/.vestibule/";
 
 /// The issuer of the passes.
 pub const ISSUER: &str = "vestibule";
-
-/// A body of so many bytes comes along with its head.
-const SMALL_BODY_BYTES: u64 = 16 * 1024;
 
 /// What all threads that serve visitors share.
 pub struct Site {
@@ -110,7 +109,7 @@ impl Pipeline {
     async fn guarded(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let room = &self.site.rooms[i];
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(request.headers(), room);
+        let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
             return self.sold_out(room, asker);
@@ -156,7 +155,7 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        let (ticket, ends_s) = match self.place(room, asker).await {
+        let (ticket, ends_s) = match self.place(room, request.headers(), target, asker).await {
             Ok(place) => place,
             Err(refusal) => return refusal,
         };
@@ -170,17 +169,28 @@ impl Pipeline {
     }
 
     /// Gives a place in line, and the end of the session to someone who is let in at once.
-    async fn place(&self, room: &Room, asker: &Asker) -> Result<(Ticket, Option<u64>), Answer> {
+    async fn place(
+        &self,
+        room: &Room,
+        headers: &HeaderMap,
+        target: &Target,
+        asker: &Asker,
+    ) -> Result<(Ticket, Option<u64>), Answer> {
+        let person = self.person(headers, room, asker);
+        if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
+            let link = rule.sign_in(target.path(), target.query());
+            return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
+        }
         if !self.site.join_limit.allows(asker.address) {
             return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
         }
-        let joined = room.join().await;
+        let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
         let ticket = Ticket {
             room: RoomHash::of(room.rules.name.as_str()),
             epoch: place.epoch,
             number: place.number,
-            id: TicketId(rand::random()),
+            id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
             issued_ms: room.shared.clock.now_ms(),
         };
         Ok((ticket, place.ends_s))
@@ -207,6 +217,7 @@ impl Pipeline {
 
     /// Someone who asks is here, until a little after the next question is due.
     fn note_poll(&self, room: &Room, ticket: &Ticket) {
+        room.introduce(ticket);
         let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
         room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
     }
@@ -221,98 +232,6 @@ impl Pipeline {
         respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut)
     }
 
-    async fn forward(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-        entry: Option<Entry>,
-    ) -> Answer {
-        let room = &self.site.rooms[i];
-        let name = room.rules.name.as_str();
-        let visitor = entry.as_ref().map(|entry| entry.ticket.id.to_string());
-        let passage = Passage {
-            room: name,
-            visitor: visitor.as_deref(),
-            pass: entry.as_ref().map(|entry| entry.pass.as_str()),
-            ..self.passage(asker)
-        };
-        let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
-        let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
-        let answer = self.ask(i, request, target, &passage, age_s).await;
-        timer.observe_duration();
-        let mut answer = self.answered(answer, asker);
-        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
-        room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
-        if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
-            respond::set_cookie(&mut answer, cookie);
-        }
-        self.hear(room, target, entry.as_ref(), &mut answer);
-        answer
-    }
-
-    async fn bypass(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let answer = self.ask(i, request, target, &self.passage(asker), None).await;
-        self.answered(answer, asker)
-    }
-
-    /// Forwards a request to a room's upstream, and notes how that does.
-    async fn ask(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        passage: &Passage<'_>,
-        age_s: Option<u64>,
-    ) -> Result<Answer, ProxyFault> {
-        let asked = self.site.rooms[i].health.ask(age_s, is_upload(&request));
-        let answer = self.proxies[i].forward(request, target, passage).await;
-        match &answer {
-            Ok(answer) => asked.answered(answer.status()),
-            Err(fault) => asked.failed(fault),
-        }
-        answer
-    }
-
-    async fn forward_plain(&self, proxy: &Proxy, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let answer = proxy.forward(request, target, &self.passage(asker)).await;
-        self.answered(answer, asker)
-    }
-
-    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
-        answer.unwrap_or_else(|fault| {
-            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
-            self.refuse(asker.reads, &Refused::Upstream(&fault))
-        })
-    }
-
-    /// Takes in what the upstream says to the gateway.
-    fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
-        let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
-        let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
-        for word in words {
-            match word {
-                UpstreamWord::SoldOut { key, ttl_seconds } => {
-                    let now_ms = room.shared.clock.now_ms();
-                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), now_ms);
-                }
-                UpstreamWord::OnSale { key } => {
-                    room.sold_out.clear(&or_path(key));
-                }
-                UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
-                UpstreamWord::EndSession => {
-                    let is_of_this_line =
-                        |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
-                    if let Some(entry) = entry.filter(is_of_this_line) {
-                        room.end_session(entry.ticket.number, entry.ends_s);
-                        respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
-                    }
-                }
-            }
-        }
-    }
-
     fn refuse(&self, reads: Reads, refused: &Refused<'_>) -> Answer {
         if let Some(room) = self.site.rooms.first() {
             room.shared.metrics.refused.with_label_values(&[refused.reason()]).inc();
@@ -320,8 +239,25 @@ impl Pipeline {
         respond::refuse(&self.site.pages, reads, refused)
     }
 
-    fn credentials<'a>(&self, headers: &'a HeaderMap, room: &Room) -> Credentials<'a> {
-        visitor::credentials(headers, room.rules.name.as_str(), self.site.is_tls)
+    /// Reads what a request brings along. One person's ticket in another person's hands is as none.
+    fn credentials<'a>(&self, headers: &'a HeaderMap, room: &Room, asker: &Asker) -> Credentials<'a> {
+        let shown = visitor::credentials(headers, room.rules.name.as_str(), self.site.is_tls);
+        if room.rules.person.is_none() || shown.ticket.is_none() {
+            return shown;
+        }
+        let now_ms = room.shared.clock.now_ms();
+        let holder = room.view(|view| gate::ticket(&shown, view, now_ms)).and_then(|ticket| person::holder(ticket.id));
+        match (holder, self.person(headers, room, asker)) {
+            (Some(holder), Some(person)) if holder != person => Credentials::default(),
+            _ => shown,
+        }
+    }
+
+    /// Finds out who asks, where the room wants to know.
+    fn person(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Option<PersonId> {
+        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer) };
+        let (name, now_ms) = (room.rules.name.as_str(), room.shared.clock.now_ms());
+        room.rules.person.as_ref()?.identify(shown, name, &room.shared.ring.load(), now_ms)
     }
 
     fn passage(&self, asker: &Asker) -> Passage<'static> {
@@ -374,11 +310,6 @@ fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
     };
     let signed = pass.sign(&room.shared.ring.load());
     signed.inspect_err(|fault| tracing::error!(%fault, "a pass could not be signed")).ok()
-}
-
-/// Tells whether the body is so large that sending it takes the visitor a while.
-fn is_upload(request: &Request<Incoming>) -> bool {
-    request.body().size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES)
 }
 
 fn now_s(room: &Room) -> u64 {

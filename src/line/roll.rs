@@ -5,6 +5,7 @@
 //! entry means.
 
 mod drawn;
+mod regulated;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +16,6 @@ use super::bits::Bits;
 use super::chain::Link;
 use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
-use crate::admission::{self, Limits};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
 /// (then maybe over), over, or unseen.
@@ -69,6 +69,11 @@ pub struct Era {
     pub epoch: Epoch,
     /// The highest number that belongs to an earlier epoch.
     pub above: Number,
+}
+
+/// Finds the epoch of a number among the epochs of its line, oldest first.
+pub(super) fn epoch_of(eras: &[Era], number: Number) -> Epoch {
+    eras.iter().rev().find(|era| era.above < number).map_or(0, |era| era.epoch)
 }
 
 /// How many of each kind there have been.
@@ -153,6 +158,12 @@ impl Roll {
         self.eras[i].above < number && number <= last
     }
 
+    /// Tells in which epoch `number` was given, if it was; 0 in a line that was never begun.
+    #[must_use]
+    pub fn epoch_of(&self, number: Number) -> Epoch {
+        epoch_of(&self.eras, number)
+    }
+
     /// Applies the next entry of the log.
     pub fn apply(&mut self, entry: &Entry) {
         self.begin(entry);
@@ -174,12 +185,6 @@ impl Roll {
         self.sessions.prune(entry.at_us / 1_000_000);
         self.seq = entry.seq;
         self.link = self.link.then(entry);
-    }
-
-    /// Returns the limits in force, the rate as far as it has adapted; `None` until the room is made.
-    #[must_use]
-    pub fn limits(&self) -> Option<Limits> {
-        self.settings.as_ref().map(|settings| settings.limits.at(self.pace_us))
     }
 
     /// Takes in the answer to an own join ahead of the log, so that those who joined have a
@@ -252,21 +257,6 @@ impl Roll {
         if issued > self.issued {
             self.waiting.insert_run(self.issued + 1, issued);
             self.issued = issued;
-        }
-    }
-
-    /// Takes in what the entry changes of the limits; the credit is carried over.
-    fn regulate(&mut self, entry: &Entry) {
-        if entry.settings.is_none() && entry.pace_us == 0 {
-            return;
-        }
-        let old = self.limits();
-        if entry.pace_us > 0 {
-            (self.pace_us, self.paced_at_us) = (entry.pace_us, entry.at_us);
-        }
-        self.settings = entry.settings.clone().or(self.settings.take());
-        if let (Some(old), Some(new)) = (old, self.limits()) {
-            self.tat_us = admission::carry_over(self.tat_us, entry.at_us, &old, &new);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod model;
+mod persons;
 mod redis_faults;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,7 @@ fn tick(gateway: u64) -> Tick {
         left: Numbers::default(),
         ended: Vec::new(),
         wish_us: None,
+        introduced: Vec::new(),
         known: Known::default(),
     }
 }

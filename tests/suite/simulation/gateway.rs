@@ -150,7 +150,7 @@ impl Gateway {
         let Some(room) = self.room().map(Arc::clone) else { return };
         let (inbox, gateway) = (Rc::clone(inbox), self.id);
         self.tasks.push(tasks.spawn(async move {
-            let place = room.join().await;
+            let place = room.join(None).await;
             inbox.borrow_mut().push(Message::Joined { gateway, visitor, place });
         }));
     }
@@ -167,5 +167,6 @@ fn rules() -> RoomRules {
         items: Vec::new(),
         item: None,
         tolerance: Tolerance::default(),
+        person: None,
     }
 }
