@@ -25,6 +25,9 @@ pub struct Limits {
     /// When anybody may be admitted at all.
     #[serde(default, skip_serializing_if = "Schedule::is_empty")]
     pub schedule: Schedule,
+    /// Where the rate adapts to the upstream's health: the longest interval that it may come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_interval_us: Option<u64>,
 }
 
 impl Limits {
@@ -41,6 +44,21 @@ impl Limits {
         } else {
             MAX_INTERVAL_US
         }
+    }
+
+    /// Tells whether the rate adapts: there is a floor, and a rate between it and zero that may be lowered.
+    #[must_use]
+    pub fn adapts(&self) -> bool {
+        self.floor_interval_us.is_some() && !matches!(self.interval_us, 0 | MAX_INTERVAL_US)
+    }
+
+    /// Returns the limits in force where the gateways wish for an interval of `wish_us`, 0 for none: it counts
+    /// only where the rate adapts, and within the bounds that are set.
+    #[must_use]
+    pub fn at(&self, wish_us: u64) -> Self {
+        let slowed = |floor_us: u64| wish_us.min(floor_us).max(self.interval_us);
+        let floor_us = self.floor_interval_us.filter(|_| self.adapts());
+        Self { interval_us: floor_us.map_or(self.interval_us, slowed), ..self.clone() }
     }
 
     /// Returns the rate that the interval stands for, or `None` when it is not limited.
@@ -101,6 +119,25 @@ pub fn spend(tat_us: u64, now_us: u64, count: u64, limits: &Limits) -> u64 {
     }
 }
 
+/// Returns the TAT when the limits in force change at `now_us`: the credit stays as it is, and the change
+/// grants none. So calls in any window stay within what the rates of its instants allow, and the burst.
+///
+/// Counts in doubles, in this order, as the stores' scripts do. A rate of zero earns nothing, and leaves no
+/// credit behind.
+#[must_use]
+pub fn carry_over(tat_us: u64, now_us: u64, old: &Limits, new: &Limits) -> u64 {
+    if matches!(new.interval_us, 0 | MAX_INTERVAL_US) || (old.interval_us, old.burst) == (new.interval_us, new.burst) {
+        return tat_us;
+    }
+    let credit = match old.interval_us {
+        0 => old.burst as f64,
+        MAX_INTERVAL_US => 0.0,
+        interval => old.burst as f64 - tat_us.saturating_sub(now_us) as f64 / interval as f64,
+    };
+    let owed = new.burst as f64 - credit.min(new.burst as f64);
+    (now_us as f64 + (owed * new.interval_us as f64).ceil()).min(MAX_TAT_US as f64) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +151,7 @@ mod tests {
             session_duration_s: 60,
             grace_ms: 1_000,
             schedule: Schedule::ALWAYS,
+            floor_interval_us: None,
         }
     }
 
@@ -154,7 +192,69 @@ mod tests {
         assert_eq!(spend(0, 1_800_000_000_000_000, 1_000_000, &limits), MAX_TAT_US);
     }
 
+    #[test]
+    fn a_wish_counts_between_floor_and_ceiling_only() {
+        let plain = limits(50.0, 5);
+        let adaptive = Limits { floor_interval_us: Some(Limits::interval_us(5.0)), ..plain.clone() };
+        let rate = |limits: &Limits, wish| limits.at(wish).admissions_per_second();
+        assert_eq!(rate(&plain, 100_000), Some(50.0));
+        for (wish, expected) in [(0, 50.0), (1, 50.0), (50_000, 20.0), (900_000, 5.0), (u64::MAX, 5.0)] {
+            assert_eq!(rate(&adaptive, wish), Some(expected), "{wish}");
+        }
+        let unlimited = Limits { interval_us: 0, ..adaptive.clone() };
+        assert_eq!(rate(&unlimited, 100_000), None);
+        let stopped = Limits { interval_us: MAX_INTERVAL_US, ..adaptive };
+        assert_eq!(rate(&stopped, 100_000), Some(0.0), "an operator's stop is a stop");
+    }
+
+    #[test]
+    fn a_change_of_the_rate_grants_no_burst() {
+        let now = 1_000_000_000;
+        for (old, new, spent, expected) in [
+            (limits(50.0, 10), limits(1.0, 10), 10, 0),
+            (limits(1.0, 10), limits(50.0, 10), 10, 0),
+            (limits(5.0, 1), limits(50.0, 10), 0, 1),
+            (limits(50.0, 10), limits(5.0, 1), 0, 1),
+            (limits(0.0, 10), limits(50.0, 10), 0, 0),
+            (limits(50.0, 10), limits(25.0, 10), 4, 6),
+        ] {
+            let tat = carry_over(spend(0, now, spent, &old), now, &old, &new);
+            assert_eq!(allowance(tat, now, 0, &new), expected, "{old:?} to {new:?}");
+        }
+    }
+
     proptest! {
+        /// (L5) In any window, admissions stay within the sum of what the rate of each instant allows, and the
+        /// burst, however the rate changes.
+        #[test]
+        fn any_window_keeps_a_rate_that_changes(
+            burst in 1u64..50,
+            steps in prop::collection::vec((0u64..200_000, 0u64..80, 0usize..5), 1..120),
+        ) {
+            let rates = [1.0, 5.0, 50.0, 500.0, 0.0].map(|rate| limits(rate, burst));
+            let (mut now, mut tat, mut at) = (1_700_000_000_000_000, 0, 0);
+            let mut earned = 0.0;
+            let mut calls: Vec<(f64, u64)> = Vec::new();
+            for (wait, wanted, next) in steps {
+                now += wait;
+                if rates[at].interval_us < MAX_INTERVAL_US {
+                    earned += wait as f64 / rates[at].interval_us as f64;
+                }
+                let count = wanted.min(allowance(tat, now, 0, &rates[at]));
+                tat = spend(tat, now, count, &rates[at]);
+                calls.push((earned, count));
+                tat = carry_over(tat, now, &rates[at], &rates[next]);
+                at = next;
+            }
+            for (i, (from, _)) in calls.iter().enumerate() {
+                let mut sum = 0;
+                for (to, count) in &calls[i..] {
+                    sum += count;
+                    prop_assert!(sum as f64 <= to - from + burst as f64 + 1e-3, "{sum} > {}", to - from);
+                }
+            }
+        }
+
         /// (L5) In any window, admissions stay within rate × window + burst.
         #[test]
         fn any_window_keeps_the_rate(

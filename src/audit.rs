@@ -10,12 +10,12 @@
 
 use std::fmt;
 
-use crate::admission;
+use crate::admission::{self, Limits};
 use crate::line::bits::Bits;
 use crate::line::chain::{Link, LogStart, Logged, Opening};
 use crate::line::draw::{Draw, DrawStep};
 use crate::line::roll::Era;
-use crate::line::{Number, Numbers, Roll, Settings};
+use crate::line::{Number, Numbers, Roll};
 
 /// What is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +141,8 @@ struct Audit {
     floor: Number,
     /// Whether the log begins with the first entry.
     is_whole: bool,
+    /// Whether entries before the first line are missing, and nothing says what they came to.
+    begins_blind: bool,
 }
 
 impl Audit {
@@ -151,6 +153,7 @@ impl Audit {
         }
         self.roll.eras.push(Era { epoch: start.epoch, above: 0 });
         (self.roll.issued, self.roll.tat_us) = (start.issued, start.tat_us);
+        self.roll.pace_us = start.pace_us;
         self.roll.settings.clone_from(&start.settings);
         self.last = Some(start);
     }
@@ -158,7 +161,7 @@ impl Audit {
     fn take(&mut self, logged: Logged) {
         match self.last.take() {
             Some(last) => self.check_order(&last, &logged),
-            None if logged.entry.seq > 1 => self.roll.issued = logged.entry.issued,
+            None if logged.entry.seq > 1 => (self.roll.issued, self.begins_blind) = (logged.entry.issued, true),
             None => {}
         }
         if logged.prev.then(&logged.entry) != logged.hash {
@@ -167,6 +170,10 @@ impl Audit {
         self.check_calls(&logged);
         let tat_us = self.check_rate(&logged);
         self.check_draw(&logged);
+        if self.limits().is_none() && (logged.entry.settings.is_some() || logged.entry.pace_us > 0) {
+            // What the limits before have left of the burst is not known.
+            self.roll.tat_us = 0;
+        }
         self.roll.apply(&logged.entry);
         self.roll.tat_us = self.roll.tat_us.max(tat_us);
         self.check_active(&logged);
@@ -207,7 +214,7 @@ impl Audit {
     /// arrival time that the calls lead to, whatever the entry says of it.
     fn check_rate(&mut self, logged: &Logged) -> u64 {
         let entry = &logged.entry;
-        let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else {
+        let Some(limits) = self.limits() else {
             self.summary.unchecked += entry.called.len();
             return 0;
         };
@@ -219,13 +226,19 @@ impl Audit {
         );
         let tat_us = match entry.called.len() {
             0 => 0,
-            count => admission::spend(self.roll.tat_us, entry.at_us, count, limits),
+            count => admission::spend(self.roll.tat_us, entry.at_us, count, &limits),
         };
         let over = (entry.called.len() - entry.by_hand.min(entry.called.len())).saturating_sub(allowed);
         if over > 0 {
             self.find(FindingKind::TooFast(over));
         }
         tat_us
+    }
+
+    /// Returns the limits in force, as far as they were told: where the log begins blind, the rate may have adapted.
+    fn limits(&self) -> Option<Limits> {
+        let is_told = |limits: &Limits| !limits.adapts() || self.roll.pace_us > 0 || !self.begins_blind;
+        self.roll.limits().filter(is_told)
     }
 
     /// A limit that was lowered lets those stay who are in; but nobody is called on top of them.
@@ -281,7 +294,7 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Limits;
+    use crate::line::Settings;
     use crate::line::draw::{Promise, Reveal};
     use crate::line::state::LineState;
     use crate::line::{Entry, GatewayId, Known, News, Numbers, Steering, Tick};
@@ -297,6 +310,7 @@ mod tests {
             session_duration_s: 60,
             grace_ms: 60_000,
             schedule: Schedule::ALWAYS,
+            floor_interval_us: None,
         }
     }
 
@@ -309,6 +323,7 @@ mod tests {
             returned: Numbers::default(),
             left: Numbers::default(),
             ended: Vec::new(),
+            wish_us: None,
             introduced: Vec::new(),
             known: Known::default(),
         }
@@ -353,6 +368,58 @@ mod tests {
     fn a_true_log_is_found_true() {
         assert_eq!(findings(&log()), []);
         assert_eq!(findings(&log()[3..]), [], "from the middle on");
+    }
+
+    /// A log in which the rate adapts from 50 down to 10 a second and back, with a line that waits throughout.
+    fn adapting_log() -> Vec<Logged> {
+        let limits = Limits {
+            interval_us: 20_000,
+            burst: 5,
+            total_active_users: None,
+            session_duration_s: 60,
+            grace_ms: 600_000,
+            floor_interval_us: Some(200_000),
+            schedule: Schedule::ALWAYS,
+        };
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(limits), START_US);
+        line.join(500, START_US);
+        for tenth in 1..60 {
+            let wish_us = if (20..40).contains(&tenth) { 100_000 } else { 20_000 };
+            line.tick(&wishing(wish_us), START_US + tenth * 100_000);
+            if tenth == 30 {
+                line.steer(&Steering::Message(Some("slower".to_owned())), START_US + tenth * 100_000);
+            }
+        }
+        log_of(&line)
+    }
+
+    fn wishing(wish_us: u64) -> Tick {
+        Tick { here: Numbers::run(1, 500), wish_us: Some(wish_us), ..tick() }
+    }
+
+    #[test]
+    fn a_rate_that_adapts_is_checked_at_each_instant() {
+        let log = adapting_log();
+        assert_eq!(log.iter().filter(|logged| logged.entry.pace_us > 0).count(), 3);
+        assert_eq!(findings(&log), []);
+        for from in 1..log.len() {
+            assert_eq!(findings(&log[from..]), [], "from {from} on");
+        }
+        let slow = log.iter().rposition(|logged| logged.entry.pace_us == 100_000).unwrap();
+        let mut forged = log.clone();
+        forged[slow].entry.pace_us = 200_000;
+        relink(&mut forged);
+        let found = findings(&forged);
+        assert!(matches!(found[..], [FindingKind::TooFast(_), ..]), "calls for which the rate was too low: {found:?}");
+        let mut forged = log;
+        forged[slow].entry.pace_us = 200_000;
+        for logged in forged[slow..].iter_mut().filter(|logged| logged.entry.tat_us > 0) {
+            logged.entry.tat_us += 3_000_000;
+        }
+        relink(&mut forged);
+        let found = findings(&forged);
+        assert!(found.iter().any(|kind| matches!(kind, FindingKind::TooFast(_))), "{found:?}");
     }
 
     #[test]

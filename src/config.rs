@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::adaptive::Tolerance;
 use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
@@ -197,6 +198,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
     }
     let limits = limits(section);
+    let (limits, tolerance) = adaptive(section, limits);
     let item = section.text("item");
     let method = method(section);
     let public_value = section.text("draw_public_value");
@@ -209,6 +211,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         queueing_status: status(section),
         items: section.parsed_list::<ItemPattern>("items").unwrap_or_default(),
         item,
+        tolerance,
         person: person::person(section),
         name: room_name,
     });
@@ -282,7 +285,29 @@ fn limits(section: &mut Section<'_>) -> Limits {
         session_duration_s: session.map_or(600, |span| span.as_secs()),
         grace_ms: grace.map_or(120_000, |span| span.as_millis() as u64),
         schedule: schedule(section),
+        floor_interval_us: None,
     }
+}
+
+/// Reads how the rate adapts to the upstream's health, if it does.
+fn adaptive(section: &mut Section<'_>, limits: Limits) -> (Limits, Tolerance) {
+    let usual = Tolerance::default();
+    let Some(mut adaptive) = section.section("adaptive") else { return (limits, usual) };
+    let floor = adaptive.number("floor", 0.001..=1_000_000.0);
+    let tolerance = Tolerance {
+        latency: adaptive.number("tolerance", 1.1..=100.0).unwrap_or(usual.latency),
+        max_errors: adaptive.number("max_errors", 0.001..=0.9).unwrap_or(usual.max_errors),
+        max_in_flight: adaptive.whole("max_in_flight", 1..=1_000_000),
+    };
+    let floor_interval_us = floor.map(Limits::interval_us);
+    if floor_interval_us.is_some() && limits.interval_us == 0 {
+        adaptive.problem("floor", "needs a ceiling: give the room admissions_per_second".to_owned());
+    }
+    if floor_interval_us.is_some_and(|floor_us| floor_us < limits.interval_us) {
+        adaptive.problem("floor", "is above the ceiling, the room's admissions_per_second; lower it".to_owned());
+    }
+    section.close(adaptive);
+    (Limits { floor_interval_us, ..limits }, tolerance)
 }
 
 fn schedule(section: &mut Section<'_>) -> Schedule {

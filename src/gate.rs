@@ -162,6 +162,7 @@ mod tests {
                 total_active_users: None,
                 session_duration_s: 60,
                 grace_ms: 60_000,
+                floor_interval_us: None,
                 schedule: Schedule::ALWAYS,
             };
             let mut line = LineState::new(NOW_MS * 1_000);

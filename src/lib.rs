@@ -17,6 +17,8 @@ pub mod telemetry;
 pub mod schedule;
 /// How many may be called now.
 pub mod admission;
+/// How fast people may be let in, by the upstream's health.
+pub mod adaptive;
 /// Who came when, who was called, who gave up: the pure line, and the contract of its stores.
 pub mod line;
 /// Which room a request belongs to.
@@ -33,6 +35,8 @@ pub mod audit;
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// The way to an upstream.
 pub mod proxy;
+/// How an upstream does, as this gateway sees it.
+pub mod health;
 /// What is sold out, from memory.
 pub mod sold_out;
 /// Who has a live connection here, and when each is to hear.

@@ -177,6 +177,10 @@ pub struct Entry {
     /// How many of `called` an operator let in on top of the rate.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub by_hand: u64,
+    /// The interval that the gateways have come to, in microseconds, where the rate adapts and they came to
+    /// another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pace_us: u64,
     /// Who gave up: those of these numbers who were waiting. A reset names all at once.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub left: Numbers,
@@ -268,6 +272,9 @@ pub struct Tick {
     pub left: Numbers,
     /// Sessions that end early.
     pub ended: Vec<Ended>,
+    /// The interval between admissions that this gateway wishes for, in microseconds, where the rate adapts. The
+    /// longest wish counts, each for as long as its gateway's lease.
+    pub wish_us: Option<u64>,
     /// Persons whose tickets are of an older epoch, so that the store may have lost which number is theirs.
     pub introduced: Vec<(PersonId, Number)>,
     /// How far this gateway's mirror has come.
@@ -370,6 +377,9 @@ pub const CALL_LIMIT: u64 = 5_000;
 
 /// The most who lapse in one tick.
 pub const LAPSE_LIMIT: usize = 2_000;
+
+/// The least time between two changes of a rate that adapts, in microseconds.
+pub const PACE_STEP_US: u64 = 1_000_000;
 
 /// For how long, at the least, someone who has just joined counts as present before the first
 /// poll or live connection, in microseconds; at the most twice as long.

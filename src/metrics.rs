@@ -26,6 +26,16 @@ pub struct Metrics {
     pub active_sessions: IntGaugeVec,
     /// The rate limit in force, admissions a second; -1 where there is none.
     pub rate_limit: GaugeVec,
+    /// The rate that this gateway wishes for, admissions a second; -1 where the rate does not adapt.
+    pub adaptive_rate: GaugeVec,
+    /// Seconds until the upstream's answer began, over the last seconds: the geometric mean.
+    pub upstream_latency: GaugeVec,
+    /// The same when the upstream has little to do, as far as it is known.
+    pub upstream_baseline: GaugeVec,
+    /// The part of the upstream's answers that were errors, over the last seconds.
+    pub upstream_errors: GaugeVec,
+    /// Requests that wait for the beginning of an answer.
+    pub upstream_in_flight: IntGaugeVec,
     /// Seconds from joining to being called.
     pub wait_seconds: HistogramVec,
     /// How far what people were told was from how long they waited, as a part of the latter.
@@ -68,10 +78,28 @@ impl Metrics {
             waiting: gauges("waiting", "Visitors that hold a place", &["room"]),
             present: gauges("present", "Waiting visitors that are present on any gateway", &["room"]),
             active_sessions: gauges("active_sessions", "Sessions in use", &["room"]),
-            rate_limit: valid(GaugeVec::new(
-                opts("admission_rate_limit", "Rate limit in admissions a second, -1 for none"),
+            rate_limit: floats("admission_rate_limit", "Rate limit in admissions a second, -1 for none", &["room"]),
+            adaptive_rate: floats(
+                "adaptive_rate",
+                "Rate that this gateway wishes for, -1 where it does not adapt",
                 &["room"],
-            )),
+            ),
+            upstream_latency: floats(
+                "upstream_latency_seconds",
+                "Typical seconds until the upstream's answer began, lately",
+                &["room"],
+            ),
+            upstream_baseline: floats(
+                "upstream_baseline_seconds",
+                "Typical seconds until an answer begins when the upstream has little to do",
+                &["room"],
+            ),
+            upstream_errors: floats(
+                "upstream_error_ratio",
+                "Part of the upstream's answers that were errors, over the last seconds",
+                &["room"],
+            ),
+            upstream_in_flight: gauges("upstream_in_flight", "Requests that wait for an answer to begin", &["room"]),
             wait_seconds: histograms("wait_seconds", "Seconds from joining to being called", &["room"], WAITS),
             eta_error_ratio: histograms(
                 "eta_error_ratio",
@@ -125,7 +153,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 21] = [
+        let all: [Box<dyn prometheus::core::Collector>; 26] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -134,6 +162,11 @@ impl Metrics {
             Box::new(self.present.clone()),
             Box::new(self.active_sessions.clone()),
             Box::new(self.rate_limit.clone()),
+            Box::new(self.adaptive_rate.clone()),
+            Box::new(self.upstream_latency.clone()),
+            Box::new(self.upstream_baseline.clone()),
+            Box::new(self.upstream_errors.clone()),
+            Box::new(self.upstream_in_flight.clone()),
             Box::new(self.wait_seconds.clone()),
             Box::new(self.eta_error_ratio.clone()),
             Box::new(self.live_connections.clone()),
@@ -173,6 +206,10 @@ fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
 
 fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     valid(IntGaugeVec::new(opts(name, help), labels))
+}
+
+fn floats(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    valid(GaugeVec::new(opts(name, help), labels))
 }
 
 fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {

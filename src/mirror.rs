@@ -97,7 +97,7 @@ impl Mirror {
         let tally = self.read(|roll| roll.tally);
         let links = self.apply(&entries);
         let (waiting, limit, now) = self.read(|roll| {
-            let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+            let limits = roll.limits();
             (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()), roll.tally)
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 //!                   └─► Reject ─► notice
 //! ```
 
+mod forwarding;
 mod own;
 
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use crate::limit::JoinLimit;
 use crate::line::{PersonId, Standing};
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
-use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use crate::proxy::{Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::route::{Route, Routes};
@@ -97,7 +98,7 @@ impl Pipeline {
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,
-            Route::Bypass(i) => self.forward_plain(&self.proxies[i], request, target, asker).await,
+            Route::Bypass(i) => self.bypass(i, request, target, asker).await,
             Route::Open => match &self.open {
                 Some(proxy) => self.forward_plain(proxy, request, target, asker).await,
                 None => self.refuse(asker.reads, &Refused::NotFound),
@@ -116,7 +117,7 @@ impl Pipeline {
         match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
-                let entry = Entry { ticket, pass, ends_s: claims.exp, cookie: None };
+                let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
                 self.forward(i, request, target, asker, Some(entry)).await
             }
             Decision::Enter { ticket, ends_s } => self.enter(i, request, target, asker, ticket, ends_s).await,
@@ -144,7 +145,7 @@ impl Pipeline {
             return self.refuse(asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
-        let entry = Entry { ticket, pass, ends_s, cookie: Some(cookie) };
+        let entry = Entry { ticket, pass, since_s: now_s(room), ends_s, cookie: Some(cookie) };
         self.forward(i, request, target, asker, Some(entry)).await
     }
 
@@ -231,74 +232,6 @@ impl Pipeline {
         respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut)
     }
 
-    async fn forward(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-        entry: Option<Entry>,
-    ) -> Answer {
-        let room = &self.site.rooms[i];
-        let name = room.rules.name.as_str();
-        let visitor = entry.as_ref().map(|entry| entry.ticket.id.to_string());
-        let passage = Passage {
-            room: name,
-            visitor: visitor.as_deref(),
-            pass: entry.as_ref().map(|entry| entry.pass.as_str()),
-            ..self.passage(asker)
-        };
-        let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
-        let answer = self.proxies[i].forward(request, target, &passage).await;
-        timer.observe_duration();
-        let mut answer = self.answered(answer, asker);
-        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
-        room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
-        if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
-            respond::set_cookie(&mut answer, cookie);
-        }
-        self.hear(room, target, entry.as_ref(), &mut answer);
-        answer
-    }
-
-    async fn forward_plain(&self, proxy: &Proxy, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let answer = proxy.forward(request, target, &self.passage(asker)).await;
-        self.answered(answer, asker)
-    }
-
-    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
-        answer.unwrap_or_else(|fault| {
-            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
-            self.refuse(asker.reads, &Refused::Upstream(&fault))
-        })
-    }
-
-    /// Takes in what the upstream says to the gateway.
-    fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
-        let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
-        let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
-        let now_ms = room.shared.clock.now_ms();
-        for word in words {
-            match word {
-                UpstreamWord::SoldOut { key, ttl_seconds, version } => {
-                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), version, now_ms);
-                }
-                UpstreamWord::OnSale { key, version } => {
-                    room.sold_out.clear(&or_path(key), version, now_ms);
-                }
-                UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
-                UpstreamWord::EndSession => {
-                    let is_of_this_line =
-                        |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
-                    if let Some(entry) = entry.filter(is_of_this_line) {
-                        room.end_session(entry.ticket.number, entry.ends_s);
-                        respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
-                    }
-                }
-            }
-        }
-    }
-
     fn refuse(&self, reads: Reads, refused: &Refused<'_>) -> Answer {
         if let Some(room) = self.site.rooms.first() {
             room.shared.metrics.refused.with_label_values(&[refused.reason()]).inc();
@@ -356,6 +289,8 @@ impl Pipeline {
 struct Entry {
     ticket: Ticket,
     pass: String,
+    /// When its holder came in, in seconds since the Unix epoch.
+    since_s: u64,
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,

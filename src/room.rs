@@ -2,6 +2,7 @@
 
 mod drawing;
 mod joining;
+mod pacing;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +11,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::adaptive::Tolerance;
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
+use crate::health::Health;
 use crate::line::bits::Bits;
 use crate::line::{Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, StoreFault, Tick};
 use crate::live::Live;
@@ -24,6 +27,7 @@ use crate::sold_out::SoldOut;
 use crate::token::{KeyRing, PassVerifier, Ticket};
 pub use drawing::DrawFault;
 pub use joining::{JoinFault, Joining, Place};
+pub use pacing::{Line, Pacing};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
 pub const LEASE_MS: u64 = 10_000;
@@ -56,6 +60,8 @@ pub struct RoomRules {
     pub items: Vec<ItemPattern>,
     /// The item that the whole room is about, if it is about one.
     pub item: Option<String>,
+    /// What counts as a healthy upstream, where the rate adapts.
+    pub tolerance: Tolerance,
     /// How persons are known, where one person holds one place.
     pub person: Option<PersonRule>,
 }
@@ -91,6 +97,10 @@ pub struct Room {
     pub live: Arc<Live>,
     /// What is sold out.
     pub sold_out: SoldOut,
+    /// How the upstream does.
+    pub health: Health,
+    /// How fast this gateway would let people in.
+    pub pacing: Pacing,
     /// Wakes the ticker before its time.
     pub nudge: Notify,
     /// Wakes whoever waits for the next tick to be over.
@@ -154,6 +164,8 @@ impl Room {
             presence: Presence::default(),
             live: Arc::default(),
             sold_out: SoldOut::default(),
+            health: Health::default(),
+            pacing: Pacing::default(),
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),
@@ -238,6 +250,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
+            wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
         };

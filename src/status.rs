@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Limits;
 use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -124,7 +125,7 @@ impl Status {
 
     fn of_room(room: &Room, roll: &Roll, now_ms: u64) -> Self {
         let settings = roll.settings.as_ref();
-        let limits = settings.map(|settings| &settings.limits);
+        let limits = roll.limits();
         let item = room.rules.item.as_deref();
         Self {
             room: room.rules.name.to_string(),
@@ -136,8 +137,8 @@ impl Status {
             ahead: None,
             waiting: roll.waiting.count(),
             eta_seconds: None,
-            admissions_per_second: limits.and_then(|limits| limits.admissions_per_second()),
-            burst: limits.map(|limits| limits.burst),
+            admissions_per_second: limits.as_ref().and_then(Limits::admissions_per_second),
+            burst: limits.as_ref().map(|limits| limits.burst),
             forecast: None,
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
             message: settings.and_then(|settings| settings.message.clone()),

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::line::{Entry, News, Numbers, Page, Roll, StoreFault, Tick};
+use crate::line::{Entry, News, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
-use crate::room::{Room, timed};
+use crate::room::{Line, Room, timed};
+use crate::schedule::Stage;
 
 /// The longest time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -43,9 +44,9 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
 fn pause(room: &Room) -> Duration {
     let now_us = room.shared.clock.now_us();
     let due_us = room.mirror.read(|roll| {
-        let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+        let limits = roll.limits();
         let slow = limits.filter(|limits| Duration::from_micros(limits.interval_us) > TICK && roll.waiting.count() > 0);
-        slow.map_or(0, |limits| admission::wait_us(roll.tat_us, now_us, limits))
+        slow.map_or(0, |limits| admission::wait_us(roll.tat_us, now_us, &limits))
     });
     match Duration::from_micros(due_us) {
         due if due.is_zero() => TICK,
@@ -73,7 +74,40 @@ pub async fn tick(room: &Room) {
             room.set_store_up(false);
         }
     }
+    pace(room);
     measure(room);
+}
+
+/// Lets the room think about its pace, and tells how the upstream does.
+fn pace(room: &Room) {
+    let now_us = room.shared.clock.now_us();
+    let line = room.mirror.read(|roll| {
+        let settings = roll.settings.as_ref()?;
+        let active = roll.active(now_us / 1_000_000);
+        let is_running = settings.limits.schedule.stage(now_us / 1_000) == Stage::Running && roll.pending.is_none();
+        let has_session = settings.limits.total_active_users.is_none_or(|most| active < most);
+        Some(Line {
+            limits: settings.limits.clone(),
+            in_force: roll.limits()?,
+            called: roll.tally.called,
+            present: room.present(),
+            is_free: settings.phase == Phase::Open && is_running && has_session,
+        })
+    });
+    if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, now_us)) {
+        measure_upstream(room);
+    }
+}
+
+fn measure_upstream(room: &Room) {
+    let (metrics, room_name) = (&room.shared.metrics, room.rules.name.as_str());
+    let (sample, account) = (room.pacing.sample(), room.pacing.account());
+    metrics.upstream_latency.with_label_values(&[room_name]).set(sample.latency_s.unwrap_or(f64::NAN));
+    metrics.upstream_errors.with_label_values(&[room_name]).set(sample.errors);
+    metrics.upstream_in_flight.with_label_values(&[room_name]).set(sample.in_flight as i64);
+    let baseline_ms = account.as_ref().and_then(|account| account.baseline_ms);
+    metrics.upstream_baseline.with_label_values(&[room_name]).set(baseline_ms.map_or(f64::NAN, |ms| ms / 1_000.0));
+    metrics.adaptive_rate.with_label_values(&[room_name]).set(account.map_or(-1.0, |account| account.wish));
 }
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
@@ -149,7 +183,7 @@ fn measure(room: &Room) {
     let (metrics, label) = (&room.shared.metrics, [room.rules.name.as_str()]);
     let now_s = room.shared.clock.now_ms() / 1_000;
     let (waiting, active, limit) = room.mirror.read(|roll| {
-        let limits = roll.settings.as_ref().map(|settings| &settings.limits);
+        let limits = roll.limits();
         (roll.waiting.count(), roll.active(now_s), limits.and_then(|limits| limits.admissions_per_second()))
     });
     metrics.waiting.with_label_values(&label).set(waiting as i64);

@@ -44,6 +44,7 @@ pub fn tick(gateway: u64, here: Numbers, known: Known) -> Tick {
         left: Numbers::default(),
         ended: Vec::new(),
         introduced: Vec::new(),
+        wish_us: None,
         known,
     }
 }

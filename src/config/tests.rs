@@ -107,6 +107,22 @@ fn what_could_not_work_is_told() {
     }
 }
 
+#[test]
+fn a_rate_adapts_between_a_floor_and_a_ceiling() {
+    let adaptive = |keys: &str| format!("{SALE}[room.sale.adaptive]\n{keys}\n");
+    let config = Config::parse(&adaptive("floor = 5\nmax_in_flight = 40"), &Environment::new()).unwrap();
+    let room = &config.rooms[0];
+    assert_eq!((room.limits.floor_interval_us, room.rules.tolerance.max_in_flight), (Some(200_000), Some(40)));
+    assert!(room.limits.adapts());
+    let silent = Config::parse(&adaptive(""), &Environment::new()).unwrap();
+    assert!(!silent.rooms[0].limits.adapts(), "until an operator sets a floor");
+    let found = problems(&adaptive("floor = 51\ntolerance = 1\nmax_errors = 0\nmost = 3"));
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found[0].contains("line 13") && found[0].contains("above the ceiling"), "{found:?}");
+    let unlimited = adaptive("floor = 5").replace("admissions_per_second = 50\n", "");
+    assert!(problems(&unlimited)[0].contains("give the room admissions_per_second"));
+}
+
 /// A room that knows persons by these keys, and a folder with a key of the site's.
 fn known_by(top: &str, keys: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();

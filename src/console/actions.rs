@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, Deserializer};
 
 use super::views::{RoomView, no_room};
 use super::{Console, problem};
-use crate::admission::Limits;
+use crate::admission::{Limits, MAX_INTERVAL_US};
 use crate::audit_trail::Change;
 use crate::config::default_burst;
 use crate::line::{Phase, Steering};
@@ -34,6 +34,8 @@ struct LimitsChange {
     admissions_per_second: Option<Option<f64>>,
     #[serde(default, deserialize_with = "given")]
     total_active_users: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    adaptive_floor: Option<Option<f64>>,
     burst: Option<u64>,
     session_duration_seconds: Option<u64>,
     grace_seconds: Option<u64>,
@@ -220,6 +222,16 @@ impl LimitsChange {
             limits.interval_us = rate.map_or(0, Limits::interval_us);
             limits.burst = default_burst(rate);
         }
+        if let Some(floor) = self.adaptive_floor {
+            check(
+                floor.is_none_or(|floor| (0.001..=1e6).contains(&floor)),
+                "adaptive_floor is from 0.001 to 1000000, or null",
+            )?;
+            limits.floor_interval_us = floor.map(Limits::interval_us);
+        }
+        if self.admissions_per_second.is_some() || self.adaptive_floor.is_some() {
+            check_floor(&limits)?;
+        }
         if let Some(total) = self.total_active_users {
             limits.total_active_users = total;
         }
@@ -244,6 +256,15 @@ impl LimitsChange {
         schedule.disorder().map_or(Ok(()), |disorder| Err(Failed::Nonsense(disorder.to_owned())))?;
         Ok(limits)
     }
+}
+
+/// A rate that adapts lies between its floor and a ceiling, unless the operator has stopped it.
+fn check_floor(limits: &Limits) -> Result<(), Failed> {
+    let floor_us = limits.floor_interval_us.unwrap_or(u64::MAX);
+    let has_ceiling = limits.interval_us > 0 || limits.floor_interval_us.is_none();
+    check(has_ceiling, "a rate that adapts needs a ceiling: set admissions_per_second, or adaptive_floor to null")?;
+    let is_stopped = limits.interval_us == MAX_INTERVAL_US;
+    check(is_stopped || floor_us >= limits.interval_us, "adaptive_floor is above admissions_per_second; lower it")
 }
 
 fn check(holds: bool, text: &str) -> Result<(), Failed> {

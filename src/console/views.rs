@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Console, problem};
+use crate::adaptive::{Account, Sample};
+use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
 use crate::mirror::{Seconds, export};
@@ -34,7 +36,13 @@ pub(super) struct RoomView {
     called: u64,
     left: u64,
     lapsed: u64,
+    /// As it is set; where the rate adapts, its ceiling.
     admissions_per_second: Option<f64>,
+    /// As it is in force.
+    admissions_per_second_now: Option<f64>,
+    adaptive_floor: Option<f64>,
+    adaptive: Option<Account>,
+    upstream: UpstreamView,
     burst: u64,
     session_duration_seconds: u64,
     grace_seconds: u64,
@@ -55,6 +63,27 @@ pub(super) struct RoomView {
     epoch: u32,
     store_up: bool,
     as_of: u64,
+}
+
+/// How a room's upstream does, over the last seconds, as this gateway sees it.
+#[derive(Debug, Serialize)]
+struct UpstreamView {
+    latency_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    error_ratio: f64,
+    in_flight: u64,
+}
+
+impl UpstreamView {
+    fn of(sample: &Sample) -> Self {
+        let ms = |seconds: Option<f64>| seconds.map(|seconds| (seconds * 10_000.0).round() / 10.0);
+        Self {
+            latency_ms: ms(sample.latency_s),
+            p95_ms: ms(sample.p95_s),
+            error_ratio: sample.errors,
+            in_flight: sample.in_flight,
+        }
+    }
 }
 
 /// A draw that is to come, or the last that was made.
@@ -93,8 +122,10 @@ impl RoomView {
         let name = room.rules.name.as_str();
         let settings = roll.settings.as_ref();
         let limits = settings.map(|settings| &settings.limits);
+        let in_force = roll.limits();
+        let rate = in_force.as_ref().and_then(Limits::admissions_per_second);
+        let floor_us = limits.and_then(|limits| limits.floor_interval_us);
         let schedule = limits.map_or(Schedule::ALWAYS, |limits| limits.schedule);
-        let rate = limits.and_then(|limits| limits.admissions_per_second());
         let waiting = roll.waiting.count();
         let oldest = roll.waiting.iter_from(0).next();
         let came_s = room.mirror.pace(|pace| oldest.and_then(|number| pace.came_s(number)));
@@ -112,7 +143,11 @@ impl RoomView {
             called: roll.tally.called,
             left: roll.tally.left,
             lapsed: roll.tally.lapsed,
-            admissions_per_second: rate,
+            admissions_per_second: limits.and_then(Limits::admissions_per_second),
+            admissions_per_second_now: rate,
+            adaptive_floor: floor_us.map(|floor_us| (1e9 / floor_us as f64).round() / 1_000.0),
+            adaptive: room.pacing.account(),
+            upstream: UpstreamView::of(&room.pacing.sample()),
             burst: limits.map_or(0, |limits| limits.burst),
             session_duration_seconds: limits.map_or(0, |limits| limits.session_duration_s),
             grace_seconds: limits.map_or(0, |limits| limits.grace_ms / 1_000),

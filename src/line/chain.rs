@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Entry, Epoch, Number, Settings};
+use crate::admission::{self, Limits};
 
 /// One link of the chain; all zero before the first entry.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct LogStart {
     pub issued: Number,
     /// The rate limit's theoretical arrival time.
     pub tat_us: u64,
+    /// The interval that the gateways had come to, where the rate adapts.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub pace_us: u64,
     /// The settings, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
@@ -94,9 +98,20 @@ impl LogStart {
     pub fn follow(&mut self, entry: &Entry, link: Link) {
         (self.seq, self.link, self.epoch, self.issued) = (entry.seq, link, entry.epoch, entry.issued);
         self.tat_us = self.tat_us.max(entry.tat_us);
+        let old = self.limits();
+        if entry.pace_us > 0 {
+            self.pace_us = entry.pace_us;
+        }
         if entry.settings.is_some() {
             self.settings.clone_from(&entry.settings);
         }
+        if let (Some(old), Some(new)) = (old, self.limits()) {
+            self.tat_us = admission::carry_over(self.tat_us, entry.at_us, &old, &new);
+        }
+    }
+
+    fn limits(&self) -> Option<Limits> {
+        self.settings.as_ref().map(|settings| settings.limits.at(self.pace_us))
     }
 }
 

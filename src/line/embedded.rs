@@ -221,6 +221,7 @@ mod tests {
         total_active_users: None,
         session_duration_s: 60,
         grace_ms: 5_000,
+        floor_interval_us: None,
         schedule: Schedule::ALWAYS,
     };
 

@@ -126,7 +126,7 @@ impl RedisLine {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
-        vouch.arg(tick.known.seq);
+        vouch.arg(tick.known.seq).arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
         verbs.add_command(vouch);
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {

@@ -5,6 +5,7 @@
 //! entry means.
 
 mod drawn;
+mod regulated;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -38,6 +39,12 @@ pub struct Roll {
     pub unseen: Numbers,
     /// The rate limit's theoretical arrival time.
     pub tat_us: u64,
+    /// The interval that the gateways have come to, in microseconds, and since when; 0 until they do.
+    #[serde(default)]
+    pub pace_us: u64,
+    /// When they came to it.
+    #[serde(default)]
+    pub paced_at_us: u64,
     /// The sessions that have not ended.
     pub sessions: Sessions,
     /// What the operator set; `None` until the room is made.
@@ -128,6 +135,7 @@ impl Roll {
             epoch: self.epoch(),
             issued: self.issued,
             tat_us: self.tat_us,
+            pace_us: self.pace_us,
             settings,
         }
     }
@@ -185,9 +193,7 @@ impl Roll {
         entry.ended.iter().for_each(|ended| self.end(ended));
         self.call(&entry.called, entry.ends_s, entry.at_us);
         self.tat_us = self.tat_us.max(entry.tat_us);
-        if let Some(settings) = &entry.settings {
-            self.settings = Some(settings.clone());
-        }
+        self.regulate(entry);
         if let Some(step) = &entry.draw {
             self.take_step(step, entry.seq);
         }
@@ -237,6 +243,7 @@ impl Roll {
         self.waiting.subtract(&self.called);
         self.waiting.subtract(&self.over);
         self.tat_us = self.tat_us.max(other.tat_us);
+        (self.paced_at_us, self.pace_us) = (self.paced_at_us, self.pace_us).max((other.paced_at_us, other.pace_us));
         self.sessions.merge(&other.sessions, &self.over);
         self.tally = self.tally.max(other.tally);
         if self.settings.is_none() {

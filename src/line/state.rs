@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page,
-    PersonId, Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers,
+    PACE_STEP_US, Page, PersonId, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -146,6 +146,7 @@ impl LineState {
     pub fn call(&mut self, now_us: u64) {
         self.close_entries(now_us);
         self.attendance.tend(self.roll.issued, now_us);
+        self.adapt(now_us);
         self.lapse(now_us);
         let called = self.lowest_callable(self.allowance(now_us));
         if !called.is_empty() {
@@ -300,10 +301,20 @@ impl LineState {
         }
     }
 
+    /// Comes to the interval that the gateways wish for, at most once a second.
+    fn adapt(&mut self, now_us: u64) {
+        let wish_us = self.attendance.longest_wish_us();
+        let Some(settings) = self.settings().filter(|settings| settings.limits.adapts()) else { return };
+        let pace_us = settings.limits.at(wish_us).interval_us;
+        if pace_us != self.roll.pace_us && now_us >= self.roll.paced_at_us + PACE_STEP_US {
+            self.append(Entry { pace_us, ..Entry::default() }, now_us);
+        }
+    }
+
     fn allowance(&self, now_us: u64) -> u64 {
-        match self.settings() {
-            Some(Settings { phase: Phase::Open, limits, .. }) if self.has_order() => {
-                admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), limits)
+        match (self.settings().map(|settings| settings.phase), self.roll.limits()) {
+            (Some(Phase::Open), Some(limits)) if self.has_order() => {
+                admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), &limits)
             }
             _ => 0,
         }
@@ -336,8 +347,8 @@ impl LineState {
     }
 
     fn call_in(&mut self, called: Numbers, by_hand: u64, now_us: u64) {
-        let limits = self.settings().map(|settings| &settings.limits);
-        let tat_us = limits.map_or(0, |limits| admission::spend(self.roll.tat_us, now_us, called.len(), limits));
+        let limits = self.roll.limits();
+        let tat_us = limits.map_or(0, |limits| admission::spend(self.roll.tat_us, now_us, called.len(), &limits));
         let ends_s = self.ends_s(now_us);
         self.append(Entry { called, ends_s, tat_us, by_hand, ..Entry::default() }, now_us);
     }

@@ -244,6 +244,7 @@ mod tests {
             queueing_status: 200,
             items: Vec::new(),
             item: None,
+            tolerance: crate::adaptive::Tolerance::default(),
             person: None,
         };
         let shared = Shared {

@@ -50,7 +50,7 @@ def check_words():
     protocol, reference = read("docs/protocol.md"), read("vestibule.toml")
     reader = r'\.(?:text|parsed|parsed_list|whole|number|duration|choice|instant)(?:::<[^>]*>)?\(\s*"([a-z_]+)"'
     need("vestibule.toml", set(re.findall(reader, code("src/config.rs"))), reference)
-    metrics = r'(?:opts|counters|gauges|histograms?)\(\s*"([a-z_]+)"'
+    metrics = r'(?:opts|counters|gauges|floats|histograms?)\(\s*"([a-z_]+)"'
     # In the document, metrics of one row share the prefix of the first.
     need("docs/protocol.md, metrics", set(re.findall(metrics, code("src/metrics.rs"))), re.sub(r"\b(vestibule)?_(?=[a-z])", "", protocol))
     need("docs/protocol.md, metrics", {"booking_" + name for name in re.findall(metrics, code("booking-core/src/metrics.rs"))}, protocol)
@@ -85,6 +85,21 @@ def opening(first, link=None):
     entry = json.loads(first)
     start = {"seq": 1, "link": link or entry["hash"], "epoch": 1, "issued": 0, "tat_us": 0, "settings": entry["settings"]}
     return json.dumps({"start": start}, separators=(",", ":"), ensure_ascii=False)
+def adapting(pace_us):
+    """A small true log of a rate that adapts: 10 a second, then as slow as is said, and a third call 0.9 s after."""
+    lines = [json.loads(line) for line in log(100_000)[:2]]
+    lines[0]["settings"]["limits"]["floor_interval_us"] = 1_000_000
+    at = lines[1]["at_us"]
+    steps = [{"called": "1-2", "ends_s": 61, "tat_us": at + 200_000}, {"pace_us": pace_us}, {"called": "3", "ends_s": 62, "tat_us": at + 900_000 + 3 * pace_us}]
+    for seq, (step, later) in enumerate(zip(steps, (0, 0, 900_000)), 3):
+        lines.append({"seq": seq, "at_us": at + later, "epoch": 1, "issued": 10, **step})
+    link, written = "00" * 32, []
+    for entry in lines:
+        entry = {name: value for name, value in entry.items() if name not in ("prev", "hash")}
+        text = json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+        prev, link = link, hashlib.sha256(bytes.fromhex(link) + text.encode()).hexdigest()
+        written.append(json.dumps({"prev": prev, "hash": link, **entry}, separators=(",", ":"), ensure_ascii=False))
+    return written
 
 
 def check_page_of_python():
@@ -97,6 +112,8 @@ def check_page_of_python():
         "another beginning": ([opening(true[0], "11" * 32)] + true[1:], 1, "entry 2: the chain is broken"),
         "an edited entry": ([line.replace('"1,3"', '"1,4"') for line in true], 1, "entry 3: the chain is broken"),
         "a missing entry": (true[:1] + true[2:], 1, "entry 3: 2 should be here"),
+        "a rate that adapts": (adapting(500_000), 0, "the rate was checked"),
+        "too fast for a rate that adapts": (adapting(1_000_000), 1, "entry 5: 1 more than rate and burst allow"),
         "too fast a call": (log(900_000), 1, "entry 4: 1 more than rate and burst allow"),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 //! The gateway as a whole, in this process, over real sockets.
 
+mod adaptive;
 mod busy;
 mod edge;
 mod idle;

@@ -1,5 +1,6 @@
 //! The one end-to-end test binary: everything here speaks over real sockets or to real programs.
 
+mod adaptive;
 mod binary;
 mod crowd;
 mod gateway;

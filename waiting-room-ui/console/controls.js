@@ -3,13 +3,14 @@ import { act, change } from "./api.js";
 import { field, h, text, twoStep } from "./dom.js";
 import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
+import { adapting, inForce } from "./health.js";
 import { schedule } from "./schedule.js";
 
 const SLIDER_TOP = 2000;
 
 /** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
 export function controls(name, done) {
-  const parts = [phase(name, done), schedule(name, done, panel), pace(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
+  const parts = [phase(name, done), schedule(name, done, panel), pace(name, done), adapting(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
   return { elements: parts.map(({ element }) => element), update: (room) => parts.forEach((part) => part.update(room)) };
 }
 
@@ -60,7 +61,7 @@ function pace(name, done) {
     const changed = wanted !== null && wanted !== now?.admissions_per_second;
     apply.disabled = !changed || !(wanted > 0);
     undo.hidden = !changed;
-    if (now) foretell(value, changed);
+    if (now) foretell(changed ? value : inForce(now), changed);
   }
 
   function foretell(value, changed) {

@@ -10,6 +10,12 @@ export const count = (value) => (value == null ? "–" : whole.format(value));
 /** Formats a rate per second: small ones with a decimal. */
 export const rate = (value) => (value == null ? "–" : value < 10 ? fine.format(value) : whole.format(value));
 
+/** Formats milliseconds. */
+export const ms = (value) => (value == null ? "–" : value < 1000 ? `${value < 10 ? fine.format(value) : whole.format(value)} ms` : `${fine.format(value / 1000)} s`);
+
+/** Formats a part as a percentage. */
+export const percent = (part) => (part == null ? "–" : `${fine.format(part * 100)} %`);
+
 /** Formats an instant as a clock time. */
 export const clock = (ms) => (ms == null ? "–" : time.format(ms));
 

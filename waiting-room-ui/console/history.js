@@ -1,5 +1,7 @@
 // The last five minutes of every room, one sample a poll, bounded. A failed poll leaves a gap and no invented figure.
 
+import { inForce } from "./health.js";
+
 export const SPAN_MS = 300_000;
 const MOST = 400;
 
@@ -11,7 +13,7 @@ export class History {
   add(room, now) {
     const kept = this.#rooms.get(room.name) ?? [];
     kept.push({
-      at: now, waiting: room.waiting, admitted: room.admitted_per_second, arrivals: room.arrivals_per_second, limit: room.admissions_per_second,
+      at: now, waiting: room.waiting, admitted: room.admitted_per_second, arrivals: room.arrivals_per_second, limit: inForce(room),
     });
     while (kept.length > MOST || kept[0].at < now - SPAN_MS - 5000) kept.shift();
     this.#rooms.set(room.name, kept);

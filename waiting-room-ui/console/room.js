@@ -2,12 +2,13 @@
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
 import { clock, count, range, rate, span } from "./format.js";
+import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
 
 const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
-  ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (room.admissions_per_second == null ? "no limit" : `limit ${rate(room.admissions_per_second)}, burst ${count(room.burst)}`)],
+  ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (inForce(room) == null ? "no limit" : `limit ${rate(inForce(room))}, burst ${count(room.burst)}`)],
   ["Arriving a second", (room) => rate(room.arrivals_per_second), (room) => `${count(room.issued)} places given so far`],
   ["A newcomer waits", (room) => (room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)), (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
   ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],
@@ -21,11 +22,13 @@ export function roomView(name, history, done) {
   const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
   const line = plot("Waiting", [{ name: "waiting", label: "waiting", format: count }]);
   const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
+  const health = healthCard();
   const handles = controls(name, done), trail = auditTrail();
   const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
   const element = h("section", {},
     h("h1", { class: "room-title" }, title, phase.element), gone,
     h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
+    health.element,
     h("div", { class: "plots" }, h("div", { class: "card" }, line.element), h("div", { class: "card" }, flow.element)),
     h("div", { class: "controls" }, handles.elements),
     trail.element);
@@ -42,6 +45,7 @@ export function roomView(name, history, done) {
     });
     line.update(history.of(name), now);
     flow.update(history.of(name), now);
+    health.update(room);
     handles.update(room);
   }
   return { element, update, audit: trail.update };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { effect, rateOfSlider, sliderOfRate } from "../console/effect.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
-import { startAdmin, TOKEN } from "./mock/admin.mjs";
+import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -40,6 +40,10 @@ describe("looks", () => {
       assert.deepEqual(await axe(page), []);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
       admin.rooms[0].message = "Sleeper class is nearly gone; AC classes have seats.";
+      Object.assign(admin.rooms[0], SLOWED);
+      await page.getByText(SLOWED.adaptive.words).waitFor();
+      assert.deepEqual(await axe(page), []);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
       admin.entries.push({ at: Date.now() - 60_000, who: "admin", action: "limits", room: "tatkal", detail: "admissions_per_second 40 → 50" });
       if (process.env.SCREENSHOTS && /^wide$|phone-dark/.test(look)) await fillHistory(page, admin);
       await picture(page, `console-room-${look}`);
@@ -64,6 +68,25 @@ async function fillHistory(page, admin) {
     await until(() => admin.tick > tick, "the next poll", 400).catch(() => {});
   }
 }
+
+describe("a rate that adapts", () => {
+  test("the reason is said, another gateway's too, and adapting is turned on and off", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    await page.getByText("It does not follow the upstream’s health.").waitFor();
+    await page.getByLabel("Never below, a second").fill("5");
+    await page.getByRole("button", { name: "Adapt" }).click();
+    await until(() => admin.calls.some(([method, , body]) => method === "PATCH" && body.adaptive_floor === 5), "the floor");
+    Object.assign(admin.rooms[0], SLOWED);
+    await page.getByText("Slowed to 31/s: the upstream answers in 420 ms, usually 90 ms.").waitFor();
+    await page.getByText("between 5 and 50 a second", { exact: true }).waitFor();
+    admin.rooms[0].admissions_per_second_now = 20;
+    await page.getByText("Another gateway holds the rate at 20/s.").waitFor();
+    await page.getByRole("button", { name: "Turn off" }).click();
+    await until(() => admin.calls.some(([method, , body]) => method === "PATCH" && body.adaptive_floor === null), "the end of adapting");
+    assert.deepEqual(page.complaints, []);
+    await end();
+  });
+});
 
 describe("signing in", () => {
   test("the token leaves the address bar and stays over a reload", async () => {
@@ -130,7 +153,7 @@ describe("what an operator does", () => {
     await page.getByLabel("How many").fill("25");
     await press("Let in");
     await page.getByLabel("At most").fill("500");
-    await press("Set");
+    await page.locator("form", { hasText: "At most" }).getByRole("button", { name: "Set" }).click();
     await until(() => admin.calls.length === 8, "eight calls");
     assert.deepEqual(admin.calls, [
       ["POST", "pause", {}], ["POST", "resume", {}], ["POST", "message", { text: "Five minutes more" }], ["POST", "message", { text: null }],

@@ -40,6 +40,19 @@ local function lapse()
   give_up('lapsed', lapsed)
 end
 
+-- Comes to the longest interval that a gateway wishes for, at most once in a while.
+local function adapt()
+  local least, most = get('interval_us'), tonumber(line.floor_interval_us)
+  if not most or least == 0 or least == MAX_INTERVAL_US then return end
+  local wish = 0
+  for _, wished in ipairs(redis.call('HVALS', WISHES)) do wish = math.max(wish, tonumber(wished)) end
+  local pace = math.max(math.min(wish, most), least)
+  if pace == get('pace') or now < get('paced_at') + PACE_STEP_US then return end
+  regulate(function() put('pace', pace) end)
+  put('paced_at', now)
+  append({pace = text(pace)})
+end
+
 if is_behind() then
   save()
   return {text(in_scratch(count_present)), text(now)}
@@ -47,6 +60,7 @@ end
 close_entries()
 drop_expired_leases()
 tend_door()
+adapt()
 lapse()
 local allowed, present = allowance(), 0
 local called = in_scratch(function()

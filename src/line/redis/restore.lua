@@ -60,7 +60,7 @@ while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
-  redis.call('DEL', LEASES, UNSETTLED, SEEN)
+  redis.call('DEL', LEASES, WISHES, UNSETTLED, SEEN)
   all_at_door()
   put('door_at', now)
   put('door_old', 0)

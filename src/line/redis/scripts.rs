@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{CALL_LIMIT, DOOR_US, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP};
+use crate::line::{CALL_LIMIT, DOOR_US, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
@@ -75,6 +75,7 @@ fn constants() -> String {
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
+         local PACE_STEP_US = {PACE_STEP_US}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),

@@ -5,12 +5,14 @@ local kind = ARGV[2]
 -- Changes settings; logs them if that makes a difference.
 local function change(fields)
   local differs = false
-  for name, value in pairs(fields) do
-    if line[name] ~= value then
-      put(name, value)
-      differs = true
+  regulate(function()
+    for name, value in pairs(fields) do
+      if line[name] ~= value then
+        put(name, value)
+        differs = true
+      end
     end
-  end
+  end)
   if differs then append({settings = true}) end
 end
 

@@ -84,6 +84,8 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         over: Bits::from_bytes(&reply.bytes()?),
         unseen: numbers(&reply.text()?)?,
         tat_us: fields.number("tat")?,
+        pace_us: fields.number("pace")?,
+        paced_at_us: fields.number("paced_at")?,
         sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
         settings: fields.settings()?,
         tally: Tally {
@@ -158,6 +160,8 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("link", roll.link.into()),
         ("issued", roll.issued.to_string()),
         ("tat", roll.tat_us.to_string()),
+        ("pace", roll.pace_us.to_string()),
+        ("paced_at", roll.paced_at_us.to_string()),
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),

@@ -26,7 +26,7 @@ pub fn set_word(numbers: &Numbers) -> Vec<u8> {
 }
 
 /// The names of the limits, in the order in which they are written.
-pub const LIMITS: [&str; 8] = [
+pub const LIMITS: [&str; 9] = [
     "interval_us",
     "burst",
     "total_active_users",
@@ -35,9 +35,10 @@ pub const LIMITS: [&str; 8] = [
     "opens_ms",
     "starts_ms",
     "ends_ms",
+    "floor_interval_us",
 ];
 
-/// Writes limits as eight words.
+/// Writes limits as nine words.
 pub fn limit_words(limits: &Limits) -> [String; LIMITS.len()] {
     let optional = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let Schedule { opens_ms, starts_ms, ends_ms } = limits.schedule;
@@ -50,15 +51,25 @@ pub fn limit_words(limits: &Limits) -> [String; LIMITS.len()] {
         optional(opens_ms),
         optional(starts_ms),
         optional(ends_ms),
+        optional(limits.floor_interval_us),
     ]
 }
 
-/// Reads limits from eight words.
+/// Reads limits from nine words.
 pub fn read_limits<'a>(words: impl Iterator<Item = &'a str>) -> Option<Limits> {
     let read = |word: &str| if word == "-" { Some(None) } else { word.parse().ok().map(Some) };
     let words: Vec<Option<u64>> = words.take(LIMITS.len()).map(read).collect::<Option<_>>()?;
-    let [interval_us, burst, total_active_users, session_duration_s, grace_ms, opens_ms, starts_ms, ends_ms] =
-        words.try_into().ok()?;
+    let [
+        interval_us,
+        burst,
+        total_active_users,
+        session_duration_s,
+        grace_ms,
+        opens_ms,
+        starts_ms,
+        ends_ms,
+        floor_interval_us,
+    ] = words.try_into().ok()?;
     Some(Limits {
         interval_us: interval_us?,
         burst: burst?,
@@ -66,6 +77,7 @@ pub fn read_limits<'a>(words: impl Iterator<Item = &'a str>) -> Option<Limits> {
         session_duration_s: session_duration_s?,
         grace_ms: grace_ms?,
         schedule: Schedule { opens_ms, starts_ms, ends_ms },
+        floor_interval_us,
     })
 }
 
@@ -101,6 +113,7 @@ pub fn write_entry(entry: &Entry) -> String {
         entry.unseen.to_string(),
         ended.join(";"),
         entry.draw.as_ref().map(step_text).unwrap_or_default(),
+        if entry.pace_us == 0 { String::new() } else { entry.pace_us.to_string() },
     ]
     .join("|");
     match &entry.settings {
@@ -112,7 +125,7 @@ pub fn write_entry(entry: &Entry) -> String {
 
 /// Reads an entry, given its place in the log and the log's epoch.
 pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
-    let mut words = text.splitn(13, '|');
+    let mut words = text.splitn(14, '|');
     let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
@@ -129,6 +142,7 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
         "" => None,
         text => Some(read_step(text)?),
     };
+    entry.pace_us = or_zero(word())?;
     entry.settings = match words.next() {
         Some(text) => Some(read_settings(text)?),
         None => None,

@@ -19,6 +19,8 @@ pub(super) struct Attendance {
 struct Lease {
     until_us: u64,
     visitors: Bits,
+    /// The interval that the gateway wishes for; it goes with the lease.
+    wish_us: Option<u64>,
     /// A draw was made since the gateway last said who is here.
     is_unsettled: bool,
 }
@@ -71,7 +73,8 @@ impl Attendance {
     /// still has its visitors. Numbers are taken only where they are `understood`: places as the line has them now.
     pub(super) fn vouch(&mut self, tick: &Tick, understood: bool, issued: Number, now_us: u64) -> bool {
         let known = self.here.contains_key(&tick.gateway);
-        self.here.entry(tick.gateway).or_default().until_us = now_us + tick.lease_ms * 1_000;
+        let lease = self.here.entry(tick.gateway).or_default();
+        (lease.until_us, lease.wish_us) = (now_us + tick.lease_ms * 1_000, tick.wish_us);
         self.drop_expired_leases(now_us);
         if !understood {
             return false;
@@ -111,6 +114,11 @@ impl Attendance {
             door.visitors.remove_run(0, door.old);
             (door.old, door.marked_us) = (issued, now_us);
         }
+    }
+
+    /// Returns the longest interval that a gateway wishes for, 0 where none does.
+    pub(super) fn longest_wish_us(&self) -> u64 {
+        self.here.values().filter_map(|lease| lease.wish_us).max().unwrap_or(0)
     }
 
     /// When a period of the grace time is over, returns who of `waiting` was away for all of it, at most

@@ -16,6 +16,7 @@ fn limits(rate: f64, burst: u64) -> Limits {
         total_active_users: None,
         session_duration_s: 60,
         grace_ms: 30_000,
+        floor_interval_us: None,
         schedule: Schedule::ALWAYS,
     }
 }
@@ -35,6 +36,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        wish_us: None,
         introduced: Vec::new(),
         known: Known::default(),
     }

@@ -163,7 +163,12 @@ async fn the_exported_log_holds_and_an_edited_one_does_not() {
 }
 
 /// The gateway's metrics of the contract.
-const METRICS: [&str; 19] = [
+const METRICS: [&str; 24] = [
+    "adaptive_rate",
+    "upstream_latency_seconds",
+    "upstream_baseline_seconds",
+    "upstream_error_ratio",
+    "upstream_in_flight",
     "arrivals_total",
     "admissions_total",
     "left_total",

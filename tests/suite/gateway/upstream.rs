@@ -52,17 +52,26 @@ pub struct Upstream {
 
 impl Upstream {
     pub async fn start() -> Self {
+        let house = House::new();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&house));
+        Self::serve(house, router).await
+    }
+
+    /// Another site, which records nothing.
+    pub async fn serving(router: Router) -> Self {
+        Self::serve(House::new(), router).await
+    }
+
+    async fn serve(house: Arc<House>, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let house = Arc::new(House {
-            seen: Mutex::default(),
-            words: Mutex::default(),
-            slow: Semaphore::new(0),
-            sockets: Mutex::default(),
-        });
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&house));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, house, task }
+    }
+
+    /// One that somebody else runs.
+    pub fn elsewhere(address: SocketAddr) -> Self {
+        Self { address, house: House::new(), task: tokio::spawn(async {}) }
     }
 
     /// An upstream that nobody will find.
@@ -122,6 +131,9 @@ async fn whole(house: &House, path: &str, request: Request) -> Response {
         house.slow.acquire().await.unwrap().forget();
     }
     let mut response = Response::new(Body::from(format!("the site at {path}")));
+    if path == "/broken" {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     for (name, value) in house.words.lock().unwrap().get(path).into_iter().flatten() {
         let value = HeaderValue::from_str(value).unwrap();
         response.headers_mut().append(HeaderName::from_static(name), value);
@@ -153,6 +165,15 @@ fn socket(house: &House, mut request: Request) -> Response {
 }
 
 impl House {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            seen: Mutex::default(),
+            words: Mutex::default(),
+            slow: Semaphore::new(0),
+            sockets: Mutex::default(),
+        })
+    }
+
     fn note(&self, request: &Request, body: Bytes) {
         let seen = Seen {
             method: request.method().to_string(),

@@ -100,6 +100,13 @@ on_every_store!(
     scattered_visitors_are_seen_and_called_in_order,
     thousands_lapse_some_at_a_time,
     a_long_line_goes_on_when_its_head_is_cut_off,
+    the_slowest_wish_counts_for_as_long_as_its_lease,
+    a_wish_counts_between_floor_and_ceiling_and_only_where_the_rate_adapts,
+    a_rate_that_swings_grants_no_burst,
+    a_rate_changed_by_hand_grants_no_burst,
+    an_hour_without_a_tick_earns_one_burst,
+    at_a_steady_rate_nobody_sees_many_at_once_and_then_none,
+    an_active_limit_below_those_inside_waits_until_they_are_out,
     a_sale_starts_and_ends_by_the_stores_clock,
     lots_decide_among_those_who_came_before_the_start,
     after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here,
@@ -382,6 +389,145 @@ async fn a_long_line_goes_on_when_its_head_is_cut_off(stand: Stand) {
     stand.steer(Steering::Phase(Phase::Open)).await;
     stand.tick(tick(2)).await;
     assert_eq!(stand.waiting().await[0], 29_905, "all count as present again, the head first");
+}
+
+const FLOOR_1: Option<u64> = Some(1_000_000);
+
+fn wishing(gateway: u64, rate: f64) -> Tick {
+    Tick { wish_us: Some(Limits::interval_us(rate)), ..tick(gateway) }
+}
+
+impl Stand {
+    /// A room with a rate between 1 and `ceiling`, and a line of so many at gateway 1.
+    async fn adaptive(&self, ceiling: f64, burst: u64, waiting: u64) {
+        self.configure(Limits { floor_interval_us: FLOOR_1, ..limits(ceiling, burst) }).await;
+        let joined = self.join(waiting).await;
+        self.tick(Tick { here: Numbers::run(1, joined.count), ..wishing(1, ceiling) }).await;
+    }
+
+    async fn rate(&self) -> f64 {
+        self.roll().await.limits().and_then(|limits| limits.admissions_per_second()).expect("a rate")
+    }
+
+    /// Ticks for so many tenths of a second, and returns how many were called in each.
+    async fn tenths(&self, count: u64, tick: &Tick) -> Vec<u64> {
+        let mut called = Vec::new();
+        for _ in 0..count {
+            let before = self.roll().await.tally.called;
+            self.clock.advance_ms(100);
+            self.tick(tick.clone()).await;
+            called.push(self.roll().await.tally.called - before);
+        }
+        called
+    }
+}
+
+async fn the_slowest_wish_counts_for_as_long_as_its_lease(stand: Stand) {
+    stand.adaptive(50.0, 5, 100).await;
+    stand.clock.advance_ms(1_000);
+    stand.tick(wishing(2, 20.0)).await;
+    assert_eq!(stand.rate().await, 20.0);
+    stand.clock.advance_ms(500);
+    stand.tick(wishing(2, 40.0)).await;
+    assert_eq!(stand.rate().await, 20.0, "once a second at the most");
+    stand.clock.advance_ms(500);
+    stand.tick(wishing(1, 25.0)).await;
+    assert_eq!(stand.rate().await, 25.0, "now the other is slower");
+    let page = stand.tick(tick(3)).await;
+    let News::Roll(roll) = page.news else { panic!("a stranger takes the roll") };
+    assert_eq!(roll.limits().and_then(|limits| limits.admissions_per_second()), Some(25.0), "a mirror knows it");
+    stand.clock.advance_ms(9_600);
+    stand.tick(wishing(3, 40.0)).await;
+    assert_eq!(stand.rate().await, 25.0, "a lease of ten seconds");
+    stand.clock.advance_ms(400);
+    stand.tick(wishing(3, 40.0)).await;
+    assert_eq!(stand.rate().await, 40.0, "the wishes of the silent are gone");
+}
+
+async fn a_wish_counts_between_floor_and_ceiling_and_only_where_the_rate_adapts(stand: Stand) {
+    stand.adaptive(50.0, 5, 10).await;
+    for (wish, expected) in [(900.0, 50.0), (0.01, 1.0), (7.0, 7.0)] {
+        stand.clock.advance_ms(1_000);
+        stand.tick(wishing(1, wish)).await;
+        assert_eq!(stand.rate().await, expected);
+    }
+    stand.steer(Steering::Limits(limits(25.0, 5))).await;
+    stand.clock.advance_ms(1_000);
+    stand.tick(wishing(1, 7.0)).await;
+    assert_eq!(stand.rate().await, 25.0, "it adapts no more");
+    stand.steer(Steering::Limits(Limits { floor_interval_us: FLOOR_1, ..limits(5.0, 5) })).await;
+    assert_eq!(stand.rate().await, 5.0, "the operator's ceiling holds at once");
+}
+
+async fn a_rate_that_swings_grants_no_burst(stand: Stand) {
+    stand.adaptive(50.0, 10, 2_000).await;
+    stand.tenths(10, &wishing(1, 50.0)).await;
+    for _ in 0..4 {
+        let slow: u64 = stand.tenths(30, &wishing(1, 2.0)).await.iter().sum();
+        assert!((5..=14).contains(&slow), "{slow} in three seconds at 2 a second, a second of it maybe at 50");
+        let fast = stand.tenths(30, &wishing(1, 50.0)).await;
+        let most = fast.iter().copied().max();
+        assert!(most <= Some(5), "{fast:?}: no burst when it rises");
+    }
+}
+
+async fn a_rate_changed_by_hand_grants_no_burst(stand: Stand) {
+    stand.configure(limits(50.0, 10)).await;
+    stand.join(2_000).await;
+    stand.tick(here(1, Numbers::run(1, 2_000))).await;
+    for (rate, burst, most) in [(5.0, 1, 1), (100.0, 20, 10), (2.0, 20, 1), (0.0, 20, 0), (50.0, 10, 5)] {
+        stand.steer(Steering::Limits(limits(rate, burst))).await;
+        let called = stand.tenths(20, &tick(1)).await;
+        let sum: u64 = called.iter().sum();
+        assert!(called.iter().all(|count| *count <= most), "{rate}: {called:?}");
+        assert!(sum as f64 >= rate * 2.0 * 0.8 - 1.0, "{rate}: {called:?}");
+    }
+}
+
+async fn an_hour_without_a_tick_earns_one_burst(stand: Stand) {
+    stand.configure(limits(50.0, 10)).await;
+    stand.join(2_000).await;
+    stand.tick(here(1, Numbers::run(1, 2_000))).await;
+    stand.clock.advance_ms(3_600_000);
+    stand.tick(Tick { lease_ms: 10_000_000, ..here(1, Numbers::run(1, 2_000)) }).await;
+    assert_eq!(stand.called().await.len(), 20, "the first burst, and one more");
+    stand.steer(Steering::Phase(Phase::Paused)).await;
+    stand.clock.advance_ms(60_000);
+    stand.steer(Steering::Phase(Phase::Open)).await;
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await.len(), 30, "and one after a pause");
+}
+
+async fn at_a_steady_rate_nobody_sees_many_at_once_and_then_none(stand: Stand) {
+    stand.configure(limits(50.0, 10)).await;
+    stand.join(2_000).await;
+    stand.tick(here(1, Numbers::run(1, 1_000))).await;
+    stand.tick(here(2, Numbers::run(1_001, 2_000))).await;
+    let mut called = Vec::new();
+    for _ in 0..50 {
+        called.extend(stand.tenths(1, &tick(1)).await);
+        stand.clock.advance_ms(30);
+        stand.tick(tick(2)).await;
+    }
+    let late = &called[2..];
+    assert!(late.iter().all(|count| (4..=6).contains(count)), "{late:?}");
+}
+
+async fn an_active_limit_below_those_inside_waits_until_they_are_out(stand: Stand) {
+    let session = |most| Limits { total_active_users: Some(most), ..limits(1_000.0, 100) };
+    stand.configure(session(20)).await;
+    let joined = stand.join(40).await;
+    stand.tick(here(1, Numbers::run(1, 40))).await;
+    assert_eq!((joined.admitted, stand.called().await.len()), (20, 20));
+    stand.steer(Steering::Limits(session(5))).await;
+    let ended = |first, last| vec![Ended { ends_s: joined.ends_s, numbers: Numbers::run(first, last) }];
+    stand.tick(Tick { ended: ended(1, 14), ..tick(1) }).await;
+    assert_eq!(stand.called().await.len(), 20, "six are still inside");
+    stand.tick(Tick { ended: ended(15, 16), ..tick(1) }).await;
+    assert_eq!(stand.called().await.len(), 21);
+    stand.steer(Steering::Limits(session(8))).await;
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await.len(), 24, "and when it is raised, no more than that");
 }
 
 async fn a_sale_starts_and_ends_by_the_stores_clock(stand: Stand) {

@@ -40,6 +40,7 @@ struct Tally {
     ended: u64,
     returned: u64,
     settings: u64,
+    paced: u64,
     rolls: u64,
     behind: u64,
     failovers: u64,
@@ -88,6 +89,7 @@ struct Say {
     returned: Numbers,
     left: Numbers,
     ended: Vec<(u64, Numbers)>,
+    wish_us: Option<u64>,
     introduced: Vec<(u8, u64)>,
     known_lag: u64,
 }
@@ -107,9 +109,10 @@ fn say() -> impl Strategy<Value = Say> {
     let ended = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..70, numbers()), 1..4)];
     let number = prop_oneof![4 => 1u64..160, 1 => 131_000u64..131_400];
     let introduced = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((1u8..PERSONS, number), 1..8)];
+    let wish = prop::option::of(prop_oneof![1u64..100_000, 1u64..20_000_000]);
     let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
-    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, introduced, lag).prop_map(
-        |(gateway, lease_ms, (here, gone, returned, left), ended, introduced, known_lag)| Say {
+    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, introduced, wish, lag).prop_map(
+        |(gateway, lease_ms, (here, gone, returned, left), ended, introduced, wish_us, known_lag)| Say {
             gateway,
             lease_ms,
             here,
@@ -117,6 +120,7 @@ fn say() -> impl Strategy<Value = Say> {
             returned,
             left,
             ended,
+            wish_us,
             introduced,
             known_lag,
         },
@@ -149,11 +153,12 @@ fn some_limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![4 => 0.0f64..300.0, 1 => Just(f64::INFINITY), 1 => 0.0f64..1e-7];
     let active = prop::option::of(0u64..60);
     let grace_ms = prop_oneof![Just(1_000u64), Just(30_000), 0u64..20_000];
-    let limits = (rate, 1u64..80, active, 0u64..90, grace_ms).prop_map(
-        |(rate, burst, total_active_users, session, grace_ms)| {
+    let floor_us = prop_oneof![1 => Just(None), 2 => (1u64..10_000_000).prop_map(Some)];
+    let limits = (rate, 1u64..80, active, 0u64..90, grace_ms, floor_us).prop_map(
+        |(rate, burst, total_active_users, session_duration_s, grace_ms, floor_interval_us)| {
             let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
             let schedule = Schedule::ALWAYS;
-            Limits { interval_us, burst, total_active_users, session_duration_s: session, grace_ms, schedule }
+            Limits { interval_us, burst, total_active_users, session_duration_s, grace_ms, schedule, floor_interval_us }
         },
     );
     (limits, schedule()).prop_map(|(limits, schedule)| Limits { schedule, ..limits })
@@ -311,6 +316,7 @@ impl Pair<'_> {
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;
         tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        tick.wish_us = say.wish_us;
         let introduced = say.introduced.iter().filter_map(|(who, number)| Some((id_of(*who)?, *number)));
         tick.introduced = introduced.collect();
         tick.known = self.mirror.known();
@@ -338,6 +344,7 @@ impl Pair<'_> {
                 seen.ended += entry.ended.len() as u64;
                 seen.returned += entry.returned.len();
                 seen.settings += u64::from(entry.settings.is_some());
+                seen.paced += u64::from(entry.pace_us > 0);
             }),
             News::Roll(_) => seen.rolls += 1,
             News::Behind => seen.behind += 1,
@@ -472,9 +479,9 @@ fn the_scripts_do_what_the_pure_machine_does() {
         panic!("{error}");
     }
     let Tally { called, by_hand, left, lapsed, ended, returned, settings, promised, drawn, .. } = seen.get();
-    let Tally { rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } = seen.get();
+    let Tally { paced, rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } = seen.get();
     let happened = [called, by_hand, left, lapsed, ended, returned, settings, promised, drawn];
-    let least = happened.into_iter().chain([rolls, behind, failovers, vouched, claimed, held]);
+    let least = happened.into_iter().chain([paced, rolls, behind, failovers, vouched, claimed, held]);
     let least = least.chain([scattered, crowded, moved]).min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

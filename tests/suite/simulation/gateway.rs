@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use vestibule::adaptive::Tolerance;
 use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
@@ -165,6 +166,7 @@ fn rules() -> RoomRules {
         queueing_status: 200,
         items: Vec::new(),
         item: None,
+        tolerance: Tolerance::default(),
         person: None,
     }
 }

@@ -113,5 +113,6 @@ pub fn limits(chance: &mut Chance) -> Limits {
         session_duration_s: chance.between(5, 40),
         grace_ms: 30_000,
         schedule: Schedule::default(),
+        floor_interval_us: None,
     }
 }

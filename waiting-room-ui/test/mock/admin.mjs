@@ -9,7 +9,8 @@ function newRoom(name, title, change = {}) {
     name, title, phase: "open", queueing_method: "fifo", waiting: 9120, present: 8977, active_sessions: 1840, total_active_users: null, issued: 31250,
     called: 21800, left: 214, lapsed: 116, admissions_per_second: 50, burst: 10, session_duration_seconds: 600, grace_seconds: 300,
     arrivals_per_second: 34, admitted_per_second: 50, live_connections: 8977, oldest_wait_seconds: 187, eta_seconds_for_newcomer: { low: 176, high: 201 },
-    sold_out: ["12951:2026-11-23:3A"], sold_out_answers: 4410, stock: { "12951:2026-11-23:2A": 31, "12951:2026-11-23:SL": 402 }, message: null, epoch: 1, as_of: 0, ...change,
+    sold_out: ["12951:2026-11-23:3A"], sold_out_answers: 4410, stock: { "12951:2026-11-23:2A": 31, "12951:2026-11-23:SL": 402 }, message: null, epoch: 1, as_of: 0,
+    upstream: { latency_ms: 61, p95_ms: 184, error_ratio: 0, in_flight: 12 }, admissions_per_second_now: 50, adaptive_floor: null, adaptive: null, ...change,
   };
 }
 
@@ -18,6 +19,12 @@ function step(room, tick, aheadMs) {
   const admitted = room.phase === "open" ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
   Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, as_of: Date.now() + aheadMs });
 }
+
+/** What the gateway would say of a room whose rate adapts, and has slowed down. */
+export const SLOWED = {
+  admissions_per_second_now: 31, adaptive_floor: 5, upstream: { latency_ms: 420, p95_ms: 1310, error_ratio: 0.004, in_flight: 96 },
+  adaptive: { floor: 5, ceiling: 50, wish: 31, reason: "slow", baseline_ms: 90, delay_seconds: 74, words: "Slowed to 31/s: the upstream answers in 420 ms, usually 90 ms" },
+};
 
 const VERBS = {
   pause: (room) => { room.phase = "paused"; },

@@ -6,6 +6,7 @@ local function drop_expired_leases()
   for i = 1, #leases, 2 do
     if tonumber(leases[i + 1]) <= now then
       redis.call('HDEL', LEASES, leases[i])
+      redis.call('HDEL', WISHES, leases[i])
       redis.call('DEL', here_key(leases[i]))
       redis.call('SREM', UNSETTLED, leases[i])
     end
@@ -56,7 +57,7 @@ local function free_sessions()
 end
 
 local function rate_allowance()
-  local interval = get('interval_us')
+  local interval = interval_in_force()
   if interval == 0 then return math.huge end
   if interval == MAX_INTERVAL_US then return 0 end
   local owed = math.max(0, get('tat') - now)
@@ -91,7 +92,7 @@ local function allowance()
 end
 
 local function spend(count)
-  local tat, interval = get('tat'), get('interval_us')
+  local tat, interval = get('tat'), interval_in_force()
   if not interval then return 0 end
   if interval == 0 or interval == MAX_INTERVAL_US then return tat end
   return math.min(math.max(tat, now) + count * interval, MAX_TAT_US)

@@ -2,6 +2,7 @@
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
 local UNSEEN, RUNS, UNSETTLED, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled', ROOM .. 'past'
+local WISHES = ROOM .. 'wishes'
 local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
@@ -39,7 +40,7 @@ if not next(line) then
   put('door_at', now)
   put('grace_at', now)
   put('link', string.rep('0', 64))
-  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'in_use', 'door_old', 'grace_issued',
+  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'in_use', 'door_old', 'grace_issued',
                          'link_seq', 'drawn_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then
@@ -143,6 +144,28 @@ local function settings_text()
   return table.concat(words, ' ')
 end
 
+-- The interval in force: that of the limits, or longer, as far as the rate has adapted.
+local function interval_in_force()
+  local least, most = get('interval_us'), tonumber(line.floor_interval_us)
+  if not most or least == 0 or least == MAX_INTERVAL_US then return least end
+  return math.max(math.min(get('pace'), most), least)
+end
+
+-- Lets `change` set other limits, and carries the credit over as admission.rs does: none is granted.
+local function regulate(change)
+  local old, old_burst = interval_in_force(), get('burst')
+  change()
+  local new, burst = interval_in_force(), get('burst')
+  if not old or new == 0 or new == MAX_INTERVAL_US or (old == new and old_burst == burst) then return end
+  local credit = 0
+  if old == 0 then
+    credit = old_burst
+  elseif old < MAX_INTERVAL_US then
+    credit = old_burst - math.max(0, get('tat') - now) / old
+  end
+  put('tat', math.min(now + math.ceil((burst - math.min(credit, burst)) * new), MAX_TAT_US))
+end
+
 -- Logs what happened. The entry's place in the list says its `seq`; the list is of one epoch, and
 -- instants count from its second.
 local function append(entry)
@@ -151,7 +174,7 @@ local function append(entry)
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
-                 entry.lapsed or '', entry.returned or '', '', entry.ended or '', entry.draw or ''}
+                 entry.lapsed or '', entry.returned or '', '', entry.ended or '', entry.draw or '', entry.pace or ''}
   local tail = entry.settings and '|' .. settings_text() or ''
   local told = table.concat(words, '|')
   redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)

@@ -1,0 +1,118 @@
+//! The way up: an admitted request goes to its room's upstream, and what the upstream says is heard.
+
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+
+use super::{Asker, Entry, Pipeline, now_s};
+use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use crate::respond::{self, Answer, Refused};
+use crate::room::Room;
+use crate::visitor::CookieKind;
+
+/// A body of so many bytes comes along with its head.
+const SMALL_BODY_BYTES: u64 = 16 * 1024;
+
+impl Pipeline {
+    pub(super) async fn forward(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        entry: Option<Entry>,
+    ) -> Answer {
+        let room = &self.site.rooms[i];
+        let name = room.rules.name.as_str();
+        let visitor = entry.as_ref().map(|entry| entry.ticket.id.to_string());
+        let passage = Passage {
+            room: name,
+            visitor: visitor.as_deref(),
+            pass: entry.as_ref().map(|entry| entry.pass.as_str()),
+            ..self.passage(asker)
+        };
+        let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
+        let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
+        let answer = self.ask(i, request, target, &passage, age_s).await;
+        timer.observe_duration();
+        let mut answer = self.answered(answer, asker);
+        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
+        room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
+            respond::set_cookie(&mut answer, cookie);
+        }
+        self.hear(room, target, entry.as_ref(), &mut answer);
+        answer
+    }
+
+    pub(super) async fn bypass(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+        let answer = self.ask(i, request, target, &self.passage(asker), None).await;
+        self.answered(answer, asker)
+    }
+
+    /// Forwards a request to a room's upstream, and notes how that does.
+    async fn ask(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        passage: &Passage<'_>,
+        age_s: Option<u64>,
+    ) -> Result<Answer, ProxyFault> {
+        let asked = self.site.rooms[i].health.ask(age_s, is_upload(&request));
+        let answer = self.proxies[i].forward(request, target, passage).await;
+        match &answer {
+            Ok(answer) => asked.answered(answer.status()),
+            Err(fault) => asked.failed(fault),
+        }
+        answer
+    }
+
+    pub(super) async fn forward_plain(
+        &self,
+        proxy: &Proxy,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+    ) -> Answer {
+        let answer = proxy.forward(request, target, &self.passage(asker)).await;
+        self.answered(answer, asker)
+    }
+
+    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
+        answer.unwrap_or_else(|fault| {
+            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
+            self.refuse(asker.reads, &Refused::Upstream(&fault))
+        })
+    }
+
+    /// Takes in what the upstream says to the gateway.
+    fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
+        let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
+        let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
+        let now_ms = room.shared.clock.now_ms();
+        for word in words {
+            match word {
+                UpstreamWord::SoldOut { key, ttl_seconds, version } => {
+                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), version, now_ms);
+                }
+                UpstreamWord::OnSale { key, version } => {
+                    room.sold_out.clear(&or_path(key), version, now_ms);
+                }
+                UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
+                UpstreamWord::EndSession => {
+                    let is_of_this_line =
+                        |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
+                    if let Some(entry) = entry.filter(is_of_this_line) {
+                        room.end_session(entry.ticket.number, entry.ends_s);
+                        respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Tells whether the body is so large that sending it takes the visitor a while.
+fn is_upload(request: &Request<Incoming>) -> bool {
+    request.body().size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES)
+}
