@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
-use crate::line::{Ended, GatewayId, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
+use crate::line::{Ended, GatewayId, LineStore, Number, Numbers, RoomName, Standing, StoreFault, Tick};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -96,6 +96,8 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
+    /// The highest number of a line that was lost whole; 0 where none was.
+    recalled: Number,
 }
 
 impl Room {
@@ -153,9 +155,24 @@ impl Room {
         self.nudge.notify_one();
     }
 
-    /// Gives back, at the next tick, the place of a visitor whom the store has forgotten.
-    pub fn take_back(&self, number: Number) {
-        push_bounded(&mut self.pending().returned, number);
+    /// Gives back, at the next tick, the place of a visitor whom the store has forgotten, if it has.
+    pub fn take_back(&self, number: Number, standing: Standing) {
+        match standing {
+            Standing::Unseen => push_bounded(&mut self.pending().returned, number),
+            Standing::Bygone => self.recall(number),
+            _ => {}
+        }
+    }
+
+    /// Brings back, at the next tick, a line that was lost whole, as far as this number.
+    pub fn recall(&self, number: Number) {
+        let mut pending = self.pending();
+        pending.recalled = pending.recalled.max(number);
+    }
+
+    /// Returns how far a lost line is to be brought back, if one is.
+    pub fn take_recalled(&self) -> Option<Number> {
+        Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
     }
 
     /// Ends a session at the next tick.

@@ -146,7 +146,7 @@ impl Status {
                 self.ahead = Some(ahead);
                 self.wait(room, phase, ahead, now_ms);
             }
-            Standing::Unseen | Standing::Unheard => self.wait(room, phase, self.waiting, now_ms),
+            Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, phase, self.waiting, now_ms),
             Standing::Called { ends_s, at_us } => {
                 self.state = State::Called;
                 self.called_at = Some(at_us / 1_000);

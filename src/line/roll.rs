@@ -4,6 +4,9 @@
 //! the line that a restart reads back are all rolls, so one function, [`Roll::apply`], says what an
 //! entry means.
 
+mod eras;
+
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -83,6 +86,8 @@ pub enum Standing {
     Unseen,
     /// Given in an epoch that this roll has not heard of yet: in line, nobody here knows where.
     Unheard,
+    /// Of a line that the store may have lost whole; the visitor's coming back brings it back.
+    Bygone,
     /// Not of this line.
     Foreign,
 }
@@ -106,7 +111,7 @@ impl Roll {
         if epoch > self.epoch() {
             Standing::Unheard
         } else if !self.covers(epoch, number) {
-            Standing::Foreign
+            if self.may_replace(epoch, now_s) { Standing::Bygone } else { Standing::Foreign }
         } else if number > self.issued {
             // Given by another gateway a moment ago: all between are waiting too.
             Standing::Waiting { ahead: self.waiting.count() + (number - self.issued - 1) }
@@ -121,14 +126,6 @@ impl Roll {
         } else {
             Standing::Foreign
         }
-    }
-
-    /// Tells whether `number` can have been given in `epoch`.
-    #[must_use]
-    pub fn covers(&self, epoch: Epoch, number: Number) -> bool {
-        let Some(i) = self.eras.iter().position(|era| era.epoch == epoch) else { return false };
-        let last = self.eras.get(i + 1).map_or(Number::MAX, |next| next.above);
-        self.eras[i].above < number && number <= last
     }
 
     /// Applies the next entry of the log.
@@ -329,13 +326,21 @@ impl Sessions {
         }
     }
 
-    /// Adds the runs that `other` knows of; a session that is over in either is over.
+    /// Adds the runs that `other` knows of. A number that was called in both, once before and once after a
+    /// loss, holds one session, the one that ends last; a session that is over in either is over.
     fn merge(&mut self, other: &Self, over: &Bits) {
-        self.runs.extend(other.runs.iter().map(|(first, run)| (*first, *run)));
-        self.in_use.clear();
-        for (first, run) in &self.runs {
-            let live = (*first..=run.last).filter(|number| !over.contains(*number)).count();
-            *self.in_use.entry(run.ends_s).or_default() += live as u64;
+        let mut runs: Vec<(Number, SessionRun)> = self.runs.iter().chain(&other.runs).map(|(f, r)| (*f, *r)).collect();
+        runs.sort_by_key(|(first, run)| (Reverse(run.ends_s), run.at_us, *first));
+        let mut held = Bits::default();
+        *self = Self::default();
+        for (first, run) in runs {
+            let new: Numbers = (first..=run.last).filter(|number| !held.contains(*number)).collect();
+            for (first, last) in new.runs() {
+                held.insert_run(first, last);
+                self.runs.insert(first, SessionRun { last, ..run });
+                let live = (first..=last).filter(|number| !over.contains(*number)).count();
+                *self.in_use.entry(run.ends_s).or_default() += live as u64;
+            }
         }
     }
 }

@@ -1,12 +1,19 @@
 //! Joining: all who arrive while the last call to the store is in flight share the next one.
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use std::pin::pin;
 
-use super::{Room, timed};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Room, STORE_TIMEOUT, timed};
 use crate::line::{Epoch, JOIN_LIMIT, Joined, Known, Number, StoreFault};
 
 /// How many may wait for a number; beyond it a visitor is asked to try again.
 const DOOR_CAP: usize = 65_536;
+
+/// How many ticks are waited for where the store has lost the room: one may be under way already, the next
+/// restores.
+const RESTORING_TICKS: usize = 3;
 
 /// A place in line, just given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +74,10 @@ impl Joining {
 }
 
 async fn serve(room: &Room, batch: &mut Vec<Answer>) {
-    let shared = &room.shared;
-    let known = room.mirror.known();
-    let call = shared.store.join(&room.rules.name, batch.len() as u64);
-    let is_new = |joined| unless_given_before(joined, known).inspect_err(|_| room.nudge.notify_one());
-    match timed(&shared.metrics, "join", call).await.and_then(is_new) {
+    match ask_until_restored(room, batch.len() as u64).await {
         Ok(joined) => {
             room.mirror.note(&joined);
-            let now_ms = shared.clock.now_ms();
+            let now_ms = room.shared.clock.now_ms();
             for (answer, place) in batch.drain(..).zip(places(joined)) {
                 // Whoever went away meanwhile lapses, as anyone who does not come back.
                 let _ = answer.send(Ok(place));
@@ -90,14 +93,32 @@ async fn serve(room: &Room, batch: &mut Vec<Answer>) {
     }
 }
 
-/// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
-/// them, as a Redis may when a replica takes over. They have holders; the next tick makes good what is lost.
-fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
-    if (joined.epoch, joined.first) > (known.epoch, known.issued) {
-        Ok(joined)
-    } else {
-        Err(StoreFault::Unreachable("the store has lost numbers that it gave; they are being restored".to_owned()))
+/// Asks for numbers; where the store has lost the room, asks again when a tick has restored it.
+async fn ask_until_restored(room: &Room, count: u64) -> Result<Joined, StoreFault> {
+    for _ in 0..RESTORING_TICKS {
+        let answer = ask(room, count).await;
+        if answer != Err(StoreFault::NotMade) {
+            return answer;
+        }
+        let mut ticked = pin!(room.ticked.notified());
+        ticked.as_mut().enable();
+        room.nudge.notify_one();
+        // If nothing ticks, the next attempt tells why.
+        let _ = timeout(STORE_TIMEOUT, ticked).await;
     }
+    ask(room, count).await
+}
+
+async fn ask(room: &Room, count: u64) -> Result<Joined, StoreFault> {
+    let known = room.mirror.known();
+    let call = room.shared.store.join(&room.rules.name, count);
+    unless_given_before(timed(&room.shared.metrics, "join", call).await?, known)
+}
+
+/// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
+/// them. They have holders; the next tick makes good what is lost.
+fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
+    if (joined.epoch, joined.first) > (known.epoch, known.issued) { Ok(joined) } else { Err(StoreFault::NotMade) }
 }
 
 /// For how long someone who has just joined counts as here, in milliseconds: time to open the
@@ -122,6 +143,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::admission::Limits;
     use crate::clock::Clock;
     use crate::gate::QueueingMethod;
     use crate::line::embedded::Embedded;
@@ -184,6 +206,7 @@ mod tests {
         let store = Embedded::open(None, Clock::system()).unwrap();
         let gated = Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0) });
         let room = room(Arc::clone(&gated));
+        make(&room).await;
         let serving = tokio::spawn({
             let room = Arc::clone(&room);
             async move { room.run_joining().await }
@@ -209,28 +232,59 @@ mod tests {
         Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0) })
     }
 
+    async fn make(room: &Room) {
+        let limits = Limits {
+            interval_us: 1_000_000,
+            burst: 1,
+            total_active_users: None,
+            session_duration_s: 60,
+            grace_ms: 60_000,
+        };
+        room.shared.store.steer(&room.rules.name, &Steering::Configure(limits)).await.unwrap();
+    }
+
+    /// Joins while the room ticks as often as it is nudged.
+    async fn join_and_tick(room: &Room) -> Result<Place, JoinFault> {
+        let tick = async || {
+            loop {
+                room.nudge.notified().await;
+                crate::ticker::tick(room).await;
+                room.ticked.notify_waiters();
+            }
+        };
+        tokio::select! {
+            place = room.join() => place,
+            () = room.run_joining() => panic!("the room is open"),
+            () = tick() => unreachable!("it goes on"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_numbered_before_a_lost_room_is_restored() {
+        let old = room(open_gate());
+        make(&old).await;
+        let first = join_and_tick(&old).await.unwrap();
+        crate::ticker::tick(&old).await;
+
+        let emptied = room(open_gate());
+        emptied.mirror.replace(old.mirror.read(Roll::clone));
+        let place = join_and_tick(&emptied).await.unwrap();
+        assert!(place.epoch > first.epoch && place.number > 100_000, "{place:?}");
+        let stranger = room(open_gate());
+        let refused = join_and_tick(&stranger).await;
+        assert_eq!(refused, Err(JoinFault::Store(StoreFault::NotMade)), "nobody has made it");
+    }
+
     #[tokio::test]
     async fn a_number_that_the_store_gave_and_lost_is_not_given_again() {
         let room = room(open_gate());
+        make(&room).await;
         let roll = room.shared.store.restore(&room.rules.name, &Roll::default()).await.unwrap();
         let epoch = roll.epoch();
         room.mirror.replace(roll);
         room.mirror.note(&Joined { epoch, first: 1, count: 10, admitted: 0, ends_s: 0, at_us: 0 });
-        let serve = async || {
-            tokio::select! {
-                place = room.join() => place,
-                () = room.run_joining() => panic!("the room is open"),
-            }
-        };
-        let lost = serve().await;
-        assert!(
-            matches!(&lost, Err(JoinFault::Store(StoreFault::Unreachable(text))) if text.contains("lost")),
-            "{lost:?}"
-        );
-        room.nudge.notified().await;
-        crate::ticker::tick(&room).await;
+        let place = join_and_tick(&room).await.unwrap();
         assert!(room.mirror.known().epoch > epoch, "what was lost is restored");
-        let place = serve().await.unwrap();
         assert!(place.epoch > epoch && place.number > 100_000, "{place:?}");
     }
 

@@ -36,7 +36,7 @@ local function lapse()
   give_up('lapsed', lapsed)
 end
 
-if is_behind() then
+if is_out_of_step() then
   save()
   return {text(in_scratch(count_present)), text(now)}
 end

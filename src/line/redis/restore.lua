@@ -53,14 +53,8 @@ put('in_use', in_use)
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
-  redis.call('DEL', LEASES, SEEN)
-  redis.call('BITOP', 'OR', DOOR, WAITING)
-  put('door_at', now)
-  put('door_old', 0)
-  put('door_young', line.issued)
-  put('grace_at', now)
-  put('grace_issued', line.issued)
+  empty_attendance()
+  put('began', line.seq)
 end
 save()
 return 1
