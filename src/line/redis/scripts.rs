@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
+use crate::line::{DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LOG_CAP, REST_US};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "1";
@@ -39,11 +39,12 @@ const VERBS: [&str; 10] = [
     include_str!("checkpoint.lua"),
 ];
 
-const PRELUDE: [&str; 4] = [
+const PRELUDE: [&str; 5] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
     include_str!("prelude/calling.lua"),
+    include_str!("prelude/epoch.lua"),
 ];
 
 /// Each verb's whole text and its SHA-1, by which Redis knows it.
@@ -60,15 +61,19 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local EPOCH_MARGIN, REST_US = {EPOCH_MARGIN}, {REST_US}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         Epoch::MAX
     )
 }
 
-/// Makes the command that runs a verb on the room whose fields are at `key`.
-pub fn call(verb: Verb, key: &str) -> Cmd {
+/// Begins the command that runs a verb on a room, whose keys begin with `prefix`.
+///
+/// The second key never exists. So while a cluster moves the room's slot from node to node, no node has all keys of
+/// the command, and Redis refuses it on both (`ASK`, `TRYAGAIN`): no verb ever runs on half a room.
+pub fn call(verb: Verb, prefix: &str) -> Cmd {
     let mut call = cmd("EVALSHA");
-    call.arg(&SCRIPTS[verb as usize].1).arg(1).arg(key);
+    call.arg(&SCRIPTS[verb as usize].1).arg(2).arg(format!("{prefix}line")).arg(format!("{prefix}never"));
     call
 }
 
