@@ -70,6 +70,7 @@ fn in_redis(url: &str) {
     let tick = |here, known| runtime.block_on(store.tick(&room, &self::tick(here, known))).expect("a tick");
     let steer = |steering| runtime.block_on(store.steer(&room, &steering)).expect("a steering");
 
+    steer(Steering::Configure(Limits { interval_us: Limits::interval_us(0.0), ..limits(CALLED) }));
     measure(&mut server, "join of 50,000", || {
         for _ in 0..WAITING / 50_000 {
             runtime.block_on(store.join(&room, 50_000)).expect("a join");
@@ -78,7 +79,7 @@ fn in_redis(url: &str) {
     let page = tick(Numbers::run(1, WAITING), Known::default());
     let News::Roll(roll) = page.news else { panic!("a roll") };
     let (mut known, quiet) = (roll.known(), Numbers::default);
-    steer(Steering::Configure(limits(CALLED)));
+    steer(Steering::Limits(limits(CALLED)));
     measure(&mut server, "tick that calls 1,000 of them", || {
         for _ in 0..50 {
             known.seq += drain(tick(quiet(), known));
