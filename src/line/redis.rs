@@ -13,6 +13,7 @@ mod address;
 mod chains;
 mod cluster;
 mod connection;
+mod drawing;
 mod fault;
 mod reply;
 mod scripts;
@@ -33,7 +34,7 @@ use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word};
+use self::words::{limit_words, phase_word, promise_text};
 use super::roll::Era;
 use super::state::LineState;
 use super::{
@@ -129,7 +130,7 @@ impl RedisLine {
     fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Vec<Cmd> {
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
-        vouch.arg(tick.known.epoch);
+        vouch.arg(tick.known.seq).arg(tick.known.epoch);
         let mut verbs = vec![vouch];
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {
@@ -210,6 +211,9 @@ impl LineStore for RedisLine {
     }
 
     async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
+        if let Steering::Draw(reveal) = steering {
+            return self.draw(room, reveal).await;
+        }
         let mut call = self.verb(Verb::Steer, room);
         match steering {
             Steering::Configure(limits) => call.arg("configure").arg(&limit_words(limits)[..]),
@@ -217,7 +221,9 @@ impl LineStore for RedisLine {
             Steering::Phase(phase) => call.arg("phase").arg(phase_word(*phase)),
             Steering::Message(message) => call.arg("message").arg(message),
             Steering::Admit(count) => call.arg("admit").arg(count),
-            Steering::Reset => call.arg("reset"),
+            Steering::Promise(promise) => call.arg("promise").arg(promise_text(promise)),
+            Steering::Forgo => call.arg("forgo"),
+            Steering::Reset | Steering::Draw(_) => call.arg("reset"),
         };
         let repeat = if matches!(steering, Steering::Admit(_)) { Repeat::Never } else { Repeat::Once };
         self.run_one(room, call, repeat).await.map(drop)

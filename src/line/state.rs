@@ -5,6 +5,7 @@
 //! presence is not durable, gateways vouch for it again after a loss.
 
 mod attendance;
+mod drawing;
 mod epochs;
 
 use std::collections::VecDeque;
@@ -63,6 +64,7 @@ impl LineState {
     /// Gives `count` consecutive numbers. Where nobody callable waits, as many as the limits allow
     /// are called at once.
     pub fn join(&mut self, count: u64, now_us: u64) -> Joined {
+        self.close_entries(now_us);
         let count = count.clamp(1, JOIN_LIMIT);
         let free = if self.anyone_callable() { 0 } else { self.allowance(now_us) };
         let first = self.roll.issued + 1;
@@ -86,9 +88,11 @@ impl LineState {
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
         if !is_ahead(tick.known, self.roll.known()) && !self.has_left_behind(tick.known) {
-            self.take_back(&tick.returned, now_us);
-            self.leave(&tick.left, now_us);
-            self.end(&tick.ended, now_us);
+            if self.understands(tick.known) {
+                self.take_back(&tick.returned, now_us);
+                self.leave(&tick.left, now_us);
+                self.end(&tick.ended, now_us);
+            }
             self.call(now_us);
         }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
@@ -97,11 +101,8 @@ impl LineState {
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
-        if self.has_left_behind(tick.known) {
-            let nobody = Tick { here: Numbers::default(), gone: Numbers::default(), ..tick.clone() };
-            return self.attendance.vouch(&nobody, self.roll.issued, now_us);
-        }
-        self.attendance.vouch(tick, self.roll.issued, now_us)
+        let is_understood = self.understands(tick.known) && !self.has_left_behind(tick.known);
+        self.attendance.vouch(tick, is_understood, self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.
@@ -138,6 +139,7 @@ impl LineState {
     /// those lapse who were away for too long; tells of new arrivals. A second call at the same
     /// instant finds nothing to do (L7).
     pub fn call(&mut self, now_us: u64) {
+        self.close_entries(now_us);
         self.attendance.tend(self.roll.issued, now_us);
         self.lapse(now_us);
         let called = self.lowest_callable(self.allowance(now_us));
@@ -157,6 +159,9 @@ impl LineState {
             Steering::Message(message) => self.change(now_us, |settings| settings.message.clone_from(message)),
             Steering::Admit(count) => self.call_by_hand(*count, now_us),
             Steering::Reset => self.leave(&self.roll.waiting.iter_from(0).collect(), now_us),
+            Steering::Promise(promise) => self.promise(promise, now_us),
+            Steering::Forgo => self.forgo(now_us),
+            Steering::Draw(reveal) => self.draw(reveal, now_us),
         }
     }
 
@@ -213,7 +218,7 @@ impl LineState {
 
     fn allowance(&self, now_us: u64) -> u64 {
         match self.settings() {
-            Some(Settings { phase: Phase::Open, limits, .. }) => {
+            Some(Settings { phase: Phase::Open, limits, .. }) if self.has_order() => {
                 admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), limits)
             }
             _ => 0,
@@ -225,6 +230,9 @@ impl LineState {
     }
 
     fn call_by_hand(&mut self, count: u64, now_us: u64) {
+        if !self.has_order() {
+            return;
+        }
         let active = self.roll.active(now_us / 1_000_000);
         let limit = self.settings().and_then(|settings| settings.limits.total_active_users);
         let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(active));

@@ -150,6 +150,7 @@ mod tests {
     use crate::line::{GatewayId, LineStore, Page, Roll, RoomName, Steering, Tick};
     use crate::metrics::Metrics;
     use crate::room::{RoomRules, Shared};
+    use crate::schedule::Schedule;
     use crate::token::{KeyRing, PassVerifier};
 
     /// The embedded store, behind a gate that lets one join through for each permit.
@@ -185,6 +186,7 @@ mod tests {
             name: RoomName::new("sale").unwrap(),
             title: String::new(),
             method: QueueingMethod::Fifo,
+            public_value: None,
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),
@@ -239,6 +241,7 @@ mod tests {
             total_active_users: None,
             session_duration_s: 60,
             grace_ms: 60_000,
+            schedule: Schedule::ALWAYS,
         };
         room.shared.store.steer(&room.rules.name, &Steering::Configure(limits)).await.unwrap();
     }

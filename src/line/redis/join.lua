@@ -3,6 +3,7 @@
 
 if not line.phase then return redis.error_reply('NOTMADE ' .. KEYS[1] .. ' is not configured') end
 
+close_entries()
 local count, free = tonumber(ARGV[2]), allowance()
 if free > 0 and anyone_callable() then free = 0 end
 

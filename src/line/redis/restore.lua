@@ -19,11 +19,8 @@ local function take()
   return ARGV[at - 1]
 end
 
-for _, name in ipairs({'phase', 'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms',
-                       'message', 'configured'}) do
-  redis.call('HDEL', KEYS[1], name)
-  line[name], changed[name] = nil, nil
-end
+for _, name in ipairs({'phase', 'message', 'configured', 'pending', 'pending_above', 'pending_closed'}) do drop(name) end
+for _, name in ipairs(LIMITS) do drop(name) end
 for _ = 1, tonumber(take()) do
   local name = take()
   put(name, take())

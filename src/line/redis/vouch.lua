@@ -1,17 +1,18 @@
--- ARGV: now, gateway, lease in ms, who is here, who went, the mirror's epoch. Returns whether the gateway was known.
--- One of an older epoch only has its lease renewed; it says again who is here once it knows of the new one.
+-- ARGV: now, gateway, lease in ms, who is here, who went, the entry that its mirror has come to, and that one's epoch.
+-- Returns whether the gateway was known and its numbers taken. One of an older epoch only has its lease renewed; it
+-- says again who is here once it knows of the new one.
 
 local mine = ROOM .. 'here:' .. ARGV[2]
 local known = redis.call('HEXISTS', LEASES, ARGV[2])
 -- First the own lease: a gateway that was only slow still has its visitors.
 redis.call('HSET', LEASES, ARGV[2], text(now + tonumber(ARGV[3]) * 1000))
 drop_expired_leases()
-
-local theirs = tonumber(ARGV[6])
-if theirs > 0 and theirs < epoch() then
+local theirs = tonumber(ARGV[7])
+if not understands(ARGV[6]) or (theirs > 0 and theirs < epoch()) then
   save()
-  return known
+  return 0
 end
+redis.call('SREM', UNSETTLED, ARGV[2])
 
 local here = common(parse(ARGV[4]), {{0, get('issued')}})
 mark(mine, here, true)

@@ -58,7 +58,10 @@ impl LineState {
         let mut merged = mine.clone();
         merged.merge(offered);
         merged.sessions.prune(now_s);
-        if merged != mine {
+        if merged.draws != mine.draws {
+            self.roll = merged;
+            self.succeed(now_us);
+        } else if merged != mine {
             self.roll = merged;
             self.append(Entry::default(), now_us);
             self.log.clear();

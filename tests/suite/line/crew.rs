@@ -189,6 +189,7 @@ impl Gateway {
             name: name.clone(),
             title: String::new(),
             method: QueueingMethod::Fifo,
+            public_value: None,
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),

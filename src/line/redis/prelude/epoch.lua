@@ -24,7 +24,7 @@ end
 -- Nobody is known to be here; until that can have been said again, all who wait stand at the door.
 local function empty_attendance()
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
-  redis.call('DEL', LEASES, SEEN)
+  redis.call('DEL', LEASES, UNSETTLED, SEEN)
   redis.call('BITOP', 'OR', DOOR, WAITING)
   put('door_at', now)
   put('door_old', 0)
