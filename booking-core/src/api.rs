@@ -13,11 +13,15 @@ use axum::routing::{get, post};
 use crate::service::Service;
 use crate::site;
 
+mod seats;
+
 pub mod problem;
 
 mod input;
 
 pub mod view;
+
+mod order;
 
 mod hold;
 
@@ -48,7 +52,7 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) 
         .route("/api/inventory/{id}", get(browse::inventory))
         .route("/api/bookings/{reference}", get(browse::booking))
         .route("/api/holds", post(hold::create))
-        .route("/api/holds/{id}", get(hold::read).delete(hold::cancel))
+        .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))
         .route("/api/holds/{id}/payments", post(pay::create))
         .route("/api/payments/webhook", post(pay::webhook))
         .route("/api/payments/{id}", get(pay::read))

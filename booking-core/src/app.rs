@@ -24,10 +24,11 @@ use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
 use crate::provider::Provider;
 use crate::provider::simulated::{Delivery, SimulatedProvider};
+use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
 use crate::{outbox, reaper, reconciler};
 
@@ -97,17 +98,23 @@ impl App {
         inbox: mpsc::Receiver<Delivery>,
     ) -> Result<Self, StartError> {
         config.check()?;
-        let catalogue = Arc::new(Catalogue::embedded()?);
+        let catalogue = Catalogue::embedded()?.with_practices(config.practices.clone());
+        let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
         let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
-        let teller = Teller::new(Arc::clone(&store), metrics.clone(), config.teller.strategy, config.teller_limits());
+        let till: Arc<dyn Till> = Arc::clone(&store) as _;
+        let teller = Teller::new(till, metrics.clone(), config.strategies(), config.teller_limits());
+        let patience = Duration::from_millis(config.seat_lock.patience_ms);
+        let seat_lock = config.seat_lock.redis.as_deref().map(|url| SeatLock::new(url, patience));
+        let seat_lock = seat_lock.transpose().map_err(bad_redis)?;
         let service = Service::new(Parts {
             store,
             teller,
+            seat_lock,
             provider: Arc::new(provider.clone()) as Arc<dyn Provider>,
             catalogue,
             clock,
@@ -215,6 +222,10 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
         }
     }
     Ok(())
+}
+
+fn bad_redis(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Senseless(vec![format!("seat_lock.redis: {error}")])
 }
 
 /// Opens the configured database.

@@ -1,7 +1,7 @@
 // Seats held: the time that is left by the server's own clock, the payment, and the way out.
 import { hold as read, intention, pay, release } from "./api.js";
 import { every, h, say, text } from "./dom.js";
-import { countdown, money, seats } from "./format.js";
+import { countdown, money, named, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -20,7 +20,7 @@ export async function holdView({ id, go, signal }) {
   const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
   const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
   const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar);
-  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}, together `, h("b", {}, money(now.amount_paise))), note, body));
+  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}${named(now.items)}, together `, h("b", {}, money(now.amount_paise))), note, body));
   const left = () => now.expires_at - (Date.now() - skew);
   body.replaceChildren(form(), cancel());
 

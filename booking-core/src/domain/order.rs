@@ -5,9 +5,13 @@
 
 use super::booking::{Booking, Reference};
 use super::hold::{Hold, HoldState};
-use super::inventory::{InventoryId, StockMove};
+use super::inventory::{InventoryId, StockChange, StockMove};
 use super::moment::Moment;
 use super::payment::{ChargeId, Payment, PaymentId, PaymentState};
+
+pub mod shrinking;
+
+pub use shrinking::{Keep, shrink};
 
 /// Is what the store found: the hold and the payment a decision is about.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +29,11 @@ pub struct Step {
     pub hold: Option<Hold>,
     /// The payment, new or in its new state.
     pub payment: Option<Payment>,
-    /// Seats that change their count; refused as [`Stop::SoldOut`] when there are not enough.
-    pub stock: Option<(InventoryId, StockMove)>,
+    /// Seats of the hold that change their count, row by row in ascending order; refused as [`Stop::SoldOut`] when there
+    /// are not enough, or when a numbered one has another owner.
+    pub stock: Vec<StockChange>,
+    /// Which line of the hold has become shorter, if one has.
+    pub shrunk: Option<usize>,
     /// A booking that comes into being.
     pub booking: Option<Booking>,
     /// Work that must follow, whatever happens to this process.
@@ -89,6 +96,8 @@ pub enum Stop {
     AlreadyPaid,
     /// Another payment for the hold is under way.
     PaymentInProgress,
+    /// The hold does not have what is to be kept of it.
+    NotHeld,
     /// The idempotency key was used before, for something else.
     KeyReused,
     /// Too few seats are left.
@@ -128,7 +137,7 @@ pub fn cancel(loaded: &Loaded, now: Moment) -> Verdict {
 }
 
 fn give_back(mut hold: Hold, state: HoldState) -> Step {
-    let stock = Some((hold.inventory, StockMove::release(hold.quantity)));
+    let stock = hold.moves(StockMove::release);
     hold.state = state;
     Step { hold: Some(hold), stock, ..Step::default() }
 }
@@ -154,7 +163,7 @@ pub fn open_payment(loaded: &Loaded, payment: Payment, now: Moment) -> Verdict {
     if hold.attempt.is_some() {
         return Err(Stop::PaymentInProgress);
     }
-    assert_eq!(payment.amount, hold.amount, "a payment is over what its hold costs");
+    assert_eq!(payment.amount, hold.amount(), "a payment is over what its hold costs");
     hold.attempt = Some(payment.id);
     Ok(Step { hold: Some(hold), payment: Some(payment), ..Step::default() })
 }
@@ -218,25 +227,25 @@ pub fn fail(loaded: &Loaded, reason: &str, now: Moment) -> Verdict {
 ///
 /// # Errors
 /// [`Stop::Already`] when it was decided before.
-pub fn settle(loaded: &Loaded, on_sale: impl FnOnce(InventoryId) -> bool, now: Moment) -> Verdict {
+pub fn settle(loaded: &Loaded, on_sale: impl Fn(InventoryId) -> bool, now: Moment) -> Verdict {
     let payment = captured(loaded)?;
     let Some(hold) = loaded.hold.clone() else {
         return refund(loaded, now);
     };
     match hold.state {
         HoldState::Paid { payment: by, .. } if by == payment.id => {
-            let stock = StockMove::sell_held(hold.quantity);
+            let stock = hold.moves(StockMove::sell_held);
             Ok(confirm(hold, payment, stock, now))
         }
-        HoldState::Expired { .. } if on_sale(hold.inventory) => {
-            let stock = StockMove::sell_available(hold.quantity);
+        HoldState::Expired { .. } if hold.lines.iter().all(|line| on_sale(line.inventory)) => {
+            let stock = hold.moves(StockMove::sell_available);
             Ok(confirm(hold, payment, stock, now))
         }
         _ => refund(loaded, now),
     }
 }
 
-fn confirm(mut hold: Hold, mut payment: Payment, stock: StockMove, now: Moment) -> Step {
+fn confirm(mut hold: Hold, mut payment: Payment, stock: Vec<StockChange>, now: Moment) -> Step {
     let PaymentState::Captured { charge } = payment.state else {
         unreachable!("only captured money is settled");
     };
@@ -245,9 +254,8 @@ fn confirm(mut hold: Hold, mut payment: Payment, stock: StockMove, now: Moment) 
         reference,
         hold: hold.id,
         payment: payment.id,
-        inventory: hold.inventory,
-        quantity: hold.quantity,
-        amount: hold.amount,
+        lines: hold.lines.clone(),
+        amount: hold.amount(),
         created_at: now,
     };
     payment.state = PaymentState::Kept { charge, booking: reference };
@@ -255,12 +263,13 @@ fn confirm(mut hold: Hold, mut payment: Payment, stock: StockMove, now: Moment) 
     hold.attempt = Some(payment.id);
     hold.state = HoldState::Confirmed { payment: payment.id, booking: reference, at: now };
     Step {
-        stock: Some((hold.inventory, stock)),
+        stock,
         complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
         hold: Some(hold),
         payment: Some(payment),
         booking: Some(booking),
         enqueue: None,
+        shrunk: None,
     }
 }
 

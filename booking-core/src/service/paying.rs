@@ -106,7 +106,7 @@ impl Service {
         Payment {
             id: self.ids.payment(hold.id, &order.key),
             hold: Some(hold.id),
-            amount: hold.amount,
+            amount: hold.amount(),
             method: order.method.clone(),
             request_hash: request_hash(&[&hold.id.to_string(), &order.method]),
             created_at: now,
@@ -184,7 +184,7 @@ impl Service {
     }
 
     async fn after_settling(&self, outcome: Outcome) {
-        if let Some((inventory, available)) = outcome.available {
+        for (inventory, available) in outcome.available {
             self.changed(inventory, available, false);
         }
         if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {

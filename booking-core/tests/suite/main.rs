@@ -9,4 +9,9 @@ mod money;
 mod notices;
 mod order;
 mod race;
+mod seating;
+mod strategies;
+#[path = "../../../tests/suite/redis_server.rs"]
+#[expect(dead_code, reason = "the gateway's tests use more of it")]
+mod redis_server;
 mod world;

@@ -15,7 +15,8 @@ use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::{PaymentAnswer, PaymentOrder};
 use booking_core::service::{Denied, Parts, Service, Terms};
 use booking_core::store::Store;
-use booking_core::teller::{Strategy, Teller, TellerLimits};
+use booking_core::strategy::{Strategies, Strategy};
+use booking_core::teller::{Teller, TellerLimits};
 use booking_core::{outbox, reaper, reconciler};
 use tokio::sync::mpsc;
 
@@ -79,10 +80,10 @@ pub async fn service(
     provider: &SimulatedProvider,
     clock: &Arc<ManualClock>,
     seats: u32,
-    strategy: Strategy,
+    strategies: impl Into<Strategies>,
 ) -> Arc<Service> {
     let metrics = Metrics::new();
-    let teller = Teller::new(Arc::clone(&store), metrics.clone(), strategy, LIMITS);
+    let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), strategies, LIMITS);
     service_with(store, teller, metrics, provider, clock, seats).await
 }
 
@@ -115,6 +116,7 @@ pub fn parts(
         id_secret: [7; 32],
         store,
         teller,
+        seat_lock: None,
         provider: Arc::new(provider.clone()),
         catalogue: Arc::new(Catalogue::embedded().unwrap()),
         clock: Arc::clone(clock) as _,
@@ -126,7 +128,7 @@ pub fn parts(
 }
 
 pub async fn hold(service: &Arc<Service>, key: &str, quantity: u32) -> Result<HoldAnswer, Denied> {
-    service.hold(HoldOrder { inventory: row(), quantity, key: key.to_owned() }).await
+    service.hold(HoldOrder::new(row(), quantity, key)).await
 }
 
 pub async fn pay(service: &Arc<Service>, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {
