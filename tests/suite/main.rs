@@ -7,5 +7,7 @@ mod house;
 mod line;
 mod program;
 mod proxy;
+mod redis_cluster;
+mod redis_sentinels;
 mod redis_server;
 mod tokens;

@@ -1,16 +1,11 @@
 //! Real Redis servers for tests, started by whoever needs them and stopped with this process.
 
-mod cluster;
-mod sentinels;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
 
-pub use cluster::RedisCluster;
-pub use sentinels::Sentinels;
 use tempfile::TempDir;
 
 /// Runs the server until its input ends, as it does when this process ends, however it ends.
@@ -39,7 +34,8 @@ impl RedisServer {
         &SHARED
     }
 
-    fn try_start(port: u16, options: &[&str]) -> Option<Self> {
+    /// Starts a server on this port; `None` when somebody else has it.
+    pub fn try_start(port: u16, options: &[&str]) -> Option<Self> {
         let folder = TempDir::new().expect("a temporary folder");
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let guard = serve(port, folder.path(), &options)?;
@@ -129,14 +125,14 @@ fn serve(port: u16, folder: &Path, options: &[String]) -> Option<Child> {
 }
 
 /// Begins the command of a program that ends with this process.
-fn guarded(program: &str) -> Command {
+pub fn guarded(program: &str) -> Command {
     let mut guard = Command::new("sh");
     guard.args(["-c", GUARD, "guard", program]);
     guard
 }
 
 /// Starts a guarded program and waits for the line that says it is ready; `None` when it ends before.
-fn until_ready(mut command: Command, ready: &str) -> Option<Child> {
+pub fn until_ready(mut command: Command, ready: &str) -> Option<Child> {
     let mut guard = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh runs");
     let said = BufReader::new(guard.stdout.take().expect("piped"));
     let mut lines = said.lines().map_while(Result::ok);
@@ -150,7 +146,8 @@ fn until_ready(mut command: Command, ready: &str) -> Option<Child> {
     }
 }
 
-fn stop(guard: &mut Child) {
+/// Ends a guarded program.
+pub fn stop(guard: &mut Child) {
     if let Some(mut input) = guard.stdin.take() {
         end(&mut input);
     }

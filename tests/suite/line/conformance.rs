@@ -13,7 +13,8 @@ use vestibule::line::{
 use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, limits, tick};
-use crate::redis_server::{RedisCluster, RedisServer};
+use crate::redis_cluster::RedisCluster;
+use crate::redis_server::RedisServer;
 
 /// A store under test, the clock it goes by, and a room of its own.
 struct Stand {

@@ -8,7 +8,9 @@ use vestibule::line::Standing;
 use super::crew::{Crew, MOMENT, standing};
 use super::fresh_room;
 use crate::gateway::stand::eventually;
-use crate::redis_server::{RedisCluster, RedisServer, Sentinels};
+use crate::redis_cluster::RedisCluster;
+use crate::redis_sentinels::Sentinels;
+use crate::redis_server::RedisServer;
 
 /// Slow enough that most wait until the end.
 const RATE: f64 = 4.0;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use vestibule::line::RoomName;
 
-use super::sentinels::eventually;
-use super::{RedisServer, free_port};
+use crate::redis_sentinels::eventually;
+use crate::redis_server::{RedisServer, free_port};
 
 const NODES: usize = 6;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::{RedisServer, free_port, guarded, stop, until_ready};
+use crate::redis_server::{RedisServer, free_port, guarded, stop, until_ready};
 
 /// How the Sentinels call the master.
 const NAME: &str = "sale";
