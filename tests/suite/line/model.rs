@@ -424,7 +424,9 @@ impl Pair<'_> {
             self.do_step(&Step::Steer(Steering::Configure(limits(1.0, 1))))?;
             self.join(joining)?;
         }
-        self.restore(&remembered.unwrap_or_else(|| self.mirror.clone()))
+        let Some(remembered) = remembered else { return self.restore(&self.mirror.clone()) };
+        (self.mirror, self.stale) = (Roll::default(), Roll::default());
+        self.restore(&remembered)
     }
 }
 
