@@ -230,6 +230,7 @@ impl LineState {
     }
 
     fn call_by_hand(&mut self, count: u64, now_us: u64) {
+        self.attendance.drop_expired_leases(now_us);
         if !self.has_order() {
             return;
         }

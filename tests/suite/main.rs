@@ -10,4 +10,5 @@ mod proxy;
 mod redis_cluster;
 mod redis_sentinels;
 mod redis_server;
+mod simulation;
 mod tokens;
