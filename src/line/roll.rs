@@ -65,6 +65,11 @@ pub struct Era {
     pub above: Number,
 }
 
+/// Finds the epoch of a number among the epochs of its line, oldest first.
+pub(super) fn epoch_of(eras: &[Era], number: Number) -> Epoch {
+    eras.iter().rev().find(|era| era.above < number).map_or(0, |era| era.epoch)
+}
+
 /// How many of each kind there have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -139,6 +144,12 @@ impl Roll {
         } else {
             Standing::Foreign
         }
+    }
+
+    /// Tells in which epoch `number` was given, if it was; 0 in a line that was never begun.
+    #[must_use]
+    pub fn epoch_of(&self, number: Number) -> Epoch {
+        epoch_of(&self.eras, number)
     }
 
     /// Applies the next entry of the log.

@@ -7,6 +7,7 @@
 mod attendance;
 mod drawing;
 mod epochs;
+mod persons;
 
 use std::collections::VecDeque;
 
@@ -18,6 +19,7 @@ use super::{
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
 use attendance::Attendance;
+use persons::Persons;
 
 /// One room's line.
 #[derive(Clone, Debug)]
@@ -28,6 +30,7 @@ pub struct LineState {
     log: VecDeque<Entry>,
     /// The highest number that an entry has told of.
     told: Number,
+    persons: Persons,
 }
 
 impl LineState {
@@ -45,7 +48,7 @@ impl LineState {
     pub(super) fn with_roll(roll: Roll, now_us: u64) -> Self {
         let told = roll.issued;
         let attendance = Attendance::since(roll.issued, now_us);
-        Self { roll, attendance, log: VecDeque::new(), told }
+        Self { roll, attendance, log: VecDeque::new(), told, persons: Persons::default() }
     }
 
     /// Tells whether the room was made, that is, configured. Until then nobody joins: an empty line may be
@@ -93,6 +96,7 @@ impl LineState {
                 self.leave(&tick.left, now_us);
                 self.end(&tick.ended, now_us);
             }
+            self.introduce(&tick.introduced, now_us);
             self.call(now_us);
         }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
@@ -230,7 +234,6 @@ impl LineState {
     }
 
     fn call_by_hand(&mut self, count: u64, now_us: u64) {
-        self.attendance.drop_expired_leases(now_us);
         if !self.has_order() {
             return;
         }

@@ -4,6 +4,7 @@ mod conformance;
 mod crew;
 mod healing;
 mod model;
+mod persons;
 mod redis_faults;
 mod redis_tls;
 
@@ -36,6 +37,7 @@ fn tick(gateway: u64) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known: Known::default(),
     }
 }

@@ -53,7 +53,6 @@ local function forgo()
 end
 
 local function admit(count)
-  drop_expired_leases()
   if not has_order() then return end
   local limit = math.min(count, free_sessions())
   local called = limit > 0 and in_scratch(function()

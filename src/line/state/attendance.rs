@@ -136,7 +136,7 @@ impl Attendance {
         words.filter(|(_, word)| *word != 0).map(move |(i, word)| (i, word & present(i)))
     }
 
-    pub(super) fn drop_expired_leases(&mut self, now_us: u64) {
+    fn drop_expired_leases(&mut self, now_us: u64) {
         self.here.retain(|_, lease| lease.until_us > now_us);
     }
 }

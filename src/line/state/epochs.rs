@@ -1,18 +1,21 @@
 //! What becomes of a line when its store may have lost something: a new epoch, and the merging of what the mirrors
 //! remember.
 
+use std::collections::BTreeMap;
+
 use super::attendance::Attendance;
+use super::persons::Persons;
 use super::{LineState, epoch_at, is_ahead};
 use crate::admission;
 use crate::line::roll::Era;
-use crate::line::{EPOCH_MARGIN, Entry, Epoch, Numbers, REST_US, Roll};
+use crate::line::{EPOCH_MARGIN, Entry, Epoch, Number, Numbers, PersonId, REST_US, Roll};
 
 impl LineState {
     /// Goes on with what a stopped process had saved: a new epoch begins, because numbers may have
     /// been given after the last thing that was saved.
     #[must_use]
-    pub fn revive(saved: Roll, now_us: u64) -> Self {
-        let mut state = Self::with_roll(saved, now_us);
+    pub fn revive(saved: Roll, persons: BTreeMap<PersonId, Number>, now_us: u64) -> Self {
+        let mut state = Self { persons: Persons::kept(persons), ..Self::with_roll(saved, now_us) };
         state.begin_epoch(state.next_epoch(now_us), 0, now_us);
         state
     }
@@ -73,6 +76,7 @@ impl LineState {
     /// is left with no numbers. The rate they have used up stays used up.
     fn give_way(&mut self, lost: &Roll, now_us: u64) {
         let mine = std::mem::replace(&mut self.roll, lost.clone());
+        self.persons = Persons::default();
         self.roll.tat_us = self.roll.tat_us.max(mine.tat_us);
         self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
         self.roll.eras.push(Era { epoch: mine.epoch(), above: self.roll.issued + EPOCH_MARGIN });

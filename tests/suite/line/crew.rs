@@ -68,7 +68,7 @@ impl Crew {
 
     /// Asks for one place.
     pub async fn try_joining(&mut self, gateway: usize) -> Result<u64, JoinFault> {
-        let place = self.gateways[gateway].room.join().await?;
+        let place = self.gateways[gateway].room.join(None).await?;
         self.holders.push(Holder { place, was_called: place.ends_s.is_some() });
         Ok(place.number)
     }
@@ -96,7 +96,7 @@ impl Crew {
     /// had. Says how long that took.
     pub async fn heal(&mut self, fault: &str) {
         let begun = Instant::now();
-        let joined = eventually("a join", async || self.gateways[0].room.join().await.ok()).await;
+        let joined = eventually("a join", async || self.gateways[0].room.join(None).await.ok()).await;
         println!("{fault}: a join after {:?}", begun.elapsed());
         self.holders.push(Holder { place: joined, was_called: joined.ends_s.is_some() });
         self.come_back(fault).await;
@@ -190,6 +190,7 @@ impl Gateway {
             title: String::new(),
             method: QueueingMethod::Fifo,
             public_value: None,
+            person: None,
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),

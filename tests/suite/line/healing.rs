@@ -160,7 +160,7 @@ async fn every_gateway_and_the_store_gone_at_once() {
     server.replace();
     crew.replace(&server.url(), &room, 0.0).await;
     crew.dismiss(&before);
-    let early = crew.gateways[1].room.join().await.expect("somebody who comes before the first returns");
+    let early = crew.gateways[1].room.join(None).await.expect("somebody who comes before the first returns");
     crew.come_back("everything gone, visitors return").await;
     crew.heal("the same, and a newcomer").await;
     assert_eq!(standing(&crew.gateways[0].room, &early), Standing::Foreign, "who came in between joins anew");
@@ -182,7 +182,7 @@ async fn a_cluster_whose_slot_moves_and_whose_master_dies() {
     cluster.begin_move(slot, &from, &to);
     let before = crew.gateways[0].room.mirror.known();
     assert!(cluster.move_keys(slot, &from, &to, 3) > 3, "the room is torn");
-    let half = tokio::time::timeout(MOMENT, crew.gateways[1].room.join()).await;
+    let half = tokio::time::timeout(MOMENT, crew.gateways[1].room.join(None)).await;
     assert!(half.is_err(), "nothing runs on half a room: {half:?}");
     assert_eq!(crew.gateways[0].room.mirror.known(), before);
     while cluster.move_keys(slot, &from, &to, usize::MAX) > 0 {}

@@ -121,9 +121,10 @@ impl Books {
         at_the_door || self.is_vouched_for(number)
     }
 
-    /// Tells whether the store may count `number` as present.
+    /// Tells whether the store may count `number` as present: a lease that has run out counts until it is dropped.
     pub fn may_be_here(&self, number: Number) -> bool {
-        self.door.contains_key(&number) || self.is_vouched_for(number)
+        let is_not_dropped = self.leases.values().any(|lease| lease.visitors.contains(&number));
+        self.door.contains_key(&number) || is_not_dropped
     }
 
     /// Returns for how long `number` has not been vouched for, in microseconds.
