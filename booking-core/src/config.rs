@@ -17,6 +17,10 @@ use crate::service::Terms;
 use crate::strategy::{Rule, Strategies, Strategy};
 use crate::teller::TellerLimits;
 
+mod databases;
+
+pub use databases::{Database, ShardRules};
+
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,7 +29,9 @@ pub struct Config {
     pub listen: String,
     /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
     pub database: String,
-    /// Connections to PostgreSQL, at most.
+    /// Several databases instead of the one, each with its days.
+    pub shards: Vec<ShardRules>,
+    /// Connections to each PostgreSQL, at most.
     pub postgres_connections: usize,
     /// How logs are written.
     pub log: LogFormat,
@@ -127,6 +133,7 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8082".to_owned(),
             database: "sqlite:booking.db".to_owned(),
+            shards: Vec::new(),
             postgres_connections: 16,
             log: LogFormat::Text,
             drain_seconds: 10,
@@ -197,17 +204,6 @@ pub enum ConfigError {
     Senseless(Vec<String>),
 }
 
-/// Is where everything is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A SQLite file.
-    SqliteFile(PathBuf),
-    /// SQLite in memory.
-    SqliteMemory,
-    /// PostgreSQL.
-    Postgres(String),
-}
-
 impl Config {
     /// Reads and checks a file.
     ///
@@ -243,7 +239,10 @@ impl Config {
             .filter(|(_, value, least, most)| !(least..=most).contains(&value))
             .map(|(key, value, least, most)| format!("{key} is {value}; it must be from {least} to {most}"))
             .collect();
-        problems.extend(self.database().err());
+        match self.placement() {
+            Ok(_) => problems.extend(self.databases().err()),
+            Err(wrong) => problems.extend(wrong),
+        }
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
         }
@@ -254,7 +253,7 @@ impl Config {
 
     /// Says which strategies cannot work here, and what would.
     fn strategy_problems(&self) -> Vec<String> {
-        let (strategies, sqlite) = (self.strategies(), !matches!(self.database(), Ok(Database::Postgres(_))));
+        let (strategies, sqlite) = (self.strategies(), self.uses_sqlite());
         let uses = |wanted| strategies.in_use().any(|strategy| strategy == wanted);
         let mut problems = Vec::new();
         if uses(Strategy::Pessimistic) && sqlite {
@@ -287,23 +286,6 @@ impl Config {
 
     pub(crate) fn strategies(&self) -> Strategies {
         Strategies::new(self.teller.strategy, self.strategies.clone())
-    }
-
-    /// Reads the database's address.
-    ///
-    /// # Errors
-    /// What would be right, in words.
-    pub fn database(&self) -> Result<Database, String> {
-        match self.database.as_str() {
-            "sqlite::memory:" => Ok(Database::SqliteMemory),
-            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Database::Postgres(url.to_owned()))
-            }
-            other => match other.strip_prefix("sqlite:") {
-                Some(file) if !file.is_empty() => Ok(Database::SqliteFile(file.into())),
-                _ => Err("database must read sqlite:FILE, sqlite::memory: or postgres://USER@HOST/NAME".to_owned()),
-            },
-        }
     }
 
     pub(crate) fn terms(&self) -> Terms {

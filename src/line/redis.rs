@@ -36,7 +36,7 @@ use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word, promise_text};
+use self::words::{limit_words, phase_word, promise_text, set_word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
@@ -132,7 +132,7 @@ impl RedisLine {
     /// store is behind, or of a newer epoch: until then nothing of this tick was appended, so all judge alike.
     fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Vec<Cmd> {
         let mut vouch = self.verb(Verb::Vouch, room);
-        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
         vouch.arg(tick.known.seq).arg(tick.known.epoch);
         let mut verbs = vec![vouch];
         let after = |verb| self.verb_after(verb, room, tick.known);
@@ -269,7 +269,7 @@ fn together(verbs: impl IntoIterator<Item = Cmd>) -> Pipeline {
 }
 
 fn with(mut call: Cmd, numbers: &Numbers) -> Cmd {
-    call.arg(numbers.to_string());
+    call.arg(set_word(numbers));
     call
 }
 

@@ -10,6 +10,7 @@ use crate::domain::hold::{Hold, HoldId, HoldState};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::webhook::{ProviderNews, verify};
 use crate::provider::{Charge, Charged};
 use crate::store::{Decide, Outcome, Subject};
@@ -92,7 +93,9 @@ impl Service {
     /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
     async fn charge(&self, id: PaymentId, amount: Paise, method: &str) -> Result<(), Denied> {
         let asked = self.parts.provider.charge(id, amount, method);
-        match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await {
+        let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match answered {
             Ok(Ok(Charged::Captured(charge))) => return self.captured(id, &charge, amount.get()).await,
             Ok(Ok(Charged::Declined(reason))) => return self.failed(id, &reason).await,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
@@ -141,7 +144,7 @@ impl Service {
         }
         if let Err(denied) = self.settle(id).await {
             tracing::warn!(payment = %id, %denied, "settling is left to the outbox");
-            self.settle_nudge.notify_one();
+            self.settle_nudge.ring();
         }
         Ok(())
     }
@@ -188,7 +191,7 @@ impl Service {
             self.changed(inventory, available, false);
         }
         if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {
-            self.refund_nudge.notify_one();
+            self.refund_nudge.ring();
         }
     }
 
@@ -203,6 +206,7 @@ impl Service {
         };
         let asked = self.parts.provider.refund(&charge);
         tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
         let now = self.now();
         let decide: Decide = Arc::new(move |loaded| order::refunded(loaded, now));
         if self.parts.store.transact(Subject::Payment(id), decide).await.map_err(Denied::from)?.is_ok() {
@@ -217,7 +221,7 @@ impl Service {
     /// [`Denied::News`] when it is not signed by the provider; [`Denied::State`] when it speaks of a payment nobody
     /// knows or of another amount.
     pub async fn webhook(self: &Arc<Self>, signature: &str, body: &[u8]) -> Result<(), Denied> {
-        let news = verify(&self.parts.webhook_secret, self.now(), signature, body)?;
+        let news = verify(&self.parts.webhook_secret, self.parts.clock.wall(), signature, body)?;
         let service = Arc::clone(self);
         self.detach(async move {
             match news {
@@ -237,7 +241,7 @@ impl Service {
     pub async fn adopt(&self, charge: &Charge) -> Result<bool, Denied> {
         let now = self.now();
         let orphan = Payment {
-            id: self.ids.orphan(&charge.id.0),
+            id: self.ids.orphan(charge),
             hold: None,
             amount: charge.amount,
             method: "orphan".to_owned(),
@@ -249,7 +253,7 @@ impl Service {
         let subject = Subject::Payment(orphan.id);
         let adopted =
             self.parts.store.transact(subject, Arc::new(move |loaded| order::adopt(loaded, orphan.clone()))).await?;
-        self.refund_nudge.notify_one();
+        self.refund_nudge.ring();
         Ok(adopted.is_ok())
     }
 }

@@ -3,13 +3,17 @@
 mod api;
 mod catalogue;
 mod conformance;
+mod crash;
+mod cut;
 mod database;
 mod laws;
 mod money;
 mod notices;
 mod order;
+mod process;
 mod race;
 mod seating;
+mod shards;
 mod strategies;
 #[path = "../../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "the gateway's tests use more of it")]

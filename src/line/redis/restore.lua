@@ -13,6 +13,7 @@ if not is_as_read or given < read or given - read > JOIN_LIMIT then
   return 0
 end
 
+rebase_line(0)
 local at, before = 6, text(epoch()) .. ':'
 local function take()
   at = at + 1
@@ -52,8 +53,8 @@ if line.persons then
   local above, last = string.match(',' .. line.eras, ',' .. before .. '(%d+),?%d*:?(%d*)')
   if not above or above == last then forget_persons() end
   redis.call('BITOP', 'OR', PAST, CALLED)
-  for _, runs in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
-    for set in string.gmatch(runs, '=([^;]+)') do mark(PAST, parse(set), false) end
+  for _, item in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
+    each_called(item, function(runs) mark(PAST, runs, false) end)
   end
 end
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end

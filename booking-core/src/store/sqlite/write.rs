@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{fault, read};
+use super::{commit, fault, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
 use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers};
+use crate::domain::placement::ShardNumber;
+use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
@@ -61,7 +62,7 @@ pub(super) fn transact(
     let Some(outcome) = apply(&tx, step)? else {
         return Ok(Err(Stop::SoldOut));
     };
-    tx.commit().map_err(|error| fault(&error))?;
+    commit(tx)?;
     Ok(Ok(outcome))
 }
 
@@ -193,4 +194,14 @@ pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32
         .map_err(|error| fault(&error))?;
     tx.commit().map_err(|error| fault(&error))?;
     bytes(&secret)
+}
+
+pub(super) fn number(db: &mut Connection, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+    let tx = begin(db)?;
+    if let Some(candidate) = candidate {
+        execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
+    }
+    let number = read::one(&tx, "SELECT number FROM shard", [], |row| row.get(0))?;
+    tx.commit().map_err(|error| fault(&error))?;
+    number.map(shard_number).transpose()
 }

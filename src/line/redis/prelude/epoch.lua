@@ -23,9 +23,9 @@ end
 
 -- Nobody is known to be here; until that can have been said again, all who wait stand at the door.
 local function empty_attendance()
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
+  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
   redis.call('DEL', LEASES, UNSETTLED, SEEN)
-  redis.call('BITOP', 'OR', DOOR, WAITING)
+  all_at_door()
   put('door_at', now)
   put('door_old', 0)
   put('grace_at', now)

@@ -4,18 +4,17 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use booking_core::app::{self, App};
-use booking_core::bench;
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config, LogFormat};
-use booking_core::domain::seat::Numbering;
-use booking_core::strategy::Strategy;
+use booking_core::fail_point;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+
+mod measuring;
 
 /// Sells seats without ever selling one twice.
 #[derive(Parser)]
@@ -30,7 +29,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Measures what a database can take: holds a second and p50/p99 on one hot row.
-    Bench(Bench),
+    Bench(measuring::Bench),
+    /// Makes a picture and a table of what benches wrote as JSON.
+    Plot(measuring::Plot),
 }
 
 #[derive(Args)]
@@ -44,25 +45,9 @@ struct Serve {
     /// sqlite:FILE, sqlite::memory: or postgres://…; overrides the file.
     #[arg(long, env = "BOOKING_DATABASE")]
     database: Option<String>,
-}
-
-#[derive(Args)]
-struct Bench {
-    /// sqlite:FILE, sqlite::memory: or postgres://…
-    #[arg(long, env = "BOOKING_DATABASE")]
-    database: String,
-    /// all, teller or conditional.
-    #[arg(long, default_value = "all")]
-    strategy: String,
-    /// How many clients at once, one run for each number.
-    #[arg(long, value_delimiter = ',', default_value = "1,8,64,256")]
-    clients: Vec<usize>,
-    /// How long each run lasts.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Writes the figures to a file as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    /// For tests of crashes: dies at the N-th time it comes to a point, POINT:N. Not in release builds.
+    #[arg(long, env = "BOOKING_DIE_AT", hide = true)]
+    die_at: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -76,7 +61,8 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Bench(bench)) => measure(bench).await,
+            Some(Command::Bench(bench)) => measuring::bench(bench).await,
+            Some(Command::Plot(plot)) => measuring::plot(&plot),
             None => serve(arguments.serve).await,
         }
     });
@@ -97,6 +83,9 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.database = arguments.database.unwrap_or(config.database);
     config.check()?;
+    if let Some(point) = &arguments.die_at {
+        fail_point::arm(point).map_err(anyhow::Error::msg)?;
+    }
     start_logs(config.log);
     let listener = listen(&config.listen).await?;
     let address = app::address(&listener)?;
@@ -132,43 +121,4 @@ async fn asked_to_end() {
         _ = interrupted => {}
         () = terminated => {}
     }
-}
-
-async fn measure(arguments: Bench) -> anyhow::Result<()> {
-    let strategies = strategies(&arguments.strategy, &arguments.database)?;
-    let plan = bench::Plan {
-        database: arguments.database,
-        strategies,
-        clients: arguments.clients,
-        run: Duration::from_secs(arguments.seconds),
-    };
-    println!("{:<12} {:>7} {:>12} {:>9} {:>9} {:>7}", "strategy", "clients", "holds/s", "p50 ms", "p99 ms", "failed");
-    let figures = bench::run(&plan, Arc::new(SystemClock::new()), |run| {
-        println!(
-            "{:<12} {:>7} {:>12.0} {:>9.2} {:>9.2} {:>7}",
-            run.strategy, run.clients, run.holds_per_second, run.p50_ms, run.p99_ms, run.failed
-        );
-    })
-    .await?;
-    if let Some(path) = arguments.json {
-        let json = serde_json::to_vec_pretty(&figures)?;
-        std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Reads which strategies to measure: one, or all that sell seats without numbers and work on the database.
-fn strategies(name: &str, database: &str) -> anyhow::Result<Vec<Strategy>> {
-    let locks_rows = !database.starts_with("sqlite:");
-    let works = |strategy: &Strategy| {
-        strategy.numbering() == Numbering::Pool && (locks_rows || *strategy != Strategy::Pessimistic)
-    };
-    let possible: Vec<Strategy> = Strategy::ALL.into_iter().filter(works).collect();
-    let chosen: Vec<Strategy> =
-        possible.iter().copied().filter(|strategy| name == "all" || strategy.name() == name).collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
-        bail!("there is no strategy {name:?} to measure here; choose all, {}", names.join(", "));
-    }
-    Ok(chosen)
 }
