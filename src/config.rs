@@ -15,6 +15,7 @@ use crate::adaptive::Tolerance;
 use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
+use crate::line::redis::Address;
 use crate::proxy::UpstreamAddress;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
@@ -145,11 +146,8 @@ impl Config {
 fn store_url(root: &mut Section<'_>) -> Option<String> {
     let mut store = root.section("store")?;
     let url = store.text("url");
-    if url
-        .as_ref()
-        .is_some_and(|url| !["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|s| url.starts_with(s)))
-    {
-        store.problem("url", "a store's URL begins with redis://; leave it out for the embedded store".to_owned());
+    if let Some(Err(bad)) = url.as_deref().map(Address::parse) {
+        store.problem("url", format!("{bad}; leave it out for the embedded store"));
     }
     root.close(store);
     url

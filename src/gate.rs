@@ -107,7 +107,7 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
     }
     match view.roll.standing(ticket.epoch, ticket.number, now_ms / 1_000) {
         Standing::Called { ends_s, .. } => Decision::Enter { ticket, ends_s },
-        standing @ (Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard) => {
+        standing @ (Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone) => {
             Decision::Wait(ticket, standing)
         }
         Standing::Over | Standing::Foreign => join(view),

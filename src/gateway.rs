@@ -174,7 +174,9 @@ impl Gateway {
         &self.rooms
     }
 
+    /// Ticks first: where the store has lost the room, it is to be restored, and not made anew.
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
+        ticker::tick(room).await;
         room.shared.store.steer(&room.rules.name, &Steering::Configure(new.limits.clone())).await?;
         room.promise_draw().await?;
         room.nudge.notify_one();

@@ -171,7 +171,8 @@ pub struct Entry {
     /// The second, since the Unix epoch, at which the sessions of `called` end.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ends_s: u64,
-    /// The rate limit's theoretical arrival time after `called`.
+    /// The rate limit's theoretical arrival time after `called`; where an epoch begins, the one that lets the rate
+    /// rest.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tat_us: u64,
     /// How many of `called` an operator let in on top of the rate.
@@ -317,7 +318,8 @@ pub enum News {
     /// The entries after the ones it knows, maybe none.
     Entries(Vec<Entry>),
     /// It is too far behind, or of an older epoch: it offers what it has with
-    /// [`LineStore::restore`] and takes what comes back.
+    /// [`LineStore::restore`] and takes what comes back. For one of an older epoch nothing of the tick was done but
+    /// to renew its lease; it says all again.
     Roll(Box<Roll>),
     /// The store knows less than the mirror: something was lost, the mirror must restore it. Nothing of the
     /// tick was done but to vouch, lest new entries take the place of the lost ones unnoticed.
@@ -333,6 +335,9 @@ pub enum StoreFault {
     /// The store answered, and refused.
     #[error("the line's store refused: {0}")]
     Refused(String),
+    /// The room is not made, or what it has lost is not restored yet. A tick later it may be.
+    #[error("the line's store does not know the room, or not all of it (yet)")]
+    NotMade,
     /// The store holds something that this program did not write.
     #[error("the line's store holds what cannot be read: {0}")]
     Corrupt(String),
@@ -344,7 +349,8 @@ pub enum StoreFault {
 /// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
-    /// Gives `count` (1 to 65,536) consecutive numbers.
+    /// Gives `count` (1 to 65,536) consecutive numbers; [`StoreFault::NotMade`] in a room that nobody has
+    /// configured.
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault>;
 
     /// Gives each of at most [`CLAIM_LIMIT`] arrivals a number, in order; a person never has two. `None` where the
@@ -367,6 +373,10 @@ pub const EPOCH_MARGIN: u64 = 1 << 17;
 
 /// The most numbers that one join may ask for: half the margin.
 pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
+
+/// For how long nobody is called after an epoch has begun because something may have been lost, in
+/// microseconds: some ticks, in which every gateway says what it remembers.
+pub const REST_US: u64 = 1_000_000;
 
 /// How many entries a store keeps at the least for mirrors to follow.
 pub const LOG_CAP: usize = 2_048;

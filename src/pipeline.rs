@@ -197,9 +197,7 @@ impl Pipeline {
     }
 
     fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
-        if standing == Standing::Unseen {
-            room.take_back(ticket.number);
-        }
+        room.take_back(ticket.number, standing);
         self.note_poll(room, ticket);
         self.show_waiting(room, ticket, asker)
     }

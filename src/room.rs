@@ -16,7 +16,9 @@ use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
-use crate::line::{Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, StoreFault, Tick};
+use crate::line::{
+    Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
+};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -122,6 +124,8 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
+    /// The highest number of a line that was lost whole; 0 where none was.
+    recalled: Number,
     introduced: Vec<(PersonId, Number)>,
 }
 
@@ -149,6 +153,7 @@ impl Pending {
             returned: take_first(&mut self.returned),
             ended: take_first(&mut self.ended),
             introduced: take_first(&mut self.introduced),
+            recalled: 0,
         }
     }
 }
@@ -214,9 +219,24 @@ impl Room {
         self.nudge.notify_one();
     }
 
-    /// Gives back, at the next tick, the place of a visitor whom the store has forgotten.
-    pub fn take_back(&self, number: Number) {
-        push_bounded(&mut self.pending().returned, number);
+    /// Gives back, at the next tick, the place of a visitor whom the store has forgotten, if it has.
+    pub fn take_back(&self, number: Number, standing: Standing) {
+        match standing {
+            Standing::Unseen => push_bounded(&mut self.pending().returned, number),
+            Standing::Bygone => self.recall(number),
+            _ => {}
+        }
+    }
+
+    /// Brings back, at the next tick, a line that was lost whole, as far as this number.
+    pub fn recall(&self, number: Number) {
+        let mut pending = self.pending();
+        pending.recalled = pending.recalled.max(number);
+    }
+
+    /// Returns how far a lost line is to be brought back, if one is.
+    pub fn take_recalled(&self) -> Option<Number> {
+        Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
     }
 
     /// Tells the store, at the next tick, which number a person has, if it may have lost that: the ticket is of an

@@ -161,7 +161,7 @@ impl Status {
                 self.ahead = Some(ahead);
                 self.wait(room, course, ahead, now_ms);
             }
-            Standing::Unseen | Standing::Unheard => self.wait(room, course, self.waiting, now_ms),
+            Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, course, self.waiting, now_ms),
             Standing::Called { ends_s, at_us } => {
                 self.state = State::Called;
                 self.called_at = Some(at_us / 1_000);

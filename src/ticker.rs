@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::line::{Entry, News, Numbers, Page, Phase, Roll, StoreFault, Tick};
+use crate::line::{Entry, News, Number, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
 use crate::room::{Line, Room, timed};
 use crate::schedule::Stage;
@@ -112,6 +112,9 @@ fn measure_upstream(room: &Room) {
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
     let shared = &room.shared;
+    if let Some(number) = room.take_recalled() {
+        return recall(room, number).await;
+    }
     let tick = room.take_tick(shared.clock.now_ms());
     let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &tick)).await {
         Ok(page) => page,
@@ -141,18 +144,23 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
             room.put_back(tick);
-            restore(room).await
+            restore(room, &room.mirror.read(Roll::clone)).await
         }
     }
 }
 
-/// Offers the mirror to a store that knows less, or to one of a newer epoch that may lack what this
-/// mirror remembers.
-async fn restore(room: &Room) -> Result<Taken, StoreFault> {
+/// Brings back a line of which nothing is left but the tickets: its numbers are taken as given, and each place is
+/// given back to whoever returns for it.
+async fn recall(room: &Room, number: Number) -> Result<Taken, StoreFault> {
+    restore(room, &Roll::bygone(number)).await.inspect_err(|_| room.recall(number))
+}
+
+/// Offers what is known, by the mirror or by a ticket, to a store that knows less, or to one of a newer epoch that
+/// may lack some of it.
+async fn restore(room: &Room, offered: &Roll) -> Result<Taken, StoreFault> {
     let shared = &room.shared;
-    let offered = room.mirror.read(Roll::clone);
-    let roll = timed(&shared.metrics, "restore", shared.store.restore(&room.rules.name, &offered)).await?;
-    tracing::warn!(room = %room.rules.name, epoch = roll.epoch(), "the line was restored from this gateway's mirror");
+    let roll = timed(&shared.metrics, "restore", shared.store.restore(&room.rules.name, offered)).await?;
+    tracing::warn!(room = %room.rules.name, epoch = roll.epoch(), "the line was restored from what was known here");
     shared.metrics.restores.inc();
     room.presence.forget_told();
     Ok(room.mirror.replace(roll))

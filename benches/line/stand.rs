@@ -30,6 +30,7 @@ pub fn limits(rate: f64, burst: u64) -> Limits {
         session_duration_s: 600,
         grace_ms: 120_000,
         schedule: Schedule::ALWAYS,
+        floor_interval_us: None,
     }
 }
 

@@ -67,7 +67,7 @@ upstream = "http://x/y"
         (1, "listen: `nonsense`"),
         (2, "lisen: is no key that is known here; did you mean `listen`?"),
         (3, "workers: is a whole number from 0 to 256"),
-        (5, "store.url: a store's URL begins with redis://"),
+        (5, "store.url: this is no address of a Redis store"),
         (6, "room.Sale: `Sale` cannot name a room"),
         (6, "room.Sale.upstream: is missing"),
         (8, "room.a.paths: `book` is no path pattern"),

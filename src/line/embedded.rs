@@ -105,11 +105,18 @@ impl Embedded {
 #[async_trait]
 impl LineStore for Embedded {
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault> {
-        self.verb(room, |line, now_us| line.join(count, now_us))
+        self.verb(
+            room,
+            |line, now_us| {
+                if line.is_made() { Ok(line.join(count, now_us)) } else { Err(StoreFault::NotMade) }
+            },
+        )?
     }
 
     async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault> {
-        self.verb(room, |line, now_us| line.claim(arrivals, known, now_us))
+        self.verb(room, |line, now_us| {
+            if line.is_made() { Ok(line.claim(arrivals, known, now_us)) } else { Err(StoreFault::NotMade) }
+        })?
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {

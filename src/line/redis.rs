@@ -11,11 +11,16 @@
 //! Redis must keep these keys: with an eviction policy other than `noeviction` it may throw a line
 //! away. A line that is lost comes back from the gateways' mirrors.
 
+mod address;
 mod chains;
+mod cluster;
 mod connection;
 mod drawing;
+mod fault;
 mod reply;
 mod scripts;
+mod sentinel;
+mod servers;
 mod stored;
 mod words;
 
@@ -24,13 +29,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
 
+pub use self::address::{Address, BadAddress};
 use self::chains::Chains;
-use self::connection::{Connection, Repeat};
+use self::fault::Repeat;
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
+use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
 use self::words::{limit_words, phase_word, promise_text, set_word};
-use super::roll::epoch_of;
+use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
     Arrival, Claimed, Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId, Roll,
@@ -44,26 +51,27 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a restore is tried again because the room changed while it was merged.
 const RESTORE_TRIES: usize = 16;
 
-/// Keeps the lines of all rooms in one Redis server.
+/// Keeps the lines of all rooms in Redis: one server, one that Sentinels name, or a cluster.
 ///
 /// # Cancel safety
 /// A verb whose future is dropped may or may not have been done, as with a lost answer.
 #[derive(Debug)]
 pub struct RedisLine {
-    connection: Connection,
+    servers: Servers,
     /// Stands in for the server's clock in tests.
     clock: Option<Clock>,
     chains: Chains,
 }
 
 impl RedisLine {
-    /// Connects to `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
+    /// Connects to an [`Address`].
     ///
     /// # Errors
     /// [`StoreFault`] with a text that says what to do: the address cannot be read, nobody answers
     /// within `timeout`, the password is wrong, or the server is older than 6.2.
     pub async fn connect(url: &str, timeout: Duration) -> Result<Self, StoreFault> {
-        Ok(Self { connection: Connection::open(url, timeout).await?, clock: None, chains: Chains::default() })
+        let address = Address::parse(url).map_err(|bad| StoreFault::Refused(bad.to_string()))?;
+        Ok(Self { servers: Servers::open(address, timeout).await?, clock: None, chains: Chains::default() })
     }
 
     /// The same, but goes by `clock` instead of the server's: for tests and simulations.
@@ -76,18 +84,18 @@ impl RedisLine {
 
     /// Begins a verb's command; its first argument is the time, empty for the server's own.
     fn verb(&self, verb: Verb, room: &RoomName) -> Cmd {
-        let mut call = scripts::call(verb, &format!("vestibule:{{{room}}}:line"));
+        let mut call = scripts::call(verb, &format!("vestibule:{{{room}}}:"));
         call.arg(self.clock.as_ref().map_or_else(String::new, |clock| clock.now_us().to_string()));
         call
     }
 
-    async fn run_one(&self, call: Cmd, repeat: Repeat) -> Result<Value, StoreFault> {
-        let mut answers = self.connection.run(&one(call), repeat).await?;
+    async fn run_one(&self, room: &RoomName, call: Cmd, repeat: Repeat) -> Result<Value, StoreFault> {
+        let mut answers = self.servers.run(room, &together([call]), repeat).await?;
         answers.pop().ok_or_else(|| corrupt("no answer"))
     }
 
     async fn read_roll(&self, room: &RoomName) -> Result<StoredRoll, StoreFault> {
-        let answer = self.run_one(self.follow(room, Known::default()), Repeat::Once).await?;
+        let answer = self.run_one(room, self.follow(room, Known::default()), Repeat::Once).await?;
         let mut reply = Reply::of(answer)?;
         match reply.text()?.as_str() {
             "roll" => read_roll(reply),
@@ -106,7 +114,7 @@ impl RedisLine {
         };
         let mut call = self.verb(Verb::Restore, room);
         call.arg(&read.stamp[..]).arg(u8::from(begins_epoch)).arg(roll_arguments(roll, &log));
-        Ok(self.run_one(call, Repeat::Once).await? == Value::Int(1))
+        Ok(self.run_one(room, call, Repeat::Once).await? == Value::Int(1))
     }
 
     fn follow(&self, room: &RoomName, known: Known) -> Cmd {
@@ -120,31 +128,28 @@ impl RedisLine {
         call
     }
 
-    /// Lines up the verbs of a tick: vouch first, follow last, call before it. Each judges for itself whether the
-    /// store is behind: until then nothing of this tick was appended, so all judge alike.
-    fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Pipeline {
-        let mut verbs = redis::pipe();
+    /// Lines up the verbs of a tick: vouch first, call and follow last. Each judges for itself whether the
+    /// store is behind, or of a newer epoch: until then nothing of this tick was appended, so all judge alike.
+    fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Vec<Cmd> {
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
-        vouch.arg(tick.known.seq).arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
-        verbs.add_command(vouch);
+        vouch.arg(tick.known.seq).arg(tick.known.epoch);
+        vouch.arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
+        let mut verbs = vec![vouch];
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {
             if !numbers.is_empty() {
-                verbs.add_command(with(after(verb), numbers)).ignore();
+                verbs.push(with(after(verb), numbers));
             }
         }
         if !tick.ended.is_empty() {
-            verbs.add_command(with_ended(after(Verb::End), &tick.ended)).ignore();
+            verbs.push(with_ended(after(Verb::End), &tick.ended));
         }
         if !tick.introduced.is_empty() {
-            verbs.add_command(with_persons(after(Verb::Introduce), &tick.introduced)).ignore();
+            verbs.push(with_persons(after(Verb::Introduce), &tick.introduced));
         }
-        verbs.add_command(after(Verb::Call));
-        if let Some(checkpoint) = checkpoint {
-            verbs.add_command(checkpoint).ignore();
-        }
-        verbs.add_command(self.follow(room, tick.known));
+        verbs.extend(checkpoint);
+        verbs.extend([after(Verb::Call), self.follow(room, tick.known)]);
         verbs
     }
 
@@ -177,14 +182,14 @@ impl LineStore for RedisLine {
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault> {
         let mut call = self.verb(Verb::Join, room);
         call.arg(count.clamp(1, JOIN_LIMIT));
-        read_joined(&mut Reply::of(self.run_one(call, Repeat::Never).await?)?)
+        read_joined(&mut Reply::of(self.run_one(room, call, Repeat::Never).await?)?)
     }
 
     async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault> {
         let call = with_arrivals(self.verb_after(Verb::Claim, room, known), arrivals);
         let only_persons = arrivals.iter().all(|arrival| arrival.person().is_some());
         let repeat = if only_persons { Repeat::Once } else { Repeat::Never };
-        match self.run_one(call, repeat).await? {
+        match self.run_one(room, call, repeat).await? {
             Value::Nil => Ok(None),
             answer => read_claimed(Reply::of(answer)?, arrivals.len()).map(Some),
         }
@@ -197,9 +202,11 @@ impl LineStore for RedisLine {
             call.arg(known.epoch).arg(known.seq).arg(String::from(link));
             call
         });
-        let answers = self.connection.run(&self.tick_verbs(room, tick, checkpoint), Repeat::Once).await?;
-        let [vouched, called, news] =
-            <[Value; 3]>::try_from(answers).map_err(|_| corrupt("a tick has another number of answers"))?;
+        let mut answers =
+            self.servers.run(room, &together(self.tick_verbs(room, tick, checkpoint)), Repeat::Once).await?;
+        let (Some(news), Some(called), Some(vouched)) = (answers.pop(), answers.pop(), answers.first()) else {
+            return Err(corrupt("a tick has too few answers"));
+        };
         if let Some((known, _)) = due {
             self.chains.saved(room, known.seq);
         }
@@ -207,7 +214,7 @@ impl LineStore for RedisLine {
         Ok(Page {
             present: called.number()?,
             now_us: called.number()?,
-            vouched: vouched == Value::Int(1),
+            vouched: *vouched == Value::Int(1),
             news: self.read_news(room, news)?,
         })
     }
@@ -228,7 +235,7 @@ impl LineStore for RedisLine {
             Steering::Reset | Steering::Draw(_) => call.arg("reset"),
         };
         let repeat = if matches!(steering, Steering::Admit(_)) { Repeat::Never } else { Repeat::Once };
-        self.run_one(call, repeat).await.map(drop)
+        self.run_one(room, call, repeat).await.map(drop)
     }
 
     /// Merges in the pure machine and writes the outcome, unless the room has changed meanwhile: then
@@ -254,9 +261,11 @@ impl LineStore for RedisLine {
     }
 }
 
-fn one(call: Cmd) -> Pipeline {
+fn together(verbs: impl IntoIterator<Item = Cmd>) -> Pipeline {
     let mut pipe = redis::pipe();
-    pipe.add_command(call);
+    for verb in verbs {
+        pipe.add_command(verb);
+    }
     pipe
 }
 
@@ -320,5 +329,5 @@ fn read_claimed(mut reply: Reply, count: usize) -> Result<Claimed, StoreFault> {
 fn read_new_entries(mut reply: Reply) -> Result<Vec<Entry>, StoreFault> {
     let epoch = u32::try_from(reply.number()?).map_err(|_| corrupt("an epoch is too large"))?;
     let first = reply.number()?;
-    read_entries(reply.array()?, first, epoch)
+    read_entries(reply.array()?, first, &[Era { epoch, above: 0 }])
 }

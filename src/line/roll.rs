@@ -6,6 +6,7 @@
 
 mod drawn;
 mod regulated;
+mod eras;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -108,6 +109,8 @@ pub enum Standing {
     Unseen,
     /// Given in an epoch that this roll has not heard of yet: in line, nobody here knows where.
     Unheard,
+    /// Of a line that the store may have lost whole; the visitor's coming back brings it back.
+    Bygone,
     /// Not of this line.
     Foreign,
 }
@@ -146,7 +149,7 @@ impl Roll {
         if epoch > self.epoch() {
             return Standing::Unheard;
         } else if !self.covers(epoch, number) {
-            return Standing::Foreign;
+            return if self.may_replace(epoch, now_s) { Standing::Bygone } else { Standing::Foreign };
         }
         let number = self.place(number);
         if number > self.issued {
@@ -163,14 +166,6 @@ impl Roll {
         } else {
             Standing::Foreign
         }
-    }
-
-    /// Tells whether `number` can have been given in `epoch`.
-    #[must_use]
-    pub fn covers(&self, epoch: Epoch, number: Number) -> bool {
-        let Some(i) = self.eras.iter().position(|era| era.epoch == epoch) else { return false };
-        let last = self.eras.get(i + 1).map_or(Number::MAX, |next| next.above);
-        self.eras[i].above < number && number <= last
     }
 
     /// Tells in which epoch `number` was given, if it was; 0 in a line that was never begun.

@@ -6,22 +6,20 @@
 
 mod attendance;
 mod drawing;
+mod epochs;
 mod persons;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers,
-    PACE_STEP_US, Page, PersonId, Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, PACE_STEP_US, Page,
+    Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
 use attendance::Attendance;
 use persons::Persons;
-
-/// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
-const YOUNG_US: u64 = 60_000_000;
 
 /// One room's line.
 #[derive(Clone, Debug)]
@@ -53,13 +51,11 @@ impl LineState {
         Self { roll, attendance, log: VecDeque::new(), told, persons: Persons::default() }
     }
 
-    /// Goes on with what a stopped process had saved: a new epoch begins, because numbers may have
-    /// been given after the last thing that was saved.
+    /// Tells whether the room was made, that is, configured. Until then nobody joins: an empty line may be
+    /// one that was lost, and is restored in a moment.
     #[must_use]
-    pub fn revive(saved: Roll, persons: BTreeMap<PersonId, Number>, now_us: u64) -> Self {
-        let mut state = Self { persons: Persons::kept(persons), ..Self::with_roll(saved, now_us) };
-        state.next_epoch(now_us);
-        state
+    pub fn is_made(&self) -> bool {
+        self.settings().is_some()
     }
 
     /// Returns what is durable.
@@ -89,10 +85,12 @@ impl LineState {
     }
 
     /// Takes one gateway's tick: all it has to say, then the call, then the news. A gateway that knows
-    /// more than the line only vouches: an entry appended now would stand in the place of a lost one.
+    /// more than the line only vouches: an entry appended now would stand in the place of a lost one. One
+    /// of an older epoch only has its lease renewed: what it remembers of the lost is to be merged before
+    /// it says or calls anything.
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
-        if !is_ahead(tick.known, self.roll.known()) {
+        if !is_ahead(tick.known, self.roll.known()) && !self.has_left_behind(tick.known) {
             if self.understands(tick.known) {
                 self.take_back(&tick.returned, now_us);
                 self.leave(&tick.left, now_us);
@@ -107,7 +105,8 @@ impl LineState {
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
-        self.attendance.vouch(tick, self.understands(tick.known), self.roll.issued, now_us)
+        let is_understood = self.understands(tick.known) && !self.has_left_behind(tick.known);
+        self.attendance.vouch(tick, is_understood, self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.
@@ -171,22 +170,6 @@ impl LineState {
         }
     }
 
-    /// Merges what a mirror remembers. Where this line knows less than the mirror, something was
-    /// lost, and a new epoch begins: its numbers start above all that can have been given, and
-    /// whoever comes back with a forgotten number gets the place back.
-    pub fn restore(&mut self, offered: &Roll, now_us: u64) -> &Roll {
-        if is_ahead(offered.known(), self.roll.known()) {
-            self.make_good(offered, now_us);
-        } else if self.shares_past(offered) {
-            if offered.epoch() < self.roll.epoch() {
-                self.merge(offered, now_us);
-            }
-        } else if self.is_in_place_of(offered, now_us) {
-            self.give_way(offered, now_us);
-        }
-        &self.roll
-    }
-
     /// Returns what is new after `known`.
     #[must_use]
     pub fn follow(&self, known: Known) -> News {
@@ -208,72 +191,9 @@ impl LineState {
         self.callable_words().map(|(_, word)| u64::from(word.count_ones())).sum()
     }
 
-    /// Makes good what was lost. The log goes on after the later entry, so that no `seq` comes twice.
-    fn make_good(&mut self, offered: &Roll, now_us: u64) {
-        if (offered.epoch(), offered.seq) > (self.roll.epoch(), self.roll.seq) {
-            let mine = std::mem::replace(&mut self.roll, offered.clone());
-            self.roll.merge(&mine);
-        } else {
-            self.roll.merge(offered);
-        }
-        self.next_epoch(now_us);
-    }
-
-    /// Takes in what an older epoch's mirror adds. No entry can tell the other mirrors of it, so
-    /// the log ends here, and they take the whole roll.
-    fn merge(&mut self, offered: &Roll, now_us: u64) {
-        let now_s = now_us / 1_000_000;
-        let mut mine = self.roll.clone();
-        mine.sessions.prune(now_s);
-        let mut merged = mine.clone();
-        merged.merge(offered);
-        merged.sessions.prune(now_s);
-        if merged.draws != mine.draws {
-            self.roll = merged;
-            self.next_epoch(now_us);
-        } else if merged != mine {
-            self.roll = merged;
-            self.append(Entry::default(), now_us);
-            self.log.clear();
-        }
-    }
-
-    fn shares_past(&self, offered: &Roll) -> bool {
-        self.roll.eras.iter().any(|era| era.epoch == offered.epoch())
-    }
-
-    /// Tells whether this line began because the store had lost the offered one, an older line with
-    /// nothing in common. A line that has given numbers for long is not put aside for the mirror of a
-    /// gateway that slept through its beginning.
-    fn is_in_place_of(&self, offered: &Roll, now_us: u64) -> bool {
-        let is_young = now_us < u64::from(self.roll.epoch()) * 1_000_000 + YOUNG_US;
-        let began_alone = self.roll.eras.len() == 1 && (self.roll.issued == 0 || is_young);
-        began_alone && (1..self.roll.epoch()).contains(&offered.epoch())
-    }
-
-    /// Gives way to the line that was lost. Both have numbers from 1 on, so they cannot be merged:
-    /// the few of this line, who came last, are strangers now and join again, at the end. The rate
-    /// they have used up stays used up.
-    fn give_way(&mut self, lost: &Roll, now_us: u64) {
-        let mine = std::mem::replace(&mut self.roll, lost.clone());
-        self.persons = Persons::default();
-        self.roll.tat_us = self.roll.tat_us.max(mine.tat_us);
-        self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
-        self.begin_epoch(epoch_at(now_us).max(mine.epoch() + 1), now_us);
-    }
-
-    fn next_epoch(&mut self, now_us: u64) {
-        self.begin_epoch(epoch_at(now_us).max(self.roll.epoch() + 1), now_us);
-    }
-
-    /// Begins an epoch, for which mirrors take the whole roll. Who is here must be said again; until
-    /// that can have happened, all who wait count as present, so that no newcomer is called before them.
-    fn begin_epoch(&mut self, epoch: Epoch, now_us: u64) {
-        let last = self.roll.issued + EPOCH_MARGIN;
-        let unseen = Numbers::run(self.roll.issued + 1, last);
-        self.attendance = Attendance::anew(&self.roll.waiting, last, now_us);
-        self.log.clear();
-        self.write(Entry { epoch, issued: last, unseen, ..Entry::default() }, now_us);
+    /// Tells whether a mirror is of an older epoch, and not one that has just begun and knows nothing.
+    fn has_left_behind(&self, known: Known) -> bool {
+        (1..self.roll.epoch()).contains(&known.epoch)
     }
 
     fn settings(&self) -> Option<&Settings> {
@@ -303,7 +223,7 @@ impl LineState {
 
     /// Comes to the interval that the gateways wish for, at most once a second.
     fn adapt(&mut self, now_us: u64) {
-        let wish_us = self.attendance.longest_wish_us();
+        let Some(wish_us) = self.attendance.longest_wish_us() else { return };
         let Some(settings) = self.settings().filter(|settings| settings.limits.adapts()) else { return };
         let pace_us = settings.limits.at(wish_us).interval_us;
         if pace_us != self.roll.pace_us && now_us >= self.roll.paced_at_us + PACE_STEP_US {

@@ -87,9 +87,7 @@ impl Pipeline {
             },
             Decision::Enter { ticket, .. } => Status::of(room, &ticket),
             Decision::Wait(ticket, standing) => {
-                if standing == Standing::Unseen {
-                    room.take_back(ticket.number);
-                }
+                room.take_back(ticket.number, standing);
                 self.note_poll(room, &ticket);
                 Status::of(room, &ticket)
             }
@@ -159,8 +157,7 @@ impl Pipeline {
         };
         match self.standing(&room, &ticket) {
             Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
-            Standing::Unseen => room.take_back(ticket.number),
-            _ => {}
+            standing => room.take_back(ticket.number, standing),
         }
         self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
         respond::switch_to_websocket(&accept)
@@ -270,7 +267,7 @@ impl Pipeline {
         if let Some(ticket) = self.ticket(&parts.headers, room, asker) {
             match self.standing(room, &ticket) {
                 Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard => room.leave(ticket.number),
-                Standing::Called { .. } | Standing::Over | Standing::Foreign => {}
+                Standing::Called { .. } | Standing::Over | Standing::Bygone | Standing::Foreign => {}
             }
         }
         let status = Status::of_nobody(room, State::None);

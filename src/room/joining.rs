@@ -1,13 +1,20 @@
 //! Joining: all who arrive while the last call to the store is in flight share the next one. Where one person holds
 //! one place, whoever has one already gets that.
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use std::pin::pin;
 
-use super::{Room, timed};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Room, STORE_TIMEOUT, timed};
 use crate::line::{Arrival, CLAIM_LIMIT, Epoch, JOIN_LIMIT, Joined, Known, Number, PersonId, Standing, StoreFault};
 
 /// How many may wait for a number; beyond it a visitor is asked to try again.
 const DOOR_CAP: usize = 65_536;
+
+/// How many ticks are waited for where the store has lost the room: one may be under way already, the next
+/// restores.
+const RESTORING_TICKS: usize = 3;
 
 /// A place in line, just given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +102,12 @@ async fn serve(room: &Room, batch: &mut Vec<Guest>) {
 }
 
 async fn join(room: &Room, count: usize) -> Result<Vec<Place>, StoreFault> {
-    let (shared, known) = (&room.shared, room.mirror.known());
-    let call = shared.store.join(&room.rules.name, count as u64);
-    let joined = timed(&shared.metrics, "join", call).await?;
-    let joined = unless_given_before(joined, known).inspect_err(|_| room.nudge.notify_one())?;
+    let ask = || {
+        let known = room.mirror.known();
+        let call = room.shared.store.join(&room.rules.name, count as u64);
+        async move { unless_given_before(timed(&room.shared.metrics, "join", call).await?, known) }
+    };
+    let joined = until_restored(room, ask).await?;
     room.mirror.note(&joined);
     Ok(places(joined).collect())
 }
@@ -123,22 +132,21 @@ async fn claim(room: &Room, guests: &[Guest]) -> Result<Vec<Place>, StoreFault> 
 
 async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, StoreFault> {
     let shared = &room.shared;
-    let call = shared.store.claim(&room.rules.name, arrivals, room.mirror.known());
-    let Some(claimed) = timed(&shared.metrics, "claim", call).await? else {
-        room.nudge.notify_one();
-        return Err(lost_numbers());
+    let ask = || {
+        let call = shared.store.claim(&room.rules.name, arrivals, room.mirror.known());
+        async move { timed(&shared.metrics, "claim", call).await?.ok_or(StoreFault::NotMade) }
     };
+    let claimed = until_restored(room, ask).await?;
     room.mirror.note(&claimed.joined);
     let (now_s, joined) = (shared.clock.now_ms() / 1_000, claimed.joined);
     let admitted = joined.first..joined.first + joined.admitted;
     let ends_s = |epoch, number| match room.mirror.read(|roll| roll.standing(epoch, number, now_s)) {
         _ if admitted.contains(&number) => Some(joined.ends_s),
         Standing::Called { ends_s, .. } => Some(ends_s),
-        Standing::Unseen => {
-            room.take_back(number);
+        standing => {
+            room.take_back(number, standing);
             None
         }
-        _ => None,
     };
     let place = |(epoch, number)| Place { epoch, number, ends_s: ends_s(epoch, number) };
     Ok(claimed.numbers.into_iter().map(place).collect())
@@ -155,14 +163,29 @@ fn over(room: &Room, guests: &[Guest], places: &[Place]) -> Vec<(usize, Arrival)
     guests.iter().zip(places).enumerate().filter_map(over).collect()
 }
 
-/// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
-/// them, as a Redis may when a replica takes over. They have holders; the next tick makes good what is lost.
-fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
-    if (joined.epoch, joined.first) > (known.epoch, known.issued) { Ok(joined) } else { Err(lost_numbers()) }
+/// Asks the store; where it has lost the room, or some of it, asks again when a tick has restored it.
+async fn until_restored<A, F>(room: &Room, ask: impl Fn() -> F) -> Result<A, StoreFault>
+where
+    F: Future<Output = Result<A, StoreFault>>,
+{
+    for _ in 0..RESTORING_TICKS {
+        match ask().await {
+            Err(StoreFault::NotMade) => {}
+            answer => return answer,
+        }
+        let mut ticked = pin!(room.ticked.notified());
+        ticked.as_mut().enable();
+        room.nudge.notify_one();
+        // If nothing ticks, the next attempt tells why.
+        let _ = timeout(STORE_TIMEOUT, ticked).await;
+    }
+    ask().await
 }
 
-fn lost_numbers() -> StoreFault {
-    StoreFault::Unreachable("the store has lost numbers that it gave; they are being restored".to_owned())
+/// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
+/// them. They have holders; the next tick makes good what is lost.
+fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
+    if (joined.epoch, joined.first) > (known.epoch, known.issued) { Ok(joined) } else { Err(StoreFault::NotMade) }
 }
 
 /// For how long someone who has just joined counts as here, in milliseconds: time to open the
@@ -187,12 +210,14 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::admission::Limits;
     use crate::clock::Clock;
     use crate::gate::QueueingMethod;
     use crate::line::embedded::Embedded;
     use crate::line::{Claimed, GatewayId, LineStore, Page, Roll, RoomName, Steering, Tick};
     use crate::metrics::Metrics;
     use crate::room::{RoomRules, Shared};
+    use crate::schedule::Schedule;
     use crate::token::{KeyRing, PassVerifier};
 
     /// The embedded store, behind a gate that lets one join through for each permit.
@@ -264,6 +289,7 @@ mod tests {
         let gated =
             Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) });
         let room = room(Arc::clone(&gated));
+        make(&room).await;
         let serving = tokio::spawn({
             let room = Arc::clone(&room);
             async move { room.run_joining().await }
@@ -288,6 +314,7 @@ mod tests {
     async fn persons_and_anybody_share_calls_and_a_person_has_one_number() {
         let gated = open_gate();
         let room = room(Arc::clone(&gated));
+        make(&room).await;
         let serving = tokio::spawn({
             let room = Arc::clone(&room);
             async move { room.run_joining().await }
@@ -308,28 +335,61 @@ mod tests {
         Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) })
     }
 
+    async fn make(room: &Room) {
+        let limits = Limits {
+            interval_us: 1_000_000,
+            burst: 1,
+            total_active_users: None,
+            session_duration_s: 60,
+            grace_ms: 60_000,
+            schedule: Schedule::ALWAYS,
+            floor_interval_us: None,
+        };
+        room.shared.store.steer(&room.rules.name, &Steering::Configure(limits)).await.unwrap();
+    }
+
+    /// Joins while the room ticks as often as it is nudged.
+    async fn join_and_tick(room: &Room) -> Result<Place, JoinFault> {
+        let tick = async || {
+            loop {
+                room.nudge.notified().await;
+                crate::ticker::tick(room).await;
+                room.ticked.notify_waiters();
+            }
+        };
+        tokio::select! {
+            place = room.join(None) => place,
+            () = room.run_joining() => panic!("the room is open"),
+            () = tick() => unreachable!("it goes on"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_numbered_before_a_lost_room_is_restored() {
+        let old = room(open_gate());
+        make(&old).await;
+        let first = join_and_tick(&old).await.unwrap();
+        crate::ticker::tick(&old).await;
+
+        let emptied = room(open_gate());
+        emptied.mirror.replace(old.mirror.read(Roll::clone));
+        let place = join_and_tick(&emptied).await.unwrap();
+        assert!(place.epoch > first.epoch && place.number > 100_000, "{place:?}");
+        let stranger = room(open_gate());
+        let refused = join_and_tick(&stranger).await;
+        assert_eq!(refused, Err(JoinFault::Store(StoreFault::NotMade)), "nobody has made it");
+    }
+
     #[tokio::test]
     async fn a_number_that_the_store_gave_and_lost_is_not_given_again() {
         let room = room(open_gate());
+        make(&room).await;
         let roll = room.shared.store.restore(&room.rules.name, &Roll::default()).await.unwrap();
         let epoch = roll.epoch();
         room.mirror.replace(roll);
         room.mirror.note(&Joined { epoch, first: 1, count: 10, admitted: 0, ends_s: 0, at_us: 0 });
-        let serve = async || {
-            tokio::select! {
-                place = room.join(None) => place,
-                () = room.run_joining() => panic!("the room is open"),
-            }
-        };
-        let lost = serve().await;
-        assert!(
-            matches!(&lost, Err(JoinFault::Store(StoreFault::Unreachable(text))) if text.contains("lost")),
-            "{lost:?}"
-        );
-        room.nudge.notified().await;
-        crate::ticker::tick(&room).await;
+        let place = join_and_tick(&room).await.unwrap();
         assert!(room.mirror.known().epoch > epoch, "what was lost is restored");
-        let place = serve().await.unwrap();
         assert!(place.epoch > epoch && place.number > 100_000, "{place:?}");
     }
 

@@ -1,9 +1,12 @@
 //! The stores of the line: what each must do, and that they do the same.
 
 mod conformance;
+mod crew;
+mod healing;
 mod model;
 mod persons;
 mod redis_faults;
+mod redis_tls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

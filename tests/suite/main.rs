@@ -8,6 +8,8 @@ mod house;
 mod line;
 mod program;
 mod proxy;
+mod redis_cluster;
+mod redis_sentinels;
 mod redis_server;
 mod simulation;
 mod tokens;

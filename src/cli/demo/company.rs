@@ -71,7 +71,7 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
 fn still_waits(room: &Room, place: &Place) -> bool {
     let now_ms = room.shared.clock.now_ms();
     match room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_ms / 1_000)) {
-        Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard => return true,
+        Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone => return true,
         Standing::Called { ends_s, .. } => room.end_session(place.number, ends_s),
         Standing::Over | Standing::Foreign => {}
     }

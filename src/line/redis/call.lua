@@ -40,12 +40,13 @@ local function lapse()
   give_up('lapsed', lapsed)
 end
 
--- Comes to the longest interval that a gateway wishes for, at most once in a while.
+-- Comes to the longest interval that a gateway wishes for, at most once in a while; where none wishes, the pace stays.
 local function adapt()
   local least, most = get('interval_us'), tonumber(line.floor_interval_us)
   if not most or least == 0 or least == MAX_INTERVAL_US then return end
-  local wish = 0
+  local wish = -1
   for _, wished in ipairs(redis.call('HVALS', WISHES)) do wish = math.max(wish, tonumber(wished)) end
+  if wish < 0 then return end
   local pace = math.max(math.min(wish, most), least)
   if pace == get('pace') or now < get('paced_at') + PACE_STEP_US then return end
   regulate(function() put('pace', pace) end)
@@ -53,7 +54,7 @@ local function adapt()
   append({pace = text(pace)})
 end
 
-if is_behind() then
+if is_out_of_step() then
   save()
   return {text(in_scratch(count_present)), text(now)}
 end

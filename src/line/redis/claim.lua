@@ -2,7 +2,8 @@
 -- stands no more, or empty. Gives each a number, in order: a person the one they have, if its place stands, else a new
 -- one. Whether the place of a drawn number stands, the gateway tells. Returns what a join does, the epochs, and the numbers; nothing where the line has lost something.
 
-if is_behind() then
+if not line.phase then return redis.error_reply('NOTMADE ' .. KEYS[1] .. ' is not configured') end
+if is_out_of_step() then
   save()
   return false
 end

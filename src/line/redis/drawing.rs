@@ -61,7 +61,7 @@ impl RedisLine {
             call.arg(draw.within(bits).to_bytes());
         }
         call.arg(drawn.after.unseen.to_string());
-        Ok(self.run_one(call, Repeat::Once).await? == Value::Int(1))
+        Ok(self.run_one(room, call, Repeat::Once).await? == Value::Int(1))
     }
 }
 

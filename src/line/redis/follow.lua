@@ -16,7 +16,7 @@ end
 
 if is_behind() then
   return {'behind'}
-elseif theirs == mine and known + 1 >= first_kept then
+elseif theirs == mine and known + 1 >= math.max(first_kept, get('began') or 0) then
   local new = log_after(known)
   return {'entries', text(mine), new[1], new[2]}
 end

@@ -5,7 +5,7 @@
 local function waits(number) return not is_drawn(number) and has(WAITING, number) end
 
 local doubled = {}
-for i = 5, is_behind() and 0 or #ARGV, 2 do
+for i = 5, is_out_of_step() and 0 or #ARGV, 2 do
   local person, number = ARGV[i], tonumber(ARGV[i + 1])
   if is_drawn(number) or holds(number) then
     local known, kept = number_of(person), number

@@ -1,4 +1,7 @@
--- ARGV: now, count. Gives consecutive numbers; calls the first of them where nobody callable waits.
+-- ARGV: now, count. Gives consecutive numbers; calls the first of them where nobody callable waits. A room that
+-- was not made, or was lost and is not restored yet, gives none.
+
+if not line.phase then return redis.error_reply('NOTMADE ' .. KEYS[1] .. ' is not configured') end
 
 local count = tonumber(ARGV[2])
 local first, admitted, ends = join(count)

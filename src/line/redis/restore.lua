@@ -50,7 +50,8 @@ for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
 put('in_use', in_use)
 if line.persons then
   -- Numbers of a line that had to give way are not these.
-  if not string.find(',' .. line.eras, ',' .. before, 1, true) then forget_persons() end
+  local above, last = string.match(',' .. line.eras, ',' .. before .. '(%d+),?%d*:?(%d*)')
+  if not above or above == last then forget_persons() end
   redis.call('BITOP', 'OR', PAST, CALLED)
   for _, item in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
     each_called(item, function(runs) mark(PAST, runs, false) end)
@@ -59,13 +60,8 @@ end
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
-  redis.call('DEL', LEASES, WISHES, UNSETTLED, SEEN)
-  all_at_door()
-  put('door_at', now)
-  put('door_old', 0)
-  put('grace_at', now)
-  put('grace_issued', line.issued)
+  empty_attendance()
+  put('began', line.seq)
 end
 save()
 return 1

@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{CALL_LIMIT, DOOR_US, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US};
+use crate::line::{CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
@@ -50,7 +50,7 @@ const VERBS: [&str; 13] = [
     include_str!("draw.lua"),
 ];
 
-const PRELUDE: [&str; 7] = [
+const PRELUDE: [&str; 8] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
@@ -58,6 +58,7 @@ const PRELUDE: [&str; 7] = [
     include_str!("prelude/calling.lua"),
     include_str!("prelude/joining.lua"),
     include_str!("prelude/persons.lua"),
+    include_str!("prelude/epoch.lua"),
 ];
 
 /// Each verb's whole text and its SHA-1, by which Redis knows it.
@@ -74,6 +75,7 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
+         local EPOCH_MARGIN, REST_US = {EPOCH_MARGIN}, {REST_US}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local PACE_STEP_US = {PACE_STEP_US}\n\
          local LIMITS = {{'{}'}}\n\
@@ -83,10 +85,13 @@ fn constants() -> String {
     )
 }
 
-/// Makes the command that runs a verb on the room whose fields are at `key`.
-pub fn call(verb: Verb, key: &str) -> Cmd {
+/// Begins the command that runs a verb on a room, whose keys begin with `prefix`.
+///
+/// The second key never exists. So while a cluster moves the room's slot from node to node, no node has all keys of
+/// the command, and Redis refuses it on both (`ASK`, `TRYAGAIN`): no verb ever runs on half a room.
+pub fn call(verb: Verb, prefix: &str) -> Cmd {
     let mut call = cmd("EVALSHA");
-    call.arg(&SCRIPTS[verb as usize].1).arg(1).arg(key);
+    call.arg(&SCRIPTS[verb as usize].1).arg(2).arg(format!("{prefix}line")).arg(format!("{prefix}never"));
     call
 }
 

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
 use super::words::{
-    LIMITS, draw_text, limit_words, phase_word, promise_text, read_draw, read_entry, read_limits, read_phase,
-    read_promise, write_entry,
+    LIMITS, begins_epoch, draw_text, limit_words, phase_word, promise_text, read_draw, read_entry, read_limits,
+    read_phase, read_promise, write_entry,
 };
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
 use crate::line::draw::{Draw, Pending};
 use crate::line::roll::{Era, SessionRun, Sessions, Tally};
-use crate::line::{Entry, Epoch, Number, Numbers, Roll, Settings, StoreFault};
+use crate::line::{Entry, Number, Numbers, Roll, Settings, StoreFault};
 
 /// A roll as it was at one instant, and what tells whether it has changed since.
 pub struct StoredRoll {
@@ -102,7 +102,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
     roll.over.union_with(&given_up(&roll));
     let link_seq = fields.number("link_seq")?;
     let first = reply.number()?;
-    let entries = read_entries(reply.array()?, first, roll.epoch())?;
+    let entries = read_entries(reply.array()?, first, &roll.eras)?;
     let start = Link::try_from(fields.text("link")?.to_owned()).map_err(|_| corrupt("a room's link is no hash"))?;
     roll.link = link_after(start, &entries);
     let stamp = [u64::from(roll.epoch()), roll.seq, roll.issued];
@@ -128,10 +128,15 @@ pub fn over_to_keep(roll: &Roll) -> Bits {
     over
 }
 
-/// Reads entries, of which the first has the place `first`.
-pub fn read_entries(reply: Reply, first: u64, epoch: Epoch) -> Result<Vec<Entry>, StoreFault> {
+/// Reads entries, of which the first has the place `first` and the last is of the newest era.
+pub fn read_entries(reply: Reply, first: u64, eras: &[Era]) -> Result<Vec<Entry>, StoreFault> {
     let texts = reply.texts()?;
-    let read = (first..).zip(texts).map(|(seq, text)| read_entry(&text, seq, epoch));
+    let mut begun = texts.iter().filter(|text| begins_epoch(text)).count();
+    let read = (first..).zip(&texts).map(|(seq, text)| {
+        begun -= usize::from(begins_epoch(text));
+        let era = eras.len().checked_sub(begun + 1).map(|i| eras[i])?;
+        read_entry(text, seq, era.epoch)
+    });
     read.map(|entry| entry.ok_or_else(|| corrupt("an entry of the log cannot be read"))).collect()
 }
 

@@ -105,7 +105,7 @@ pub fn write_entry(entry: &Entry) -> String {
         entry.issued.to_string(),
         entry.called.to_string(),
         difference(called, entry.ends_s, at_s),
-        difference(called, entry.tat_us, entry.at_us),
+        difference(called || entry.tat_us > 0, entry.tat_us, entry.at_us),
         if entry.by_hand == 0 { String::new() } else { entry.by_hand.to_string() },
         entry.left.to_string(),
         entry.lapsed.to_string(),
@@ -121,6 +121,11 @@ pub fn write_entry(entry: &Entry) -> String {
         None => text.truncate(text.trim_end_matches('|').len()),
     }
     text
+}
+
+/// Tells whether an epoch begins with this entry: it names numbers that may have been given unseen.
+pub fn begins_epoch(text: &str) -> bool {
+    text.split('|').nth(9).is_some_and(|unseen| !unseen.is_empty())
 }
 
 /// Reads an entry, given its place in the log and the log's epoch.

@@ -116,9 +116,9 @@ impl Attendance {
         }
     }
 
-    /// Returns the longest interval that a gateway wishes for, 0 where none does.
-    pub(super) fn longest_wish_us(&self) -> u64 {
-        self.here.values().filter_map(|lease| lease.wish_us).max().unwrap_or(0)
+    /// Returns the longest interval that a gateway wishes for, if one does.
+    pub(super) fn longest_wish_us(&self) -> Option<u64> {
+        self.here.values().filter_map(|lease| lease.wish_us).max()
     }
 
     /// When a period of the grace time is over, returns who of `waiting` was away for all of it, at most

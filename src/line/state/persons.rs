@@ -57,7 +57,7 @@ impl LineState {
     /// more than the line: numbers that were lost would be given again, and be written down as somebody's.
     pub fn claim(&mut self, arrivals: &[Arrival], known: Known, now_us: u64) -> Option<Claimed> {
         assert!(arrivals.len() <= CLAIM_LIMIT, "a claim is bounded");
-        if is_ahead(known, self.roll.known()) {
+        if is_ahead(known, self.roll.known()) || self.has_left_behind(known) {
             return None;
         }
         let held = self.held(arrivals);

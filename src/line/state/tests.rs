@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::line::{GatewayId, Standing};
+use crate::line::{EPOCH_MARGIN, GatewayId, REST_US, Standing};
 use crate::schedule::Schedule;
 
 const START_US: u64 = 1_795_000_000_000_000;
@@ -254,7 +254,7 @@ fn a_ticket_of_an_epoch_not_heard_of_yet_is_in_line() {
     let joined = replica.join(1, START_US + 1_000_000);
     assert_eq!(mirror.standing(joined.epoch, joined.first, 0), Standing::Unheard);
     assert_eq!(Roll::default().standing(joined.epoch, joined.first, 0), Standing::Unheard, "a gateway just started");
-    assert_eq!(mirror.standing(mirror.epoch() - 1, 3, 0), Standing::Foreign);
+    assert_eq!(mirror.standing(mirror.epoch() - 1, 3, u64::MAX), Standing::Foreign);
     assert!(matches!(replica.roll.standing(joined.epoch, joined.first, 0), Standing::Waiting { .. }));
 }
 
@@ -297,7 +297,7 @@ fn nobody_is_called_before_the_restored_while_they_are_on_their_way_back() {
     state.join(20, START_US);
     let mut anew = LineState::new(START_US);
     anew.restore(&state.roll, START_US + 1_000_000);
-    let later = START_US + 2_000_000;
+    let later = START_US + 3_000_000;
     let newcomer = anew.join(1, later);
     assert_eq!(newcomer.admitted, 0);
     let page = anew.tick(&tick_of(GATEWAY, Numbers::run(newcomer.first, newcomer.first), Numbers::default()), later);
@@ -313,6 +313,136 @@ fn nobody_is_called_before_the_restored_while_they_are_on_their_way_back() {
     assert_eq!(anew.count_present(), 0);
 }
 
+/// A gateway that knows a line as it is in `roll`.
+fn tick_after(roll: &Roll, here: Numbers) -> Tick {
+    Tick { known: roll.known(), ..tick_of(GATEWAY, here, Numbers::default()) }
+}
+
+#[test]
+fn a_successor_gives_no_number_twice_though_nobody_who_knows_comes_first() {
+    let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
+    let later = START_US + 1_000_000;
+    replica.succeed(later);
+    let newcomer = replica.join(1, later);
+    assert!(newcomer.first > mirror.issued + 100_000 && newcomer.epoch > mirror.epoch(), "{newcomer:?}");
+    let healed = replica.restore(&mirror, later).clone();
+    assert_eq!(healed.standing(mirror.epoch(), 13, 0), Standing::Waiting { ahead: 11 });
+    assert_eq!(healed.standing(newcomer.epoch, newcomer.first, 0), Standing::Waiting { ahead: 12 });
+}
+
+#[test]
+fn a_mirror_of_an_older_epoch_has_only_its_lease_renewed() {
+    let (mut replica, mirror) = failed_over(|_, _| {});
+    replica.tick(&tick_after(&mirror, Numbers::run(2, 4)), START_US);
+    replica.succeed(START_US);
+    let before = replica.roll.clone();
+    let mut tick = tick_after(&mirror, Numbers::run(2, 10));
+    (tick.left, tick.returned, tick.gone) = (Numbers::run(7, 7), Numbers::run(12, 12), Numbers::run(3, 3));
+    tick.ended = vec![Ended { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
+    let late = START_US + 2_000_000;
+    let page = replica.tick(&tick, late);
+    assert_eq!((&replica.roll, page.vouched, page.present), (&before, false, 9), "all stand at the door");
+    assert!(matches!(page.news, News::Roll(_)));
+    tick.known = replica.roll.known();
+    let page = replica.tick(&tick, late);
+    assert_eq!((page.vouched, called(&replica)), (true, vec![1, 2]));
+    assert_eq!(replica.roll.standing(mirror.epoch(), 12, 0), Standing::Waiting { ahead: 7 });
+}
+
+#[test]
+fn who_was_called_in_the_lost_second_is_not_called_again() {
+    let (mut replica, mirror) = failed_over(|line, mirror| {
+        line.vouch(&tick_of(GATEWAY, Numbers::run(2, 10), Numbers::default()), START_US);
+        line.call(START_US + 1_000_000);
+        *mirror = line.roll.clone();
+    });
+    let later = START_US + 1_500_000;
+    replica.succeed(later);
+    let other = tick_after(&replica.roll, Numbers::run(2, 10));
+    replica.tick(&other, later + REST_US);
+    assert_eq!(called(&replica), [1], "until the mirrors have told, nobody is called");
+    replica.restore(&mirror, later + REST_US);
+    replica.tick(&Tick { known: replica.roll.known(), ..other }, later + REST_US + 1_000_000);
+    assert_eq!(called(&replica), [1, 2, 3]);
+    assert_eq!(replica.roll.active(later / 1_000_000), 3);
+}
+
+#[test]
+fn who_was_called_before_and_after_a_loss_has_one_session() {
+    let (mut replica, mirror) = failed_over(|line, mirror| {
+        line.steer(&Steering::Limits(limits(1_000.0, 8)), START_US);
+        line.tick(&tick_of(GATEWAY, Numbers::run(2, 9), Numbers::default()), START_US + 2_000_000);
+        *mirror = line.roll.clone();
+    });
+    assert_eq!(mirror.active(START_US / 1_000_000), 9);
+    let later = START_US + 3_000_000;
+    replica.succeed(later);
+    replica.vouch(&tick_of(GATEWAY, Numbers::run(4, 6), Numbers::default()), later);
+    replica.tick(&tick_of(GatewayId(2), Numbers::default(), Numbers::run(2, 3)), later);
+    replica.steer(&Steering::Admit(3), later);
+    assert_eq!(called(&replica), [1, 4, 5, 6], "a gateway that did not know has them called once more");
+    let healed = replica.restore(&mirror, later).clone();
+    assert_eq!(healed.active(later / 1_000_000), 9, "a slot each");
+    let ends_s = |number| match healed.standing(mirror.epoch(), number, later / 1_000_000) {
+        Standing::Called { ends_s, .. } => ends_s - START_US / 1_000_000,
+        other => panic!("{number}: {other:?}"),
+    };
+    assert_eq!([2, 4, 6, 7].map(ends_s), [62, 63, 63, 62], "the longer one");
+}
+
+#[test]
+fn what_a_loss_has_hidden_does_not_exceed_the_rate() {
+    let (mut replica, _) = failed_over(|_, _| {});
+    replica.steer(&Steering::Limits(limits(10.0, 5)), START_US);
+    let later = START_US + 10_000_000;
+    replica.succeed(later);
+    let everyone = tick_after(&replica.roll, Numbers::run(1, 10));
+    let mut counts = [0, 99, 100, 250].map(|after_ms| {
+        replica.tick(&everyone, later + REST_US + after_ms * 1_000);
+        called(&replica).len()
+    });
+    counts.iter_mut().for_each(|count| *count -= 1);
+    assert_eq!(counts, [0, 0, 1, 2], "no burst, for the lost may have had it");
+}
+
+#[test]
+fn a_line_of_which_only_tickets_are_left_comes_back_with_their_holders() {
+    let mut lost = room(limits(1.0, 1));
+    lost.join(200, START_US);
+    let epoch = lost.roll.epoch();
+    let later = START_US + 600_000_000;
+    let mut anew = LineState::new(later);
+    anew.steer(&Steering::Configure(limits(1.0, 1)), later);
+    let newcomers = anew.join(3, later);
+    assert_eq!(anew.roll.standing(epoch, 150, later / 1_000_000), Standing::Bygone);
+    anew.restore(&Roll::bygone(150), later);
+    assert_eq!(anew.restore(&Roll::bygone(90), later).issued, 150 + EPOCH_MARGIN, "another gateway's adds nothing");
+    let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
+    assert_eq!(standing(&anew, epoch, 180), Standing::Unseen, "also beyond the ticket that was seen");
+    assert_eq!(standing(&anew, newcomers.epoch, 2), Standing::Foreign, "no number has two holders");
+    let next = anew.join(1, later);
+    anew.take_back(&[150, 180, 7].into_iter().collect(), later);
+    assert_eq!(standing(&anew, epoch, 7), Standing::Waiting { ahead: 0 });
+    assert_eq!(standing(&anew, epoch, 180), Standing::Waiting { ahead: 2 });
+    assert_eq!(standing(&anew, next.epoch, next.first), Standing::Waiting { ahead: 3 });
+    anew.restore(&lost.roll, later);
+    assert_eq!(
+        standing(&anew, epoch, 8),
+        Standing::Waiting { ahead: 6 },
+        "a mirror of it that turns up adds what it knows"
+    );
+}
+
+#[test]
+fn a_ticket_of_long_ago_does_not_put_a_line_aside() {
+    let mut line = room(limits(1.0, 1));
+    line.join(3, START_US);
+    let later = START_US + 61_000_000;
+    assert_eq!(line.roll.standing(line.roll.epoch() - 9, 7, later / 1_000_000), Standing::Foreign);
+    let before = line.roll.clone();
+    assert_eq!(line.restore(&Roll::bygone(7), later), &before);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Join(u64),
@@ -324,6 +454,7 @@ enum Step {
     Steer(f64, u64, Option<u64>),
     Phase(Phase),
     Revive,
+    Succeed,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -338,6 +469,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0.0f64..20.0, 1u64..6, prop::option::of(0u64..10)).prop_map(|(r, b, a)| Step::Steer(r, b, a)),
         1 => prop_oneof![Just(Phase::Open), Just(Phase::Paused)].prop_map(Step::Phase),
         1 => Just(Step::Revive),
+        1 => Just(Step::Succeed),
     ]
 }
 
@@ -370,6 +502,7 @@ impl Watch {
                 self.state.steer(&Steering::Limits(limits), self.now_us);
             }
             Step::Phase(phase) => self.state.steer(&Steering::Phase(*phase), self.now_us),
+            Step::Succeed => self.state.succeed(self.now_us),
             Step::Revive => self.state = LineState::revive(self.mirror.clone(), BTreeMap::new(), self.now_us),
         }
         self.tick(tick);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use vestibule::clock::Clock;
 use vestibule::line::chain::Logged;
 
 use super::stand::{Setup, Stand, eventually, json};
@@ -139,6 +140,40 @@ async fn a_killed_gateways_visitors_find_their_places_at_the_other() {
     line[0].until_state("called").await;
     assert_eq!(line[0].get("/").await.text(), "the site at /");
     assert_eq!(line[9].position().await, Some(9));
+}
+
+/// Only the key file and the visitors' cookies are left.
+#[tokio::test]
+async fn who_returns_after_everything_was_lost_has_the_place_back() {
+    let Pair { mut redis, a, b, _keys: keys } = Pair::start().await;
+    let mut line = a.waiting(6).await;
+    line[2].post("/.vestibule/leave", "").await;
+    line.remove(2);
+    let born_s = line[0].status().await["epoch"].as_u64().expect("an epoch");
+    a.stop().await;
+    b.stop().await;
+    eventually("the next second", async || (Clock::system().now_ms() / 1_000 > born_s).then_some(())).await;
+    redis.replace();
+
+    let after = setup(&redis, keys.path()).start().await;
+    let mut early = after.waiting(1).await.remove(0);
+    let early_ticket = early.ticket();
+    for visitor in line.iter_mut().rev() {
+        visitor.gateway = after.gateway.address;
+        let ticket = visitor.ticket();
+        assert!(visitor.get("/").await.text().contains("status"), "a waiting page");
+        assert_eq!(visitor.ticket(), ticket, "the same place");
+    }
+    for (i, visitor) in line.iter_mut().enumerate() {
+        visitor.until("the place", |status| status["position"] == i + 1).await;
+    }
+    early.get("/").await;
+    assert_ne!(early.ticket(), early_ticket, "who came before the first returned joins anew");
+    early.until("the end of the line", |status| status["position"] == 6).await;
+    after.operator.act("admit", r#"{"count":1}"#).await;
+    line[0].until_state("called").await;
+    assert_eq!(line[0].get("/").await.text(), "the site at /");
+    after.stop().await;
 }
 
 #[tokio::test]

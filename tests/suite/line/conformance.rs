@@ -7,10 +7,13 @@ use vestibule::clock::Clock;
 use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
-use vestibule::line::{Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, Tick};
+use vestibule::line::{
+    Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, StoreFault, Tick,
+};
 use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, limits, tick};
+use crate::redis_cluster::RedisCluster;
 use crate::redis_server::RedisServer;
 
 /// A store under test, the clock it goes by, and a room of its own.
@@ -32,6 +35,12 @@ impl Stand {
         let timeout = Duration::from_secs(10);
         let store = RedisLine::connect_with_clock(&RedisServer::shared().url(), timeout, clock.clone()).await;
         Self { store: Box::new(store.expect("the server runs")), clock, room: fresh_room() }
+    }
+
+    async fn cluster() -> Self {
+        let (clock, cluster) = (Clock::manual(START_MS), RedisCluster::shared());
+        let store = RedisLine::connect_with_clock(&cluster.url(), Duration::from_secs(10), clock.clone()).await;
+        Self { store: Box::new(store.expect("the nodes run")), clock, room: cluster.room(false, fresh_room) }
     }
 
     async fn configure(&self, limits: Limits) {
@@ -76,12 +85,15 @@ macro_rules! on_every_store {
         mod redis {
             $(#[tokio::test] async fn $name() { super::$name(super::Stand::redis().await).await })+
         }
+        mod cluster {
+            $(#[tokio::test] async fn $name() { super::$name(super::Stand::cluster().await).await })+
+        }
     };
 }
 
 on_every_store!(
     an_empty_line_admits_at_once_and_numbers_are_dense,
-    a_room_without_settings_calls_nobody,
+    a_room_without_settings_numbers_nobody,
     the_absent_are_passed_over_and_called_first_on_return,
     a_lease_that_runs_out_takes_nobodys_place,
     the_grace_period_takes_a_place,
@@ -123,13 +135,13 @@ async fn an_empty_line_admits_at_once_and_numbers_are_dense(stand: Stand) {
     assert_eq!((next.epoch, next.first, next.admitted), (first.epoch, 6, 0), "4 and 5 stand before a newcomer");
 }
 
-async fn a_room_without_settings_calls_nobody(stand: Stand) {
-    assert_eq!(stand.join(3).await.admitted, 0);
+async fn a_room_without_settings_numbers_nobody(stand: Stand) {
     stand.steer(Steering::Limits(limits(100.0, 10))).await;
     stand.steer(Steering::Message(Some("hello".to_owned()))).await;
     stand.tick(here(1, Numbers::run(1, 3))).await;
-    assert_eq!(stand.roll().await.settings, None);
-    assert_eq!(stand.waiting().await, [1, 2, 3]);
+    assert_eq!(stand.store.join(&stand.room, 3).await, Err(StoreFault::NotMade), "it may be a line that was lost");
+    let roll = stand.roll().await;
+    assert_eq!((roll.settings, roll.issued), (None, 0));
 }
 
 async fn the_absent_are_passed_over_and_called_first_on_return(stand: Stand) {
@@ -320,11 +332,13 @@ async fn rooms_are_apart(stand: Stand) {
     let other = fresh_room();
     stand.configure(limits(1.0, 1)).await;
     stand.join(3).await;
+    stand.store.steer(&other, &Steering::Configure(limits(0.0, 1))).await.expect("a steering");
     let joined = stand.store.join(&other, 1).await.expect("a join");
     assert_eq!((joined.first, joined.admitted), (1, 0));
 }
 
 async fn joins_at_once_get_different_numbers(stand: Stand) {
+    stand.configure(limits(1.0, 1)).await;
     let joins = (1..=20u64).map(|count| stand.join(count));
     let mut given: Vec<Joined> = futures_util::future::join_all(joins).await;
     given.sort_by_key(|joined| joined.first);

@@ -14,11 +14,11 @@ use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{
     Arrival, Ended, LAPSE_LIMIT, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName, Standing,
-    Steering,
+    Steering, StoreFault,
 };
 use vestibule::schedule::Schedule;
 
-use super::{START_MS, fresh_room, tick};
+use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
 
 const CASES: u32 = 200;
@@ -44,6 +44,7 @@ struct Tally {
     rolls: u64,
     behind: u64,
     failovers: u64,
+    successions: u64,
     vouched: u64,
     claimed: u64,
     held: u64,
@@ -78,6 +79,20 @@ enum Step {
     Copy,
     /// The replica takes over without what came after the copy, and is ticked.
     FailOver(Say),
+    /// The same, and the replica knows that it is another process.
+    TakeOver(First),
+    /// The store forgets all, and then a visitor returns with this number.
+    LoseAllBut(u64),
+    /// The server is another process, though it has lost nothing.
+    Succeed(First),
+}
+
+/// The verb that finds the server to be another.
+#[derive(Clone, Debug)]
+enum First {
+    Tick(Say),
+    Join(u64),
+    Steer(Steering),
 }
 
 #[derive(Clone, Debug)]
@@ -178,6 +193,14 @@ fn steering() -> impl Strategy<Value = Steering> {
     ]
 }
 
+fn first() -> impl Strategy<Value = First> {
+    prop_oneof![
+        2 => say().prop_map(First::Tick),
+        1 => (1u64..50).prop_map(First::Join),
+        1 => steering().prop_map(First::Steer),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let wait = prop_oneof![0u64..50_000, 0u64..3_000_000, 0u64..200_000_000];
     prop_oneof![
@@ -193,6 +216,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1u64..50).prop_map(Step::LoseAndJoin),
         3 => Just(Step::Copy),
         2 => say().prop_map(|say| Step::FailOver(Say { known_lag: 0, ..say })),
+        2 => first().prop_map(Step::TakeOver),
+        1 => first().prop_map(Step::Succeed),
+        1 => (1u64..500).prop_map(Step::LoseAllBut),
     ]
 }
 
@@ -237,10 +263,13 @@ impl Pair<'_> {
                 self.restore(&stale)
             }
             Step::RestoreFresh => self.restore(&self.mirror.clone()),
-            Step::Lose => self.lose(0),
-            Step::LoseAndJoin(count) => self.lose(*count),
+            Step::Lose => self.lose(0, None),
+            Step::LoseAndJoin(count) => self.lose(*count, None),
+            Step::LoseAllBut(number) => self.lose(3, Some(Roll::bygone(*number))),
             Step::Copy => self.copy().map_err(fail),
             Step::FailOver(say) => self.fail_over(say),
+            Step::TakeOver(first) => self.take_over(first),
+            Step::Succeed(first) => self.succeed(first),
         }
     }
 
@@ -274,8 +303,12 @@ impl Pair<'_> {
     }
 
     fn join(&mut self, count: u64) -> Result<(), TestCaseError> {
-        let expected = self.model.join(count, self.clock.now_us());
-        let joined = self.runtime.block_on(self.store.join(&self.room, count)).map_err(fail)?;
+        let joined = self.runtime.block_on(self.store.join(&self.room, count));
+        if !self.model.is_made() {
+            prop_assert_eq!(joined, Err(StoreFault::NotMade));
+            return Ok(());
+        }
+        let (joined, expected) = (joined.map_err(fail)?, self.model.join(count, self.clock.now_us()));
         prop_assert_eq!(joined, expected);
         self.mirror.note(&joined);
         Ok(())
@@ -296,9 +329,14 @@ impl Pair<'_> {
         };
         let known = self.mirror.known();
         let arrivals: Vec<Arrival> = persons.iter().map(arrival).collect();
+        let claimed = self.runtime.block_on(self.store.claim(&self.room, &arrivals, known));
+        if !self.model.is_made() {
+            prop_assert_eq!(claimed, Err(StoreFault::NotMade));
+            return Ok(());
+        }
+        let claimed = claimed.map_err(fail)?;
         let expected = self.model.claim(&arrivals, known, now_us);
         self.model.written();
-        let claimed = self.runtime.block_on(self.store.claim(&self.room, &arrivals, known)).map_err(fail)?;
         prop_assert_eq!(&claimed, &expected);
         let Some(claimed) = claimed else { return self.follow() };
         let mut seen = self.seen.get();
@@ -412,6 +450,42 @@ impl Pair<'_> {
         Ok(())
     }
 
+    /// Whoever comes first to the new process, it begins an epoch; then the mirror tells what it remembers.
+    fn take_over(&mut self, first: &First) -> Result<(), TestCaseError> {
+        self.follow()?;
+        let epoch = self.model.roll().epoch();
+        let is_of_epoch = |(replica, _): &(LineState, Dump)| replica.roll().epoch() == epoch;
+        let Some((replica, copied)) = self.replica.take().filter(is_of_epoch) else { return Ok(()) };
+        let lost = std::mem::replace(&mut self.model, replica);
+        self.put_back(&copied).map_err(fail)?;
+        let mirror = self.mirror.clone();
+        self.succeed(first)?;
+        prop_assert!(self.model.roll().epoch() > lost.roll().epoch());
+        prop_assert!(self.model.roll().issued > lost.roll().issued, "no number comes twice");
+        self.restore(&mirror)?;
+        let (roll, known) = (self.model.roll(), [&lost.roll().called, &lost.roll().over]);
+        prop_assert!(known[0].iter_from(0).all(|number| roll.called.contains(number)), "called stays called");
+        prop_assert!(known[1].iter_from(0).all(|number| roll.over.contains(number)), "over stays over");
+        let mut seen = self.seen.get();
+        seen.successions += 1;
+        self.seen.set(seen);
+        Ok(())
+    }
+
+    fn succeed(&mut self, first: &First) -> Result<(), TestCaseError> {
+        let line = format!("vestibule:{{{}}}:line", self.room);
+        let _: () = self.server.hset(line, "server", "another").map_err(fail)?;
+        let before = self.model.roll().issued;
+        self.model.succeed(self.clock.now_us());
+        match first {
+            First::Tick(say) => self.tick(say)?,
+            First::Join(count) => self.join(*count)?,
+            First::Steer(steering) => self.do_step(&Step::Steer(steering.clone()))?,
+        }
+        prop_assert!(self.model.roll().issued > before + 100_000);
+        self.follow()
+    }
+
     fn put_back(&mut self, copied: &[(String, Vec<u8>)]) -> redis::RedisResult<()> {
         let keys: Vec<String> = self.server.keys(keys_of(&self.room))?;
         let _: () = self.server.del(keys)?;
@@ -421,16 +495,19 @@ impl Pair<'_> {
         Ok(())
     }
 
-    fn lose(&mut self, joining: u64) -> Result<(), TestCaseError> {
+    fn lose(&mut self, joining: u64, remembered: Option<Roll>) -> Result<(), TestCaseError> {
         self.follow()?;
         self.replica = None;
         let _: () = self.server.flushdb().map_err(fail)?;
         self.clock.advance_us(1);
         self.model = LineState::new(self.clock.now_us());
         if joining > 0 {
+            self.do_step(&Step::Steer(Steering::Configure(limits(1.0, 1))))?;
             self.join(joining)?;
         }
-        self.restore(&self.mirror.clone())
+        let Some(remembered) = remembered else { return self.restore(&self.mirror.clone()) };
+        (self.mirror, self.stale) = (Roll::default(), Roll::default());
+        self.restore(&remembered)
     }
 }
 
@@ -482,6 +559,6 @@ fn the_scripts_do_what_the_pure_machine_does() {
     let Tally { paced, rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } = seen.get();
     let happened = [called, by_hand, left, lapsed, ended, returned, settings, promised, drawn];
     let least = happened.into_iter().chain([paced, rolls, behind, failovers, vouched, claimed, held]);
-    let least = least.chain([scattered, crowded, moved]).min();
+    let least = least.chain([scattered, crowded, moved, seen.get().successions]).min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

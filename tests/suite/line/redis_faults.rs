@@ -67,10 +67,8 @@ async fn a_server_too_old_is_refused_with_its_version() {
             let read = peer.read(&mut said).await.expect("a command");
             let text = String::from_utf8_lossy(&said[..read]).to_string();
             let hellos = text.matches("SETINFO").count();
-            let mut answer = "+OK\r\n".repeat(hellos);
-            if text.contains("server") {
-                answer.push_str("$21\r\nredis_version:5.0.14\n\r\n");
-            }
+            let infos = text.matches("INFO\r\n").count();
+            let answer = "+OK\r\n".repeat(hellos) + &"$21\r\nredis_version:5.0.14\n\r\n".repeat(infos);
             if read == 0 || peer.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
@@ -90,6 +88,7 @@ async fn a_server_too_old_is_refused_with_its_version() {
 async fn forgotten_scripts_are_taught_again() {
     let server = RedisServer::start(&[]);
     let (store, room) = (connect(&server).await, fresh_room());
+    store.steer(&room, &Steering::Configure(limits(0.0, 1))).await.expect("a room");
     store.join(&room, 2).await.expect("a join");
     let flush = || redis::cmd("SCRIPT").arg("FLUSH").exec(&mut server.connection()).expect("a flush");
     flush();
@@ -123,13 +122,15 @@ async fn a_server_that_comes_back_empty_is_restored() {
 async fn a_read_only_server_refuses_and_is_used_again_when_it_is_not() {
     let server = RedisServer::start(&[]);
     let (store, room) = (connect(&server).await, fresh_room());
+    store.steer(&room, &Steering::Configure(limits(0.0, 1))).await.expect("a room");
     store.join(&room, 1).await.expect("a join");
     let follow = |args: [&str; 2]| redis::cmd("REPLICAOF").arg(&args[..]).exec(&mut server.connection()).expect("done");
     follow(["127.0.0.1", "1"]);
     let fault = store.join(&room, 1).await.expect_err("read-only");
     assert!(matches!(&fault, StoreFault::Refused(_)), "{fault}");
     follow(["NO", "ONE"]);
-    assert_eq!(store.join(&room, 1).await.expect("a join").first, 2, "nothing was given meanwhile");
+    let next = store.join(&room, 1).await.expect("a join");
+    assert!(next.first > 100_000, "a master again may have lost what it had: {next:?}");
 }
 
 /// Stands between a store and its server, and loses the answers to as many scripts as `to_lose`.

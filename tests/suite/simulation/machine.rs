@@ -96,7 +96,11 @@ impl Machine {
     pub fn fail_over(&mut self, replica: &LineState, now_us: u64) {
         self.state = match self.has(Defect::FailsOverUnnoticed) {
             true => replica.clone(),
-            false => LineState::revive(replica.roll().clone(), replica.persons().collect(), now_us),
+            false => {
+                let mut successor = replica.clone();
+                successor.succeed(now_us);
+                successor
+            }
         };
     }
 
@@ -120,7 +124,8 @@ impl Machine {
     /// Does the first `parts` of a tick's five, as when the wire is cut between them.
     pub fn do_parts(&mut self, tick: &Tick, parts: u64, now_us: u64) {
         let is_behind = self.state.follow(tick.known) == News::Behind;
-        for part in 0..if is_behind { parts.min(1) } else { parts } {
+        let is_of_old = (1..self.roll().epoch()).contains(&tick.known.epoch);
+        for part in 0..if is_behind || is_of_old { parts.min(1) } else { parts } {
             match part {
                 0 => drop(self.state.vouch(tick, now_us)),
                 1 => self.state.take_back(&tick.returned, now_us),

@@ -169,15 +169,17 @@ impl Oracle {
         match verb {
             Verb::Join(_) => self.joined(answer, machine),
             Verb::Tick(tick) => {
+                let is_of_old = (1..self.books.epoch).contains(&tick.known.epoch);
                 if parts > 0 {
-                    self.books.vouch(tick);
+                    self.books.vouch(tick, is_of_old);
                 }
                 let is_behind = matches!(answer, Some(Answer::Page(page)) if page.news == News::Behind);
-                if parts == 5 && !is_behind {
+                let is_heard = parts == 5 && !is_behind && !is_of_old;
+                if is_heard {
                     self.books.tend();
                 }
                 self.read_log(machine);
-                if parts == 5 && !is_behind {
+                if is_heard {
                     self.done(tick);
                 }
             }

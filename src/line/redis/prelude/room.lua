@@ -32,6 +32,7 @@ local function save()
     fields[#fields + 1] = line[name]
   end
   if #fields > 0 then redis.call('HSET', KEYS[1], unpack(fields)) end
+  changed = {}
 end
 
 if not next(line) then
@@ -166,15 +167,23 @@ local function regulate(change)
   put('tat', math.min(now + math.ceil((burst - math.min(credit, burst)) * new), MAX_TAT_US))
 end
 
--- Logs what happened. The entry's place in the list says its `seq`; the list is of one epoch, and
--- instants count from its second.
+-- Tells whether what a mirror says is of another state of the line than this: it knows more, or is of an older
+-- epoch and has yet to tell what it remembers. Then nothing is done for it, and it says all again.
+local function is_out_of_step()
+  local theirs = tonumber(ARGV[2])
+  return is_behind() or (theirs > 0 and theirs < epoch())
+end
+
+-- Logs what happened. The entry's place in the list says its `seq`. Instants count from the second of the
+-- entry's epoch; each epoch but the first begins with the entry that has `unseen` numbers.
 local function append(entry)
   put('seq', get('seq') + 1)
   put('told', line.issued)
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
-                 entry.lapsed or '', entry.returned or '', '', entry.ended or '', entry.draw or '', entry.pace or ''}
+                 entry.lapsed or '', entry.returned or '', entry.unseen or '', entry.ended or '', entry.draw or '',
+                 entry.pace or ''}
   local tail = entry.settings and '|' .. settings_text() or ''
   local told = table.concat(words, '|')
   redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)

@@ -82,11 +82,14 @@ impl Books {
         self.door.insert(number, Door::Fresh { since_us: self.axis_us });
     }
 
-    /// Notes whom a gateway vouches for.
-    pub fn vouch(&mut self, tick: &Tick) {
+    /// Notes whom a gateway vouches for. One that is of an older epoch only has its lease renewed.
+    pub fn vouch(&mut self, tick: &Tick, is_of_old: bool) {
         let clock_us = self.clock_us;
         self.leases.entry(tick.gateway).or_default().until_us = clock_us + tick.lease_ms * 1_000;
         self.drop_leases();
+        if is_of_old {
+            return;
+        }
         let lease = self.leases.entry(tick.gateway).or_default();
         lease.visitors.extend(tick.here.iter().filter(|number| *number <= self.issued));
         lease.visitors.retain(|number| !tick.gone.contains(*number));
@@ -118,9 +121,10 @@ impl Books {
         at_the_door || self.is_vouched_for(number)
     }
 
-    /// Tells whether the store may count `number` as present.
+    /// Tells whether the store may count `number` as present: a lease that has run out counts until it is dropped.
     pub fn may_be_here(&self, number: Number) -> bool {
-        self.door.contains_key(&number) || self.is_vouched_for(number)
+        let is_not_dropped = self.leases.values().any(|lease| lease.visitors.contains(&number));
+        self.door.contains_key(&number) || is_not_dropped
     }
 
     /// Returns for how long `number` has not been vouched for, in microseconds.

@@ -17,7 +17,11 @@ impl World {
             return;
         }
         let steering = self.draw_steering();
-        self.steer(steering);
+        // A gateway ticks before it configures: so a room that was lost is restored, and not made anew.
+        let is_made = self.machine.roll().settings.is_some();
+        if is_made || !matches!(steering, Steering::Configure(_)) {
+            self.steer(steering);
+        }
         let pause_us = self.chance.between(SECOND, 8 * SECOND);
         self.after(pause_us, Due::Operator);
     }

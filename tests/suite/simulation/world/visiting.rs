@@ -171,7 +171,7 @@ impl World {
         self.visitors[index].stage = Stage::Waiting;
         if standing == Standing::Unseen {
             self.oracle.ask_to_return(ticket.number);
-            room.take_back(ticket.number);
+            room.take_back(ticket.number, standing);
         }
         match self.visitors[index].temper {
             Temper::Live => self.connect(index, room, ticket.number),

@@ -1,0 +1,48 @@
+//! Which numbers are of which epoch, and which lines a line may be the successor of.
+
+use super::{Era, Roll};
+use crate::line::{Epoch, Number, Numbers};
+
+/// The epoch of a line of which nothing is known but tickets: it stands for all that it had.
+const BYGONE: Epoch = 0;
+
+/// For how long a line that began from nothing gives way to an older one, in seconds.
+const YOUNG_S: u64 = 60;
+
+impl Roll {
+    /// Makes all that a returning visitor's ticket tells of a line that was lost whole: that numbers were given,
+    /// up to this one at the least.
+    #[must_use]
+    pub fn bygone(number: Number) -> Self {
+        let eras = vec![Era { epoch: BYGONE, above: 0 }];
+        Self { eras, issued: number, unseen: Numbers::run(1, number), ..Self::default() }
+    }
+
+    /// Tells whether `number` can have been given in `epoch`.
+    #[must_use]
+    pub fn covers(&self, epoch: Epoch, number: Number) -> bool {
+        self.span(epoch).is_some_and(|(above, last)| above < number && number <= last)
+    }
+
+    /// Tells whether numbers of `epoch` are of this line.
+    pub(in crate::line) fn knows(&self, epoch: Epoch) -> bool {
+        self.span(epoch).is_some_and(|(above, last)| above < last)
+    }
+
+    /// Tells whether this line may have begun because the store had lost one of an older `epoch`, with nothing in
+    /// common. A line that has given numbers for long is not put aside for a gateway or a visitor that slept
+    /// through its beginning.
+    pub(in crate::line) fn may_replace(&self, epoch: Epoch, now_s: u64) -> bool {
+        let is_young = now_s < u64::from(self.epoch()) + YOUNG_S;
+        self.eras.len() == 1 && (self.issued == 0 || is_young) && epoch < self.epoch()
+    }
+
+    /// Returns the numbers that `epoch` lies between: above the first, up to the second.
+    fn span(&self, epoch: Epoch) -> Option<(Number, Number)> {
+        let is_bygone = self.eras.first().is_some_and(|era| era.epoch == BYGONE);
+        let is_older = self.eras.get(1).is_some_and(|era| epoch < era.epoch);
+        let known = self.eras.iter().position(|era| era.epoch == epoch);
+        let i = known.or((is_bygone && is_older).then_some(0))?;
+        Some((self.eras[i].above, self.eras.get(i + 1).map_or(Number::MAX, |next| next.above)))
+    }
+}
