@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use vestibule::adaptive::Tolerance;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
@@ -191,6 +192,7 @@ impl Gateway {
             method: QueueingMethod::Fifo,
             public_value: None,
             person: None,
+            tolerance: Tolerance::default(),
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),
