@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::InventoryId;
+use crate::domain::order::Extensions;
 use crate::notifier::GatewayAddress;
-use crate::provider::simulated::Tempo;
+use crate::provider::simulated::bank::Tempo;
 use crate::service::Terms;
 use crate::teller::{Strategy, TellerLimits};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub teller: TellerRules,
     /// How money is taken.
     pub payments: PaymentRules,
+    /// How much goes back when a booking is cancelled.
+    pub cancellation: Vec<CancellationRule>,
     /// Rows with a capacity of their own. They count only when a row is created.
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
@@ -58,6 +62,10 @@ pub enum LogFormat {
 pub struct HoldRules {
     /// How long seats are promised.
     pub seconds: u32,
+    /// How often a buyer may put that off.
+    pub extensions: u32,
+    /// By how much each time.
+    pub extension_seconds: u32,
     /// Seats in one order, at most.
     pub most_seats: u32,
 }
@@ -80,8 +88,17 @@ pub struct TellerRules {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PaymentRules {
-    /// The secret the provider signs its webhooks with; a random one each start when it is missing.
+    /// Who takes the money.
+    pub provider: ProviderKind,
+    /// Where the provider is: for the simulated one, a bank in this process when it is missing; for Stripe, Stripe.
+    pub provider_url: Option<String>,
+    /// The secret key calls to the provider carry.
+    pub provider_key: Option<String>,
+    /// The secret the provider signs its webhooks with; a random one each start when it is missing and the bank is in
+    /// this process.
     pub webhook_secret: Option<String>,
+    /// Where a buyer comes back to from a page at the bank, with `{hold}` for the hold's id.
+    pub return_url: Option<String>,
     /// How long the provider may take to answer.
     pub provider_timeout_ms: u64,
     /// After how long a payment the provider does not know counts as failed.
@@ -90,6 +107,19 @@ pub struct PaymentRules {
     pub simulated_slow_ms: u64,
     /// After how long `sim_late` takes the money.
     pub simulated_late_ms: u64,
+    /// The file in which the simulated bank in this process remembers its charges; in memory only when it is missing.
+    pub simulated_state: Option<PathBuf>,
+}
+
+/// Names a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// A bank that takes no money, to try everything on.
+    #[default]
+    Simulated,
+    /// Stripe.
+    Stripe,
 }
 
 /// Gives one row a capacity of its own.
@@ -114,6 +144,7 @@ impl Default for Config {
             holds: HoldRules::default(),
             teller: TellerRules::default(),
             payments: PaymentRules::default(),
+            cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: Vec::new(),
             gateways: Vec::new(),
         }
@@ -122,7 +153,7 @@ impl Default for Config {
 
 impl Default for HoldRules {
     fn default() -> Self {
-        Self { seconds: 300, most_seats: 6 }
+        Self { seconds: 300, extensions: 1, extension_seconds: 120, most_seats: 6 }
     }
 }
 
@@ -135,11 +166,16 @@ impl Default for TellerRules {
 impl Default for PaymentRules {
     fn default() -> Self {
         Self {
+            provider: ProviderKind::Simulated,
+            provider_url: None,
+            provider_key: None,
             webhook_secret: None,
+            return_url: None,
             provider_timeout_ms: 8_000,
             pending_seconds: 120,
             simulated_slow_ms: 2_000,
             simulated_late_ms: 12_000,
+            simulated_state: None,
         }
     }
 }
@@ -201,6 +237,8 @@ impl Config {
             ("drain_seconds", self.drain_seconds, 0, 600),
             ("window_days", self.window_days.into(), 0, 400),
             ("holds.seconds", self.holds.seconds.into(), 1, 86_400),
+            ("holds.extensions", self.holds.extensions.into(), 0, 100),
+            ("holds.extension_seconds", self.holds.extension_seconds.into(), 1, 86_400),
             ("holds.most_seats", self.holds.most_seats.into(), 1, 100),
             ("teller.batch", self.teller.batch as u64, 1, 10_000),
             ("teller.waiting", self.teller.waiting as u64, 1, 1_000_000),
@@ -214,6 +252,10 @@ impl Config {
             .map(|(key, value, least, most)| format!("{key} is {value}; it must be from {least} to {most}"))
             .collect();
         problems.extend(self.database().err());
+        problems.extend(self.payments.problems());
+        for rule in self.cancellation.iter().filter(|rule| rule.percent > 100 || rule.hours_before > 24 * 400) {
+            problems.push(format!("cancellation: {rule:?}: percent must be from 0 to 100, hours_before from 0 to 9600"));
+        }
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
         }
@@ -241,10 +283,16 @@ impl Config {
         let sale: HashMap<_, _> = self.sale.iter().map(|row| (row.inventory, row.capacity)).collect();
         Terms {
             hold_ms: i64::from(self.holds.seconds) * 1000,
+            extensions: Extensions {
+                most: self.holds.extensions,
+                each_ms: i64::from(self.holds.extension_seconds) * 1000,
+            },
             most_seats: self.holds.most_seats,
             window_days: self.window_days,
             provider_timeout: Duration::from_millis(self.payments.provider_timeout_ms),
             pending_ms: i64::from(self.payments.pending_seconds) * 1000,
+            return_url: self.payments.return_url.clone(),
+            cancellation: self.cancellation.clone(),
             sale,
         }
     }
@@ -258,6 +306,31 @@ impl Config {
             slow: Duration::from_millis(self.payments.simulated_slow_ms),
             late: Duration::from_millis(self.payments.simulated_late_ms),
         }
+    }
+}
+
+impl PaymentRules {
+    /// Tells whether the bank is to run in this process.
+    #[must_use]
+    pub fn bank_is_here(&self) -> bool {
+        self.provider == ProviderKind::Simulated && self.provider_url.is_none()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let stripe = self.provider == ProviderKind::Stripe;
+        let page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        let wrong = [
+            (stripe && self.provider_key.is_none(), "payments.provider_key is missing; give Stripe's secret key (sk_…)"),
+            (
+                !self.bank_is_here() && self.webhook_secret.as_ref().is_none_or(String::is_empty),
+                "payments.webhook_secret is missing; give the secret the provider signs its webhooks with",
+            ),
+            (
+                self.return_url.as_ref().is_some_and(|url| !page(url)),
+                "payments.return_url must begin with https:// or http://, for example https://tickets.example/hold/{hold}",
+            ),
+        ];
+        wrong.into_iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, words)| words.to_owned()).collect()
     }
 }
 
@@ -284,8 +357,12 @@ mod tests {
         let mut config = Config { database: "mysql://x".to_owned(), ..Config::default() };
         config.holds.seconds = 0;
         config.teller.batch = 0;
+        config.payments.provider = ProviderKind::Stripe;
+        config.payments.return_url = Some("javascript:alert(1)".to_owned());
+        config.cancellation.push(CancellationRule { hours_before: 1, percent: 101 });
         let message = config.check().unwrap_err().to_string();
-        for part in ["holds.seconds", "teller.batch", "database must read"] {
+        let parts = ["holds.seconds", "teller.batch", "database must read", "provider_key", "webhook_secret", "return_url"];
+        for part in parts.into_iter().chain(["percent must be"]) {
             assert!(message.contains(part), "{message}");
         }
     }

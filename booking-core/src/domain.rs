@@ -17,4 +17,6 @@ pub mod booking;
 
 pub mod payment;
 
+pub mod ledger;
+
 pub mod order;

@@ -23,6 +23,12 @@ impl Pass {
             self.failed += 1;
         }
     }
+
+    /// Adds what another pass did.
+    pub fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.failed += other.failed;
+    }
 }
 
 /// Makes passes until stopped. A pass that is under way is finished first.

@@ -10,13 +10,13 @@ use super::Api;
 use super::input::{Body, Pairs, key, object, query, text};
 use super::problem::Problem;
 use super::view::HoldView;
-use crate::domain::hold::HoldId;
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::InventoryId;
 use crate::service::holding::{HoldAnswer, HoldOrder};
 
 pub(super) const REPLAY_HEADER: HeaderName = HeaderName::from_static("idempotency-hit");
 const SOLD_OUT: HeaderName = HeaderName::from_static("vestibule-sold-out");
-const ON_SALE: HeaderName = HeaderName::from_static("vestibule-on-sale");
+pub(super) const ON_SALE: HeaderName = HeaderName::from_static("vestibule-on-sale");
 const STOCK: HeaderName = HeaderName::from_static("vestibule-stock");
 
 pub(super) async fn create(
@@ -55,7 +55,7 @@ fn quantity(body: &Map<String, Value>) -> Result<u32, Problem> {
 
 pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<HoldView>, Problem> {
     let hold = api.service.find_hold(hold_id(&id)?).await?;
-    Ok(Json(HoldView::new(&hold, api.service.now())))
+    Ok(Json(view(&api, &hold)))
 }
 
 pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -69,13 +69,30 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     Ok(response)
 }
 
+pub(super) async fn extend(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = hold_id(&id)?;
+    let body = object(body, &["number"])?;
+    let number = body.get("number").ok_or_else(|| Problem::field("number", "is missing"))?;
+    let number = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
+    let number = number.ok_or_else(|| Problem::field("number", "must be a whole number from 1"))?;
+    let answer = api.service.extend(id, number).await?;
+    Ok(respond(&api, StatusCode::OK, &answer).await)
+}
+
+fn view(api: &Api, hold: &Hold) -> HoldView {
+    HoldView::new(hold, api.service.terms().extensions.most, api.service.now())
+}
+
 pub(super) fn hold_id(text: &str) -> Result<HoldId, Problem> {
     text.parse().map_err(|_| Problem::not_found("hold"))
 }
 
 async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response {
-    let view = HoldView::new(&answer.hold, api.service.now());
-    let mut response = (status, Json(view)).into_response();
+    let mut response = (status, Json(view(api, &answer.hold))).into_response();
     if answer.replayed {
         insert(response.headers_mut(), REPLAY_HEADER, "true");
     }
@@ -95,7 +112,7 @@ pub(super) fn tell_stock(headers: &mut HeaderMap, inventory: InventoryId, availa
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

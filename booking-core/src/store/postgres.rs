@@ -12,16 +12,22 @@ use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subjec
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 
+mod counting;
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 2] = [include_str!("postgres/0001_first.sql"), include_str!("postgres/0002_indexes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("postgres/0001_first.sql"),
+    include_str!("postgres/0002_indexes.sql"),
+    include_str!("postgres/0003_money.sql"),
+];
 
 /// Any number will do, as long as every copy of this program takes the same.
 const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
@@ -195,7 +201,11 @@ impl Store for PostgresStore {
     }
 
     async fn books(&self) -> Result<Books, StoreError> {
-        ledger::books(&mut self.connection().await?).await
+        counting::books(&mut self.connection().await?).await
+    }
+
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        ledger::statements(&mut self.connection().await?, after, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -16,16 +16,22 @@ use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subjec
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 
+mod counting;
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 2] = [include_str!("sqlite/0001_first.sql"), include_str!("sqlite/0002_indexes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("sqlite/0001_first.sql"),
+    include_str!("sqlite/0002_indexes.sql"),
+    include_str!("sqlite/0003_money.sql"),
+];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
 const MAILBOX: usize = 4096;
@@ -100,11 +106,13 @@ fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
 }
 
 fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
-    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
                    PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(|error| fault(&error))?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(connection).map_err(|error| fault(&error))?;
+    // A migration may have to put a new table in the place of one that others refer to.
+    connection.execute_batch("PRAGMA foreign_keys = ON;").map_err(|error| fault(&error))?;
     let version: usize = version(connection).map_err(|error| fault(&error))?;
     if version > MIGRATIONS.len() {
         let detail = format!("it was written by a newer version (schema {version}); use that version");
@@ -207,7 +215,11 @@ impl Store for SqliteStore {
     }
 
     async fn books(&self) -> Result<Books, StoreError> {
-        self.call(|db| ledger::books(db)).await
+        self.call(|db| counting::books(db)).await
+    }
+
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        self.call(move |db| ledger::statements(db, after, limit)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

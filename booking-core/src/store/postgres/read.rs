@@ -15,18 +15,19 @@ use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, h
 use crate::store::{DueTask, StockRow, StoreError};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                            h.expires_at, h.changed_at, h.attempt
+                            h.expires_at, h.changed_at, h.attempt, h.extensions::bigint
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)";
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                                  h.expires_at, h.changed_at, h.attempt
+                                  h.expires_at, h.changed_at, h.attempt, h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
+const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                              challenge, refund
                        FROM payments WHERE id = $1";
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
-                                     changed_at
+                                     changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
-const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at
+const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at, b.cancelled_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
                      FROM inventory WHERE name = ANY($1)";
@@ -34,8 +35,8 @@ const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at 
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
                             ORDER BY expires_at LIMIT 1";
-const PENDING: &str =
-    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+const PENDING: &str = "SELECT id, created_at FROM payments
+                       WHERE status IN ('pending', 'challenged') AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
                    WHERE kind = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
 
@@ -71,10 +72,11 @@ fn hold_row(row: &Row) -> HoldRow {
         expires_at: row.get(7),
         changed_at: row.get(8),
         attempt: row.get(9),
+        extensions: row.get(10),
     }
 }
 
-fn payment_row(row: &Row) -> PaymentRow {
+pub(super) fn payment_row(row: &Row) -> PaymentRow {
     PaymentRow {
         id: row.get(0),
         hold: row.get(1),
@@ -86,6 +88,8 @@ fn payment_row(row: &Row) -> PaymentRow {
         reason: row.get(7),
         created_at: row.get(8),
         changed_at: row.get(9),
+        challenge: row.get(10),
+        refund: row.get(11),
     }
 }
 
@@ -133,6 +137,7 @@ pub(super) async fn booking(db: &impl GenericClient, reference: Reference) -> Re
         quantity: row.get(3),
         amount: row.get(4),
         created_at: row.get(5),
+        cancelled_at: row.get(6),
     };
     rows.first().map(|row| booking(row).into_booking()).transpose()
 }

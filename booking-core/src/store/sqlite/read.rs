@@ -13,19 +13,20 @@ use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, h
 use crate::store::{DueTask, StockRow, StoreError};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
-                           h.changed_at, h.attempt
+                           h.changed_at, h.attempt, h.extensions
                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
+const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                              challenge, refund
                        FROM payments WHERE id = ?1";
-const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at
+const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at, b.cancelled_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
 const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                             ORDER BY expires_at LIMIT 1";
-const PENDING: &str =
-    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
+const PENDING: &str = "SELECT id, created_at FROM payments
+                       WHERE status IN ('pending', 'challenged') AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
                    WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
 
@@ -65,6 +66,7 @@ fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
         expires_at: row.get(7)?,
         changed_at: row.get(8)?,
         attempt: row.get(9)?,
+        extensions: row.get(10)?,
     })
 }
 
@@ -72,7 +74,7 @@ pub(super) fn payment(db: &Connection, id: PaymentId) -> Result<Option<Payment>,
     one(db, PAYMENT, [id.as_bytes()], payment_row)?.map(PaymentRow::into_payment).transpose()
 }
 
-fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
+pub(super) fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
     Ok(PaymentRow {
         id: row.get(0)?,
         hold: row.get(1)?,
@@ -84,6 +86,8 @@ fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
         reason: row.get(7)?,
         created_at: row.get(8)?,
         changed_at: row.get(9)?,
+        challenge: row.get(10)?,
+        refund: row.get(11)?,
     })
 }
 
@@ -96,6 +100,7 @@ pub(super) fn booking(db: &Connection, reference: Reference) -> Result<Option<Bo
             quantity: row.get(3)?,
             amount: row.get(4)?,
             created_at: row.get(5)?,
+            cancelled_at: row.get(6)?,
         })
     };
     one(db, BOOKING, [reference.to_string()], map)?.map(BookingRow::into_booking).transpose()
