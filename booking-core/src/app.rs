@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use rand::Rng;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -109,7 +110,7 @@ impl App {
         let service = Service::new(Parts {
             store,
             teller,
-            provider: provider(&config, house.as_ref(), &webhook_secret)?,
+            provider: provider(&config, house.as_ref(), &webhook_secret, &id_secret)?,
             catalogue,
             clock: Arc::clone(&clock),
             metrics,
@@ -285,7 +286,12 @@ async fn open_bank(config: &Config, clock: &Arc<dyn Clock>) -> io::Result<Option
 }
 
 /// Opens the adapter of the configured provider.
-fn provider(config: &Config, house: Option<&House>, secret: &[u8]) -> Result<Arc<dyn Provider>, BadAddress> {
+fn provider(
+    config: &Config,
+    house: Option<&House>,
+    secret: &[u8],
+    id_secret: &[u8; 32],
+) -> Result<Arc<dyn Provider>, BadAddress> {
     let rules = &config.payments;
     let (patience, key) = (Duration::from_millis(rules.provider_timeout_ms), rules.provider_key.as_deref());
     let url = rules.provider_url.clone();
@@ -296,7 +302,9 @@ fn provider(config: &Config, house: Option<&House>, secret: &[u8]) -> Result<Arc
         }
         ProviderKind::Stripe => {
             let url = url.unwrap_or_else(|| stripe::ADDRESS.to_owned());
-            Arc::new(StripeProvider::new(&url, key.unwrap_or_default(), secret.to_vec(), patience)?)
+            // Two installations never share a database, so what it derives its ids with tells them apart.
+            let site = hex::encode(&Sha256::digest(id_secret)[..8]);
+            Arc::new(StripeProvider::new(&url, key.unwrap_or_default(), (secret.to_vec(), site), patience)?)
         }
     })
 }

@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use booking_core::app::{self, App};
-use booking_core::bench;
-use booking_core::clock::SystemClock;
+use booking_core::clock::{Clock, SystemClock};
 use booking_core::config::{Config, LogFormat};
+use booking_core::domain::ledger::Account;
+use booking_core::provider::simulated::bank::{self, Tempo};
+use booking_core::provider::simulated::courier::Address;
+use booking_core::provider::simulated::house::House;
+use booking_core::provider::wire::Wire;
 use booking_core::teller::Strategy;
+use booking_core::{auditor, bench};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -30,6 +35,30 @@ struct Arguments {
 enum Command {
     /// Measures what a database can take: holds a second and p50/p99 on one hot row.
     Bench(Bench),
+    /// Runs the simulated payment provider as a process of its own.
+    Provider(Bank),
+    /// Prints what every account of the ledger stands at, and compares each payment with its transfers; exit 1 when any
+    /// does not fit.
+    Ledger(Serve),
+}
+
+#[derive(Args)]
+struct Bank {
+    /// Where to listen, HOST:PORT; port 0 takes a free one and prints it.
+    #[arg(long, default_value = "127.0.0.1:8083")]
+    listen: String,
+    /// The booking API that is told of every payment, for example http://127.0.0.1:8082.
+    #[arg(long)]
+    merchant: String,
+    /// What webhooks are signed with; the booking API's payments.webhook_secret.
+    #[arg(long, env = "BOOKING_WEBHOOK_SECRET", hide_env_values = true)]
+    secret: String,
+    /// The key callers must show; the booking API's payments.provider_key.
+    #[arg(long, env = "BOOKING_PROVIDER_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The file in which charges are remembered; in memory only without it.
+    #[arg(long)]
+    state: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -43,6 +72,12 @@ struct Serve {
     /// sqlite:FILE, sqlite::memory: or postgres://…; overrides the file.
     #[arg(long, env = "BOOKING_DATABASE")]
     database: Option<String>,
+    /// The secret key of the calls to the payment provider; overrides the file.
+    #[arg(long, env = "BOOKING_PROVIDER_KEY", hide_env_values = true)]
+    provider_key: Option<String>,
+    /// The secret of the provider's webhooks; overrides the file.
+    #[arg(long, env = "BOOKING_WEBHOOK_SECRET", hide_env_values = true)]
+    webhook_secret: Option<String>,
 }
 
 #[derive(Args)]
@@ -75,12 +110,15 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Bench(bench)) => measure(bench).await,
-            None => serve(arguments.serve).await,
+            Some(Command::Bench(bench)) => measure(bench).await.map(|()| true),
+            Some(Command::Provider(bank)) => run_bank(bank).await.map(|()| true),
+            Some(Command::Ledger(which)) => check_ledger(which).await,
+            None => serve(arguments.serve).await.map(|()| true),
         }
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("booking-api: {error:#}");
             ExitCode::from(2)
@@ -88,14 +126,53 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(arguments: Serve) -> anyhow::Result<()> {
+fn configured(arguments: Serve) -> anyhow::Result<Config> {
     let mut config = match &arguments.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.database = arguments.database.unwrap_or(config.database);
+    config.payments.provider_key = arguments.provider_key.or(config.payments.provider_key);
+    config.payments.webhook_secret = arguments.webhook_secret.or(config.payments.webhook_secret);
     config.check()?;
+    Ok(config)
+}
+
+/// Prints the ledger; `false` when it contradicts a payment.
+async fn check_ledger(arguments: Serve) -> anyhow::Result<bool> {
+    let store = app::open(&configured(arguments)?).await?;
+    let report = auditor::audit(&*store).await?;
+    println!("{:<22} {:>20}", "account", "paise");
+    for account in Account::ALL {
+        println!("{:<22} {:>20}", account.word(), report.balances.of(account));
+    }
+    println!("{:<22} {:>20}", "sum", report.balances.sum());
+    for (status, payments) in &report.payments {
+        println!("{:<22} {:>20}", format!("payments {status}"), payments);
+    }
+    println!("{:<22} {:>20}", "faults", report.faults);
+    report.words.iter().for_each(|fault| println!("  {fault}"));
+    Ok(report.faults == 0 && report.balances.sum() == 0)
+}
+
+async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
+    start_logs(LogFormat::Text);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let opened = bank::Bank::open(Arc::clone(&clock), Tempo::default(), arguments.state.as_deref());
+    let opened = opened.context("the file of --state cannot be used; choose another")?;
+    let mut house = House::open(listen(&arguments.listen).await?, opened, arguments.key)?;
+    let wire = Wire::new(&arguments.merchant, None, Duration::from_secs(5)).context("--merchant")?;
+    let secret = arguments.secret.into_bytes();
+    house.carry_news(Address { wire, path: "/api/payments/webhook".to_owned(), secret }, clock);
+    println!("provider http://{}", house.address());
+    asked_to_end().await;
+    house.stop().await;
+    Ok(())
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    let config = configured(arguments)?;
     start_logs(config.log);
     let listener = listen(&config.listen).await?;
     let address = app::address(&listener)?;

@@ -4,8 +4,9 @@
 //! the largest dependency in the house. The buyer's page makes the payment method with Stripe's own script and sends us
 //! its id (`pm_…`), so card data never come here.
 //!
-//! Everything we make carries our payment's id in its metadata. What carries none is not ours: a Stripe account may serve
-//! other shops too, and their money is not touched.
+//! Everything we make carries our payment's id and the name of this installation in its metadata. What does not is not
+//! ours: a Stripe account may serve other shops, or a second installation to try things on, and their money is not
+//! touched.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::domain::payment::{ChargeId, PaymentId};
 
 mod intent;
 
-use intent::{Intent, MARK};
+use intent::{Intent, MARK, SITE};
 
 /// Where Stripe is.
 pub const ADDRESS: &str = "https://api.stripe.com";
@@ -41,15 +42,23 @@ const PAGE: usize = 100;
 pub struct StripeProvider {
     wire: Wire,
     webhook_secret: Vec<u8>,
+    /// Names this installation among all that use the same account.
+    site: String,
 }
 
 impl StripeProvider {
-    /// Opens the adapter; `key` is the secret key (`sk_…`), `webhook_secret` that of the webhook endpoint (`whsec_…`).
+    /// Opens the adapter; `key` is the secret key (`sk_…`), `webhook_secret` that of the webhook endpoint (`whsec_…`),
+    /// `site` the name of this installation.
     ///
     /// # Errors
     /// [`BadAddress`].
-    pub fn new(base: &str, key: &str, webhook_secret: Vec<u8>, patience: Duration) -> Result<Self, BadAddress> {
-        Ok(Self { wire: Wire::new(base, Some(key), patience)?, webhook_secret })
+    pub fn new(
+        base: &str,
+        key: &str,
+        (webhook_secret, site): (Vec<u8>, String),
+        patience: Duration,
+    ) -> Result<Self, BadAddress> {
+        Ok(Self { wire: Wire::new(base, Some(key), patience)?, webhook_secret, site })
     }
 
     async fn post(&self, path: &str, key: String, form: &[(&str, &str)]) -> Result<(StatusCode, Value), ProviderFault> {
@@ -135,7 +144,7 @@ impl Provider for StripeProvider {
 
     async fn authorize(&self, order: &ChargeOrder) -> Result<Charged, ProviderFault> {
         let (payment, amount) = (order.payment.to_string(), order.amount.get().to_string());
-        let mark = format!("metadata[{MARK}]");
+        let (mark, site) = (format!("metadata[{MARK}]"), format!("metadata[{SITE}]"));
         let mut form = vec![
             ("amount", amount.as_str()),
             ("currency", CURRENCY),
@@ -144,6 +153,7 @@ impl Provider for StripeProvider {
             ("payment_method", order.method.as_str()),
             ("payment_method_types[]", "card"),
             (&mark, &payment),
+            (&site, &self.site),
         ];
         form.extend(order.return_url.as_deref().map(|back| ("return_url", back)));
         let (status, answer) = self.post("/v1/payment_intents", payment.clone(), &form).await?;
@@ -195,7 +205,7 @@ impl Provider for StripeProvider {
         let last = intents.last().filter(|last| answer["has_more"] == true && last.created_at() >= since);
         let next = last.map(|last| last.id.clone());
         let young = intents.iter().filter(|intent| intent.created_at() >= since);
-        Ok(ChargePage { charges: young.filter_map(Intent::charge).collect(), next })
+        Ok(ChargePage { charges: young.filter_map(|intent| intent.charge(&self.site)).collect(), next })
     }
 
     fn signature_header(&self) -> &'static str {
@@ -210,6 +220,6 @@ impl Provider for StripeProvider {
             return Ok(News::Other);
         }
         let intent = intent::read(event["data"]["object"].clone()).map_err(|fault| BadNews::Body(fault.0))?;
-        Ok(intent.news(kind))
+        Ok(intent.news(&self.site, kind))
     }
 }

@@ -46,9 +46,14 @@ impl House {
         Ok(Self { bank, address, inbox: Some(inbox), tasks, stop })
     }
 
+    /// Hands the bank's news over to whoever carries it; `None` when somebody does already.
+    pub fn take_news(&mut self) -> Option<mpsc::Receiver<Delivery>> {
+        self.inbox.take()
+    }
+
     /// Has the bank's news carried to a merchant, once.
     pub fn carry_news(&mut self, to: Address, clock: Arc<dyn Clock>) {
-        if let Some(inbox) = self.inbox.take() {
+        if let Some(inbox) = self.take_news() {
             self.tasks.spawn(courier::run(inbox, to, clock, self.stop.clone()));
         }
     }

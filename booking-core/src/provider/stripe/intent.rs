@@ -12,6 +12,8 @@ use crate::provider::{Charge, ChargeState, News, ProviderFault};
 
 /// The key in Stripe's metadata under which our payment's id stands.
 pub(super) const MARK: &str = "vestibule_payment";
+/// The key under which the installation stands.
+pub(super) const SITE: &str = "vestibule_site";
 
 /// Is a payment intent; what we do not use is not read.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,8 +51,9 @@ impl Intent {
     }
 
     /// Returns our payment it was made for; `None` when it is somebody else's.
-    fn payment(&self) -> Option<PaymentId> {
-        self.metadata.get(MARK)?.as_str()?.parse().ok()
+    fn payment(&self, site: &str) -> Option<PaymentId> {
+        let ours = self.metadata.get(SITE)?.as_str()? == site;
+        ours.then_some(self.metadata.get(MARK)?.as_str()?.parse().ok()).flatten()
     }
 
     /// Returns what the buyer must do: go to a page, or let Stripe's script in our page go on.
@@ -66,11 +69,11 @@ impl Intent {
         words.unwrap_or("the bank refused this payment").trim_end_matches('.').to_owned()
     }
 
-    pub(super) fn charge(&self) -> Option<Charge> {
+    pub(super) fn charge(&self, site: &str) -> Option<Charge> {
         let refunded = self.latest_charge.as_ref().and_then(|charge| charge["amount_refunded"].as_i64());
         Some(Charge {
             id: ChargeId(self.id.clone()),
-            payment: self.payment()?,
+            payment: self.payment(site)?,
             amount: Paise::from_i64(self.amount)?,
             refunded: Paise::from_i64(refunded.unwrap_or_default())?,
             created_at: self.created_at(),
@@ -79,8 +82,8 @@ impl Intent {
     }
 
     /// Returns what an event says; its kind matters only where the state alone does not tell.
-    pub(super) fn news(&self, kind: &str) -> News {
-        let Some(payment) = self.payment() else { return News::Other };
+    pub(super) fn news(&self, site: &str, kind: &str) -> News {
+        let Some(payment) = self.payment(site) else { return News::Other };
         let (charge, amount) = (ChargeId(self.id.clone()), self.amount);
         match self.state() {
             ChargeState::Authorized => News::Authorized { payment, charge, amount },
@@ -103,7 +106,7 @@ mod tests {
     fn intent(status: &str, more: &Value) -> Intent {
         let mut value = json!({
             "id": "pi_1", "object": "payment_intent", "amount": 700, "currency": "inr", "created": 1_795_242_600,
-            "status": status, "metadata": {MARK: OURS}, "client_secret": "pi_1_secret_x", "next_action": null,
+            "status": status, "metadata": {MARK: OURS, SITE: "here"}, "client_secret": "pi_1_secret_x", "next_action": null,
             "last_payment_error": null, "latest_charge": "ch_1", "unknown": {"to": "us"},
         });
         let more = more.as_object().unwrap().clone();
@@ -139,11 +142,11 @@ mod tests {
 
     #[test]
     fn money_of_another_shop_is_not_seen() {
-        for metadata in [json!({}), json!({MARK: "no uuid"}), json!({"vestibule": OURS})] {
+        for metadata in [json!({}), json!({MARK: "no uuid", SITE: "here"}), json!({MARK: OURS}), json!({MARK: OURS, SITE: "x"})] {
             let foreign = intent("succeeded", &json!({"metadata": metadata}));
-            assert_eq!((foreign.charge(), foreign.news("payment_intent.succeeded")), (None, News::Other));
+            assert_eq!((foreign.charge("here"), foreign.news("here", "payment_intent.succeeded")), (None, News::Other));
         }
-        let ours = intent("succeeded", &json!({"latest_charge": {"amount_refunded": 300}})).charge().unwrap();
+        let ours = intent("succeeded", &json!({"latest_charge": {"amount_refunded": 300}})).charge("here").unwrap();
         assert_eq!((ours.amount, ours.refunded), (Paise::new(700), Paise::new(300)));
     }
 }
