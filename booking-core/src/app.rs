@@ -104,7 +104,8 @@ impl App {
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
-        let webhook_secret = config.payments.webhook_secret.clone().map_or_else(|| random().to_vec(), String::into_bytes);
+        let webhook_secret =
+            config.payments.webhook_secret.clone().map_or_else(|| random().to_vec(), String::into_bytes);
         let house = open_bank(&config, &clock).await.map_err(StartError::Bank)?;
         let teller = Teller::new(Arc::clone(&store), metrics.clone(), config.teller.strategy, config.teller_limits());
         let service = Service::new(Parts {

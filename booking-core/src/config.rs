@@ -254,7 +254,8 @@ impl Config {
         problems.extend(self.database().err());
         problems.extend(self.payments.problems());
         for rule in self.cancellation.iter().filter(|rule| rule.percent > 100 || rule.hours_before > 24 * 400) {
-            problems.push(format!("cancellation: {rule:?}: percent must be from 0 to 100, hours_before from 0 to 9600"));
+            problems
+                .push(format!("cancellation: {rule:?}: percent must be from 0 to 100, hours_before from 0 to 9600"));
         }
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
@@ -320,7 +321,10 @@ impl PaymentRules {
         let stripe = self.provider == ProviderKind::Stripe;
         let page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         let wrong = [
-            (stripe && self.provider_key.is_none(), "payments.provider_key is missing; give Stripe's secret key (sk_…)"),
+            (
+                stripe && self.provider_key.is_none(),
+                "payments.provider_key is missing; give Stripe's secret key (sk_…)",
+            ),
             (
                 !self.bank_is_here() && self.webhook_secret.as_ref().is_none_or(String::is_empty),
                 "payments.webhook_secret is missing; give the secret the provider signs its webhooks with",
@@ -361,7 +365,8 @@ mod tests {
         config.payments.return_url = Some("javascript:alert(1)".to_owned());
         config.cancellation.push(CancellationRule { hours_before: 1, percent: 101 });
         let message = config.check().unwrap_err().to_string();
-        let parts = ["holds.seconds", "teller.batch", "database must read", "provider_key", "webhook_secret", "return_url"];
+        let parts =
+            ["holds.seconds", "teller.batch", "database must read", "provider_key", "webhook_secret", "return_url"];
         for part in parts.into_iter().chain(["percent must be"]) {
             assert!(message.contains(part), "{message}");
         }

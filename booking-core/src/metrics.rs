@@ -65,7 +65,10 @@ impl Metrics {
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
             refunds: keep(&registry, IntCounter::with_opts(opts("refunds_total", "Refunds done"))),
             voids: keep(&registry, IntCounter::with_opts(opts("voids_total", "Reservations of money let go"))),
-            ledger_faults: keep(&registry, IntGauge::with_opts(opts("ledger_faults", "Payments the ledger contradicts"))),
+            ledger_faults: keep(
+                &registry,
+                IntGauge::with_opts(opts("ledger_faults", "Payments the ledger contradicts")),
+            ),
             ledger_paise: keep(
                 &registry,
                 IntGaugeVec::new(opts("ledger_paise", "What each account stands at, in paise"), &["account"]),

@@ -115,10 +115,12 @@ async fn put_off(service: &Service, task: DueTask, reason: &str) {
 /// Works until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let service = &*service;
-    let settles = worker::run(PERIOD, &service.settle_nudge, &stop, || async move { report(settle_pass(service).await) });
+    let settles =
+        worker::run(PERIOD, &service.settle_nudge, &stop, || async move { report(settle_pass(service).await) });
     let captures =
         worker::run(PERIOD, &service.capture_nudge, &stop, || async move { report(capture_pass(service).await) });
-    let returns = worker::run(PERIOD, &service.return_nudge, &stop, || async move { report(return_pass(service).await) });
+    let returns =
+        worker::run(PERIOD, &service.return_nudge, &stop, || async move { report(return_pass(service).await) });
     tokio::join!(settles, captures, returns);
 }
 

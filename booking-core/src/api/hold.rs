@@ -69,11 +69,7 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     Ok(response)
 }
 
-pub(super) async fn extend(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Body,
-) -> Result<Response, Problem> {
+pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
     let id = hold_id(&id)?;
     let body = object(body, &["number"])?;
     let number = body.get("number").ok_or_else(|| Problem::field("number", "is missing"))?;

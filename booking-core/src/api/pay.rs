@@ -58,7 +58,8 @@ pub(super) async fn webhook(
     body: Body,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let body = bytes(body)?;
-    let signature = headers.get(api.service.signature_header()).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signature =
+        headers.get(api.service.signature_header()).and_then(|value| value.to_str().ok()).unwrap_or_default();
     api.service.webhook(signature, &body).await?;
     Ok(Json(serde_json::json!({"received": true})))
 }

@@ -91,9 +91,9 @@ impl Problem {
         Self::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "The payment was declined", detail)
     }
 
-    /// The money came too late and goes back.
+    /// The money came too late, or its booking was cancelled, and goes back.
     pub(super) fn refunded() -> Self {
-        let detail = "the seats were gone when the payment arrived; the money is on its way back";
+        let detail = "there is no booking for this payment; the money is on its way back to you";
         Self::new(StatusCode::CONFLICT, "payment_refunded", "The payment goes back", detail)
     }
 

@@ -55,9 +55,12 @@ mod tests {
 
     #[test]
     fn the_earlier_one_cancels_the_more_comes_back() {
-        let rules = [(4, 25), (48, 100), (12, 50)].map(|(hours_before, percent)| CancellationRule { hours_before, percent });
+        let rules =
+            [(4, 25), (48, 100), (12, 50)].map(|(hours_before, percent)| CancellationRule { hours_before, percent });
         let travel = Moment::from_ms(1_795_242_600_000);
-        for (hours, percent) in [(500, Some(100)), (48, Some(100)), (47, Some(50)), (12, Some(50)), (4, Some(25)), (3, None), (-1, None)] {
+        for (hours, percent) in
+            [(500, Some(100)), (48, Some(100)), (47, Some(50)), (12, Some(50)), (4, Some(25)), (3, None), (-1, None)]
+        {
             assert_eq!(refund_percent(&rules, travel, travel.plus_ms(-hours * 3_600_000)), percent, "{hours}");
         }
         assert_eq!(refund_percent(&[], travel, travel.plus_ms(-1)), None);

@@ -267,9 +267,8 @@ mod tests {
     }
 
     fn statement(state: PaymentState, transfers: &[(Cause, u32)]) -> Statement {
-        let transfer = |&(cause, amount): &(Cause, u32)| {
-            (Transfer { cause, amount: Paise::new(amount) }, Moment::from_ms(0))
-        };
+        let transfer =
+            |&(cause, amount): &(Cause, u32)| (Transfer { cause, amount: Paise::new(amount) }, Moment::from_ms(0));
         Statement { payment: payment(state), transfers: transfers.iter().map(transfer).collect() }
     }
 

@@ -68,7 +68,9 @@ mod tests {
 
     #[test]
     fn a_share_is_rounded_down_and_never_more_than_the_whole() {
-        for (paise, percent, share) in [(999, 50, 499), (999, 100, 999), (u32::MAX, 100, u32::MAX), (3, 33, 0), (5, 200, 5)] {
+        for (paise, percent, share) in
+            [(999, 50, 499), (999, 100, 999), (u32::MAX, 100, u32::MAX), (3, 33, 0), (5, 200, 5)]
+        {
             let whole = Paise::new(paise);
             assert_eq!(whole.percent(percent), Paise::new(share));
             assert_eq!(whole.less(whole.percent(percent)), Paise::new(paise - share));

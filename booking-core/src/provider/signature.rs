@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn one_right_signature_among_several_is_enough() {
-        let (_, right) = sign(b"secret", NOW, BODY).split_once(',').map(|(t, v1)| (t.to_owned(), v1.to_owned())).unwrap();
+        let (_, right) =
+            sign(b"secret", NOW, BODY).split_once(',').map(|(t, v1)| (t.to_owned(), v1.to_owned())).unwrap();
         let header = format!("t=1795255200,v0=00,v1=00,{right}");
         assert_eq!(verify(b"secret", NOW, &header, BODY), Ok(()));
         let tenth = format!("t=1795255200,{}{right}", "v1=00,".repeat(MOST_TAGS));

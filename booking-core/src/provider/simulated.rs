@@ -157,8 +157,8 @@ impl Provider for SimulatedProvider {
     async fn list(&self, since: Moment, from: Option<&str>) -> Result<ChargePage, ProviderFault> {
         let from = from.map(|from| format!("&after={from}")).unwrap_or_default();
         let (_, answer) = self.wire.call(Call::get(format!("/charges?since={}{from}", since.as_ms()))).await?;
-        let page: ListPage =
-            serde_json::from_value(answer).map_err(|error| ProviderFault(format!("its list cannot be read: {error}")))?;
+        let page: ListPage = serde_json::from_value(answer)
+            .map_err(|error| ProviderFault(format!("its list cannot be read: {error}")))?;
         Ok(ChargePage { charges: page.charges.into_iter().map(Charge::from).collect(), next: page.next })
     }
 

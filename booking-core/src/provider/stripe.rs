@@ -63,7 +63,9 @@ impl StripeProvider {
 
     async fn post(&self, path: &str, key: String, form: &[(&str, &str)]) -> Result<(StatusCode, Value), ProviderFault> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
-        self.wire.call(Call { method: Method::POST, path: path.to_owned(), key: Some(key), content_type: FORM, body }).await
+        self.wire
+            .call(Call { method: Method::POST, path: path.to_owned(), key: Some(key), content_type: FORM, body })
+            .await
     }
 
     /// Does something to an intent. What Stripe refuses because of the intent's state is answered with that state.
@@ -98,7 +100,9 @@ impl StripeProvider {
 fn intent_path(charge: &ChargeId) -> Result<String, ProviderFault> {
     let id = &charge.0;
     let sound = id.starts_with("pi_") && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    sound.then(|| format!("/v1/payment_intents/{id}")).ok_or_else(|| ProviderFault("that is no intent of Stripe's".to_owned()))
+    sound
+        .then(|| format!("/v1/payment_intents/{id}"))
+        .ok_or_else(|| ProviderFault("that is no intent of Stripe's".to_owned()))
 }
 
 fn refused(status: StatusCode, answer: &Value) -> ProviderFault {

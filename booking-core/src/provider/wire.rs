@@ -30,7 +30,9 @@ pub enum BadAddress {
     #[error("payments.provider_key has characters that a header cannot carry")]
     Key,
     /// The system has no certificates to check a provider's by.
-    #[error("this system has no certificate store to check the provider's certificate by: {0}; install ca-certificates")]
+    #[error(
+        "this system has no certificate store to check the provider's certificate by: {0}; install ca-certificates"
+    )]
     Certificates(String),
 }
 
@@ -119,11 +121,7 @@ impl Wire {
         Ok((status, json))
     }
 
-    fn request(
-        &self,
-        call: Call<'_>,
-        headers: &[(&str, &str)],
-    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    fn request(&self, call: Call<'_>, headers: &[(&str, &str)]) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let mut request = Request::builder().method(call.method).uri(format!("{}{}", self.base, call.path));
         for (name, value) in headers {
             request = request.header(*name, *value);

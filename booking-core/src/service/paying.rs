@@ -115,7 +115,8 @@ impl Service {
     /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
     async fn charge(&self, payment: &Payment) -> Result<(), Denied> {
         let (id, amount) = (payment.id, payment.amount);
-        let order = ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
+        let order =
+            ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
         let asked = self.parts.provider.authorize(&order);
         match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await {
             Ok(Ok(Charged::Authorized(charge))) => {

@@ -4,10 +4,10 @@ Its own program listens on every address and keeps its state in a file that all 
 neither. It ends when its standard input does.
 """
 
+import os
 import socket
 import sys
 import threading
-import os
 
 from aiohttp import web
 from localstripe import resources
@@ -17,6 +17,7 @@ resources.Store.dump_to_disk = lambda self: None
 
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
+listener.listen(128)
 print(listener.getsockname()[1], flush=True)
 
 

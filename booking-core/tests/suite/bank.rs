@@ -43,7 +43,10 @@ async fn the_same_order_is_one_charge_and_everything_twice_is_once() {
         adapter.refund(&charge, order.payment, Paise::new(300)).await.unwrap();
     }
     assert_eq!(bank.kept()[0].kept(), Paise::new(400));
-    assert!(adapter.refund(&charge, PaymentId::from_bytes([9; 16]), Paise::new(401)).await.is_err(), "more than is left");
+    assert!(
+        adapter.refund(&charge, PaymentId::from_bytes([9; 16]), Paise::new(401)).await.is_err(),
+        "more than is left"
+    );
     assert!(adapter.capture(&ChargeId("ch_nobody".to_owned())).await.is_err());
 }
 
@@ -82,7 +85,11 @@ async fn a_bank_that_is_killed_remembers_what_it_has_said() {
     let charge = {
         let bank = open();
         let charge = bank.stray(payment, Paise::new(700), Status::Authorized).unwrap();
-        bank.change(&charge.id, |account| { account.capture(); Ok(()) }).unwrap()
+        bank.change(&charge.id, |account| {
+            account.capture();
+            Ok(())
+        })
+        .unwrap()
     };
     // It was killed in the middle of a line.
     let mut text = std::fs::read(&path).unwrap();
@@ -202,9 +209,14 @@ async fn at_its_worst(db: &Database, seed: u64) {
         buying.spawn(async move {
             let Ok(held) = crate::world::hold(&service, &format!("h{buyer}"), 1).await else { return };
             for attempt in [0, 0, 1, 1] {
-                drop(pay(&service, &held, &format!("p{attempt}"), if buyer % 3 == 0 { "sim_instant" } else { "sim_ok" }).await);
+                drop(
+                    pay(&service, &held, &format!("p{attempt}"), if buyer % 3 == 0 { "sim_instant" } else { "sim_ok" })
+                        .await,
+                );
             }
-            if buyer % 4 == 0 && let Ok(hold) = service.find_hold(held.hold.id).await {
+            if buyer % 4 == 0
+                && let Ok(hold) = service.find_hold(held.hold.id).await
+            {
                 drop(service.cancel_booking(booking_core::domain::booking::Reference::of(hold.id)).await);
             }
         });

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use booking_core::domain::booking::Booking;
 use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
 use booking_core::domain::inventory::{Stock, StockMove};
-use booking_core::domain::booking::Booking;
 use booking_core::domain::ledger::{Cause, Statement, Transfer, audit};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::api::site;
-use crate::database::{Database, on_both};
+use crate::database::on_both;
 use crate::world::{self, HOLD_MS, LIMITS, NOON, PATIENCE, World, row};
 
 fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
@@ -31,8 +31,7 @@ fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
 fn under(world: &World, rules: &[(u32, u8)], extensions: Extensions) -> Arc<Service> {
     let metrics = Metrics::new();
     let teller = Teller::new(Arc::clone(&world.store), metrics.clone(), Strategy::Teller, LIMITS);
-    let mut parts =
-        world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3, PATIENCE);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3, PATIENCE);
     parts.terms.cancellation =
         rules.iter().map(|&(hours_before, percent)| CancellationRule { hours_before, percent }).collect();
     parts.terms.extensions = extensions;

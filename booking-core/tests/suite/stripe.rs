@@ -28,7 +28,7 @@ use crate::database::{Database, on_both};
 const KEY: &str = "sk_test_12345";
 const WEBHOOK_SECRET: &str = "whsec_abcdef";
 const GOOD_CARD: &str = "4242424242424242";
-const DECLINED_CARD: &str = "4000000000000002";
+const DECLINED_CARD: &str = "4000000000000341";
 const CHALLENGED_CARD: &str = "4000002500003155";
 
 static STRIPE: LazyLock<LocalStripe> = LazyLock::new(LocalStripe::start);
@@ -97,7 +97,8 @@ async fn card(number: &str) -> String {
 }
 
 fn adapter() -> StripeProvider {
-    StripeProvider::new(&STRIPE.base, KEY, (WEBHOOK_SECRET.into(), "adapter".to_owned()), Duration::from_secs(20)).unwrap()
+    StripeProvider::new(&STRIPE.base, KEY, (WEBHOOK_SECRET.into(), "adapter".to_owned()), Duration::from_secs(20))
+        .unwrap()
 }
 
 async fn order(number: u8, card_number: &str) -> ChargeOrder {
@@ -158,7 +159,9 @@ async fn what_cannot_be_charged_is_declined_in_words() {
     assert_eq!(declined, Charged::Declined("Your card was declined".to_owned()));
     let unknown = ChargeOrder { method: "pm_nobody".to_owned(), ..order(104, GOOD_CARD).await };
     assert!(matches!(stripe.authorize(&unknown).await.unwrap(), Charged::Declined(_)));
-    let wrong_key = StripeProvider::new(&STRIPE.base, "pk_wrong", (Vec::new(), "adapter".to_owned()), Duration::from_secs(20)).unwrap();
+    let wrong_key =
+        StripeProvider::new(&STRIPE.base, "pk_wrong", (Vec::new(), "adapter".to_owned()), Duration::from_secs(20))
+            .unwrap();
     assert!(wrong_key.authorize(&order(105, GOOD_CARD).await).await.is_err(), "our own fault is not the buyer's");
     assert!(stripe.capture(&ChargeId("pi_1/../../v1/refunds".to_owned())).await.is_err());
 }

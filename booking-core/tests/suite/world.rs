@@ -10,11 +10,11 @@ use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow};
 use booking_core::domain::hold::HoldStatus;
 use booking_core::domain::inventory::InventoryId;
-use booking_core::domain::moment::Moment;
-use booking_core::metrics::Metrics;
 use booking_core::domain::ledger::Account;
+use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::payment::{ChargeId, PaymentId};
+use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::SimulatedProvider;
 use booking_core::provider::simulated::account::{Account as Charge, Status};
 use booking_core::provider::simulated::bank::{Bank, Delivery, Tempo};
@@ -125,7 +125,8 @@ impl TestBank {
     }
 
     fn is_silent(&self) -> bool {
-        let silent = |rule: &Rule| rule.verb == Verb::Authorize && matches!(rule.fault, FaultKind::Hang | FaultKind::Late);
+        let silent =
+            |rule: &Rule| rule.verb == Verb::Authorize && matches!(rule.fault, FaultKind::Hang | FaultKind::Late);
         self.bank().script().rules.iter().any(silent)
     }
 
@@ -189,12 +190,8 @@ pub fn parts(
     seats: u32,
     patience: Duration,
 ) -> Parts {
-    let terms = Terms {
-        hold_ms: HOLD_MS,
-        provider_timeout: patience,
-        sale: [(row(), seats)].into(),
-        ..Terms::default()
-    };
+    let terms =
+        Terms { hold_ms: HOLD_MS, provider_timeout: patience, sale: [(row(), seats)].into(), ..Terms::default() };
     Parts {
         id_secret: [7; 32],
         store,

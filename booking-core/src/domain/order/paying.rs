@@ -116,7 +116,10 @@ pub fn captured(loaded: &Loaded, charge: &ChargeId, amount: i64, now: Moment) ->
 
 fn captured_as_asked(loaded: &Loaded, payment: Payment, now: Moment) -> Step {
     let hold = loaded.hold.clone().filter(|hold| paid_by(hold, payment.id));
-    #[expect(clippy::expect_used, reason = "`authorized` and `settle` secure the seats in the step that begins capturing")]
+    #[expect(
+        clippy::expect_used,
+        reason = "`authorized` and `settle` secure the seats in the step that begins capturing"
+    )]
     let hold = hold.expect("what is being captured has its seats secured");
     let stock = StockMove::sell_held(hold.quantity);
     let mut step = confirm(hold, payment, stock, now);
@@ -136,7 +139,8 @@ fn captured_unasked(loaded: &Loaded, payment: Payment, charge: &ChargeId, now: M
     let causes = if set_aside { &[Cause::Released, Cause::Captured][..] } else { &[Cause::Captured] };
     Step {
         hold: loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now)),
-        enqueue: Some((Task { kind: TaskKind::Settle, payment: payment.id }, now)),
+        // What is set aside waits to be settled already.
+        enqueue: (!set_aside).then_some((Task { kind: TaskKind::Settle, payment: payment.id }, now)),
         transfers: causes.iter().map(|&cause| Transfer { cause, amount: payment.amount }).collect(),
         payment: Some(moved(payment, PaymentState::Captured { charge: charge.clone() }, now)),
         ..Step::default()

@@ -75,6 +75,7 @@ async fn hand_over(to: &Address, body: &[u8], clock: &dyn Clock) -> Result<(), S
         content_type: "application/json",
         body: body.to_vec(),
     };
-    let answered = to.wire.call_with(call, &[(SIGNATURE_HEADER, &signature)]).await.map_err(|fault| fault.to_string())?;
+    let answered =
+        to.wire.call_with(call, &[(SIGNATURE_HEADER, &signature)]).await.map_err(|fault| fault.to_string())?;
     if answered.0.is_success() { Ok(()) } else { Err(format!("it answered {}", answered.0)) }
 }

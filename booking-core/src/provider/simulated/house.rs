@@ -37,10 +37,9 @@ impl House {
         let (address, stop, tasks) = (listener.local_addr()?, CancellationToken::new(), TaskTracker::new());
         let (router, stopped) = (server::router(bank.clone(), key), stop.clone());
         tasks.spawn(async move {
-            let serving = axum::serve(listener, router);
-            tokio::select! {
-                served = serving.into_future() => served.unwrap_or_else(|error| tracing::error!(%error, "the bank's listener failed")),
-                () = stopped.cancelled_owned() => {}
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the bank's listener failed");
             }
         });
         Ok(Self { bank, address, inbox: Some(inbox), tasks, stop })
@@ -73,8 +72,9 @@ impl House {
     /// Closes the bank.
     pub async fn stop(self) {
         self.stop.cancel();
+        // Calls that hang end with the bank, and the listener with its calls.
+        self.bank.stop().await;
         self.tasks.close();
         self.tasks.wait().await;
-        self.bank.stop().await;
     }
 }

@@ -51,9 +51,7 @@ fn answer(outcome: Outcome) -> Response {
     match outcome {
         Ok(account) => Json(account).into_response(),
         Err(NotDone::Refused(Refusal::Unknown)) => error(StatusCode::NOT_FOUND, "there is no such charge"),
-        Err(NotDone::Refused(Refusal::TooMuch)) => {
-            error(StatusCode::CONFLICT, "more would go back than was taken")
-        }
+        Err(NotDone::Refused(Refusal::TooMuch)) => error(StatusCode::CONFLICT, "more would go back than was taken"),
         Err(NotDone::Refused(Refusal::TooOften)) => error(StatusCode::CONFLICT, "it was refunded too often"),
         Err(NotDone::Disk(fault)) => {
             tracing::error!(%fault, "the bank cannot write its journal");
@@ -112,13 +110,23 @@ async fn authorize(State(bank): State<Bank>, headers: HeaderMap, Json(new): Json
 
 async fn capture(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {
     let (fault, doing) = (bank.fault(Verb::Capture, None), bank.clone());
-    let act = move || doing.change(&id, |account| { account.capture(); Ok(()) });
+    let act = move || {
+        doing.change(&id, |account| {
+            account.capture();
+            Ok(())
+        })
+    };
     treat(&bank, fault, act).await
 }
 
 async fn void(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {
     let (fault, doing) = (bank.fault(Verb::Void, None), bank.clone());
-    let act = move || doing.change(&id, |account| { account.void(); Ok(()) });
+    let act = move || {
+        doing.change(&id, |account| {
+            account.void();
+            Ok(())
+        })
+    };
     treat(&bank, fault, act).await
 }
 
@@ -191,7 +199,10 @@ struct Word {
 
 async fn confirm(State(bank): State<Bank>, Path(id): Path<ChargeId>, Query(word): Query<Word>) -> Response {
     let yes = word.answer.as_deref() == Some("yes");
-    match bank.change(&id, |account| { account.confirm(yes); Ok(()) }) {
+    match bank.change(&id, |account| {
+        account.confirm(yes);
+        Ok(())
+    }) {
         Ok(Account { return_url: Some(back), .. }) => (StatusCode::SEE_OTHER, [(LOCATION, back)]).into_response(),
         Ok(_) => Html("<p>Thank you. You can close this page.</p>").into_response(),
         refused => answer(refused),

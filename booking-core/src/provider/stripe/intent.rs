@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_the_buyer_must_do_is_a_page_or_stripes_script() {
-        let redirect = json!({"next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank/3ds"}}});
+        let redirect =
+            json!({"next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank/3ds"}}});
         let challenge = intent("requires_action", &redirect).challenge().unwrap();
         assert_eq!(challenge.page(), Some("https://bank/3ds"));
         let script = json!({"next_action": {"type": "use_stripe_sdk", "use_stripe_sdk": {}}});
@@ -142,7 +143,9 @@ mod tests {
 
     #[test]
     fn money_of_another_shop_is_not_seen() {
-        for metadata in [json!({}), json!({MARK: "no uuid", SITE: "here"}), json!({MARK: OURS}), json!({MARK: OURS, SITE: "x"})] {
+        for metadata in
+            [json!({}), json!({MARK: "no uuid", SITE: "here"}), json!({MARK: OURS}), json!({MARK: OURS, SITE: "x"})]
+        {
             let foreign = intent("succeeded", &json!({"metadata": metadata}));
             assert_eq!((foreign.charge("here"), foreign.news("here", "payment_intent.succeeded")), (None, News::Other));
         }

@@ -21,7 +21,7 @@ const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.he
 const MONEY: &str = "SELECT
         (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id AND b.cancelled_at IS NULL
             WHERE p.status = 'kept' AND b.reference IS NULL),
-        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id 
+        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id
             WHERE p.status <> 'kept' AND b.cancelled_at IS NULL),
         (SELECT count(*) FROM payments WHERE status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')),
         (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id

@@ -21,13 +21,15 @@ const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.
                                   h.expires_at, h.changed_at, h.attempt, h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+const PAYMENT: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                               challenge, refund
                        FROM payments WHERE id = $1";
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
-const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at, b.cancelled_at
+const BOOKING: &str =
+    "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at, b.cancelled_at
                        FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
                      FROM inventory WHERE name = ANY($1)";

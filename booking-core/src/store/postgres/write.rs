@@ -30,9 +30,9 @@ const PAYMENT: &str =
                            reason = excluded.reason, changed_at = excluded.changed_at,
                            challenge = excluded.challenge, refund = excluded.refund";
 const BOOKING: &str =
-    "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at, cancelled_at)
-                       SELECT $1, $2, $3, id, $5::int, $6, $7, $8 FROM inventory WHERE name = $4
-                       ON CONFLICT (reference) DO UPDATE SET cancelled_at = excluded.cancelled_at";
+    "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
+                       SELECT $1, $2, $3, id, $5::int, $6, $7 FROM inventory WHERE name = $4";
+const CANCEL: &str = "UPDATE bookings SET cancelled_at = $2 WHERE reference = $1 AND cancelled_at IS NULL";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $4)
                        ON CONFLICT (kind, payment_id) DO NOTHING";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
@@ -140,7 +140,10 @@ async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, S
 }
 
 async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, StoreError> {
-    let params: [&(dyn ToSql + Sync); 8] = [
+    if let Some(at) = booking.cancelled_at {
+        return execute(tx, CANCEL, &[&booking.reference.to_string(), &at.as_ms()]).await;
+    }
+    let params: [&(dyn ToSql + Sync); 7] = [
         &booking.reference.to_string(),
         &booking.hold.as_bytes().as_slice(),
         &booking.payment.as_bytes().as_slice(),
@@ -148,7 +151,6 @@ async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, S
         &(booking.quantity as i32),
         &booking.amount.get(),
         &booking.created_at.as_ms(),
-        &booking.cancelled_at.map(Moment::as_ms),
     ];
     execute(tx, BOOKING, &params).await
 }

@@ -27,11 +27,7 @@ pub(super) fn post(tx: &Transaction<'_>, payment: &Payment, transfers: &[Transfe
     Ok(())
 }
 
-pub(super) fn statements(
-    db: &Connection,
-    after: Option<PaymentId>,
-    limit: u32,
-) -> Result<Vec<Statement>, StoreError> {
+pub(super) fn statements(db: &Connection, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
     let snapshot = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
     let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
     let payments = many(&snapshot, PAYMENTS, params![after, limit], payment_row)?;

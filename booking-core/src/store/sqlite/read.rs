@@ -15,7 +15,8 @@ use crate::store::{DueTask, StockRow, StoreError};
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
                            h.changed_at, h.attempt, h.extensions
                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+const PAYMENT: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                               challenge, refund
                        FROM payments WHERE id = ?1";
 const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at, b.cancelled_at
