@@ -621,3 +621,33 @@ async fn death_at_any_step_of_a_refund_on_sqlite() {
 async fn death_at_any_step_of_a_refund_on_postgres() {
     at_every_step(Story::SoldToAnother, 9, Database::postgres).await;
 }
+
+on_both! {
+    async fn an_answer_that_was_lost_in_the_commit_is_given_to_the_same_key(db: Database) {
+        let clock = Arc::new(booking_core::clock::ManualClock::at(NOON));
+        let (provider, _inbox) = provider(&clock);
+        let store = db.open().await;
+        for writes in 1..=4 {
+            let (h, p) = (format!("h{writes}"), format!("p{writes}"));
+            let writes_left = AtomicU32::new(writes);
+            let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left, last_is_written: true });
+            let doomed = world::service(dying, &provider, &clock, 4, PATIENCE).await;
+            match hold(&doomed, &h, 1).await {
+                Ok(held) => assert!(pay(&doomed, &held, &p, "sim_ok").await.is_err(), "nobody heard the answer"),
+                Err(_) => assert_eq!(writes, 1),
+            }
+            let next = world::service(Arc::clone(&store), &provider, &clock, 4, PATIENCE).await;
+            let held = hold(&next, &h, 1).await.unwrap();
+            assert!(held.replayed, "the first answer, and no second decrement");
+            clock.advance_ms(i64::try_from(PATIENCE.as_millis()).unwrap() + 1);
+            let paid = pay(&next, &held, &p, "sim_ok").await.unwrap();
+            assert_eq!(paid.replayed, writes > 1);
+            world::settle_down(&next, &clock).await;
+            let paid = next.find_payment(paid.payment.id, false).await.unwrap();
+            assert_eq!(status(&paid), PaymentStatus::Kept, "after {writes} writes");
+        }
+        world::assert_books(&*store, &provider).await;
+        assert_eq!(provider.kept().len(), 4);
+        assert_eq!(store.stock(&[world::row()]).await.unwrap()[0].stock.sold, 4);
+    }
+}
