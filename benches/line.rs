@@ -14,13 +14,15 @@ use vestibule::line::state::LineState;
 use vestibule::line::{
     GatewayId, Known, LOG_CAP, LineStore as _, News, Numbers, Page, Phase, Roll, RoomName, Steering, Tick,
 };
+use vestibule::schedule::Schedule;
 
 const WAITING: u64 = 1_000_000;
 const CALLED: u64 = 1_000;
 const NOW_US: u64 = 1_795_000_000_000_000;
 
 fn limits(burst: u64) -> Limits {
-    Limits { interval_us: 1, burst, total_active_users: None, session_duration_s: 600, grace_ms: 120_000 }
+    let schedule = Schedule::ALWAYS;
+    Limits { interval_us: 1, burst, total_active_users: None, session_duration_s: 600, grace_ms: 120_000, schedule }
 }
 
 fn tick(here: Numbers, known: Known) -> Tick {

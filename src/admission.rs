@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::{Schedule, Stage};
+
 /// What bounds admission into a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -20,6 +22,9 @@ pub struct Limits {
     pub session_duration_s: u64,
     /// How long an absent visitor's place is kept at the least, in milliseconds.
     pub grace_ms: u64,
+    /// When anybody may be admitted at all.
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    pub schedule: Schedule,
 }
 
 impl Limits {
@@ -60,6 +65,9 @@ pub const MAX_TAT_US: u64 = 1 << 53;
 /// Returns how many may be admitted at `now_us`, given the TAT and the sessions in use.
 #[must_use]
 pub fn allowance(tat_us: u64, now_us: u64, active: u64, limits: &Limits) -> u64 {
+    if limits.schedule.stage(now_us / 1_000) != Stage::Running {
+        return 0;
+    }
     let free = limits.total_active_users.map_or(u64::MAX, |limit| limit.saturating_sub(active));
     free.min(rate_allowance(tat_us, now_us, limits))
 }
@@ -105,6 +113,7 @@ mod tests {
             total_active_users: None,
             session_duration_s: 60,
             grace_ms: 1_000,
+            schedule: Schedule::ALWAYS,
         }
     }
 
@@ -129,6 +138,14 @@ mod tests {
         let limits = Limits { total_active_users: Some(10), ..limits(1_000.0, 50) };
         assert_eq!(allowance(0, 1_000_000, 7, &limits), 3);
         assert_eq!(allowance(0, 1_000_000, 12, &limits), 0);
+    }
+
+    #[test]
+    fn nobody_is_admitted_before_the_start_or_after_the_end() {
+        let schedule = Schedule { starts_ms: Some(2_000), ends_ms: Some(3_000), ..Schedule::default() };
+        let limits = Limits { schedule, ..limits(10.0, 5) };
+        let at = [1_999_999, 2_000_000, 2_999_999, 3_000_000].map(|now_us| allowance(0, now_us, 0, &limits));
+        assert_eq!(at, [0, 5, 5, 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::admission;
 use crate::line::chain::{Link, Logged};
+use crate::line::draw::{Draw, DrawStep};
 use crate::line::{Roll, Settings};
 
 /// What is wrong with a log, and where.
@@ -38,6 +39,8 @@ pub enum FindingKind {
     TooFast(u64),
     /// The count of numbers given went down.
     Shrunk,
+    /// A draw is not what was promised, or people were called before it.
+    WrongDraw(&'static str),
 }
 
 impl fmt::Display for Finding {
@@ -49,6 +52,7 @@ impl fmt::Display for Finding {
             FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
+            FindingKind::WrongDraw(why) => f.write_str(why),
             FindingKind::Shrunk => write!(f, "fewer numbers were given than before"),
         }
     }
@@ -63,6 +67,8 @@ pub struct Summary {
     pub called: u64,
     /// How many of those before any entry told the limits, so that their rate could not be checked.
     pub unchecked: u64,
+    /// The draws that were made.
+    pub draws: Vec<Draw>,
     /// The last link.
     pub link: Link,
 }
@@ -89,6 +95,8 @@ struct Audit {
     last: Option<Logged>,
     /// The line as the entries so far tell it; whole only when they begin with the first.
     roll: Roll,
+    /// Whether they do.
+    is_whole: bool,
 }
 
 impl Audit {
@@ -101,10 +109,13 @@ impl Audit {
         }
         self.check_calls(logged);
         self.check_rate(logged);
+        self.check_draw(logged);
         self.roll.apply(&logged.entry);
+        self.is_whole |= self.summary.entries == 0 && logged.entry.seq == 1;
         self.summary.entries += 1;
         self.summary.called += logged.entry.called.len();
         self.summary.link = logged.hash;
+        self.summary.draws.clone_from(&self.roll.draws);
         self.last = Some(logged.clone());
     }
 
@@ -150,6 +161,26 @@ impl Audit {
         }
     }
 
+    /// Lots are drawn by what was promised, among those it was promised to, and before any of them is called.
+    fn check_draw(&mut self, logged: &Logged) {
+        let entry = &logged.entry;
+        let pending = self.roll.pending.as_ref();
+        let wrong = match (&entry.draw, pending) {
+            (None, Some(_)) if !entry.called.is_empty() => Some("people were called before the draw that was promised"),
+            (Some(DrawStep::Drawn(draw)), Some(pending)) if pending.draw(&draw.reveal).as_ref() != Some(draw) => {
+                Some("the draw is not the one that was promised: another seed, other entries, or no public value")
+            }
+            (Some(DrawStep::Closed { last }), Some(_)) if *last != entry.issued => {
+                Some("the entries of the draw were not closed at the last number given")
+            }
+            (Some(DrawStep::Drawn(_)), None) if self.roll.seq > 0 && self.is_whole => {
+                Some("lots were drawn without a promise")
+            }
+            _ => None,
+        };
+        wrong.into_iter().for_each(|why| self.find(FindingKind::WrongDraw(why)));
+    }
+
     fn find(&mut self, kind: FindingKind) {
         self.findings.push(Finding { line: self.line, kind });
     }
@@ -159,23 +190,46 @@ impl Audit {
 mod tests {
     use super::*;
     use crate::admission::Limits;
+    use crate::line::draw::{Promise, Reveal};
     use crate::line::state::LineState;
-    use crate::line::{Entry, Known, News, Numbers, Steering};
+    use crate::line::{Entry, GatewayId, Known, News, Numbers, Steering, Tick};
+    use crate::schedule::Schedule;
 
     const START_US: u64 = 1_795_000_000_000_000;
 
-    fn log() -> Vec<Logged> {
-        let limits = Limits {
+    fn limits() -> Limits {
+        Limits {
             interval_us: 100_000,
             burst: 2,
             total_active_users: None,
             session_duration_s: 60,
             grace_ms: 60_000,
-        };
+            schedule: Schedule::ALWAYS,
+        }
+    }
+
+    fn tick() -> Tick {
+        Tick {
+            gateway: GatewayId(1),
+            lease_ms: 10_000,
+            here: Numbers::default(),
+            gone: Numbers::default(),
+            returned: Numbers::default(),
+            left: Numbers::default(),
+            ended: Vec::new(),
+            known: Known::default(),
+        }
+    }
+
+    fn log() -> Vec<Logged> {
         let mut line = LineState::new(START_US);
-        line.steer(&Steering::Configure(limits), START_US);
+        line.steer(&Steering::Configure(limits()), START_US);
         line.join(20, START_US);
         (1..8).for_each(|tick| line.call(START_US + tick * 100_000));
+        log_of(&line)
+    }
+
+    fn log_of(line: &LineState) -> Vec<Logged> {
         let News::Entries(entries) = line.follow(Known { seq: 0, ..line.roll().known() }) else { panic!() };
         let mut link = Link::default();
         entries
@@ -221,6 +275,44 @@ mod tests {
         log.remove(3);
         let gap = FindingKind::Gap { expected: 4, found: 5 };
         assert_eq!(findings(&log), [FindingKind::BrokenLink, gap]);
+    }
+
+    /// A log of a room whose order was drawn.
+    fn drawn() -> Vec<Logged> {
+        let schedule = Schedule { starts_ms: Some(START_US / 1_000 + 1_000), ..Schedule::ALWAYS };
+        let limits = Limits { schedule, ..limits() };
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(limits), START_US);
+        line.steer(&Steering::Promise(Promise::of(&[7; 32], "root".into(), [0; 16], None)), START_US);
+        line.join(20, START_US);
+        line.call(START_US + 1_000_000);
+        line.steer(&Steering::Draw(Reveal { seed: [7; 32], public_value: None }), START_US + 1_000_000);
+        let here = Tick { here: Numbers::run(1, 20), known: line.roll().known(), ..tick() };
+        line.tick(&here, START_US + 1_100_000);
+        log_of(&line)
+    }
+
+    #[test]
+    fn a_draw_is_held_to_its_promise() {
+        let log = drawn();
+        assert_eq!(findings(&log), []);
+        let at = log.iter().position(|logged| logged.entry.is_drawn()).unwrap();
+        let forge = |change: &dyn Fn(&mut Draw)| {
+            let mut forged = log.clone();
+            let Some(DrawStep::Drawn(draw)) = &mut forged[at].entry.draw else { panic!() };
+            change(draw);
+            relink(&mut forged);
+            matches!(findings(&forged)[..], [FindingKind::WrongDraw(_)])
+        };
+        assert!(forge(&|draw| draw.reveal.seed = [8; 32]), "another seed");
+        assert!(forge(&|draw| draw.last = 19), "somebody left out");
+        assert!(forge(&|draw| draw.reveal.public_value = Some("85".into())), "a value that was not named");
+        let mut early = log.clone();
+        let called = early.pop().unwrap().entry;
+        early.insert(at, Logged::new(Link::default(), Entry { seq: at as u64 + 1, ..called }));
+        early[at + 1].entry.seq += 1;
+        relink(&mut early);
+        assert!(matches!(findings(&early)[0], FindingKind::WrongDraw(_)), "called before the draw");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! place and what would be right.
 
 mod file;
+mod instant;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,11 @@ use crate::line::RoomName;
 use crate::proxy::UpstreamAddress;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
+use crate::schedule::Schedule;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
+use instant::Zone;
+pub use instant::instant_text;
 
 /// All that `vestibule serve` needs to know.
 #[derive(Clone, Debug)]
@@ -189,9 +193,13 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
     }
     let limits = limits(section);
     let item = section.text("item");
+    let method = method(section);
+    let public_value = section.text("draw_public_value");
+    check_draw(section, method, &limits, public_value.as_deref());
     let rules = room_name.map(|room_name| RoomRules {
         title: section.text("title").unwrap_or_else(|| name.to_owned()),
-        method: method(section),
+        method,
+        public_value,
         max_waiting: section.whole("max_waiting", 1..=100_000_000).unwrap_or(10_000_000),
         queueing_status: status(section),
         items: section.parsed_list::<ItemPattern>("items").unwrap_or_default(),
@@ -219,10 +227,25 @@ fn check_not_empty<T>(section: &mut Section<'_>, key: &str, list: Option<&Vec<T>
 }
 
 fn method(section: &mut Section<'_>) -> QueueingMethod {
-    match section.choice("queueing_method", &["fifo", "passthrough", "reject"]) {
+    match section.choice("queueing_method", &["fifo", "draw", "passthrough", "reject"]) {
+        Some("draw") => QueueingMethod::Draw,
         Some("passthrough") => QueueingMethod::Passthrough,
         Some("reject") => QueueingMethod::Reject,
         _ => QueueingMethod::Fifo,
+    }
+}
+
+/// A draw needs a start, and is the only use of a public value.
+fn check_draw(section: &mut Section<'_>, method: QueueingMethod, limits: &Limits, public_value: Option<&str>) {
+    let is_draw = method == QueueingMethod::Draw;
+    if is_draw && limits.schedule.starts_ms.is_none() && !section.gives("starts_at") {
+        section.missing("starts_at", "a draw is made when the sale starts, such as 2026-12-01T10:00:00+05:30");
+    }
+    if !is_draw && public_value.is_some() {
+        section.problem("draw_public_value", "is for rooms with queueing_method = \"draw\"".to_owned());
+    }
+    if public_value.is_some_and(|text| !(1..=200).contains(&text.chars().count())) {
+        section.problem("draw_public_value", "has 1 to 200 characters".to_owned());
     }
 }
 
@@ -252,7 +275,21 @@ fn limits(section: &mut Section<'_>) -> Limits {
         total_active_users: section.whole("total_active_users", 0..=1_000_000_000),
         session_duration_s: session.map_or(600, |span| span.as_secs()),
         grace_ms: grace.map_or(120_000, |span| span.as_millis() as u64),
+        schedule: schedule(section),
     }
+}
+
+fn schedule(section: &mut Section<'_>) -> Schedule {
+    let zone: Option<Zone> = section.parsed("time_zone");
+    let schedule = Schedule {
+        opens_ms: section.instant("opens_at", zone.as_ref()),
+        starts_ms: section.instant("starts_at", zone.as_ref()),
+        ends_ms: section.instant("ends_at", zone.as_ref()),
+    };
+    if let Some(disorder) = schedule.disorder() {
+        section.problem(if schedule.ends_ms.is_some() { "ends_at" } else { "opens_at" }, disorder.to_owned());
+    }
+    schedule
 }
 
 /// A visit and a grace time are from a second to thirty days long.

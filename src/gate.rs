@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::line::{Phase, Roll, Standing};
+use crate::schedule::Stage;
 use crate::token::{Claims, KeyRing, PassVerifier, RoomHash, Ticket};
 
 /// How people get into a room.
@@ -14,6 +15,8 @@ pub enum QueueingMethod {
     /// First come, first served.
     #[default]
     Fifo,
+    /// Those who come before the start have their order drawn; the others stand behind them.
+    Draw,
     /// Everyone goes through; nothing is counted.
     Passthrough,
     /// Nobody gets in without a pass.
@@ -45,6 +48,8 @@ pub struct View<'a> {
     pub verifier: &'a PassVerifier,
     /// The line as this gateway knows it.
     pub roll: &'a Roll,
+    /// The time of the line's store, in milliseconds since the Unix epoch: a sale opens on all gateways at once.
+    pub line_now_ms: u64,
 }
 
 /// What becomes of a request.
@@ -72,8 +77,10 @@ pub enum Decision {
 /// Why nobody joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The room is closed.
+    /// The room is closed, or the sale is over.
     Closed,
+    /// The sale has not opened yet.
+    Early,
     /// As many wait as may wait.
     Full,
 }
@@ -114,9 +121,13 @@ fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_
 }
 
 fn join(view: &View<'_>) -> Decision {
-    let phase = view.roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase);
-    if view.method == QueueingMethod::Reject || phase == Phase::Closed {
+    let settings = view.roll.settings.as_ref();
+    let phase = settings.map_or(Phase::Open, |settings| settings.phase);
+    let stage = settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage(view.line_now_ms));
+    if view.method == QueueingMethod::Reject || phase == Phase::Closed || stage == Stage::Ended {
         Decision::Reject(Refusal::Closed)
+    } else if stage == Stage::Early {
+        Decision::Reject(Refusal::Early)
     } else if view.roll.waiting.count() >= view.max_waiting {
         Decision::Reject(Refusal::Full)
     } else {
@@ -130,6 +141,7 @@ mod tests {
     use crate::admission::Limits;
     use crate::line::Steering;
     use crate::line::state::LineState;
+    use crate::schedule::Schedule;
     use crate::token::{Pass, TicketId};
 
     const NOW_MS: u64 = 1_795_000_000_000;
@@ -148,6 +160,7 @@ mod tests {
                 total_active_users: None,
                 session_duration_s: 60,
                 grace_ms: 60_000,
+                schedule: Schedule::ALWAYS,
             };
             let mut line = LineState::new(NOW_MS * 1_000);
             line.steer(&Steering::Configure(limits), NOW_MS * 1_000);
@@ -164,6 +177,7 @@ mod tests {
                 ring: &self.ring,
                 verifier: &self.verifier,
                 roll: self.line.roll(),
+                line_now_ms: NOW_MS,
             }
         }
 

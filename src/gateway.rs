@@ -174,6 +174,7 @@ impl Gateway {
 
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
         room.shared.store.steer(&room.rules.name, &Steering::Configure(new.limits.clone())).await?;
+        room.promise_draw().await?;
         room.nudge.notify_one();
         Ok(())
     }
@@ -288,6 +289,8 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
         // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
         shared.store.steer(&room.rules.name, &configure).await?;
+        ticker::tick(&room).await;
+        room.promise_draw().await?;
         ticker::tick(&room).await;
         rooms.push(Arc::new(room));
     }

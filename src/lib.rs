@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod telemetry;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
+/// When a sale opens, starts and ends.
+pub mod schedule;
 /// How many may be called now.
 pub mod admission;
 /// Who came when, who was called, who gave up: the pure line, and the contract of its stores.

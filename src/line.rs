@@ -15,6 +15,7 @@
 
 pub mod bits;
 pub mod chain;
+pub mod draw;
 pub mod numbers;
 pub mod roll;
 pub mod state;
@@ -29,11 +30,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
+use draw::{DrawStep, Promise, Reveal};
 pub use numbers::Numbers;
 pub use roll::{Roll, Standing};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
-/// order in line is the order of numbers.
+/// order in line is the order of numbers, unless lots were drawn: see [`draw`].
 pub type Number = u64;
 
 /// Counts the times that a room's store began anew; see [`state::LineState::restore`].
@@ -142,6 +144,12 @@ pub enum Steering {
     Admit(u64),
     /// Takes every waiting place away.
     Reset,
+    /// Promises a draw among all who come from now on, unless one is promised already or the sale has started.
+    Promise(Promise),
+    /// Takes back a promise: those who came stay in the order of their coming.
+    Forgo,
+    /// Makes the draw that was promised, once the sale has started; anything but the promised seed changes nothing.
+    Draw(Reveal),
 }
 
 /// What happened to a line at one instant. The log of a room is its entries, `seq` 1, 2, 3, …
@@ -185,6 +193,17 @@ pub struct Entry {
     /// The settings, when they changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
+    /// What was said of a draw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<DrawStep>,
+}
+
+impl Entry {
+    /// Tells whether lots were drawn: then everyone's place is another.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        matches!(self.draw, Some(DrawStep::Drawn(_)))
+    }
 }
 
 /// Sessions that ended before their time, all of the same last second.
@@ -249,6 +268,22 @@ pub struct Tick {
     pub ended: Vec<Ended>,
     /// How far this gateway's mirror has come.
     pub known: Known,
+}
+
+impl Tick {
+    /// Says the same of places, where it was said of numbers, or the other way around.
+    #[must_use]
+    pub fn translated(self, translate: impl Fn(Numbers) -> Numbers) -> Self {
+        let ended = |ended: Ended| Ended { numbers: translate(ended.numbers), ..ended };
+        Self {
+            here: translate(self.here),
+            gone: translate(self.gone),
+            returned: translate(self.returned),
+            left: translate(self.left),
+            ended: self.ended.into_iter().map(ended).collect(),
+            ..self
+        }
+    }
 }
 
 /// The answer to a tick.

@@ -85,10 +85,11 @@ impl Mirror {
     /// Finds the entry that called a number at `at_us`, if it is still kept.
     #[must_use]
     pub fn call_of(&self, number: u64, at_us: u64) -> Option<Logged> {
+        let place = self.read(|roll| roll.place(number));
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let first = kept.history.partition_point(|logged| logged.entry.at_us < at_us);
         let mut then = kept.history.range(first..).take_while(|logged| logged.entry.at_us == at_us);
-        then.find(|logged| logged.entry.called.contains(number)).cloned()
+        then.find(|logged| logged.entry.called.contains(place)).cloned()
     }
 
     /// Lets `look` see how fast the line moves.
@@ -120,8 +121,20 @@ impl Mirror {
 
     /// Applies the entries and returns the link before each. The two locks are never held at once:
     /// a reader of the roll may ask for the pace.
+    ///
+    /// A draw takes a second for a million, so it is made of a copy, which then takes the place of the roll. A join
+    /// that was noted meanwhile comes again with the log.
     fn apply(&self, entries: &[Entry]) -> Vec<Link> {
-        let mut roll = self.roll.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.iter().any(Entry::is_drawn) {
+            let mut copy = self.read(Roll::clone);
+            let links = Self::apply_to(&mut copy, entries);
+            *self.roll.write().unwrap_or_else(PoisonError::into_inner) = copy;
+            return links;
+        }
+        Self::apply_to(&mut self.roll.write().unwrap_or_else(PoisonError::into_inner), entries)
+    }
+
+    fn apply_to(roll: &mut Roll, entries: &[Entry]) -> Vec<Link> {
         let link_before = |entry| {
             let prev = roll.link;
             roll.apply(entry);
@@ -138,7 +151,7 @@ impl Taken {
         self.eta_errors.extend(pace.errors(entry));
         self.left += entry.left.len();
         self.lapsed += entry.lapsed.len();
-        self.resettled |= entry.settings.is_some();
+        self.resettled |= entry.settings.is_some() || entry.draw.is_some();
         self.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
     }
 }

@@ -123,6 +123,7 @@ impl Pipeline {
             Decision::Join => self.join(i, request, target, asker).await,
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
             Decision::Reject(Refusal::Closed) => self.refuse(asker.reads, &Refused::Closed),
+            Decision::Reject(Refusal::Early) => self.show_early(room, asker),
             Decision::Reject(Refusal::Full) => self.refuse(asker.reads, &Refused::Full),
         }
     }
@@ -193,6 +194,12 @@ impl Pipeline {
     fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
         let status = Status::of(room, ticket);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
+    }
+
+    /// Nobody has a place yet; the page asks for one when the sale opens.
+    fn show_early(&self, room: &Room, asker: &Asker) -> Answer {
+        let status = Status::of_nobody(room, State::PreQueue);
+        respond::wait(&self.site.pages, asker.reads, room, &status, "")
     }
 
     /// Someone who asks is here, until a little after the next question is due.

@@ -1,8 +1,9 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
+mod drawing;
 mod joining;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
-use crate::line::{Ended, GatewayId, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
+use crate::line::{Ended, GatewayId, Known, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -19,6 +20,7 @@ use crate::presence::{Changes, Presence};
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::token::{KeyRing, PassVerifier};
+pub use drawing::DrawFault;
 pub use joining::{JoinFault, Joining, Place};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
@@ -39,6 +41,8 @@ pub struct RoomRules {
     pub title: String,
     /// How people get in.
     pub method: QueueingMethod,
+    /// The public value that a draw mixes in, in words.
+    pub public_value: Option<String>,
     /// How many may wait.
     pub max_waiting: u64,
     /// The status code of the waiting page.
@@ -88,6 +92,10 @@ pub struct Room {
     pending: Mutex<Pending>,
     present: AtomicU64,
     store_up: AtomicBool,
+    /// How far the store's clock is ahead of this gateway's, in milliseconds.
+    ahead_ms: AtomicI64,
+    /// Whether this gateway is making a draw.
+    drawing: AtomicBool,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -115,6 +123,8 @@ impl Room {
             pending: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
+            ahead_ms: AtomicI64::new(0),
+            drawing: AtomicBool::new(false),
         }
     }
 
@@ -130,6 +140,7 @@ impl Room {
                 ring: &ring,
                 verifier: &self.shared.verifier,
                 roll,
+                line_now_ms: self.line_now_ms(),
             })
         })
     }
@@ -163,11 +174,11 @@ impl Room {
         push_bounded(&mut self.pending().ended, (ends_s, number));
     }
 
-    /// Makes the next tick out of all that there is to say.
+    /// Makes the next tick out of all that there is to say, in places.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
         let pending = std::mem::take(&mut *self.pending());
-        Tick {
+        let tick = Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
             here,
@@ -175,18 +186,33 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
-            known: self.mirror.known(),
-        }
+            known: Known::default(),
+        };
+        self.mirror.read(|roll| Tick { known: roll.known(), ..tick.translated(|numbers| roll.places(numbers)) })
     }
 
-    /// Takes back a tick that did not reach the store.
+    /// Takes back a tick that did not reach the store, or that spoke of places from before a draw. To be called
+    /// before the mirror hears of the draw.
     pub fn put_back(&self, tick: Tick) {
+        let tick = self.mirror.read(|roll| tick.translated(|places| roll.numbers(places)));
         self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
         let mut pending = self.pending();
         pending.returned.extend(tick.returned.iter());
         pending.left.extend(tick.left.iter());
         let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
         pending.ended.extend(ended);
+    }
+
+    /// Returns the time of the line's store, as far as it is known, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn line_now_ms(&self) -> u64 {
+        self.shared.clock.now_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Notes what the store's clock says.
+    pub fn set_line_now(&self, now_us: u64) {
+        let ahead_ms = i128::from(now_us / 1_000) - i128::from(self.shared.clock.now_ms());
+        self.ahead_ms.store(i64::try_from(ahead_ms).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Tells whether the store answered last time.

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
 use crate::room::Room;
+use crate::schedule::{Schedule, Stage};
 use crate::token::Ticket;
 
 /// Where a visitor is on the way in.
@@ -62,8 +64,11 @@ pub struct Status {
     pub stock: Option<Stock>,
     /// The operator's message.
     pub message: Option<String>,
-    /// When the room opens, in milliseconds since the Unix epoch.
+    /// When people may take a place, or, where they may already, when they are let in, in milliseconds since the Unix
+    /// epoch; `None` once that has come.
     pub opens_at: Option<u64>,
+    /// How far the draw is, where one is to come.
+    pub draw: Option<DrawStage>,
     /// When the visitor was called, in milliseconds since the Unix epoch.
     pub called_at: Option<u64>,
     /// Until when the visitor may come in or stay, in milliseconds since the Unix epoch.
@@ -93,7 +98,7 @@ impl Status {
             let mut status = Self::of_room(room, roll, now_ms);
             status.number = Some(ticket.number);
             status.epoch = Some(ticket.epoch);
-            status.stand(room, phase(roll), standing, now_ms);
+            status.stand(room, Course::of(roll, room.line_now_ms()), standing, now_ms);
             status
         })
     }
@@ -130,7 +135,8 @@ impl Status {
             forecast: None,
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
             message: settings.and_then(|settings| settings.message.clone()),
-            opens_at: None,
+            opens_at: settings.and_then(|settings| next_opening(&settings.limits.schedule, room.line_now_ms())),
+            draw: roll.pending.as_ref().map(DrawStage::of),
             called_at: None,
             session_ends_at: None,
             as_of: now_ms,
@@ -139,14 +145,15 @@ impl Status {
         }
     }
 
-    fn stand(&mut self, room: &Room, phase: Phase, standing: Standing, now_ms: u64) {
+    fn stand(&mut self, room: &Room, course: Course, standing: Standing, now_ms: u64) {
         match standing {
+            Standing::Waiting { .. } if self.draw.is_some() => self.state = State::PreQueue,
             Standing::Waiting { ahead } => {
                 self.position = Some(ahead + 1);
                 self.ahead = Some(ahead);
-                self.wait(room, phase, ahead, now_ms);
+                self.wait(room, course, ahead, now_ms);
             }
-            Standing::Unseen | Standing::Unheard => self.wait(room, phase, self.waiting, now_ms),
+            Standing::Unseen | Standing::Unheard => self.wait(room, course, self.waiting, now_ms),
             Standing::Called { ends_s, at_us } => {
                 self.state = State::Called;
                 self.called_at = Some(at_us / 1_000);
@@ -157,20 +164,66 @@ impl Status {
         }
     }
 
-    fn wait(&mut self, room: &Room, phase: Phase, ahead: u64, now_ms: u64) {
-        self.state = match phase {
+    fn wait(&mut self, room: &Room, course: Course, ahead: u64, now_ms: u64) {
+        self.state = match (course.phase, course.stage) {
+            (Phase::Closed, _) | (_, Stage::Ended) => State::Closed,
+            (_, Stage::Early | Stage::Gathering) => State::PreQueue,
             _ if room.is_sold_out(now_ms) => State::SoldOut,
-            Phase::Open => State::Waiting,
-            Phase::Paused | Phase::Closed => State::Paused,
+            (Phase::Paused, _) => State::Paused,
+            (Phase::Open, Stage::Running) => State::Waiting,
         };
-        if phase == Phase::Open && self.store_up {
+        if matches!(self.state, State::Waiting | State::SoldOut) && course.phase == Phase::Open && self.store_up {
             let limit = self.admissions_per_second;
             self.eta_seconds = room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_ms / 1_000));
         }
     }
 }
 
-/// Returns the phase a room is in.
-fn phase(roll: &Roll) -> Phase {
-    roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase)
+/// Where a room stands: by its operator's hand, and by its schedule.
+#[derive(Clone, Copy)]
+struct Course {
+    phase: Phase,
+    stage: Stage,
+}
+
+impl Course {
+    fn of(roll: &Roll, line_now_ms: u64) -> Self {
+        let settings = roll.settings.as_ref();
+        Self {
+            phase: settings.map_or(Phase::Open, |settings| settings.phase),
+            stage: settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage(line_now_ms)),
+        }
+    }
+}
+
+/// How far a draw is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrawStage {
+    /// Whoever comes is in it.
+    Open,
+    /// The sale has started, the order is being drawn.
+    Drawing,
+    /// The sale has started, and the public value is waited for.
+    AwaitingPublicValue,
+}
+
+impl DrawStage {
+    /// Tells how far a pending draw is.
+    #[must_use]
+    pub fn of(pending: &Pending) -> Self {
+        match (pending.closed, &pending.promise.public_value) {
+            (None, _) => Self::Open,
+            (Some(_), None) => Self::Drawing,
+            (Some(_), Some(_)) => Self::AwaitingPublicValue,
+        }
+    }
+}
+
+fn next_opening(schedule: &Schedule, line_now_ms: u64) -> Option<u64> {
+    match schedule.stage(line_now_ms) {
+        Stage::Early => schedule.opens_ms,
+        Stage::Gathering => schedule.starts_ms,
+        Stage::Running | Stage::Ended => None,
+    }
 }

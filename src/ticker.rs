@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
-use crate::line::{News, Numbers, Page, Roll, StoreFault, Tick};
+use crate::line::{Entry, News, Numbers, Page, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
 use crate::room::{Room, timed};
 
@@ -31,6 +31,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
         }
         tokio::time::sleep_until(last + LEAST).await;
         tick(&room).await;
+        room.draw_when_due();
         room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64());
         last = Instant::now();
@@ -90,12 +91,19 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
     room.set_present(page.present);
+    room.set_line_now(page.now_us);
     if !page.vouched {
         room.presence.forget_told();
     }
     let is_new = room.mirror.known().epoch == 0;
     match page.news {
-        News::Entries(entries) => Ok(room.mirror.take(entries)),
+        News::Entries(entries) => {
+            if entries.iter().any(Entry::is_drawn) {
+                room.put_back(tick);
+                room.presence.forget_told();
+            }
+            Ok(room.mirror.take(entries))
+        }
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
             room.put_back(tick);
@@ -117,7 +125,8 @@ async fn restore(room: &Room) -> Result<Taken, StoreFault> {
 }
 
 fn tell(room: &Room, taken: &Taken) {
-    taken.called.iter().for_each(|called| room.live.nudge(called));
+    let called = taken.called.iter().cloned();
+    called.for_each(|called| room.live.nudge(&room.mirror.read(|roll| roll.numbers(called))));
     if taken.resettled {
         room.live.nudge_all();
     }

@@ -10,6 +10,9 @@ use crate::audit;
 pub struct AuditArgs {
     /// The log, as `GET /api/rooms/ROOM/log` of the admin listener gives it
     file: PathBuf,
+    /// Also tells the place that lots gave to this number
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<u64>,
 }
 
 /// Verifies the file.
@@ -26,6 +29,15 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     }
     println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
     println!("{} were called, none twice", summary.called);
+    for draw in &summary.draws {
+        println!("the order of the numbers {} to {} was drawn by the seed that was promised", draw.first, draw.last);
+    }
+    if let Some(number) = args.number {
+        match summary.draws.iter().find(|draw| draw.covers(number)) {
+            Some(draw) => println!("number {number} drew place {}", draw.permutation().place(number)),
+            None => println!("number {number} was in no draw of this log: its place is {number}"),
+        }
+    }
     match (summary.called - summary.unchecked, summary.unchecked) {
         (checked, 0) => println!("none of {checked} was called beyond the rate"),
         (0, _) => println!("the rate could not be checked: no entry tells the limits"),

@@ -50,6 +50,12 @@ pub struct DemoArgs {
     /// Where everything is kept; `:memory:` keeps nothing [default: in your data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Starts to let people in after this time; until then they gather
+    #[arg(long, value_name = "SECONDS")]
+    starts_in: Option<u64>,
+    /// Draws the order of those who gathered, by lots that anyone can check
+    #[arg(long, requires = "starts_in")]
+    draw: bool,
     /// Keeps the line in this Redis
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
@@ -167,6 +173,7 @@ impl DemoArgs {
             "upstream = \"http://{booking}\"\n[room.{ROOM}]\ntitle = \"Tatkal booking\"\nadmissions_per_second = {rate:?}\n\
              items = [\"/api/inventory/{{key}}\", \"/api/holds?inventory={{key}}\"]\n"
         );
+        let text = text + &self.opening();
         let config = Config::parse(&text, &environment()).map_err(|problems| input(problems.to_string()))?;
         let store_url = self.redis.clone().or(config.store_url.clone());
         Ok(Config {
@@ -177,6 +184,14 @@ impl DemoArgs {
             drain: Duration::from_secs(5),
             ..config
         })
+    }
+
+    /// The keys of the room that say when it starts.
+    fn opening(&self) -> String {
+        let Some(seconds) = self.starts_in else { return String::new() };
+        let starts_ms = Clock::system().now_ms() + seconds.min(31_536_000) * 1_000;
+        let method = if self.draw { "draw" } else { "fifo" };
+        format!("queueing_method = \"{method}\"\nstarts_at = \"{}\"\n", crate::config::instant_text(starts_ms))
     }
 
     fn booking_config(&self, gateway: &Gateway, data: Option<PathBuf>) -> Result<BookingConfig, CommandFault> {

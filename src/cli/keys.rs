@@ -27,7 +27,8 @@ enum What {
     New,
     /// Lists the keys, without their secrets
     List,
-    /// Puts new keys in use; the old ones verify until all they signed has expired
+    /// Puts new keys in use; the old ones verify until all they signed has expired. The root, from which draws are
+    /// made, stays
     Rotate,
     /// Takes a rotated-out key from use at once, with all that it signed
     Retire {

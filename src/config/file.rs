@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::instant::{Zone, parse_instant};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -219,6 +220,20 @@ impl<'a> Section<'a> {
         let read = humantime::parse_duration(&text);
         let bad = |e| self.problem_at(at, key, format!("is a time span such as \"90s\" or \"10m\": {e}"));
         read.map_err(bad).ok()
+    }
+
+    /// Reads an instant, in milliseconds since the Unix epoch: a date and time with an offset, or one of `zone`.
+    pub fn instant(&mut self, key: &str, zone: Option<&Zone>) -> Option<u64> {
+        let at = self.place(key);
+        let text = match self.variable(key) {
+            Some(text) => text,
+            None => match self.take(key)? {
+                (_, DeValue::String(text)) => text.into_owned(),
+                (_, DeValue::Datetime(instant)) => instant.to_string(),
+                (at, _) => return self.wrong(at, key, "is a date and time, such as 2026-12-01T10:00:00+05:30"),
+            },
+        };
+        parse_instant(&text, zone).map_err(|why| self.problem_at(at, key, format!("`{text}` {why}"))).ok()
     }
 
     /// Tells whether a key that was not read yet is given, be its value right or wrong.

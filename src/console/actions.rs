@@ -17,11 +17,14 @@ use crate::admission::Limits;
 use crate::audit_trail::Change;
 use crate::config::default_burst;
 use crate::line::{Phase, Steering};
-use crate::room::{Room, timed};
+use crate::room::{DrawFault, Room, timed};
 use crate::sold_out::EVERYTHING;
 
 /// How long an answer waits for the change to be seen.
 const SEEN_WITHIN: Duration = Duration::from_millis(500);
+
+/// Later than any sale.
+const YEAR_9999_MS: u64 = 253_402_300_800_000;
 
 /// A change of the limits; what is left out stays. `null` takes a limit away.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +37,12 @@ struct LimitsChange {
     burst: Option<u64>,
     session_duration_seconds: Option<u64>,
     grace_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
+    opens_at: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    starts_at: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    ends_at: Option<Option<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +63,12 @@ struct Stock {
 #[serde(deny_unknown_fields)]
 struct Message {
     text: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicValue {
+    public_value: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +97,7 @@ pub(super) async fn change(
 ) -> Response {
     let Some(room) = console.find(&name) else { return no_room(&name) };
     let done = match read::<LimitsChange>(&body).and_then(|change| change.apply(room)) {
-        Ok(limits) => steer(room, &Steering::Limits(limits)).await,
+        Ok(limits) => reschedule(room, limits).await,
         Err(failed) => Err(failed),
     };
     finish(&console, room, "limits", &headers, &body, done)
@@ -107,6 +122,7 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
         "reset" => steer(room, &Steering::Reset).await,
         "message" => steer(room, &Steering::Message(message(read(body)?)?)).await,
         "admit" => steer(room, &Steering::Admit(count(read(body)?)?)).await,
+        "draw" => draw(room, read(body)?).await,
         "sold-out" => mark(room, &read(body)?),
         "on-sale" => clear(room, &read(body)?),
         "stock" => {
@@ -118,14 +134,36 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
     }
 }
 
+/// Sets the limits; a room that draws lots promises a draw where its start was moved into the future.
+async fn reschedule(room: &Room, limits: Limits) -> Result<(), Failed> {
+    steer(room, &Steering::Limits(limits)).await?;
+    room.promise_draw().await.map_err(Failed::Store)
+}
+
+async fn draw(room: &Room, given: PublicValue) -> Result<(), Failed> {
+    let value = given.public_value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    check(value.as_ref().is_none_or(|value| value.len() <= 1_000), "public_value has at most 1000 bytes")?;
+    room.draw(value).await.map_err(|fault| match fault {
+        DrawFault::Store(fault) => Failed::Store(fault),
+        fault => Failed::Nonsense(fault.to_string()),
+    })?;
+    seen(room).await;
+    Ok(())
+}
+
 async fn steer(room: &Room, steering: &Steering) -> Result<(), Failed> {
     let shared = &room.shared;
     timed(&shared.metrics, "steer", shared.store.steer(&room.rules.name, steering)).await.map_err(Failed::Store)?;
-    // The answer shows the room as the next tick finds it, or as it was, if that takes too long.
+    seen(room).await;
+    Ok(())
+}
+
+/// Waits until the change is seen: the answer shows the room as the next tick finds it, or as it was, if that takes
+/// too long.
+async fn seen(room: &Room) {
     let ticked = room.ticked.notified();
     room.nudge.notify_one();
     let _ = tokio::time::timeout(SEEN_WITHIN, ticked).await;
-    Ok(())
 }
 
 fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
@@ -191,6 +229,13 @@ impl LimitsChange {
             check((1..=86_400).contains(&seconds), "grace_seconds is from 1 to 86400")?;
             limits.grace_ms = seconds * 1_000;
         }
+        let schedule = &mut limits.schedule;
+        schedule.opens_ms = self.opens_at.unwrap_or(schedule.opens_ms);
+        schedule.starts_ms = self.starts_at.unwrap_or(schedule.starts_ms);
+        schedule.ends_ms = self.ends_at.unwrap_or(schedule.ends_ms);
+        let latest = [schedule.opens_ms, schedule.starts_ms, schedule.ends_ms].into_iter().flatten().max();
+        check(latest.is_none_or(|ms| ms < YEAR_9999_MS), "times are milliseconds since 1970")?;
+        schedule.disorder().map_or(Ok(()), |disorder| Err(Failed::Nonsense(disorder.to_owned())))?;
         Ok(limits)
     }
 }
@@ -230,7 +275,7 @@ fn finish(
         Err(Failed::Unknown) => problem(
             StatusCode::NOT_FOUND,
             "no_action",
-            "The actions are pause, resume, open, close, sold-out, on-sale, stock, message, admit and reset.",
+            "The actions are pause, resume, open, close, sold-out, on-sale, stock, message, admit, draw and reset.",
         ),
         Err(Failed::Store(fault)) => problem(StatusCode::SERVICE_UNAVAILABLE, "store_down", &fault.to_string()),
     }

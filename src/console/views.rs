@@ -15,6 +15,8 @@ use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
 use crate::mirror::Seconds;
 use crate::room::Room;
+use crate::schedule::{Schedule, Stage};
+use crate::status::DrawStage;
 
 /// A room as the console shows it.
 #[derive(Debug, Serialize)]
@@ -35,6 +37,11 @@ pub(super) struct RoomView {
     burst: u64,
     session_duration_seconds: u64,
     grace_seconds: u64,
+    opens_at: Option<u64>,
+    starts_at: Option<u64>,
+    ends_at: Option<u64>,
+    stage: Stage,
+    draw: Option<DrawView>,
     arrivals_per_second: Option<f64>,
     admitted_per_second: Option<f64>,
     live_connections: usize,
@@ -49,6 +56,31 @@ pub(super) struct RoomView {
     as_of: u64,
 }
 
+/// A draw that is to come, or the last that was made.
+#[derive(Debug, Serialize)]
+struct DrawView {
+    stage: Option<DrawStage>,
+    entries: u64,
+    commitment: String,
+    public_value_of: Option<String>,
+}
+
+impl DrawView {
+    fn of(roll: &Roll) -> Option<Self> {
+        if let Some(pending) = &roll.pending {
+            return Some(Self {
+                stage: Some(DrawStage::of(pending)),
+                entries: pending.closed.unwrap_or(roll.issued).saturating_sub(pending.above),
+                commitment: hex::encode(pending.promise.commitment),
+                public_value_of: pending.promise.public_value.clone(),
+            });
+        }
+        let made = roll.draws.last()?;
+        let (entries, commitment) = (made.last + 1 - made.first, hex::encode(made.reveal.commitment()));
+        Some(Self { stage: None, entries, commitment, public_value_of: made.reveal.public_value.clone() })
+    }
+}
+
 impl RoomView {
     pub(super) fn of(room: &Room) -> Self {
         let now_ms = room.shared.clock.now_ms();
@@ -60,6 +92,7 @@ impl RoomView {
         let name = room.rules.name.as_str();
         let settings = roll.settings.as_ref();
         let limits = settings.map(|settings| &settings.limits);
+        let schedule = limits.map_or(Schedule::ALWAYS, |limits| limits.schedule);
         let rate = limits.and_then(|limits| limits.admissions_per_second());
         let waiting = roll.waiting.count();
         let oldest = roll.waiting.iter_from(0).next();
@@ -82,6 +115,11 @@ impl RoomView {
             burst: limits.map_or(0, |limits| limits.burst),
             session_duration_seconds: limits.map_or(0, |limits| limits.session_duration_s),
             grace_seconds: limits.map_or(0, |limits| limits.grace_ms / 1_000),
+            opens_at: schedule.opens_ms,
+            starts_at: schedule.starts_ms,
+            ends_at: schedule.ends_ms,
+            stage: schedule.stage(room.line_now_ms()),
+            draw: DrawView::of(roll),
             arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
             admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
             live_connections: room.live.count(),
@@ -152,6 +190,7 @@ pub(super) fn no_room(name: &str) -> Response {
 fn method(method: QueueingMethod) -> &'static str {
     match method {
         QueueingMethod::Fifo => "fifo",
+        QueueingMethod::Draw => "draw",
         QueueingMethod::Passthrough => "passthrough",
         QueueingMethod::Reject => "reject",
     }

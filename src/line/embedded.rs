@@ -186,9 +186,16 @@ mod tests {
     use super::*;
     use crate::admission::Limits;
     use crate::line::{Numbers, Standing};
+    use crate::schedule::Schedule;
 
-    const LIMITS: Limits =
-        Limits { interval_us: 100_000, burst: 2, total_active_users: None, session_duration_s: 60, grace_ms: 5_000 };
+    const LIMITS: Limits = Limits {
+        interval_us: 100_000,
+        burst: 2,
+        total_active_users: None,
+        session_duration_s: 60,
+        grace_ms: 5_000,
+        schedule: Schedule::ALWAYS,
+    };
 
     fn open(folder: &Path) -> Embedded {
         Embedded::open(Some(folder), Clock::manual(1_795_000_000_000)).unwrap()

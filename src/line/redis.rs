@@ -11,6 +11,7 @@
 
 mod chains;
 mod connection;
+mod drawing;
 mod reply;
 mod scripts;
 mod stored;
@@ -26,7 +27,7 @@ use self::connection::{Connection, Repeat};
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::stored::{StoredRoll, read_entries, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word};
+use self::words::{limit_words, phase_word, promise_text};
 use super::state::LineState;
 use super::{
     Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Numbers, Page, Roll, RoomName, Steering, StoreFault, Tick,
@@ -121,6 +122,7 @@ impl RedisLine {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        vouch.arg(tick.known.seq);
         verbs.add_command(vouch);
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {
@@ -202,6 +204,9 @@ impl LineStore for RedisLine {
     }
 
     async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
+        if let Steering::Draw(reveal) = steering {
+            return self.draw(room, reveal).await;
+        }
         let mut call = self.verb(Verb::Steer, room);
         match steering {
             Steering::Configure(limits) => call.arg("configure").arg(&limit_words(limits)[..]),
@@ -209,7 +214,9 @@ impl LineStore for RedisLine {
             Steering::Phase(phase) => call.arg("phase").arg(phase_word(*phase)),
             Steering::Message(message) => call.arg("message").arg(message),
             Steering::Admit(count) => call.arg("admit").arg(count),
-            Steering::Reset => call.arg("reset"),
+            Steering::Promise(promise) => call.arg("promise").arg(promise_text(promise)),
+            Steering::Forgo => call.arg("forgo"),
+            Steering::Reset | Steering::Draw(_) => call.arg("reset"),
         };
         let repeat = if matches!(steering, Steering::Admit(_)) { Repeat::Never } else { Repeat::Once };
         self.run_one(call, repeat).await.map(drop)

@@ -4,12 +4,15 @@
 //! the line that a restart reads back are all rolls, so one function, [`Roll::apply`], says what an
 //! entry means.
 
+mod drawn;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::bits::Bits;
 use super::chain::Link;
+use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
@@ -40,6 +43,15 @@ pub struct Roll {
     pub settings: Option<Settings>,
     /// How many were ever called, left and lapsed: for the console.
     pub tally: Tally,
+    /// The draw that was promised and not made yet.
+    #[serde(default)]
+    pub pending: Option<Pending>,
+    /// The draws that were made, oldest first. The bitmaps are of places: see [`Roll::place`].
+    #[serde(default)]
+    pub draws: Vec<Draw>,
+    /// The entry of the last draw.
+    #[serde(default)]
+    pub drawn_seq: u64,
 }
 
 /// An epoch and the numbers it began above.
@@ -104,10 +116,12 @@ impl Roll {
     #[must_use]
     pub fn standing(&self, epoch: Epoch, number: Number, now_s: u64) -> Standing {
         if epoch > self.epoch() {
-            Standing::Unheard
+            return Standing::Unheard;
         } else if !self.covers(epoch, number) {
-            Standing::Foreign
-        } else if number > self.issued {
+            return Standing::Foreign;
+        }
+        let number = self.place(number);
+        if number > self.issued {
             // Given by another gateway a moment ago: all between are waiting too.
             Standing::Waiting { ahead: self.waiting.count() + (number - self.issued - 1) }
         } else if self.waiting.contains(number) {
@@ -148,6 +162,9 @@ impl Roll {
         if let Some(settings) = &entry.settings {
             self.settings = Some(settings.clone());
         }
+        if let Some(step) = &entry.draw {
+            self.take_step(step, entry.seq);
+        }
         self.sessions.prune(entry.at_us / 1_000_000);
         self.seq = entry.seq;
         self.link = self.link.then(entry);
@@ -173,19 +190,20 @@ impl Roll {
     /// its session.
     #[must_use]
     pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
-        self.covers(epoch, number) && self.over.contains(number)
+        self.covers(epoch, number) && self.over.contains(self.place(number))
     }
 
-    /// Tells whether `number` may be held by someone the store has forgotten.
+    /// Tells whether a place may be held by someone the store has forgotten.
     #[must_use]
-    pub fn is_forgotten(&self, number: Number) -> bool {
-        let known = self.waiting.contains(number) || self.called.contains(number) || self.over.contains(number);
-        !known && self.unseen.contains(number)
+    pub fn is_forgotten(&self, place: Number) -> bool {
+        let known = self.waiting.contains(place) || self.called.contains(place) || self.over.contains(place);
+        !known && self.unseen.contains(place)
     }
 
     /// Merges what another roll of the same line remembers. Being called and being over are for
     /// good, so their unions are the truth; whoever is neither and waits in one of the two, waits.
     pub fn merge(&mut self, other: &Self) {
+        let other = &self.with_same_draws(other);
         self.issued = self.issued.max(other.issued);
         self.called.union_with(&other.called);
         self.over.union_with(&other.over);

@@ -5,6 +5,7 @@
 //! presence is not durable, gateways vouch for it again after a loss.
 
 mod attendance;
+mod drawing;
 
 use std::collections::VecDeque;
 
@@ -67,6 +68,7 @@ impl LineState {
     /// Gives `count` consecutive numbers. Where nobody callable waits, as many as the limits allow
     /// are called at once.
     pub fn join(&mut self, count: u64, now_us: u64) -> Joined {
+        self.close_entries(now_us);
         let count = count.clamp(1, JOIN_LIMIT);
         let free = if self.anyone_callable() { 0 } else { self.allowance(now_us) };
         let first = self.roll.issued + 1;
@@ -88,9 +90,11 @@ impl LineState {
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
         if !is_ahead(tick.known, self.roll.known()) {
-            self.take_back(&tick.returned, now_us);
-            self.leave(&tick.left, now_us);
-            self.end(&tick.ended, now_us);
+            if self.understands(tick.known) {
+                self.take_back(&tick.returned, now_us);
+                self.leave(&tick.left, now_us);
+                self.end(&tick.ended, now_us);
+            }
             self.call(now_us);
         }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
@@ -99,7 +103,7 @@ impl LineState {
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
-        self.attendance.vouch(tick, self.roll.issued, now_us)
+        self.attendance.vouch(tick, self.understands(tick.known), self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.
@@ -136,6 +140,7 @@ impl LineState {
     /// those lapse who were away for too long; tells of new arrivals. A second call at the same
     /// instant finds nothing to do (L7).
     pub fn call(&mut self, now_us: u64) {
+        self.close_entries(now_us);
         self.attendance.tend(self.roll.issued, now_us);
         self.lapse(now_us);
         let called = self.lowest_callable(self.allowance(now_us));
@@ -155,6 +160,9 @@ impl LineState {
             Steering::Message(message) => self.change(now_us, |settings| settings.message.clone_from(message)),
             Steering::Admit(count) => self.call_by_hand(*count, now_us),
             Steering::Reset => self.leave(&self.roll.waiting.iter_from(0).collect(), now_us),
+            Steering::Promise(promise) => self.promise(promise, now_us),
+            Steering::Forgo => self.forgo(now_us),
+            Steering::Draw(reveal) => self.draw(reveal, now_us),
         }
     }
 
@@ -215,7 +223,10 @@ impl LineState {
         let mut merged = mine.clone();
         merged.merge(offered);
         merged.sessions.prune(now_s);
-        if merged != mine {
+        if merged.draws != mine.draws {
+            self.roll = merged;
+            self.next_epoch(now_us);
+        } else if merged != mine {
             self.roll = merged;
             self.append(Entry::default(), now_us);
             self.log.clear();
@@ -286,7 +297,7 @@ impl LineState {
 
     fn allowance(&self, now_us: u64) -> u64 {
         match self.settings() {
-            Some(Settings { phase: Phase::Open, limits, .. }) => {
+            Some(Settings { phase: Phase::Open, limits, .. }) if self.has_order() => {
                 admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), limits)
             }
             _ => 0,
@@ -298,6 +309,9 @@ impl LineState {
     }
 
     fn call_by_hand(&mut self, count: u64, now_us: u64) {
+        if !self.has_order() {
+            return;
+        }
         let active = self.roll.active(now_us / 1_000_000);
         let limit = self.settings().and_then(|settings| settings.limits.total_active_users);
         let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(active));

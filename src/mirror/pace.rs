@@ -73,6 +73,9 @@ impl Pace {
         self.last_arrived = if jumped { 0 } else { entry.issued.saturating_sub(before) };
         self.mark(entry.issued, at_s);
         let came = self.last_arrived;
+        if entry.is_drawn() {
+            self.forget_order(at_s);
+        }
         let second = self.second(at_s);
         second.called += entry.called.len();
         second.came += came;
@@ -159,6 +162,12 @@ impl Pace {
         if self.marks.len() > MARKS_CAP {
             self.marks.pop_front();
         }
+    }
+
+    /// After a draw nobody's place says when they came: all wait from the draw on.
+    fn forget_order(&mut self, at_s: u64) {
+        let number = self.marks.back().map_or(0, |mark| mark.number);
+        self.marks = VecDeque::from([Mark { number, at_s, ..Mark::default() }]);
     }
 
     fn second(&mut self, at_s: u64) -> &mut Second {

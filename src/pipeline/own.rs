@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::{Asker, OWN_PREFIX, Pipeline, sign};
 use crate::gate::{self, Decision};
-use crate::line::Standing;
+use crate::line::draw::Pending;
+use crate::line::{Number, Roll, Standing};
 use crate::proxy::Target;
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
@@ -46,9 +47,7 @@ impl Pipeline {
             "verify" if is_get => self.verify(&request, target, asker).await,
             "live" if is_get => self.live(request, target, asker),
             "jwks.json" if is_get => self.jwks(asker),
-            "draw" if is_get => {
-                self.refuse(asker.reads, &Refused::Nonsense("This room draws no lots: it is first come, first served."))
-            }
+            "draw" if is_get => self.with_room(&request, target, asker, Self::draw),
             "join" if is_post => self.join_app(request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" => {
@@ -96,6 +95,7 @@ impl Pipeline {
             }
             Decision::Pass => Status::of_nobody(room, State::Admitted),
             Decision::Reject(gate::Refusal::Closed) => Status::of_nobody(room, State::Closed),
+            Decision::Reject(gate::Refusal::Early) => Status::of_nobody(room, State::PreQueue),
             Decision::Reject(gate::Refusal::Full) => Status::of_nobody(room, State::Full),
             Decision::Join => match self.ticket(headers, room) {
                 Some(ticket) => Status::of(room, &ticket),
@@ -118,10 +118,26 @@ impl Pipeline {
             "ticket": ticket.id.to_string(),
             "epoch": ticket.epoch,
             "number": ticket.number,
+            "place": room.mirror.read(|roll| roll.place(ticket.number)),
             "issued_at": ticket.issued_ms,
             "called_at": called_at,
             "entry": entry,
         }))
+    }
+
+    /// What is published of the room's draw, and, to whoever shows a ticket that was in it, the own place.
+    fn draw(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+        let ticket = self.ticket(request.headers(), room);
+        let told = room.mirror.read(|roll| {
+            let number = ticket.filter(|ticket| roll.covers(ticket.epoch, ticket.number)).map(|ticket| ticket.number);
+            draw_view(room, roll, number)
+        });
+        match told {
+            Some(told) => respond::tell(&told),
+            None => {
+                self.refuse(asker.reads, &Refused::Nonsense("This room draws no lots: it is first come, first served."))
+            }
+        }
     }
 
     fn live(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
@@ -219,6 +235,15 @@ impl Pipeline {
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
             Decision::Wait(ticket, _) => (ticket, None),
             Decision::Reject(gate::Refusal::Full) => return self.refuse(Reads::Json, &Refused::Full),
+            Decision::Reject(gate::Refusal::Early) => {
+                return respond::wait(
+                    &self.site.pages,
+                    Reads::Json,
+                    room,
+                    &Status::of_nobody(room, State::PreQueue),
+                    "",
+                );
+            }
             Decision::Reject(gate::Refusal::Closed) => return self.refuse(Reads::Json, &Refused::Closed),
             Decision::Join | Decision::Pass => match self.place(room, asker).await {
                 Ok(place) => place,
@@ -304,6 +329,26 @@ impl Pipeline {
             Route::Open => None,
         }
     }
+}
+
+/// Tells of the draw that is to come, else of the last that was made.
+fn draw_view(room: &Room, roll: &Roll, number: Option<Number>) -> Option<serde_json::Value> {
+    if let Some(Pending { promise, above, closed }) = &roll.pending {
+        let entries = closed.unwrap_or(roll.issued) - above;
+        return Some(json!({
+            "room": room.rules.name, "state": if closed.is_some() { "closed" } else { "open" }, "entries": entries,
+            "commitment": hex::encode(promise.commitment), "public_value_of": promise.public_value,
+            "first": above + 1, "last": closed, "number": number,
+        }));
+    }
+    let made = roll.draws.last()?;
+    let number = number.filter(|number| made.covers(*number));
+    Some(json!({
+        "room": room.rules.name, "state": "drawn", "entries": made.last + 1 - made.first,
+        "commitment": hex::encode(made.reveal.commitment()), "seed": hex::encode(made.reveal.seed),
+        "public_value": made.reveal.public_value, "first": made.first, "last": made.last,
+        "number": number, "place": number.map(|number| roll.place(number)),
+    }))
 }
 
 /// What a proxy may copy onto the request that it lets pass.

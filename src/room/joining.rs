@@ -163,6 +163,7 @@ mod tests {
             name: RoomName::new("sale").unwrap(),
             title: String::new(),
             method: QueueingMethod::Fifo,
+            public_value: None,
             max_waiting: 10_000,
             queueing_status: 200,
             items: Vec::new(),

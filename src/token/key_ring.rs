@@ -33,6 +33,9 @@ pub enum KeyRingFault {
     /// A usable key has no secret, or one that is not 32 bytes in base64.
     #[error("key {0} has no secret of 32 bytes in base64")]
     BadSecret(Kid),
+    /// The root secret is not 32 bytes in base64.
+    #[error("`root` is not 32 bytes in base64")]
+    BadRoot,
     /// There are more keys than a ring may hold.
     #[error("a key ring holds at most {MAX_KEYS} keys of a kind; forget the retired ones")]
     Full,
@@ -62,6 +65,9 @@ pub(crate) struct PassKey<'a> {
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
+    /// What is derived from it has to come out the same for as long as a sale lasts, so it is never rotated. `None`
+    /// in a file that was made before there was one.
+    root: Option<Secret>,
     /// Changes with every change of what verifies; see [`KeyRing::generation`].
     generation: u64,
 }
@@ -73,7 +79,7 @@ impl KeyRing {
     ///
     /// Never in practice: every 32 bytes are an Ed25519 seed.
     pub fn generate<R: CryptoRng + ?Sized>(now_ms: u64, rng: &mut R) -> Self {
-        let mut ring = Self { keys: Vec::new(), generation: 0 };
+        let mut ring = Self { keys: Vec::new(), root: Some(Secret::random(rng)), generation: 0 };
         for kind in [KeyKind::Ticket, KeyKind::Pass] {
             ring.add_active(kind, now_ms, rng);
         }
@@ -104,6 +110,7 @@ impl KeyRing {
             }
         }
         let kid = self.add_active(kind, now_ms, rng);
+        self.root.get_or_insert_with(|| Secret::random(rng));
         self.seal_generation();
         Ok(kid)
     }
@@ -158,6 +165,14 @@ impl KeyRing {
             })
         });
         json!({ "keys": keys.collect::<Vec<_>>() })
+    }
+
+    /// Derives 32 secret bytes from the root, the same on every gateway and for as long as the ring lives, and other
+    /// ones for each purpose and each `about`; `None` where the ring has no root.
+    #[must_use]
+    pub fn derive(&self, purpose: &str, about: &[u8]) -> Option<[u8; 32]> {
+        let key = blake3::derive_key(purpose, &self.root.as_ref()?.0);
+        Some(*blake3::keyed_hash(&key, about).as_bytes())
     }
 
     pub(crate) fn ticket_signer(&self) -> (Kid, &[u8; 32]) {

@@ -4,6 +4,7 @@ mod busy;
 mod edge;
 mod idle;
 mod live;
+mod opening;
 mod pair;
 mod restart;
 mod selling;

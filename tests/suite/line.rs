@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vestibule::admission::Limits;
 use vestibule::line::{GatewayId, Known, Numbers, RoomName, Tick};
+use vestibule::schedule::Schedule;
 
 /// When the manual clocks of these tests begin, in milliseconds.
 const START_MS: u64 = 1_795_000_000_000;
@@ -19,6 +20,7 @@ fn limits(rate: f64, burst: u64) -> Limits {
         total_active_users: None,
         session_duration_s: 60,
         grace_ms: 30_000,
+        schedule: Schedule::ALWAYS,
     }
 }
 

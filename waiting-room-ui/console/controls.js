@@ -3,12 +3,13 @@ import { act, change } from "./api.js";
 import { field, h, text, twoStep } from "./dom.js";
 import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
+import { schedule } from "./schedule.js";
 
 const SLIDER_TOP = 2000;
 
 /** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
 export function controls(name, done) {
-  const parts = [phase(name, done), pace(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
+  const parts = [phase(name, done), schedule(name, done, panel), pace(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
   return { elements: parts.map(({ element }) => element), update: (room) => parts.forEach((part) => part.update(room)) };
 }
 
@@ -23,7 +24,7 @@ function phase(name, done) {
   const close = twoStep("Close…", "Close the line? Nobody else can join, and nobody is let in until it is opened again.", "Close the line", () => done(act(name, "close"), "Closed."));
   const notes = {
     open: "People are let in at the rate below.", paused: "Nobody is let in. Everybody keeps their place and sees that it is paused.",
-    closed: "Nobody can join and nobody is let in.", pre_queue: "Visitors gather before the opening. Open lets the line start now.",
+    closed: "Nobody can join and nobody is let in.",
   };
   return {
     element: panel("The line", words, h("div", { class: "row" }, all.pause, all.resume, all.open, close)),
@@ -31,7 +32,7 @@ function phase(name, done) {
       text(words, notes[room.phase] ?? "");
       all.pause.hidden = room.phase !== "open";
       all.resume.hidden = room.phase !== "paused";
-      all.open.hidden = room.phase !== "closed" && room.phase !== "pre_queue";
+      all.open.hidden = room.phase !== "closed";
       close.hidden = room.phase === "closed";
     },
   };

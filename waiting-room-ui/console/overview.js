@@ -6,14 +6,15 @@ import { niceTop, path } from "./plot.js";
 
 const SPARK = { wide: 320, high: 54 };
 
-const PHASES = { open: "Open", paused: "Paused", closed: "Closed", pre_queue: "Not open yet" };
+const PHASES = { open: "Open", paused: "Paused", closed: "Closed", early: "Not open yet", gathering: "Gathering", ended: "Ended" };
 
-/** Makes the badge that says a room's phase in words and colour. */
+/** Makes the badge that says where a room stands, by its operator's hand or by its schedule, in words and colour. */
 export function badge() {
   const element = h("span", { class: "badge" });
   return {
     element,
-    update(phase) {
+    update(room) {
+      const phase = room.phase === "open" ? { running: "open" }[room.stage] ?? room.stage ?? "open" : room.phase;
       element.dataset.phase = phase;
       text(element, PHASES[phase] ?? phase);
     },
@@ -45,7 +46,7 @@ function card(name) {
     h("h2", {}, h("a", { href: `#/${encodeURIComponent(name)}` }, title), phase.element),
     h("dl", { class: "figures small" }, figures.map(({ label, value }) => h("div", {}, h("dt", {}, label), value))), spark);
   element.update = (room, samples, now) => {
-    phase.update(room.phase);
+    phase.update(room);
     text(title, room.title || room.name);
     const words = [count(room.waiting), room.admissions_per_second == null ? rate(room.admitted_per_second) : `${rate(room.admitted_per_second)} of ${rate(room.admissions_per_second)}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
     figures.forEach(({ value }, i) => text(value, words[i]));

@@ -35,7 +35,7 @@ export function roomView(name, history, done) {
     gone.hidden = !!room;
     if (!room) return;
     text(title, room.title || room.name);
-    phase.update(room.phase);
+    phase.update(room);
     FIGURES.forEach(([, value, note], i) => {
       text(cells[i].value, value(room));
       text(cells[i].note, note(room));

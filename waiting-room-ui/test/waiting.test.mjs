@@ -12,13 +12,19 @@ after(() => browser.close());
 
 const shown = (page, name) => page.locator(`[data-is="${name}"]:visible`).first().innerText();
 const number = async (page) => Number((await shown(page, "position")).replaceAll(/\D/g, ""));
-const nothing = { position: null, ahead: null, eta_seconds: null, stock: null };
+const nothing = { number: null, position: null, ahead: null, eta_seconds: null, stock: null };
+const gathering = { state: "pre_queue", eta_seconds: null, stock: null, opens_at: Date.now() + 754_000 };
+const lots = { ...gathering, position: null, ahead: null };
 
 const STATES = {
   waiting: [statusOf({ message: "The app shows the same line. There is no need to open both.", forecast: "likely_sold_out" }), "You are in line"],
   front: [statusOf({ position: 1, ahead: 0, waiting: 312, eta_seconds: { low: 0, high: 1 } }), "You are in line"],
   unknown: [statusOf({ ...nothing, waiting: null, admissions_per_second: null }), "You are in line"],
   pre_queue: [statusOf({ ...nothing, state: "pre_queue", waiting: 12840, opens_at: Date.now() + 754_000 }), "It has not opened yet"],
+  gathering: [statusOf(gathering), "You are in line"],
+  draw: [statusOf({ ...lots, draw: "open", message: "Lots are drawn at ten." }), "You are in the draw"],
+  drawing: [statusOf({ ...lots, draw: "drawing", opens_at: null }), "Lots are being drawn"],
+  public_value: [statusOf({ ...lots, draw: "awaiting_public_value", opens_at: null }), "Lots are drawn soon"],
   store_down: [statusOf({ store_up: false }), "You are in line"],
   paused: [statusOf({ state: "paused", eta_seconds: null, admissions_per_second: null }), "The line is paused"],
   sold_out: [statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }), "Sold out, for now"],

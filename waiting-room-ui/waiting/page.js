@@ -50,7 +50,7 @@ function show(next) {
   showFigures();
   announce();
   if (status.state === "called" || status.state === "admitted") enter();
-  if (ENDED.includes(status.state)) rest();
+  if (restful()) rest();
   tick();
 }
 
@@ -58,6 +58,8 @@ function showState() {
   document.body.dataset.state = status.state;
   for (const part of document.querySelectorAll("[data-show]")) part.hidden = !part.dataset.show.split(" ").includes(status.state);
   const percent = progress(memory.get("first"), status.position);
+  const part = opening(status);
+  for (const piece of document.querySelectorAll("[data-part]")) piece.hidden = piece.dataset.part !== part;
   document.title = tab(status, settings.title, lang);
   document.querySelector("link[rel=icon]").href = icon(status.state, percent);
   document.querySelector("[data-stay]").hidden = memory.get("stays") === true;
@@ -76,6 +78,9 @@ function showFigures() {
   row("forecast", status.state === "waiting" ? outlook(status.forecast) : null);
   row("eta", status.state === "waiting" ? range(status.eta_seconds, lang) ?? "not known yet" : null);
   put("at", clock(status.eta_seconds, Date.now(), lang));
+  row("kept", status.number == null ? null : "");
+  row("lot", status.draw ? number(status.number) : null);
+  put("until", status.number == null ? "Opens in" : "Starts in");
   put("grace", Number(settings.grace) > 0 ? span(Number(settings.grace), lang) : "a while");
   showProgress(progress(memory.get("first"), status.position));
 }
@@ -115,18 +120,26 @@ function reload() {
   else location.replace(location.href);
 }
 
+/** Tells whether there is nothing to follow: no place, or none any more. */
+function restful() {
+  const placed = status.number != null;
+  return ENDED.includes(status.state) ? !(status.state === "closed" && placed) : status.state === "pre_queue" && !placed;
+}
+
 /** Stops following once there is no place to follow; where the line may take more, looks again later. */
 function rest() {
   link?.stop();
   link = { entered: true, stop() {} };
-  if (status.state === "full" || status.state === "closed") setTimeout(reload, Math.max(10, Number(settings.refresh)) * (1 + Math.random()) * 1000);
+  const soon = Math.max(10, Number(settings.refresh)) * 1000;
+  if (status.state === "full" || status.state === "closed") setTimeout(reload, soon * (1 + Math.random()));
+  if (status.state === "pre_queue") setTimeout(reload, lookAgainMs(status.opens_at && status.opens_at - serverNow(), Math.random()));
 }
 
 /** Once a second: what depends on the clock alone. */
 function tick() {
   if (!status) return;
   const old = serverNow() - status.as_of;
-  const following = !ENDED.includes(status.state);
+  const following = !restful();
   put("age", following ? age(old, lang) : "");
   if (following && !link?.entered) trouble(old);
   if (status.state === "pre_queue" && status.opens_at != null) showCountdown(status.opens_at - serverNow());

@@ -114,10 +114,21 @@ export function icon(state, percent) {
 export function said(status, lang) {
   const near = status.ahead == null ? "" : ` ${plural(status.ahead, "person is", "people are", lang)} ahead of you.`;
   return {
-    pre_queue: "The sale has not opened yet.", waiting: `You are in line.${near}`, called: "It is your turn.", admitted: "It is your turn.",
+    pre_queue: status.draw ? "You are in the draw." : status.number == null ? "The sale has not opened yet." : "You are in line. The sale has not started yet.", waiting: `You are in line.${near}`, called: "It is your turn.", admitted: "It is your turn.",
     paused: "The line is paused. Your place is kept.", sold_out: "Sold out for now. You may stay in line.",
     full: "The line is full.", closed: "The line is closed.", lapsed: "Your place has lapsed. You can join again.", none: "You are not in line.",
   }[status.state];
+}
+
+/** Tells which part of the opening is shown: early without a place, in line, or how far the draw is. */
+export function opening(status) {
+  return status.number == null ? "early" : status.draw ?? "placed";
+}
+
+/** Picks when a page without a place asks again: at the opening, spread over a second, else within two minutes. */
+export function lookAgainMs(opensInMs, chance) {
+  const later = 60_000 * (1 + chance);
+  return opensInMs == null ? later : Math.min(later, Math.max(0, opensInMs) + 200 + 1000 * chance);
 }
 
 /** Tells whether this is a status object that the page can show. */

@@ -28,7 +28,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, on_both};
-use crate::world::{self, HASTE, HOLD_MS, NOON, PATIENCE, SECRET, World, hold, pay, provider};
+use crate::world::{
+    self, HASTE, HOLD_MS, NOON, PATIENCE, SECRET, TestBank, World, hold, pay, pay_unanswered, provider,
+};
 
 fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
     match outcome.unwrap_err() {
@@ -283,7 +285,8 @@ on_both! {
     async fn a_provider_that_hangs_costs_nobody_a_seat(db: Database) {
         let world = World::new(&db, 1).await;
         let held = world.hold("h", 1).await.unwrap();
-        let pending = world.pay(&held, "p", "sim_hang").await.unwrap();
+        let hasty = world::service(Arc::clone(&world.store), &world.provider, &world.clock, 1, HASTE).await;
+        let pending = pay(&hasty, &held, "p", "sim_hang").await.unwrap();
         assert_eq!(status(&pending), PaymentStatus::Pending);
         world.clock.advance_ms(120_000);
         reconciler::pass(&world.service).await.unwrap();
@@ -543,9 +546,9 @@ async fn die_and_recover(db: &Database, writes: u32, last_is_written: bool, stor
     let (provider, _inbox) = provider(&clock);
     let store = db.open().await;
     let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left: AtomicU32::new(writes), last_is_written });
-    let doomed = world::service(dying, &provider, &clock, 1, story.patience()).await;
+    let doomed = world::service(dying, &provider, &clock, 1, PATIENCE).await;
     if let Ok(held) = hold(&doomed, "h", 1).await {
-        drop(pay(&doomed, &held, "p", story.method()).await);
+        drop(story.pay(&doomed, &provider, &held).await);
         provider.idle().await;
         if story == Story::SoldToAnother {
             clock.advance_ms(HOLD_MS);
@@ -574,17 +577,10 @@ enum Story {
 }
 
 impl Story {
-    fn method(self) -> &'static str {
+    async fn pay(self, service: &Arc<Service>, bank: &TestBank, held: &HoldAnswer) -> Result<PaymentAnswer, Denied> {
         match self {
-            Self::Paid => "sim_ok",
-            Self::SoldToAnother => "sim_silent",
-        }
-    }
-
-    fn patience(self) -> Duration {
-        match self {
-            Self::Paid => PATIENCE,
-            Self::SoldToAnother => HASTE,
+            Self::Paid => pay(service, held, "p", "sim_ok").await,
+            Self::SoldToAnother => pay_unanswered(service, bank, held, "p", "sim_silent").await,
         }
     }
 }

@@ -49,8 +49,6 @@ pub const HASTE: Duration = Duration::from_millis(250);
 /// A service without workers: a test makes their passes itself, when it wants them.
 pub struct World {
     pub service: Arc<Service>,
-    /// The same, for those who do not wait for a bank that hangs.
-    hasty: Arc<Service>,
     pub store: Arc<dyn Store>,
     pub provider: TestBank,
     pub inbox: mpsc::Receiver<Delivery>,
@@ -63,8 +61,7 @@ impl World {
         let (provider, inbox) = provider(&clock);
         let store = db.open().await;
         let service = service(Arc::clone(&store), &provider, &clock, seats, PATIENCE).await;
-        let hasty = self::service(Arc::clone(&store), &provider, &clock, seats, HASTE).await;
-        Self { service, hasty, store, provider, inbox, clock }
+        Self { service, store, provider, inbox, clock }
     }
 
     pub async fn hold(&self, key: &str, quantity: u32) -> Result<HoldAnswer, Denied> {
@@ -73,7 +70,10 @@ impl World {
 
     pub async fn pay(&self, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {
         let silent = matches!(method, "sim_hang" | "sim_late" | "sim_silent") || self.provider.is_silent();
-        pay(if silent { &self.hasty } else { &self.service }, held, key, method).await
+        if silent {
+            return pay_unanswered(&self.service, &self.provider, held, key, method).await;
+        }
+        pay(&self.service, held, key, method).await
     }
 
     pub async fn hold_status_of(&self, held: &HoldAnswer) -> HoldStatus {
@@ -212,6 +212,26 @@ pub async fn hold(service: &Arc<Service>, key: &str, quantity: u32) -> Result<Ho
 pub async fn pay(service: &Arc<Service>, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {
     let order = PaymentOrder { hold: held.hold.id, method: method.to_owned(), key: key.to_owned() };
     service.pay(order).await
+}
+
+/// Pays at a bank that does not answer: the call is ended as soon as the bank has heard it.
+pub async fn pay_unanswered(
+    service: &Arc<Service>,
+    provider: &TestBank,
+    held: &HoldAnswer,
+    key: &str,
+    method: &str,
+) -> Result<PaymentAnswer, Denied> {
+    let order = PaymentOrder { hold: held.hold.id, method: method.to_owned(), key: key.to_owned() };
+    let (service, bank) = (Arc::clone(service), provider.bank());
+    let paying = tokio::spawn(async move { service.pay(order).await });
+    while !paying.is_finished() {
+        if bank.hanging() > 0 {
+            bank.let_go();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    paying.await.unwrap()
 }
 
 /// Makes passes of every worker, moving the clock so that everything put off becomes due.

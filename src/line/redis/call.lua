@@ -40,6 +40,7 @@ if is_behind() then
   save()
   return {text(in_scratch(count_present)), text(now)}
 end
+close_entries()
 drop_expired_leases()
 tend_door()
 lapse()

@@ -1,7 +1,7 @@
 -- ARGV: now, what the mirror knows, then pairs of a last second and the numbers whose sessions would end at it.
 
 local groups, all = {}, {}
-for i = 5, is_behind() and 0 or #ARGV, 2 do
+for i = 5, (is_behind() or not understands(ARGV[3])) and 0 or #ARGV, 2 do
   local runs = parse(ARGV[i + 1])
   groups[#groups + 1] = {ends = ARGV[i], runs = runs}
   for _, run in ipairs(without(runs, all)) do all[#all + 1] = run end

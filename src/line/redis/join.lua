@@ -1,5 +1,6 @@
 -- ARGV: now, count. Gives consecutive numbers; calls the first of them where nobody callable waits.
 
+close_entries()
 local count, free = tonumber(ARGV[2]), allowance()
 if free > 0 and anyone_callable() then free = 0 end
 

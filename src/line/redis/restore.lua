@@ -19,11 +19,8 @@ local function take()
   return ARGV[at - 1]
 end
 
-for _, name in ipairs({'phase', 'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms',
-                       'message', 'configured'}) do
-  redis.call('HDEL', KEYS[1], name)
-  line[name], changed[name] = nil, nil
-end
+for _, name in ipairs({'phase', 'message', 'configured', 'pending', 'pending_above', 'pending_closed'}) do drop(name) end
+for _, name in ipairs(LIMITS) do drop(name) end
 for _ = 1, tonumber(take()) do
   local name = take()
   put(name, take())
@@ -54,7 +51,7 @@ while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
-  redis.call('DEL', LEASES, SEEN)
+  redis.call('DEL', LEASES, UNSETTLED, SEEN)
   redis.call('BITOP', 'OR', DOOR, WAITING)
   put('door_at', now)
   put('door_old', 0)

@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
+use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
 use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "1";
+pub const LAYOUT: &str = "2";
 
 /// What a script does; each is atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +24,11 @@ pub enum Verb {
     Steer,
     Restore,
     Checkpoint,
+    Draw,
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     include_str!("join.lua"),
     include_str!("vouch.lua"),
     include_str!("take_back.lua"),
@@ -37,6 +39,7 @@ const VERBS: [&str; 10] = [
     include_str!("steer.lua"),
     include_str!("restore.lua"),
     include_str!("checkpoint.lua"),
+    include_str!("draw.lua"),
 ];
 
 const PRELUDE: [&str; 4] = [
@@ -60,7 +63,9 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
+        LIMITS.join("', '"),
         Epoch::MAX
     )
 }

@@ -1,6 +1,5 @@
--- ARGV: now, what to change, and to what. Limits come as five words in the order of LIMITS.
+-- ARGV: now, what to change, and to what. Limits come as words in the order of LIMITS.
 
-local LIMITS = {'interval_us', 'burst', 'total_active_users', 'session_duration_s', 'grace_ms'}
 local kind = ARGV[2]
 
 -- Changes settings; logs them if that makes a difference.
@@ -22,7 +21,7 @@ local function limits()
 end
 
 local function configure()
-  local configured = table.concat({unpack(ARGV, 3, 7)}, ' ')
+  local configured = table.concat({unpack(ARGV, 3, 2 + #LIMITS)}, ' ')
   if line.configured == configured then return end
   local fields = limits()
   fields.configured = configured
@@ -34,13 +33,27 @@ local function set_message(message)
   if message then
     change({message = message})
   elseif line.message then
-    redis.call('HDEL', KEYS[1], 'message')
-    line.message = nil
+    drop('message')
     append({settings = true})
   end
 end
 
+local function promise(text)
+  local stage = line.phase and stage()
+  if line.pending or not (stage == 'early' or stage == 'gathering') then return end
+  put('pending', text)
+  put('pending_above', line.issued)
+  append({draw = 'p ' .. text})
+end
+
+local function forgo()
+  if not line.pending then return end
+  for _, name in ipairs({'pending', 'pending_above', 'pending_closed'}) do drop(name) end
+  append({draw = 'f'})
+end
+
 local function admit(count)
+  if not has_order() then return end
   local limit = math.min(count, free_sessions())
   local called = limit > 0 and in_scratch(function()
     gather_callable()
@@ -59,6 +72,10 @@ elseif kind == 'message' then
   if line.phase then set_message(ARGV[3]) end
 elseif kind == 'admit' then
   admit(tonumber(ARGV[3]))
+elseif kind == 'promise' then
+  promise(ARGV[3])
+elseif kind == 'forgo' then
+  forgo()
 elseif kind == 'reset' then
   give_up('left', lowest(WAITING, math.huge))
 end

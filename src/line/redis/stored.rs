@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
-use super::words::{limit_words, phase_word, read_entry, read_limits, read_phase, write_entry};
+use super::words::{
+    LIMITS, draw_text, limit_words, phase_word, promise_text, read_draw, read_entry, read_limits, read_phase,
+    read_promise, write_entry,
+};
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
+use crate::line::draw::{Draw, Pending};
 use crate::line::roll::{Era, SessionRun, Sessions, Tally};
 use crate::line::{Entry, Epoch, Number, Numbers, Roll, Settings, StoreFault};
 
@@ -38,12 +42,23 @@ impl Fields {
 
     fn settings(&self) -> Result<Option<Settings>, StoreFault> {
         let Ok(phase) = self.text("phase") else { return Ok(None) };
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
-        let limits = read_limits(names.into_iter().filter_map(|name| self.text(name).ok()));
+        let limits = read_limits(LIMITS.into_iter().filter_map(|name| self.text(name).ok()));
         let configured = read_limits(self.text("configured")?.split(' '));
         let read = read_phase(phase).zip(limits.zip(configured));
         let (phase, (limits, configured)) = read.ok_or_else(|| corrupt("a room's settings cannot be read"))?;
         Ok(Some(Settings { phase, limits, configured, message: self.0.get("message").cloned() }))
+    }
+
+    fn pending(&self) -> Result<Option<Pending>, StoreFault> {
+        let Ok(text) = self.text("pending") else { return Ok(None) };
+        let promise = read_promise(text).ok_or_else(|| corrupt("a room's promised draw cannot be read"))?;
+        let closed = self.text("pending_closed").is_ok().then(|| self.number("pending_closed")).transpose()?;
+        Ok(Some(Pending { promise, above: self.number("pending_above")?, closed }))
+    }
+
+    fn draws(&self) -> Result<Vec<Draw>, StoreFault> {
+        let texts = self.text("draws").unwrap_or_default().split(',').filter(|text| !text.is_empty());
+        texts.map(|text| read_draw(text).ok_or_else(|| corrupt("a room's draws cannot be read"))).collect()
     }
 }
 
@@ -66,6 +81,9 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
             left: fields.number("tally_left")?,
             lapsed: fields.number("tally_lapsed")?,
         },
+        pending: fields.pending()?,
+        draws: fields.draws()?,
+        drawn_seq: fields.number("drawn_seq")?,
         eras,
         link: Link::default(),
     };
@@ -113,11 +131,17 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),
+        ("draws", roll.draws.iter().map(draw_text).collect::<Vec<_>>().join(",")),
+        ("drawn_seq", roll.drawn_seq.to_string()),
     ];
+    if let Some(Pending { promise, above, closed }) = &roll.pending {
+        fields.push(("pending", promise_text(promise)));
+        fields.push(("pending_above", above.to_string()));
+        fields.extend(closed.map(|closed| ("pending_closed", closed.to_string())));
+    }
     if let Some(settings) = &roll.settings {
-        let names = ["interval_us", "burst", "total_active_users", "session_duration_s", "grace_ms"];
         fields.push(("phase", phase_word(settings.phase).to_owned()));
-        fields.extend(names.into_iter().zip(limit_words(&settings.limits)));
+        fields.extend(LIMITS.into_iter().zip(limit_words(&settings.limits)));
         fields.push(("configured", limit_words(&settings.configured).join(" ")));
         fields.extend(settings.message.clone().map(|message| ("message", message)));
     }

@@ -7,30 +7,51 @@
 use std::str::FromStr;
 
 use crate::admission::Limits;
+use crate::line::draw::{Draw, DrawStep, Promise, Reveal};
 use crate::line::{Ended, Entry, Epoch, Numbers, Phase, Settings};
+use crate::schedule::Schedule;
 
-/// Writes limits as five words.
-pub fn limit_words(limits: &Limits) -> [String; 5] {
+/// The names of the limits, in the order in which they are written.
+pub const LIMITS: [&str; 8] = [
+    "interval_us",
+    "burst",
+    "total_active_users",
+    "session_duration_s",
+    "grace_ms",
+    "opens_ms",
+    "starts_ms",
+    "ends_ms",
+];
+
+/// Writes limits as eight words.
+pub fn limit_words(limits: &Limits) -> [String; LIMITS.len()] {
+    let optional = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let Schedule { opens_ms, starts_ms, ends_ms } = limits.schedule;
     [
         limits.interval_us.to_string(),
         limits.burst.to_string(),
-        limits.total_active_users.map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
+        optional(limits.total_active_users),
         limits.session_duration_s.to_string(),
         limits.grace_ms.to_string(),
+        optional(opens_ms),
+        optional(starts_ms),
+        optional(ends_ms),
     ]
 }
 
-/// Reads limits from five words.
-pub fn read_limits<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Limits> {
+/// Reads limits from eight words.
+pub fn read_limits<'a>(words: impl Iterator<Item = &'a str>) -> Option<Limits> {
+    let read = |word: &str| if word == "-" { Some(None) } else { word.parse().ok().map(Some) };
+    let words: Vec<Option<u64>> = words.take(LIMITS.len()).map(read).collect::<Option<_>>()?;
+    let [interval_us, burst, total_active_users, session_duration_s, grace_ms, opens_ms, starts_ms, ends_ms] =
+        words.try_into().ok()?;
     Some(Limits {
-        interval_us: number(words.next())?,
-        burst: number(words.next())?,
-        total_active_users: match words.next()? {
-            "-" => None,
-            limit => Some(limit.parse().ok()?),
-        },
-        session_duration_s: number(words.next())?,
-        grace_ms: number(words.next())?,
+        interval_us: interval_us?,
+        burst: burst?,
+        total_active_users,
+        session_duration_s: session_duration_s?,
+        grace_ms: grace_ms?,
+        schedule: Schedule { opens_ms, starts_ms, ends_ms },
     })
 }
 
@@ -65,6 +86,7 @@ pub fn write_entry(entry: &Entry) -> String {
         entry.returned.to_string(),
         entry.unseen.to_string(),
         ended.join(";"),
+        entry.draw.as_ref().map(step_text).unwrap_or_default(),
     ]
     .join("|");
     match &entry.settings {
@@ -76,7 +98,7 @@ pub fn write_entry(entry: &Entry) -> String {
 
 /// Reads an entry, given its place in the log and the log's epoch.
 pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
-    let mut words = text.splitn(12, '|');
+    let mut words = text.splitn(13, '|');
     let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
@@ -89,6 +111,10 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
     entry.returned = word().parse().ok()?;
     entry.unseen = word().parse().ok()?;
     entry.ended = word().split(';').filter(|part| !part.is_empty()).map(read_ended).collect::<Option<_>>()?;
+    entry.draw = match word() {
+        "" => None,
+        text => Some(read_step(text)?),
+    };
     entry.settings = match words.next() {
         Some(text) => Some(read_settings(text)?),
         None => None,
@@ -107,11 +133,75 @@ fn settings_text(settings: &Settings) -> String {
 }
 
 fn read_settings(text: &str) -> Option<Settings> {
-    let mut words = text.splitn(12, ' ');
+    let mut words = text.splitn(2 + 2 * LIMITS.len(), ' ');
     let phase = read_phase(words.next()?)?;
     let limits = read_limits(words.by_ref())?;
     let configured = read_limits(words.by_ref())?;
     Some(Settings { phase, limits, configured, message: words.next().map(str::to_owned) })
+}
+
+/// Writes a step of a draw: its letter, then its words.
+pub fn step_text(step: &DrawStep) -> String {
+    match step {
+        DrawStep::Promised(promise) => format!("p {}", promise_text(promise)),
+        DrawStep::Closed { last } => format!("c {last}"),
+        DrawStep::Drawn(draw) => format!("d {}", draw_text(draw)),
+        DrawStep::Forgone => "f".to_owned(),
+    }
+}
+
+fn read_step(text: &str) -> Option<DrawStep> {
+    match text.split_once(' ') {
+        Some(("p", promise)) => read_promise(promise).map(DrawStep::Promised),
+        Some(("c", last)) => last.parse().ok().map(|last| DrawStep::Closed { last }),
+        Some(("d", draw)) => read_draw(draw).map(DrawStep::Drawn),
+        None if text == "f" => Some(DrawStep::Forgone),
+        _ => None,
+    }
+}
+
+/// Writes a promise. Free text is in hexadecimal, as it may hold any character.
+pub fn promise_text(promise: &Promise) -> String {
+    let Promise { commitment, key, nonce, public_value } = promise;
+    format!("{} {key} {} {}", hex::encode(commitment), hex::encode(nonce), free_text(public_value.as_deref()))
+}
+
+/// Reads a promise.
+pub fn read_promise(text: &str) -> Option<Promise> {
+    let mut words = text.split(' ');
+    Some(Promise {
+        commitment: read_hex(words.next()?)?,
+        key: words.next()?.to_owned(),
+        nonce: read_hex(words.next()?)?,
+        public_value: read_free_text(words.next()?)?,
+    })
+}
+
+/// Writes a draw.
+pub fn draw_text(draw: &Draw) -> String {
+    let Draw { reveal: Reveal { seed, public_value }, first, last } = draw;
+    format!("{first} {last} {} {}", hex::encode(seed), free_text(public_value.as_deref()))
+}
+
+/// Reads a draw.
+pub fn read_draw(text: &str) -> Option<Draw> {
+    let mut words = text.split(' ');
+    let (first, last) = (number(words.next())?, number(words.next())?);
+    let reveal = Reveal { seed: read_hex(words.next()?)?, public_value: read_free_text(words.next()?)? };
+    Some(Draw { reveal, first, last })
+}
+
+fn free_text(text: Option<&str>) -> String {
+    text.map_or_else(|| "-".to_owned(), hex::encode)
+}
+
+fn read_free_text(word: &str) -> Option<Option<String>> {
+    if word == "-" { Some(None) } else { String::from_utf8(hex::decode(word).ok()?).ok().map(Some) }
+}
+
+fn read_hex<const N: usize>(word: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(word, &mut bytes).ok().map(|()| bytes)
 }
 
 fn read_ended(text: &str) -> Option<Ended> {

@@ -19,6 +19,8 @@ pub(super) struct Attendance {
 struct Lease {
     until_us: u64,
     visitors: Bits,
+    /// A draw was made since the gateway last said who is here.
+    is_unsettled: bool,
 }
 
 /// Those who have just joined and are still on their way to a first poll or live connection.
@@ -67,12 +69,16 @@ impl Attendance {
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
     /// was known. A gateway that was only slow, and whose lease nobody else has dropped meanwhile,
-    /// still has its visitors.
-    pub(super) fn vouch(&mut self, tick: &Tick, issued: Number, now_us: u64) -> bool {
+    /// still has its visitors. Numbers are taken only where they are `understood`: places as the line has them now.
+    pub(super) fn vouch(&mut self, tick: &Tick, understood: bool, issued: Number, now_us: u64) -> bool {
         let known = self.here.contains_key(&tick.gateway);
         self.here.entry(tick.gateway).or_default().until_us = now_us + tick.lease_ms * 1_000;
         self.drop_expired_leases(now_us);
+        if !understood {
+            return false;
+        }
         let lease = self.here.entry(tick.gateway).or_default();
+        lease.is_unsettled = false;
         for number in tick.here.iter().filter(|number| *number <= issued) {
             lease.visitors.insert(number);
             self.grace.seen.insert(number);
@@ -83,6 +89,19 @@ impl Attendance {
             self.door.visitors.remove(number);
         }
         known
+    }
+
+    /// Forgets who is here, because places have changed; gateways say it again. Nobody lapses meanwhile.
+    pub(super) fn unsettle(&mut self, issued: Number, now_us: u64) {
+        let gateways = std::mem::take(&mut self.here).into_iter();
+        let unsettled = |lease: Lease| Lease { is_unsettled: true, visitors: Bits::default(), ..lease };
+        *self = Self::since(issued, now_us);
+        self.here = gateways.map(|(gateway, lease)| (gateway, unsettled(lease))).collect();
+    }
+
+    /// Tells whether every gateway whose lease holds has said, since the last draw, who is here.
+    pub(super) fn is_settled(&self) -> bool {
+        self.here.values().all(|lease| !lease.is_unsettled)
     }
 
     /// Takes from those present whose gateway has fallen silent, and who never came on from the door.

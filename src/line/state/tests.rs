@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::line::{GatewayId, Standing};
+use crate::schedule::Schedule;
 
 const START_US: u64 = 1_795_000_000_000_000;
 const GATEWAY: GatewayId = GatewayId(1);
@@ -15,6 +16,7 @@ fn limits(rate: f64, burst: u64) -> Limits {
         total_active_users: None,
         session_duration_s: 60,
         grace_ms: 30_000,
+        schedule: Schedule::ALWAYS,
     }
 }
 

@@ -13,6 +13,8 @@ use super::{KeyRing, KeyRingFault, MAX_KEYS};
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RingForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
     #[serde(default)]
     ticket: Vec<KeyForm>,
     #[serde(default)]
@@ -47,7 +49,8 @@ impl KeyRing {
     /// [`KeyRingFault::Unreadable`] when a number does not fit TOML's 63 bits.
     pub fn to_toml(&self) -> Result<String, KeyRingFault> {
         let of = |kind| self.of_kind(kind).map(key_to_form).collect();
-        let form = RingForm { ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
+        let root = self.root.as_ref().map(|root| STANDARD.encode(root.0));
+        let form = RingForm { root, ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
         toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
     }
 
@@ -63,7 +66,8 @@ impl KeyRing {
         let mut keys = keys_of(KeyKind::Ticket, form.ticket)?;
         keys.extend(keys_of(KeyKind::Pass, form.pass)?);
         check_unique(&keys)?;
-        let mut ring = Self { keys, generation: 0 };
+        let root = form.root.map(|text| secret_of(&text).ok_or(KeyRingFault::BadRoot)).transpose()?;
+        let mut ring = Self { keys, root, generation: 0 };
         ring.seal_generation();
         Ok(ring)
     }
@@ -111,9 +115,12 @@ fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
             return Err(KeyRingFault::Unreadable(text));
         }
     };
-    let bytes = form.secret.and_then(|text| STANDARD.decode(text).ok());
-    let secret = bytes.and_then(|bytes| bytes.try_into().ok()).map(Secret);
+    let secret = form.secret.as_deref().and_then(secret_of);
     Key::new(KeyCard { kind, kid, created_ms: form.created_ms, state }, secret)
+}
+
+fn secret_of(text: &str) -> Option<Secret> {
+    STANDARD.decode(text).ok()?.try_into().ok().map(Secret)
 }
 
 fn check_unique(keys: &[Key]) -> Result<(), KeyRingFault> {

@@ -50,13 +50,14 @@ fn shows_no_secret() {
 fn a_fault_does_not_quote_the_document() {
     let text = spelled(&ring()).replace("secret = \"", "secret = \"\\q");
     let fault = KeyRing::from_toml(&text).unwrap_err();
-    assert_eq!(fault, KeyRingFault::Unreadable("line 5 is not what a key ring holds there".into()));
+    assert_eq!(fault, KeyRingFault::Unreadable("line 7 is not what a key ring holds there".into()));
 }
 
 #[test]
 fn refuses_rings_it_could_not_sign_with() {
     let good = spelled(&ring());
-    let (ticket, pass) = good.split_at(good.find("[[pass]]").unwrap());
+    let keys = &good[good.find("[[ticket]]").unwrap()..];
+    let (ticket, pass) = keys.split_at(keys.find("[[pass]]").unwrap());
     let kid = ring().ticket_signer().0;
     let refused = |text: &str| KeyRing::from_toml(text).unwrap_err();
     assert_eq!(refused(""), KeyRingFault::NotOneActive("ticket"));
@@ -67,6 +68,7 @@ fn refuses_rings_it_could_not_sign_with() {
     let short = good.replacen("secret = \"", "secret = \"AA", 1);
     assert_eq!(refused(&short), KeyRingFault::BadSecret(kid));
     assert_eq!(refused(&format!("{}{pass}", ticket.repeat(17))), KeyRingFault::Full);
+    assert_eq!(refused(&good.replacen("root = \"", "root = \"AA", 1)), KeyRingFault::BadRoot);
     for broken in [format!("{good}\ncolour = 1"), good.replacen("kid = \"", "kid = \"x", 1)] {
         assert!(matches!(refused(&broken), KeyRingFault::Unreadable(_)));
     }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use vestibule::admission::Limits;
 use vestibule::clock::Clock;
+use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, Tick};
+use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
@@ -95,6 +97,10 @@ on_every_store!(
     a_mirror_that_knows_of_lost_joins_begins_an_epoch,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
+    a_sale_starts_and_ends_by_the_stores_clock,
+    lots_decide_among_those_who_came_before_the_start,
+    after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here,
+    a_draw_that_is_not_what_was_promised_changes_nothing,
 );
 
 async fn an_empty_line_admits_at_once_and_numbers_are_dense(stand: Stand) {
@@ -317,4 +323,111 @@ async fn joins_at_once_get_different_numbers(stand: Stand) {
         assert_eq!(joined.first, next);
         next += joined.count;
     }
+}
+
+async fn a_sale_starts_and_ends_by_the_stores_clock(stand: Stand) {
+    let schedule = Schedule { opens_ms: None, starts_ms: Some(START_MS + 5_000), ends_ms: Some(START_MS + 7_000) };
+    stand.configure(Limits { schedule, ..limits(1.0, 1) }).await;
+    assert_eq!(stand.join(3).await.admitted, 0);
+    stand.tick(here(1, Numbers::run(1, 3))).await;
+    stand.clock.advance_ms(4_999);
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await, [0; 0]);
+    stand.clock.advance_ms(1);
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await, [1], "no burst at the start, however long they waited");
+    stand.clock.advance_ms(1_000);
+    stand.tick(tick(1)).await;
+    stand.clock.advance_ms(1_000);
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await, [1, 2], "and nobody after the end");
+    assert_eq!(stand.waiting().await, [3]);
+}
+
+const SEED: [u8; 32] = [7; 32];
+
+fn promise() -> Promise {
+    Promise::of(&SEED, "root".to_owned(), [0; 16], None)
+}
+
+fn reveal() -> Reveal {
+    Reveal { seed: SEED, public_value: None }
+}
+
+/// A room with a promised draw and `count` entries, at its start.
+async fn gathered(stand: &Stand, count: u64) {
+    let schedule = Schedule { starts_ms: Some(START_MS + 5_000), ..Schedule::ALWAYS };
+    stand.configure(Limits { schedule, ..limits(1.0, 1) }).await;
+    stand.steer(Steering::Promise(promise())).await;
+    assert_eq!(stand.join(count).await.admitted, 0);
+    stand.tick(here(1, Numbers::run(1, count))).await;
+    stand.clock.advance_ms(5_000);
+}
+
+/// How far a mirror is that has followed all.
+async fn up_to_date(stand: &Stand, gateway: u64, numbers: Numbers) -> Tick {
+    Tick { known: stand.roll().await.known(), ..here(gateway, numbers) }
+}
+
+async fn lots_decide_among_those_who_came_before_the_start(stand: Stand) {
+    gathered(&stand, 50).await;
+    let late = stand.join(1).await;
+    assert_eq!((late.first, late.admitted), (51, 0));
+    stand.tick(Tick { left: Numbers::run(4, 4), ..tick(1) }).await;
+    stand.steer(Steering::Draw(reveal())).await;
+    let roll = stand.roll().await;
+    let drawn = roll.draws[0].clone();
+    assert_eq!((drawn.first, drawn.last, roll.pending.as_ref()), (1, 50, None), "51 came after the start");
+    let mut places: Vec<u64> = (1..=51).map(|number| roll.place(number)).collect();
+    assert_eq!((places[50], roll.waiting.contains(places[3])), (51, false), "4 has left");
+    assert!((1..=51).all(|number| roll.number(roll.place(number)) == number));
+    assert_ne!(places, (1..=51).collect::<Vec<_>>());
+
+    places.remove(3);
+    let present: Numbers = places.iter().copied().collect();
+    let page = stand.tick(up_to_date(&stand, 1, present).await).await;
+    assert_eq!(page.present, 49, "one was called with this tick");
+    stand.clock.advance_ms(1_000);
+    stand.tick(up_to_date(&stand, 1, Numbers::default()).await).await;
+    places.sort_unstable();
+    assert_eq!(stand.called().await, places[..2], "by place");
+    let roll = stand.roll().await;
+    let first = roll.number(places[0]);
+    let standing = roll.standing(late.epoch, first, START_MS / 1_000 + 6);
+    assert!(matches!(standing, Standing::Called { .. }), "the ticket keeps its number: {standing:?}");
+}
+
+async fn after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here(stand: Stand) {
+    gathered(&stand, 20).await;
+    stand.tick(tick(2)).await;
+    let before = stand.roll().await.known();
+    stand.steer(Steering::Draw(reveal())).await;
+    let old = stand.tick(Tick { known: before, left: Numbers::run(1, 1), ..here(1, Numbers::run(1, 20)) }).await;
+    let News::Entries(entries) = old.news else { panic!("{:?}", old.news) };
+    assert!(matches!(entries.last().unwrap().draw, Some(DrawStep::Drawn(_))));
+    assert_eq!((old.vouched, old.present), (false, 0), "numbers from before the draw mean nobody");
+    assert_eq!(stand.waiting().await.len(), 20);
+
+    stand.tick(up_to_date(&stand, 1, Numbers::run(1, 20)).await).await;
+    assert_eq!(stand.called().await, [0; 0], "the second gateway may know of somebody before them");
+    assert_eq!(stand.join(1).await.admitted, 0);
+    stand.tick(up_to_date(&stand, 2, Numbers::default()).await).await;
+    assert_eq!(stand.called().await, [1]);
+}
+
+async fn a_draw_that_is_not_what_was_promised_changes_nothing(stand: Stand) {
+    gathered(&stand, 5).await;
+    stand.steer(Steering::Draw(reveal())).await;
+    assert!(stand.roll().await.draws.is_empty(), "no verb has closed the entries yet");
+    stand.tick(tick(1)).await;
+    let roll = stand.roll().await;
+    assert_eq!(roll.pending.as_ref().and_then(|pending| pending.closed), Some(5));
+    stand.steer(Steering::Draw(Reveal { seed: [8; 32], public_value: None })).await;
+    stand.steer(Steering::Draw(Reveal { public_value: Some("85".to_owned()), ..reveal() })).await;
+    stand.steer(Steering::Promise(Promise::of(&[8; 32], "root".to_owned(), [0; 16], None))).await;
+    stand.steer(Steering::Admit(1)).await;
+    assert_eq!(stand.roll().await, roll);
+    stand.steer(Steering::Forgo).await;
+    stand.tick(tick(1)).await;
+    assert_eq!(stand.called().await, [1], "first come, first served after all");
 }

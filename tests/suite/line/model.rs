@@ -8,9 +8,11 @@ use redis::Commands as _;
 use tokio::runtime::Runtime;
 use vestibule::admission::Limits;
 use vestibule::clock::Clock;
+use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{Ended, LineStore as _, News, Numbers, Page, Phase, Roll, RoomName, Steering};
+use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, tick};
 use crate::redis_server::RedisServer;
@@ -31,6 +33,8 @@ struct Tally {
     behind: u64,
     failovers: u64,
     vouched: u64,
+    promised: u64,
+    drawn: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ enum Step {
     Wait(u64),
     Tick(Say),
     Steer(Steering),
+    /// A sale with a draw: people gather, some of them leave, it starts, lots are drawn.
+    Lots(Limits, u64, Say),
     /// Offers the roll that the mirror had after its last look.
     RestoreStale,
     RestoreFresh,
@@ -87,14 +93,40 @@ fn say() -> impl Strategy<Value = Say> {
         })
 }
 
+/// A schedule from now on, in milliseconds.
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let some = (
+        prop::option::of(0u64..200),
+        prop::option::weighted(0.8, 0u64..3_000),
+        prop::option::weighted(0.2, 0u64..90_000),
+    );
+    let some = some.prop_map(|(opens_ms, starts_ms, ends_ms)| Schedule { opens_ms, starts_ms, ends_ms });
+    prop_oneof![2 => Just(Schedule::ALWAYS), 1 => some]
+}
+
+fn draw() -> impl Strategy<Value = Steering> {
+    let value = prop::option::weighted(0.2, Just("85|, 1".to_owned()));
+    let promise = |public_value| Promise::of(&[7; 32], "root".to_owned(), [1; 16], public_value);
+    let reveal = |(seed, public_value)| Reveal { seed: [seed; 32], public_value };
+    prop_oneof![
+        3 => value.clone().prop_map(promise).prop_map(Steering::Promise),
+        1 => Just(Steering::Forgo),
+        6 => (prop_oneof![9 => Just(7u8), 1 => Just(8u8)], value).prop_map(reveal).prop_map(Steering::Draw),
+    ]
+}
+
 fn some_limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![4 => 0.0f64..300.0, 1 => Just(f64::INFINITY), 1 => 0.0f64..1e-7];
     let active = prop::option::of(0u64..60);
     let grace_ms = prop_oneof![Just(1_000u64), Just(30_000), 0u64..20_000];
-    (rate, 1u64..80, active, 0u64..90, grace_ms).prop_map(|(rate, burst, total_active_users, session, grace_ms)| {
-        let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
-        Limits { interval_us, burst, total_active_users, session_duration_s: session, grace_ms }
-    })
+    let limits = (rate, 1u64..80, active, 0u64..90, grace_ms).prop_map(
+        |(rate, burst, total_active_users, session, grace_ms)| {
+            let interval_us = if rate.is_infinite() { 0 } else { Limits::interval_us(rate) };
+            let schedule = Schedule::ALWAYS;
+            Limits { interval_us, burst, total_active_users, session_duration_s: session, grace_ms, schedule }
+        },
+    );
+    (limits, schedule()).prop_map(|(limits, schedule)| Limits { schedule, ..limits })
 }
 
 fn steering() -> impl Strategy<Value = Steering> {
@@ -107,6 +139,7 @@ fn steering() -> impl Strategy<Value = Steering> {
         1 => message.prop_map(Steering::Message),
         2 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
         1 => Just(Steering::Reset),
+        3 => draw(),
     ]
 }
 
@@ -117,6 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => wait.prop_map(Step::Wait),
         10 => say().prop_map(Step::Tick),
         4 => steering().prop_map(Step::Steer),
+        2 => (some_limits(), 1u64..300, say()).prop_map(|(limits, count, say)| Step::Lots(limits, count, say)),
         1 => Just(Step::RestoreStale),
         1 => Just(Step::RestoreFresh),
         1 => Just(Step::Lose),
@@ -155,10 +189,12 @@ impl Pair<'_> {
             }
             Step::Tick(say) => self.tick(say),
             Step::Steer(steering) => {
+                let steering = &self.from_now(steering);
                 self.model.steer(steering, self.clock.now_us());
                 self.runtime.block_on(self.store.steer(&self.room, steering)).map_err(fail)?;
                 self.follow()
             }
+            Step::Lots(limits, count, say) => self.draw_lots(limits, *count, say),
             Step::RestoreStale => {
                 let stale = std::mem::replace(&mut self.stale, self.mirror.clone());
                 self.restore(&stale)
@@ -168,6 +204,35 @@ impl Pair<'_> {
             Step::LoseAndJoin(count) => self.lose(*count),
             Step::Copy => self.copy().map_err(fail),
             Step::FailOver(say) => self.fail_over(say),
+        }
+    }
+
+    fn draw_lots(&mut self, limits: &Limits, count: u64, say: &Say) -> Result<(), TestCaseError> {
+        let schedule = Schedule { starts_ms: Some(1_000), ..Schedule::ALWAYS };
+        let steer = |steering| Step::Steer(steering);
+        self.do_step(&steer(Steering::Limits(Limits { schedule, ..limits.clone() })))?;
+        self.do_step(&steer(Steering::Promise(Promise::of(&[7; 32], "root".to_owned(), [1; 16], None))))?;
+        self.join(count)?;
+        self.tick(say)?;
+        self.clock.advance_us(1_000_000);
+        self.join(3)?;
+        self.tick(say)?;
+        self.do_step(&steer(Steering::Draw(Reveal { seed: [7; 32], public_value: None })))?;
+        self.tick(say)
+    }
+
+    /// Schedules are made from now on.
+    fn from_now(&self, steering: &Steering) -> Steering {
+        let now_ms = self.clock.now_ms();
+        let later = |limits: &Limits| {
+            let Schedule { opens_ms, starts_ms, ends_ms } = limits.schedule;
+            let [opens_ms, starts_ms, ends_ms] = [opens_ms, starts_ms, ends_ms].map(|at| at.map(|at| at + now_ms));
+            Limits { schedule: Schedule { opens_ms, starts_ms, ends_ms }, ..limits.clone() }
+        };
+        match steering {
+            Steering::Configure(limits) => Steering::Configure(later(limits)),
+            Steering::Limits(limits) => Steering::Limits(later(limits)),
+            other => other.clone(),
         }
     }
 
@@ -218,7 +283,13 @@ impl Pair<'_> {
     /// Brings the mirror up to date, and compares all that is durable.
     fn follow(&mut self) -> Result<(), TestCaseError> {
         match self.model.follow(self.mirror.known()) {
-            News::Entries(entries) => entries.iter().for_each(|entry| self.mirror.apply(entry)),
+            News::Entries(entries) => entries.iter().for_each(|entry| {
+                self.mirror.apply(entry);
+                let mut seen = self.seen.get();
+                seen.promised += u64::from(matches!(entry.draw, Some(DrawStep::Promised(_))));
+                seen.drawn += u64::from(entry.is_drawn());
+                self.seen.set(seen);
+            }),
             News::Roll(roll) => self.mirror = *roll,
             News::Behind => {}
         }
@@ -331,9 +402,24 @@ fn the_scripts_do_what_the_pure_machine_does() {
     if let Err(error) = result {
         panic!("{error}");
     }
-    let Tally { called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched } =
-        seen.get();
+    let Tally {
+        called,
+        by_hand,
+        left,
+        lapsed,
+        ended,
+        returned,
+        settings,
+        rolls,
+        behind,
+        failovers,
+        vouched,
+        promised,
+        drawn,
+    } = seen.get();
     let least =
-        [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched].into_iter().min();
+        [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched, promised, drawn]
+            .into_iter()
+            .min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

@@ -14,7 +14,7 @@ export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'
 /** A status as it stands in the middle of a busy sale. */
 export function statusOf(change = {}) {
   return {
-    room: "tatkal", state: "waiting", position: 4182, ahead: 4181, waiting: 90311, eta_seconds: { low: 70, high: 95 },
+    room: "tatkal", state: "waiting", number: 4211, draw: null, position: 4182, ahead: 4181, waiting: 90311, eta_seconds: { low: 70, high: 95 },
     admissions_per_second: 50, forecast: null, stock: { available: 812 }, message: null, opens_at: null,
     as_of: Date.now(), next_update_seconds: 2, ...change,
   };

@@ -126,7 +126,7 @@ impl Bank {
     /// Replaces the script of faults. Calls that hang are let go.
     pub fn play(&self, script: Script) {
         self.desk().script = script;
-        self.inner.scripts.send_modify(|version| *version += 1);
+        self.let_go();
     }
 
     /// Returns the script as far as it has been played.
@@ -157,6 +157,11 @@ impl Bank {
             () = self.inner.stopped.cancelled() => {}
             () = tokio::time::sleep(LONGEST_HANG) => {}
         }
+    }
+
+    /// Ends the calls that hang, with an answer that says nothing.
+    pub fn let_go(&self) {
+        self.inner.scripts.send_modify(|version| *version += 1);
     }
 
     /// Returns how many calls hang.

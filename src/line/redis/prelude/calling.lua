@@ -13,6 +13,7 @@ local function drop_expired_leases()
     if tonumber(leases[i + 1]) <= now then
       redis.call('HDEL', LEASES, leases[i])
       redis.call('DEL', ROOM .. 'here:' .. leases[i])
+      redis.call('SREM', UNSETTLED, leases[i])
     end
   end
 end
@@ -61,8 +62,27 @@ local function rate_allowance()
   return math.max(0, get('burst') - intervals)
 end
 
+local function stage()
+  local ms = math.floor(now / 1000)
+  local function before(name) return ms < (get(name) or 0) end
+  if ms >= (get('ends_ms') or math.huge) then return 'ended' end
+  return before('opens_ms') and 'early' or before('starts_ms') and 'gathering' or 'running'
+end
+
+-- Tells whether there is an order to call by: no draw is to come, and who is present is known by place.
+local function has_order() return not line.pending and redis.call('SCARD', UNSETTLED) == 0 end
+
+-- Closes the entries of a promised draw at the first verb after the start.
+local function close_entries()
+  local now_at = line.pending and not line.pending_closed and stage()
+  if now_at == 'running' or now_at == 'ended' then
+    put('pending_closed', line.issued)
+    append({draw = 'c ' .. line.issued})
+  end
+end
+
 local function allowance()
-  if line.phase ~= 'open' then return 0 end
+  if line.phase ~= 'open' or stage() ~= 'running' or not has_order() then return 0 end
   local rate = rate_allowance()
   return rate > 0 and math.min(rate, free_sessions()) or 0
 end

@@ -1,7 +1,7 @@
 -- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
-local UNSEEN, RUNS = ROOM .. 'unseen', ROOM .. 'runs'
+local UNSEEN, RUNS, UNSETTLED = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled'
 local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
@@ -40,7 +40,7 @@ if not next(line) then
   put('grace_at', now)
   put('link', string.rep('0', 64))
   for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'in_use', 'door_old', 'door_young', 'grace_issued',
-                         'link_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
+                         'link_seq', 'drawn_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then
   return redis.error_reply('LAYOUT of ' .. KEYS[1] .. ' is not ' .. LAYOUT .. ', the one this program writes')
@@ -55,6 +55,15 @@ local function is_behind()
   local knows_more = tonumber(ARGV[3]) > get('seq') or tonumber(ARGV[4]) > get('issued')
   return theirs > mine or (theirs == mine and knows_more)
 end
+
+local function drop(name)
+  redis.call('HDEL', KEYS[1], name)
+  line[name], changed[name] = nil, nil
+end
+
+-- Tells whether a gateway whose mirror has come to the entry `seq` means the same people by the same places: one
+-- that has not heard of a draw does not.
+local function understands(seq) return tonumber(seq) >= get('drawn_seq') end
 
 -- The runs called together stand in a list: their last second, then how long before it they were called
 -- and who, for some calls together, `second|us=12-40,45;us=46`. Those that have run out leave the list
@@ -108,8 +117,10 @@ local function prune_sessions()
 end
 
 local function settings_text()
-  local words = {line.phase, line.interval_us, line.burst, line.total_active_users, line.session_duration_s,
-                 line.grace_ms, line.configured, line.message}
+  local words = {line.phase}
+  for _, name in ipairs(LIMITS) do words[#words + 1] = line[name] end
+  words[#words + 1] = line.configured
+  words[#words + 1] = line.message
   return table.concat(words, ' ')
 end
 
@@ -121,7 +132,7 @@ local function append(entry)
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
-                 entry.lapsed or '', entry.returned or '', '', entry.ended or ''}
+                 entry.lapsed or '', entry.returned or '', '', entry.ended or '', entry.draw or ''}
   local tail = entry.settings and '|' .. settings_text() or ''
   local told = table.concat(words, '|')
   redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)

@@ -1,0 +1,74 @@
+//! What draws have made of a roll: a number on a ticket, and the place that was drawn for it.
+
+use super::Roll;
+use crate::line::bits::Bits;
+use crate::line::draw::{Draw, DrawStep, Pending};
+use crate::line::{Number, Numbers};
+
+impl Roll {
+    /// Returns the place of a number: the number itself, unless lots were drawn for it. All that
+    /// is kept and logged of a line, but the number on the ticket, is in places.
+    #[must_use]
+    pub fn place(&self, number: Number) -> Number {
+        let draw = self.draws.iter().find(|draw| draw.covers(number));
+        draw.map_or(number, |draw| draw.permutation().place(number))
+    }
+
+    /// Returns the number that has a place.
+    #[must_use]
+    pub fn number(&self, place: Number) -> Number {
+        let draw = self.draws.iter().find(|draw| draw.covers(place));
+        draw.map_or(place, |draw| draw.permutation().number(place))
+    }
+
+    /// Gives every number of a set its place.
+    #[must_use]
+    pub fn places(&self, numbers: Numbers) -> Numbers {
+        if self.draws.is_empty() { numbers } else { numbers.iter().map(|number| self.place(number)).collect() }
+    }
+
+    /// Gives every place of a set its number.
+    #[must_use]
+    pub fn numbers(&self, places: Numbers) -> Numbers {
+        if self.draws.is_empty() { places } else { places.iter().map(|place| self.number(place)).collect() }
+    }
+
+    /// Makes the draws here that only `other` knows of, and returns it with those that only this knows of.
+    pub(super) fn with_same_draws(&mut self, other: &Self) -> Self {
+        let mut other = other.clone();
+        other.draws.iter().for_each(|draw| self.redraw(draw));
+        self.draws.iter().for_each(|draw| other.redraw(draw));
+        self.drawn_seq = self.drawn_seq.max(other.drawn_seq);
+        self.pending = self.pending.take().or(other.pending.take());
+        self.pending = self.pending.take().filter(|pending| !self.draws.iter().any(|draw| pending.is_made_by(draw)));
+        other
+    }
+
+    /// Puts everyone in the place that was drawn, once.
+    pub(in crate::line) fn redraw(&mut self, draw: &Draw) {
+        if draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first)) {
+            let unseen: Bits = self.unseen.iter().collect();
+            [&mut self.waiting, &mut self.called, &mut self.over].into_iter().for_each(|bits| *bits = draw.apply(bits));
+            if unseen.iter_from(draw.first).next().is_some_and(|number| draw.covers(number)) {
+                self.unseen = draw.apply(&unseen).iter_from(0).collect();
+            }
+            self.draws.push(draw.clone());
+        }
+    }
+
+    pub(super) fn take_step(&mut self, step: &DrawStep, seq: u64) {
+        match step {
+            DrawStep::Promised(promise) => {
+                self.pending = Some(Pending { promise: promise.clone(), above: self.issued, closed: None });
+            }
+            DrawStep::Closed { last } => {
+                self.pending.iter_mut().for_each(|pending| pending.closed = Some(*last));
+            }
+            DrawStep::Drawn(draw) => {
+                self.redraw(draw);
+                (self.pending, self.drawn_seq) = (None, seq);
+            }
+            DrawStep::Forgone => self.pending = None,
+        }
+    }
+}
