@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId, HoldState};
-use crate::domain::order::{self, Stop};
+use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};
 use crate::store::{Decide, Outcome, Subject};
@@ -137,11 +137,15 @@ impl Service {
         Some(url.replace("{hold}", &hold.to_string()))
     }
 
-    /// Has the money taken for a buyer who waits; what does not work now is left to the outbox.
+    /// Has the money taken for a buyer who waits; what does not work now is left to the outbox, at once.
     async fn capture_now(&self, id: PaymentId) {
-        if let Err(fault) = self.capture(id).await {
-            tracing::warn!(payment = %id, %fault, "taking the money is left to the outbox");
+        let Err(fault) = self.capture(id).await else { return };
+        tracing::warn!(payment = %id, %fault, "taking the money is left to the outbox");
+        let task = Task { kind: TaskKind::Capture, payment: id };
+        if let Err(error) = self.store().postpone(task, self.now(), &fault.to_string()).await {
+            tracing::warn!(payment = %id, %error, "the outbox will take it when it is due");
         }
+        self.capture_nudge.notify_one();
     }
 
     fn new_payment(&self, hold: &Hold, order: &PaymentOrder) -> Payment {
