@@ -52,6 +52,13 @@ impl Clock {
         self.advance_us(ms * 1_000);
     }
 
+    /// Sets a manual clock, forwards or back; a system clock is left alone.
+    pub fn set_us(&self, us: u64) {
+        if let Source::Manual(now_us) = &self.0 {
+            now_us.store(us, Ordering::SeqCst);
+        }
+    }
+
     /// Turns a manual clock forward by microseconds; a system clock is left alone.
     pub fn advance_us(&self, us: u64) {
         if let Source::Manual(now_us) = &self.0 {

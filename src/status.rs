@@ -44,6 +44,8 @@ pub struct Status {
     pub state: State,
     /// The own number in line; it never changes.
     pub number: Option<Number>,
+    /// The place that was drawn for the number; the number itself where no lots were drawn, `None` before a draw.
+    pub place: Option<Number>,
     /// The epoch of the number.
     pub epoch: Option<Epoch>,
     /// The place, 1 for the next to be called; it never rises.
@@ -97,6 +99,7 @@ impl Status {
             let standing = roll.standing(ticket.epoch, ticket.number, now_ms / 1_000);
             let mut status = Self::of_room(room, roll, now_ms);
             status.number = Some(ticket.number);
+            status.place = roll.pending.is_none().then(|| roll.place(ticket.number));
             status.epoch = Some(ticket.epoch);
             status.stand(room, Course::of(roll, room.line_now_ms()), standing, now_ms);
             status
@@ -125,6 +128,7 @@ impl Status {
             room: room.rules.name.to_string(),
             state: State::None,
             number: None,
+            place: None,
             epoch: None,
             position: None,
             ahead: None,

@@ -13,11 +13,15 @@ use axum::routing::{get, post};
 use crate::service::Service;
 use crate::site;
 
+mod seats;
+
 pub mod problem;
 
 mod input;
 
 pub mod view;
+
+mod order;
 
 mod hold;
 
@@ -51,7 +55,7 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) 
         .route("/api/bookings/{reference}", get(booking::read))
         .route("/api/bookings/{reference}/cancellation", post(booking::cancel))
         .route("/api/holds", post(hold::create))
-        .route("/api/holds/{id}", get(hold::read).delete(hold::cancel))
+        .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))
         .route("/api/holds/{id}/extension", post(hold::extend))
         .route("/api/holds/{id}/payments", post(pay::create))
         .route("/api/payments/webhook", post(pay::webhook))

@@ -29,10 +29,11 @@ use crate::provider::simulated::courier::Address;
 use crate::provider::simulated::house::House;
 use crate::provider::stripe::{self, StripeProvider};
 use crate::provider::wire::{BadAddress, Wire};
+use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
 use crate::{auditor, outbox, reaper, reconciler};
 
@@ -97,7 +98,8 @@ impl App {
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         config.check()?;
-        let catalogue = Arc::new(Catalogue::embedded()?);
+        let catalogue = Catalogue::embedded()?.with_practices(config.practices.clone());
+        let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
         let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
@@ -107,10 +109,15 @@ impl App {
         let webhook_secret =
             config.payments.webhook_secret.clone().map_or_else(|| random().to_vec(), String::into_bytes);
         let house = open_bank(&config, &clock).await.map_err(StartError::Bank)?;
-        let teller = Teller::new(Arc::clone(&store), metrics.clone(), config.teller.strategy, config.teller_limits());
+        let till: Arc<dyn Till> = Arc::clone(&store) as _;
+        let teller = Teller::new(till, metrics.clone(), config.strategies(), config.teller_limits());
+        let patience = Duration::from_millis(config.seat_lock.patience_ms);
+        let seat_lock = config.seat_lock.redis.as_deref().map(|url| SeatLock::new(url, patience));
+        let seat_lock = seat_lock.transpose().map_err(bad_redis)?;
         let service = Service::new(Parts {
             store,
             teller,
+            seat_lock,
             provider: provider(&config, house.as_ref(), &webhook_secret, &id_secret)?,
             catalogue,
             clock: Arc::clone(&clock),
@@ -235,6 +242,10 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
         }
     }
     Ok(())
+}
+
+fn bad_redis(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Senseless(vec![format!("seat_lock.redis: {error}")])
 }
 
 /// Opens the configured database.

@@ -12,7 +12,7 @@ use crate::config::{Config, SaleRow};
 use crate::domain::inventory::InventoryId;
 use crate::service::Service;
 use crate::service::holding::HoldOrder;
-use crate::teller::Strategy;
+use crate::strategy::Strategy;
 
 /// More than a bench can sell.
 const SEATS: u32 = 1_000_000;
@@ -147,7 +147,7 @@ impl Buyer {
             }
             turn += 1;
             let key = format!("bench-{}-{}-{turn}", self.row, self.client);
-            match service.hold(HoldOrder { inventory: self.row, quantity: 1, key }).await {
+            match service.hold(HoldOrder::new(self.row, 1, key)).await {
                 Ok(_) => {
                     let wait = self.clock.stopwatch().saturating_sub(asked);
                     waits_us.push(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));

@@ -9,8 +9,13 @@ use thiserror::Error;
 use time::Date;
 
 use crate::domain::inventory::{Class, InventoryId, Offer, TrainNumber};
+use crate::domain::seat::Numbering;
 
 pub mod fares;
+
+pub mod practice;
+
+use practice::Practice;
 
 const TRAINS: &str = include_str!("../data/trains.csv");
 const STATIONS: &str = include_str!("../data/stations.csv");
@@ -77,6 +82,9 @@ pub enum NotOnSale {
     /// The train does not leave its origin on that day of the week.
     #[error("train {0} does not leave its origin on that day of the week")]
     NotRunning(TrainNumber),
+    /// The practice is closed on that day of the week.
+    #[error("practice {0} is closed on that day of the week")]
+    NotOpen(TrainNumber),
     /// The day is over.
     #[error("that day is over")]
     Past,
@@ -99,6 +107,8 @@ pub struct Catalogue {
     by_number: HashMap<TrainNumber, usize>,
     /// For each station its trains in ascending order, each with the place of the stop in the run.
     calls: Vec<Vec<(usize, usize)>>,
+    /// Who offers appointments, which the configuration says.
+    practices: Vec<Practice>,
 }
 
 impl Catalogue {
@@ -118,7 +128,33 @@ impl Catalogue {
                 calls[usize::from(stop)].push((index, place));
             }
         }
-        Ok(Self { stations, by_code, trains, by_number, calls })
+        Ok(Self { stations, by_code, trains, by_number, calls, practices: Vec::new() })
+    }
+
+    /// Adds practices.
+    ///
+    /// # Errors
+    /// What is wrong with them, all at once, such as a number that a train has.
+    pub fn with_practices(mut self, practices: Vec<Practice>) -> Result<Self, Vec<String>> {
+        let mut problems: Vec<String> = practices.iter().flat_map(Practice::problems).collect();
+        let taken = |practice: &&Practice| practice.number().is_some_and(|number| self.train(number).is_some());
+        problems.extend(
+            practices
+                .iter()
+                .filter(taken)
+                .map(|practice| format!("practices: {}: a train has this number; choose another", practice.number)),
+        );
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.practices = practices;
+        Ok(self)
+    }
+
+    /// Returns the practice that a row is a slot of.
+    #[must_use]
+    pub fn practice(&self, row: InventoryId) -> Option<&Practice> {
+        self.practices.iter().find(|practice| practice.slot(row).is_some())
     }
 
     /// Returns all trains.
@@ -188,6 +224,10 @@ impl Catalogue {
     /// # Errors
     /// [`NotOnSale`] when there is no such train, it has no such class or does not leave on that day of the week.
     pub fn offer(&self, inventory: InventoryId) -> Result<Offer, NotOnSale> {
+        if let Some(practice) = self.practice(inventory) {
+            let open = practice.is_open(inventory.date);
+            return open.then(|| practice.offer(inventory)).ok_or(NotOnSale::NotOpen(inventory.train));
+        }
         let train = self.train(inventory.train).ok_or(NotOnSale::UnknownTrain(inventory.train))?;
         if !train.classes.contains(&inventory.class) {
             return Err(NotOnSale::NoSuchClass(inventory.train, inventory.class));
@@ -203,6 +243,7 @@ impl Catalogue {
             inventory,
             capacity: fares::seats(&train.name, inventory.class),
             price: fares::fare(&train.name, train.distance_km, inventory.class),
+            numbering: Numbering::Pool,
         }
     }
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::catalogue::practice::Practice;
 use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::InventoryId;
 use crate::domain::order::Extensions;
+use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
 use crate::provider::simulated::bank::Tempo;
+use crate::seat_lock::SeatLock;
 use crate::service::Terms;
-use crate::teller::{Strategy, TellerLimits};
+use crate::strategy::{Rule, Strategies, Strategy};
+use crate::teller::TellerLimits;
 
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,12 @@ pub struct Config {
     pub holds: HoldRules,
     /// How seats are taken.
     pub teller: TellerRules,
+    /// Rows that are sold in another way than `teller.strategy`; the first that names a row counts.
+    pub strategies: Vec<Rule>,
+    /// Who offers appointments.
+    pub practices: Vec<Practice>,
+    /// Who locks chosen seats for the strategy `seat-lock`.
+    pub seat_lock: SeatLockRules,
     /// How money is taken.
     pub payments: PaymentRules,
     /// How much goes back when a booking is cancelled.
@@ -82,6 +92,16 @@ pub struct TellerRules {
     pub waiting: usize,
     /// Rows that may be busy at once.
     pub rows: usize,
+}
+
+/// Says who locks chosen seats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SeatLockRules {
+    /// The address of a Redis: `redis://HOST:PORT`.
+    pub redis: Option<String>,
+    /// How long a buyer waits for it, at most, before the database decides alone.
+    pub patience_ms: u64,
 }
 
 /// Says how money is taken.
@@ -143,6 +163,9 @@ impl Default for Config {
             window_days: 120,
             holds: HoldRules::default(),
             teller: TellerRules::default(),
+            strategies: Vec::new(),
+            practices: Vec::new(),
+            seat_lock: SeatLockRules::default(),
             payments: PaymentRules::default(),
             cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: Vec::new(),
@@ -154,6 +177,12 @@ impl Default for Config {
 impl Default for HoldRules {
     fn default() -> Self {
         Self { seconds: 300, extensions: 1, extension_seconds: 120, most_seats: 6 }
+    }
+}
+
+impl Default for SeatLockRules {
+    fn default() -> Self {
+        Self { redis: None, patience_ms: 50 }
     }
 }
 
@@ -243,6 +272,7 @@ impl Config {
             ("teller.batch", self.teller.batch as u64, 1, 10_000),
             ("teller.waiting", self.teller.waiting as u64, 1, 1_000_000),
             ("teller.rows", self.teller.rows as u64, 1, 1_000_000),
+            ("seat_lock.patience_ms", self.seat_lock.patience_ms, 1, 5_000),
             ("payments.provider_timeout_ms", self.payments.provider_timeout_ms, 1, 120_000),
             ("payments.pending_seconds", self.payments.pending_seconds.into(), 1, 86_400),
         ];
@@ -260,7 +290,46 @@ impl Config {
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
         }
+        problems.extend(self.practices.iter().flat_map(Practice::problems));
+        problems.extend(self.strategy_problems());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Senseless(problems)) }
+    }
+
+    /// Says which strategies cannot work here, and what would.
+    fn strategy_problems(&self) -> Vec<String> {
+        let (strategies, sqlite) = (self.strategies(), !matches!(self.database(), Ok(Database::Postgres(_))));
+        let uses = |wanted| strategies.in_use().any(|strategy| strategy == wanted);
+        let mut problems = Vec::new();
+        if uses(Strategy::Pessimistic) && sqlite {
+            problems.push(
+                "the strategy pessimistic needs row locks, which SQLite has not: one writer at a time has all of it \
+                 locked; use teller or conditional, or PostgreSQL"
+                    .to_owned(),
+            );
+        }
+        match &self.seat_lock.redis {
+            None if uses(Strategy::SeatLock) => problems.push(
+                "the strategy seat-lock needs seat_lock.redis, for example redis://127.0.0.1:6379; without a Redis use \
+                 seat-key"
+                    .to_owned(),
+            ),
+            Some(url) => {
+                if let Err(error) = SeatLock::check(url) {
+                    problems.push(format!("seat_lock.redis must read redis://HOST:PORT: {error}"));
+                }
+            }
+            None => {}
+        }
+        let numbered = |row: &&SaleRow| strategies.of(row.inventory).numbering() != Numbering::Pool;
+        for row in self.sale.iter().filter(numbered).filter(|row| row.capacity > MOST_NUMBERS) {
+            problems
+                .push(format!("sale: {} has numbers, so its capacity must be at most {MOST_NUMBERS}", row.inventory));
+        }
+        problems
+    }
+
+    pub(crate) fn strategies(&self) -> Strategies {
+        Strategies::new(self.teller.strategy, self.strategies.clone())
     }
 
     /// Reads the database's address.
@@ -370,5 +439,22 @@ mod tests {
         for part in parts.into_iter().chain(["percent must be"]) {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn a_strategy_that_cannot_work_says_what_would() {
+        let rules = "[teller]\nstrategy = 'pessimistic'\n[[strategies]]\nrows = '*:*:3A'\nuse = 'seat-lock'\n\
+                     [[sale]]\ninventory = '12951:2026-11-23:3A'\ncapacity = 10001";
+        let config: Config = toml::from_str(rules).unwrap();
+        let message = config.check().unwrap_err().to_string();
+        for part in ["use teller or conditional", "without a Redis use seat-key", "12951:2026-11-23:3A has numbers"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let postgres = format!("database = 'postgres://b@h/n'\n{}", rules.replace("10001", "10000"));
+        let mut config: Config = toml::from_str(&postgres).unwrap();
+        config.seat_lock.redis = Some("localhost".to_owned());
+        assert!(config.check().unwrap_err().to_string().contains("must read redis://HOST:PORT"));
+        config.seat_lock.redis = Some("redis://localhost".to_owned());
+        config.check().unwrap();
     }
 }

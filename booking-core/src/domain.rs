@@ -7,7 +7,13 @@ pub mod moment;
 
 pub mod money;
 
+pub mod seat;
+
+pub mod class;
+
 pub mod inventory;
+
+pub mod coach;
 
 pub mod id;
 

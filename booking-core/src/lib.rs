@@ -8,6 +8,10 @@ pub mod clock;
 
 pub mod store;
 
+pub mod strategy;
+
+pub mod seat_lock;
+
 pub mod catalogue;
 
 pub mod metrics;

@@ -10,10 +10,12 @@ use prometheus::{
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests for seats by result: `granted`, `replayed`, `sold_out`, `refused`, `busy`, `failed`.
+    /// Requests for seats by result: `granted`, `replayed`, `sold_out`, `seat_taken`, `refused`, `busy`, `failed`.
     pub holds: IntCounterVec,
     /// Seconds from a request for seats to its answer.
     pub hold_seconds: Histogram,
+    /// Attempts to lock chosen seats in Redis, by result: `ours`, `others`, `unknown`.
+    pub seat_locks: IntCounterVec,
     /// Requests in one commit.
     pub batch_size: Histogram,
     /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
@@ -59,6 +61,10 @@ impl Metrics {
                 IntCounterVec::new(opts("holds_total", "Requests for seats by result"), &["result"]),
             ),
             hold_seconds: keep(&registry, histogram("hold_seconds", "Time to answer a request for seats", 0.000_25)),
+            seat_locks: keep(
+                &registry,
+                IntCounterVec::new(opts("seat_locks_total", "Attempts to lock chosen seats by result"), &["result"]),
+            ),
             batch_size: keep(&registry, histogram("batch_size", "Requests in one commit", 1.0)),
             available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),
             holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),

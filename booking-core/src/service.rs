@@ -21,12 +21,17 @@ use crate::domain::order::{Extensions, Stop};
 use crate::metrics::Metrics;
 use crate::notifier::{Board, Notice};
 use crate::provider::{BadNews, Provider};
+use crate::seat_lock::SeatLock;
 use crate::store::{Store, StoreError};
 use crate::teller::{Teller, TellerError};
 
 mod ids;
 
+mod wanted;
+
 pub mod browsing;
+
+pub mod seating;
 
 pub mod holding;
 
@@ -37,6 +42,8 @@ pub mod returning;
 pub mod cancelling;
 
 use ids::{Ids, request_hash};
+pub use seating::SeatsTaken;
+pub use wanted::{BadOrder, Item, Want};
 
 /// How many rows get a gauge of their own.
 const GAUGES: usize = 64;
@@ -98,6 +105,12 @@ pub enum Denied {
         /// Seats in one order, at most.
         most: u32,
     },
+    /// The order does not make sense as it stands.
+    #[error(transparent)]
+    Order(#[from] BadOrder),
+    /// Some of the chosen seats have an owner.
+    #[error("chosen seats are taken")]
+    SeatTaken(SeatsTaken),
     /// The provider does not know the payment method.
     #[error("unknown payment method")]
     Method,
@@ -160,6 +173,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Who takes seats.
     pub teller: Teller,
+    /// Who locks chosen seats before the database is asked, if anybody does.
+    pub seat_lock: Option<SeatLock>,
     /// Who takes money.
     pub provider: Arc<dyn Provider>,
     /// What there is.
@@ -185,6 +200,8 @@ pub struct Service {
     sale: Arc<HashSet<InventoryId>>,
     /// Rows that are known to have been created.
     known: Mutex<HashSet<InventoryId>>,
+    /// Seat maps that were read lately.
+    seat_maps: seating::SeatMaps,
     /// Rows that have a gauge.
     gauges: Mutex<HashSet<InventoryId>>,
     /// Owns what must go on when a caller leaves.
@@ -209,6 +226,7 @@ impl Service {
             parts,
             availability: Availability::default(),
             known: Mutex::default(),
+            seat_maps: seating::SeatMaps::default(),
             gauges: Mutex::default(),
             tasks: TaskTracker::new(),
             settle_nudge: Notify::new(),
@@ -271,11 +289,12 @@ impl Service {
     /// # Errors
     /// [`NotOnSale`].
     pub fn offer(&self, inventory: InventoryId) -> Result<Offer, NotOnSale> {
+        let numbering = self.parts.teller.strategy(inventory).numbering();
         if let Some(&capacity) = self.parts.terms.sale.get(&inventory) {
-            return Ok(Offer { capacity, ..self.parts.catalogue.offer(inventory)? });
+            return Ok(Offer { capacity, numbering, ..self.parts.catalogue.offer(inventory)? });
         }
         self.check_day(inventory.date)?;
-        self.parts.catalogue.offer(inventory)
+        Ok(Offer { numbering, ..self.parts.catalogue.offer(inventory)? })
     }
 
     /// Returns what tells whether a row is on sale at a moment, for decisions that are made where there is no service.
@@ -329,8 +348,13 @@ impl Service {
         self.parts.store.ensure(&offers).await?;
         for row in self.parts.store.stock(&rows).await? {
             let wanted = self.parts.terms.sale.get(&row.inventory).copied();
-            if wanted != Some(row.stock.capacity) {
-                tracing::warn!(inventory = %row.inventory, capacity = row.stock.capacity, "it exists already; its capacity stays");
+            let (inventory, capacity) = (row.inventory, row.stock.capacity);
+            if wanted != Some(capacity) {
+                tracing::warn!(%inventory, capacity, "it exists already; its capacity stays");
+            }
+            if self.parts.teller.strategy(inventory).numbering() != row.numbering {
+                let numbering = row.numbering.word();
+                tracing::warn!(%inventory, numbering, "it exists already and keeps its numbering: its strategy does not suit it");
             }
         }
         Ok(())

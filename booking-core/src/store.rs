@@ -1,6 +1,6 @@
 //! The contract every database fulfils, and the only door to SQL.
 //!
-//! There are two ways to write. [`Store::take`] is the hot one: it takes seats for many buyers of one row in one
+//! There are two ways to write. A [`Till`] is the hot one: it takes seats for many buyers of one row in one
 //! commit. [`Store::transact`] is for everything else: it locks a hold and a payment, asks a pure function of
 //! [`crate::domain::order`] what follows, and writes that in the same transaction. One conformance suite and one race
 //! suite run against every implementation.
@@ -11,22 +11,29 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::domain::booking::{Booking, Reference};
-use crate::domain::hold::{Hold, HoldId, RequestHash};
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer, Stock};
 use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Stop, Task, TaskKind, Verdict};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::seat::{Numbering, SeatNumber};
+
+pub mod till;
 
 pub mod books;
+
 mod rows;
+
+mod judge;
 
 pub mod sqlite;
 
 pub mod postgres;
 
 use books::Books;
+pub use till::{Guard, OrderRequest, OrderTaken, TakeAnswer, TakeRequest, Taken, Till};
 
 /// Says what went wrong in a database, and whether trying again may help.
 #[derive(Debug, Error)]
@@ -41,6 +48,9 @@ pub enum StoreError {
     /// The row was never created.
     #[error("there is no inventory row {0}")]
     UnknownInventory(InventoryId),
+    /// The row was created with another numbering than the configured strategy sells; it keeps its own.
+    #[error("{0} was created as {1:?}: configure a strategy for such rows, or sell another row")]
+    OtherNumbering(InventoryId, Numbering),
     /// The database holds what this program never wrote, or refuses what it never should. A retry does not help.
     #[error("the database holds something unexpected: {0}")]
     Corrupt(String),
@@ -52,74 +62,6 @@ impl StoreError {
     pub const fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict(_))
     }
-}
-
-/// Asks for seats of one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakeRequest {
-    /// The hold that is to come into being; the same key always gives the same id.
-    pub hold: HoldId,
-    /// What was asked for.
-    pub request_hash: RequestHash,
-    /// How many seats.
-    pub quantity: u32,
-    /// What they cost together.
-    pub amount: Paise,
-    /// Now.
-    pub created_at: Moment,
-    /// Until when they are promised.
-    pub expires_at: Moment,
-}
-
-impl TakeRequest {
-    /// Returns the hold that this request becomes when it is granted.
-    #[must_use]
-    pub fn granted(&self, inventory: InventoryId) -> Hold {
-        Hold {
-            id: self.hold,
-            inventory,
-            quantity: self.quantity,
-            amount: self.amount,
-            request_hash: self.request_hash,
-            created_at: self.created_at,
-            expires_at: self.expires_at,
-            extensions: 0,
-            attempt: None,
-            state: crate::domain::hold::HoldState::Held,
-        }
-    }
-}
-
-/// Answers one [`TakeRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TakeAnswer {
-    /// The seats are held.
-    Granted(Hold),
-    /// The same request was granted before; this is that hold as it is now.
-    Replayed(Hold),
-    /// The key was used before, for another request. Nothing happened.
-    KeyReused,
-    /// Too few seats are left. Nothing happened.
-    SoldOut,
-}
-
-/// Answers a batch.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    /// One answer for each request, in their order.
-    pub answers: Vec<TakeAnswer>,
-    /// Seats on sale after the commit.
-    pub available: u32,
-}
-
-/// Names a way to keep two buyers from one seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// `UPDATE … WHERE available >= n`: the database is the referee.
-    ConditionalUpdate,
-    /// Reads, then writes what it computed. **This oversells**; it is here so that the race suite can show that it would
-    /// notice. Nothing but tests and the concurrency lab may name it.
-    ReadThenWrite,
 }
 
 /// Says which rows a decision is about.
@@ -159,8 +101,8 @@ pub struct Outcome {
     pub hold: Option<Hold>,
     /// The payment, if the step touched it.
     pub payment: Option<Payment>,
-    /// Seats on sale after the commit, if the step moved any.
-    pub available: Option<(InventoryId, u32)>,
+    /// Seats on sale after the commit, of each row in which the step moved any.
+    pub available: Vec<(InventoryId, u32)>,
 }
 
 /// A task of the outbox that is due.
@@ -183,6 +125,8 @@ pub struct StockRow {
     pub stock: Stock,
     /// The price of one seat.
     pub price: Paise,
+    /// Whether its seats have numbers.
+    pub numbering: Numbering,
 }
 
 /// Keeps inventory, holds, payments, bookings and the outbox.
@@ -190,17 +134,12 @@ pub struct StockRow {
 /// Every method is durable when it returns, and safe to repeat. None is cancelled halfway: what was begun is completed
 /// or rolled back whether or not the caller still waits.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Till {
     /// Creates rows that do not exist; leaves the others alone.
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError>;
 
     /// Reads rows; those that do not exist are missing from the answer.
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError>;
-
-    /// Takes seats of one row for many buyers in one commit, in the order of the requests, each all or nothing.
-    ///
-    /// No two requests of a batch may name the same hold.
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError>;
 
     /// Locks the subject's rows, asks `decide`, writes the step, commits.
     ///
@@ -216,6 +155,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a booking.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError>;
+
+    /// Lists the numbers of a row that have an owner, in ascending order.
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError>;
 
     /// Lists holds in `Held` whose time is over, the oldest first.
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError>;
@@ -248,41 +190,4 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tells whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// Gives out what is left in arrival order, each request all or nothing; says which are granted.
-///
-/// A request for more than what is left does not bar a later one that asks for less.
-#[must_use]
-pub fn allot(available: u32, wanted: impl Iterator<Item = u32>) -> Vec<bool> {
-    let mut left = available;
-    wanted
-        .map(|quantity| {
-            let granted = quantity <= left;
-            left -= if granted { quantity } else { 0 };
-            granted
-        })
-        .collect()
-}
-
-/// Sums what a batch asks for.
-fn total(requests: &[TakeRequest]) -> i64 {
-    requests.iter().map(|request| i64::from(request.quantity)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn allots_in_arrival_order_all_or_nothing() {
-        for (available, wanted, expected) in [
-            (3, vec![1, 1, 1, 1], vec![true, true, true, false]),
-            (3, vec![2, 2, 1], vec![true, false, true]),
-            (0, vec![1], vec![false]),
-            (5, vec![], vec![]),
-        ] {
-            assert_eq!(allot(available, wanted.into_iter()), expected);
-        }
-    }
 }

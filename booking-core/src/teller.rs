@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
 use crate::metrics::Metrics;
-use crate::store::{Guard, Store, StoreError, TakeAnswer, TakeRequest, Taken};
+use crate::store::{Guard, OrderRequest, OrderTaken, StoreError, TakeAnswer, TakeRequest, Taken, Till};
+use crate::strategy::{Strategies, Strategy};
 
 /// How often a commit is tried whose outcome is not known; each try is safe, the ids are the same.
 const TRIES: u32 = 4;
@@ -25,30 +26,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many may wait under one hold's id; a commit serves one of them, so more would only fill the line.
 const SAME_HOLD: usize = 8;
-
-/// Chooses how seats are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// Conditional update, many requests in one commit. The default.
-    Teller,
-    /// Conditional update, one commit for each request.
-    Conditional,
-}
-
-impl Strategy {
-    /// Every strategy.
-    pub const ALL: [Self; 2] = [Self::Teller, Self::Conditional];
-
-    /// Returns its name in configuration and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Teller => "teller",
-            Self::Conditional => "conditional",
-        }
-    }
-}
 
 /// Bounds what the teller takes on.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +37,10 @@ pub struct TellerLimits {
     /// Rows that may be busy at once.
     pub rows: usize,
 }
+
+/// Requests that stand in no row's line and may be under way at once: orders of several rows, and strategies that
+/// commit one by one.
+const ALONE: usize = 10_000;
 
 /// Says why a request was not answered.
 #[derive(Clone, Debug, Error)]
@@ -139,34 +120,34 @@ impl Line {
 /// Serves requests for seats.
 pub struct Teller {
     desk: Arc<Desk>,
-    strategy: Strategy,
-    guard: Guard,
+    strategies: Strategies,
 }
 
 /// What the tasks of the busy rows share.
 struct Desk {
-    store: Arc<dyn Store>,
+    till: Arc<dyn Till>,
     metrics: Metrics,
     limits: TellerLimits,
     tasks: TaskTracker,
     /// Who waits, for each busy row. A row is in the map exactly while its task runs.
     waiting: Mutex<HashMap<InventoryId, Line>>,
+    /// Bounds those who stand in no line.
+    alone: Arc<Semaphore>,
 }
 
 impl Teller {
-    /// Opens a teller on a store.
+    /// Opens a teller on a till.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Metrics, strategy: Strategy, limits: TellerLimits) -> Self {
-        let desk = Desk { store, metrics, limits, tasks: TaskTracker::new(), waiting: Mutex::default() };
-        Self { desk: Arc::new(desk), strategy, guard: Guard::ConditionalUpdate }
+    pub fn new(till: Arc<dyn Till>, metrics: Metrics, strategies: impl Into<Strategies>, limits: TellerLimits) -> Self {
+        let alone = Arc::new(Semaphore::new(ALONE));
+        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting: Mutex::default(), alone };
+        Self { desk: Arc::new(desk), strategies: strategies.into() }
     }
 
-    /// Takes the guard off, so that a test or the concurrency lab can watch it oversell.
-    #[doc(hidden)]
+    /// Returns the way a row is sold in.
     #[must_use]
-    pub fn without_guard(mut self) -> Self {
-        self.guard = Guard::ReadThenWrite;
-        self
+    pub fn strategy(&self, row: InventoryId) -> Strategy {
+        self.strategies.of(row)
     }
 
     /// Takes seats of a row.
@@ -178,17 +159,26 @@ impl Teller {
     pub async fn take(&self, row: InventoryId, request: TakeRequest) -> Result<Served, TellerError> {
         let (answer, answered) = oneshot::channel();
         let customer = Customer { request, answer };
-        match self.strategy {
-            Strategy::Teller => self.stand_in_line(row, customer)?,
-            Strategy::Conditional => {
-                let (desk, guard) = (Arc::clone(&self.desk), self.guard);
-                self.desk.tasks.spawn(async move { desk.serve(guard, row, vec![customer]).await });
-            }
+        let strategy = self.strategy(row);
+        if strategy.groups() {
+            self.stand_in_line(strategy.guard(), row, customer)?;
+        } else {
+            self.come_alone(strategy.guard(), row, customer)?;
         }
         answered.await.map_err(|_| TellerError::Closed)?
     }
 
-    fn stand_in_line(&self, row: InventoryId, customer: Customer) -> Result<(), TellerError> {
+    fn come_alone(&self, guard: Guard, row: InventoryId, customer: Customer) -> Result<(), TellerError> {
+        let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
+        let desk = Arc::clone(&self.desk);
+        self.desk.tasks.spawn(async move {
+            desk.serve(guard, row, vec![customer]).await;
+            drop(place);
+        });
+        Ok(())
+    }
+
+    fn stand_in_line(&self, guard: Guard, row: InventoryId, customer: Customer) -> Result<(), TellerError> {
         let mut waiting = self.desk.waiting();
         let busy_rows = waiting.len();
         match waiting.entry(row) {
@@ -196,11 +186,30 @@ impl Teller {
             Entry::Vacant(_) if busy_rows >= self.desk.limits.rows => return Err(TellerError::Busy),
             Entry::Vacant(line) => {
                 line.insert(Line::of(customer));
-                let (desk, guard) = (Arc::clone(&self.desk), self.guard);
+                let desk = Arc::clone(&self.desk);
                 self.desk.tasks.spawn(async move { desk.work(guard, row).await });
             }
         }
         Ok(())
+    }
+
+    /// Takes seats of several rows, all or nothing.
+    ///
+    /// An order cannot share the commit of one row's line, so it has a commit of its own. In the database it waits for
+    /// the line's commit that is under way, and no longer.
+    ///
+    /// # Errors
+    /// As [`Teller::take`].
+    pub async fn take_order(&self, order: OrderRequest) -> Result<OrderTaken, TellerError> {
+        let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
+        let desk = Arc::clone(&self.desk);
+        let task = self.desk.tasks.spawn(async move {
+            let taken = desk.commit_order(&order).await;
+            drop(place);
+            taken
+        });
+        let taken = task.await.map_err(|_| TellerError::Closed)?;
+        taken.map_err(|error| TellerError::Store(Arc::new(error)))
     }
 
     /// Waits until every request taken on has been answered. Call it when nobody asks any more.
@@ -254,21 +263,51 @@ impl Desk {
         }
     }
 
-    /// Commits, again when the outcome is not known: the ids are the same, so nothing can be taken twice.
     async fn commit(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1..=TRIES {
-            match self.store.take(guard, row, requests).await {
-                Ok(taken) if attempt > 1 => return Ok(own(taken, requests)),
-                Err(error) if error.may_retry() && attempt < TRIES => {
-                    tracing::warn!(%error, attempt, "a commit is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 4;
-                }
-                outcome => return outcome,
-            }
+        let (attempt, mut taken) = insist(|| self.till.take(guard, row, requests)).await?;
+        if attempt > 1 {
+            let answers = taken.answers.iter_mut().zip(requests);
+            answers.for_each(|(answer, request)| recognise(answer, request));
         }
-        unreachable!("the last try returns");
+        Ok(taken)
+    }
+
+    async fn commit_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        let (attempt, mut taken) = insist(|| self.till.take_order(order)).await?;
+        if attempt > 1 {
+            recognise(&mut taken.answer, order.head());
+        }
+        Ok(taken)
+    }
+}
+
+/// Commits, again when the outcome is not known: the ids are the same, so nothing can be taken twice. Says which try it
+/// was that returned.
+async fn insist<T, F>(mut commit: impl FnMut() -> F) -> Result<(u32, T), StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1..=TRIES {
+        match commit().await {
+            Err(error) if error.may_retry() && attempt < TRIES => {
+                tracing::warn!(%error, attempt, "a commit is tried again");
+                tokio::time::sleep(pause).await;
+                pause *= 4;
+            }
+            outcome => return outcome.map(|taken| (attempt, taken)),
+        }
+    }
+    unreachable!("the last try returns");
+}
+
+/// Recognises what an earlier try of this same request had committed after all.
+fn recognise(answer: &mut TakeAnswer, request: &TakeRequest) {
+    match answer {
+        TakeAnswer::Replayed(hold) if hold.created_at == request.created_at => {
+            *answer = TakeAnswer::Granted(hold.clone());
+        }
+        _ => {}
     }
 }
 
@@ -286,24 +325,12 @@ impl Drop for Sweep<'_> {
     }
 }
 
-/// Recognises what an earlier try of this same batch had committed after all.
-fn own(mut taken: Taken, requests: &[TakeRequest]) -> Taken {
-    for (answer, request) in taken.answers.iter_mut().zip(requests) {
-        match answer {
-            TakeAnswer::Replayed(hold) if hold.created_at == request.created_at => {
-                *answer = TakeAnswer::Granted(hold.clone());
-            }
-            _ => {}
-        }
-    }
-    taken
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::moment::Moment;
     use crate::domain::money::Paise;
+    use crate::domain::seat::Wish;
 
     fn customer(hold: u8, quantity: u32) -> Customer {
         let (answer, _caller_has_left) = oneshot::channel();
@@ -311,6 +338,7 @@ mod tests {
             hold: HoldId::from_bytes([hold; 16]),
             request_hash: [0; 32],
             quantity,
+            wish: Wish::Any,
             amount: Paise::new(1),
             created_at: Moment::from_ms(0),
             expires_at: Moment::from_ms(1),

@@ -6,6 +6,7 @@
 
 mod drawn;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -347,13 +348,21 @@ impl Sessions {
         }
     }
 
-    /// Adds the runs that `other` knows of; a session that is over in either is over.
+    /// Adds the runs that `other` knows of. A number that was called in both, once before and once after a
+    /// loss, holds one session, the one that ends last; a session that is over in either is over.
     fn merge(&mut self, other: &Self, over: &Bits) {
-        self.runs.extend(other.runs.iter().map(|(first, run)| (*first, *run)));
-        self.in_use.clear();
-        for (first, run) in &self.runs {
-            let live = (*first..=run.last).filter(|number| !over.contains(*number)).count();
-            *self.in_use.entry(run.ends_s).or_default() += live as u64;
+        let mut runs: Vec<(Number, SessionRun)> = self.runs.iter().chain(&other.runs).map(|(f, r)| (*f, *r)).collect();
+        runs.sort_by_key(|(first, run)| (Reverse(run.ends_s), run.at_us, *first));
+        let mut held = Bits::default();
+        *self = Self::default();
+        for (first, run) in runs {
+            let new: Numbers = (first..=run.last).filter(|number| !held.contains(*number)).collect();
+            for (first, last) in new.runs() {
+                held.insert_run(first, last);
+                self.runs.insert(first, SessionRun { last, ..run });
+                let live = (first..=last).filter(|number| !over.contains(*number)).count();
+                *self.in_use.entry(run.ends_s).or_default() += live as u64;
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ def check_links():
 
 def check_words():
     protocol, reference = read("docs/protocol.md"), read("vestibule.toml")
-    reader = r'\.(?:text|parsed|parsed_list|whole|number|duration|choice)(?:::<[^>]*>)?\(\s*"([a-z_]+)"'
+    reader = r'\.(?:text|parsed|parsed_list|whole|number|duration|choice|instant)(?:::<[^>]*>)?\(\s*"([a-z_]+)"'
     need("vestibule.toml", set(re.findall(reader, code("src/config.rs"))), reference)
     metrics = r'(?:opts|counters|gauges|histograms?)\(\s*"([a-z_]+)"'
     # In the document, metrics of one row share the prefix of the first.
@@ -81,7 +81,8 @@ def log(rate_us):
 
 
 def check_page_of_python():
-    page = re.search(r"```python\n(.*?)```", read("docs/fairness.md"), flags=re.S).group(1)
+    pages = re.findall(r"```python\n(.*?)```", read("docs/fairness.md"), flags=re.S)
+    page = next(page for page in pages if "passed_over" in page)
     true = log(100_000)
     cases = {
         "a true log": (true, 0, "1 were passed over because they were away; 1 of them were called later"),

@@ -8,4 +8,5 @@ mod line;
 mod program;
 mod proxy;
 mod redis_server;
+mod simulation;
 mod tokens;

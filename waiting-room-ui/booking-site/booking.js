@@ -1,7 +1,7 @@
 // The ticket: what the traveller shows, on the screen and on paper; and the way back from it.
 import { booking as read, cancel } from "./api.js";
 import { every, h, say } from "./dom.js";
-import { money, seats } from "./format.js";
+import { money, named, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -15,7 +15,7 @@ export async function bookingView({ id, go, signal }) {
   const print = h("button", { type: "button", class: "solid", onclick: () => window.print() }, "Print the ticket");
   const element = h("div", { class: "narrow" }, h("p", { class: "done" }, h("b", {}, "You are going."), " Paid and booked; keep the reference."),
     h("article", { class: "card ticket" },
-      h("div", { class: "stub" }, h("h1", {}, h("span", {}, "Booking reference"), ` ${made.reference}`), h("p", {}, h("span", {}, seats(made.quantity)), h("b", {}, money(made.amount_paise)))),
+      h("div", { class: "stub" }, h("h1", {}, h("span", {}, "Booking reference"), ` ${made.reference}`), h("p", {}, h("span", {}, `${seats(made.quantity)}${named(made.items)}`), h("b", {}, money(made.amount_paise)))),
       journey(trip)),
     h("p", { class: "row no-print" }, print, h("a", { class: "button quiet", href: "/" }, "Book another")),
     wayBack(made, () => go(`/booking/${made.reference}`, true)));

@@ -40,3 +40,9 @@ export function countdown(ms) {
 
 /** Says seats: "1 seat", "12 seats". */
 export const seats = (n) => `${n} ${n === 1 ? "seat" : "seats"}`;
+
+/** Names the numbered seats of a hold or booking: " (B1-14, B2-6)"; nothing where seats have no numbers. */
+export function named(items) {
+  const labels = (items ?? []).flatMap((item) => item.seats ?? []);
+  return labels.length > 0 ? ` (${labels.join(", ")})` : "";
+}

@@ -1,7 +1,7 @@
 // Seats held: the time that is left by the server's own clock, the payment, and the way out.
 import { extend, hold as read, intention, pay, payment, release } from "./api.js";
 import { every, h, say, text } from "./dom.js";
-import { countdown, money, seats } from "./format.js";
+import { countdown, money, named, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -22,7 +22,7 @@ export async function holdView({ id, go, signal }) {
   const longer = h("button", { type: "button", class: "quiet", hidden: true, onclick: moreTime }, "I need more time");
   const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
   const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar, longer);
-  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}, together `, h("b", {}, money(now.amount_paise))), note, body));
+  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}${named(now.items)}, together `, h("b", {}, money(now.amount_paise))), note, body));
   const left = () => now.expires_at - (Date.now() - skew);
   body.replaceChildren(form(), cancel());
 

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::hold::{ON_SALE, REPLAY_HEADER, insert, tell_stock};
+use super::hold::{ON_SALE, REPLAY_HEADER, add, tell_stock};
 use super::problem::Problem;
 use super::view::BookingView;
 use crate::domain::booking::Reference;
@@ -23,19 +23,19 @@ pub(super) async fn cancel(State(api): State<Api>, Path(reference): Path<String>
     if answer.replayed {
         headers.insert(REPLAY_HEADER, HeaderValue::from_static("true"));
     }
-    if let Some(available) = answer.available {
-        let inventory = answer.booking.inventory;
+    let lines = answer.booking.lines.iter().zip(&answer.stock);
+    for (line, &(inventory, available)) in lines {
         tell_stock(headers, inventory, available, 0);
-        // It came back when nothing was on sale before it.
-        if available == answer.booking.quantity {
-            insert(headers, ON_SALE, &inventory.to_string());
+        // A row came back when nothing was on sale before it.
+        if available == line.quantity {
+            add(headers, ON_SALE, &inventory.to_string());
         }
     }
     Ok(response)
 }
 
 fn view(api: &Api, answer: &BookingAnswer) -> Json<BookingView> {
-    Json(BookingView::new(api.service.catalogue(), answer, api.service.now()))
+    Json(BookingView::new(&api.service, answer))
 }
 
 fn named(reference: &str) -> Result<Reference, Problem> {

@@ -47,8 +47,8 @@ pub(super) async fn stations(State(api): State<Api>, pairs: Pairs) -> Result<Jso
 pub(super) async fn inventory(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id: InventoryId = id.parse().map_err(|_| Problem::not_found("inventory; ids read TRAIN:DATE:CLASS"))?;
     let listing = api.service.listing(id).await?;
-    let service = &api.service;
-    let view = InventoryView::new(service.catalogue(), &listing, service.terms().most_seats, service.now());
+    let seats = api.service.seat_map(id).await?;
+    let view = InventoryView::new(&api.service, &listing, seats.as_deref());
     let mut response = Json(view).into_response();
     hold::tell_stock(response.headers_mut(), id, listing.seen.available, BROWSED_TTL_S);
     Ok(response)

@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
 
 use super::Api;
 use super::input::{Body, Pairs, key, object, query, text};
+use super::order;
 use super::problem::Problem;
 use super::view::HoldView;
-use crate::domain::hold::{Hold, HoldId};
+use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
 use crate::service::holding::{HoldAnswer, HoldOrder};
 
@@ -27,48 +27,32 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let key = key(&headers)?;
     let query = query(pairs, &["inventory"])?;
-    let body = object(body, &["inventory", "quantity", "seats"])?;
-    let inventory = row(&body)?;
+    let items = order::items(&object(body, &["inventory", "quantity", "seats", "items"])?)?;
     let repeated = query.contains_key("inventory").then(|| text(&query, "inventory")).transpose()?;
-    if repeated.is_some_and(|repeated| repeated != inventory.to_string()) {
+    if repeated.is_some_and(|repeated| items.iter().all(|item| item.inventory.to_string() != repeated)) {
         return Err(Problem::field("inventory", "in the query must be the same as in the body"));
     }
-    let quantity = quantity(&body)?;
-    let answer = api.service.hold(HoldOrder { inventory, quantity, key }).await?;
+    let answer = api.service.hold(HoldOrder { items, key }).await?;
     Ok(respond(&api, StatusCode::CREATED, &answer).await)
-}
-
-fn row(body: &Map<String, Value>) -> Result<InventoryId, Problem> {
-    text(body, "inventory")?
-        .parse()
-        .map_err(|bad: crate::domain::inventory::BadInventoryId| Problem::field("inventory", bad.to_string()))
-}
-
-fn quantity(body: &Map<String, Value>) -> Result<u32, Problem> {
-    if body.contains_key("seats") {
-        return Err(Problem::field("seats", "are not numbered on this train; send quantity instead"));
-    }
-    let quantity = body.get("quantity").ok_or_else(|| Problem::field("quantity", "is missing"))?;
-    let number = quantity.as_u64().and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| Problem::field("quantity", "must be a whole number from 1"))
 }
 
 pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<HoldView>, Problem> {
     let hold = api.service.find_hold(hold_id(&id)?).await?;
-    Ok(Json(view(&api, &hold)))
+    Ok(Json(HoldView::new(&api.service, &hold)))
 }
 
 pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let answer = api.service.cancel(hold_id(&id)?).await?;
     let mut response = respond(&api, StatusCode::OK, &answer).await;
-    // It came back when nothing was on sale before it.
-    let came_back = !answer.replayed && answer.available == Some(answer.hold.quantity);
-    if came_back {
-        insert(response.headers_mut(), ON_SALE, &answer.hold.inventory.to_string());
+    // A row came back when nothing was on sale before it.
+    let lines = answer.hold.lines.iter().zip(&answer.stock);
+    for (line, _) in lines.filter(|(line, (_, available))| *available == line.quantity) {
+        add(response.headers_mut(), ON_SALE, &line.inventory.to_string());
     }
     Ok(response)
 }
 
+/// Puts the end of a hold off.
 pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
     let id = hold_id(&id)?;
     let body = object(body, &["number"])?;
@@ -79,8 +63,12 @@ pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body:
     Ok(respond(&api, StatusCode::OK, &answer).await)
 }
 
-fn view(api: &Api, hold: &Hold) -> HoldView {
-    HoldView::new(hold, api.service.terms().extensions.most, api.service.now())
+/// Keeps a part of a hold and gives the rest back.
+pub(super) async fn shrink(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
+    let id = hold_id(&id)?;
+    let item = order::item(&object(body, &["inventory", "quantity", "seats"])?)?;
+    let answer = api.service.shrink(id, item).await?;
+    Ok(respond(&api, StatusCode::OK, &answer).await)
 }
 
 pub(super) fn hold_id(text: &str) -> Result<HoldId, Problem> {
@@ -88,12 +76,12 @@ pub(super) fn hold_id(text: &str) -> Result<HoldId, Problem> {
 }
 
 async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response {
-    let mut response = (status, Json(view(api, &answer.hold))).into_response();
+    let view = HoldView::new(&api.service, &answer.hold);
+    let mut response = (status, Json(view)).into_response();
     if answer.replayed {
-        insert(response.headers_mut(), REPLAY_HEADER, "true");
+        add(response.headers_mut(), REPLAY_HEADER, "true");
     }
-    if let Some(available) = answer.available {
-        let inventory = answer.hold.inventory;
+    for &(inventory, available) in &answer.stock {
         let ttl_seconds = if available == 0 { api.service.sold_out_ttl(inventory).await } else { 0 };
         tell_stock(response.headers_mut(), inventory, available, ttl_seconds);
     }
@@ -102,14 +90,15 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
 
 /// Tells the gateway how many are left, and, when none are, for how many seconds it may believe that.
 pub(super) fn tell_stock(headers: &mut HeaderMap, inventory: InventoryId, available: u32, ttl_seconds: u32) {
-    insert(headers, STOCK, &format!("{inventory}={available}"));
+    add(headers, STOCK, &format!("{inventory}={available}"));
     if available == 0 {
-        insert(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl_seconds}"));
+        add(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl_seconds}"));
     }
 }
 
-pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+/// Adds a header: an answer about several rows has one for each.
+pub(super) fn add(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+        headers.append(name, value);
     }
 }

@@ -6,11 +6,13 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
 
+use super::seats::{label, labels};
 use crate::catalogue::NotOnSale;
 use crate::domain::order::Stop;
 use crate::provider::BadNews;
-use crate::service::{Denied, SoldOut};
+use crate::service::{BadOrder, Denied, SeatsTaken, SoldOut};
 use crate::store::StoreError;
 
 /// Is an answer in `application/problem+json`.
@@ -21,12 +23,14 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     field: Option<&'static str>,
+    /// Further members of the body.
+    members: Option<Box<Map<String, Value>>>,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
     fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, title, detail: detail.into(), field: None, headers: Vec::new() }
+        Self { status, name, title, detail: detail.into(), field: None, members: None, headers: Vec::new() }
     }
 
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -119,6 +123,36 @@ impl Problem {
         problem.header("vestibule-sold-out", format!("{inventory}; ttl={ttl_seconds}"))
     }
 
+    fn seat_taken(seats: &SeatsTaken) -> Self {
+        let inventory = seats.inventory;
+        let taken = labels(inventory, &seats.taken);
+        let detail = format!("{} of {inventory} belong to somebody else by now; choose other seats", taken.join(", "));
+        let mut problem = Self::new(StatusCode::CONFLICT, "seat_taken", "Seats are taken", detail)
+            .header("vestibule-stock", format!("{inventory}={}", seats.available));
+        let members: [(&str, Value); 3] = [
+            ("inventory", inventory.to_string().into()),
+            ("taken", taken.into()),
+            ("free_nearby", labels(inventory, &seats.free_nearby).into()),
+        ];
+        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        problem.members = Some(Box::new(members));
+        problem
+    }
+
+    fn order(bad: &BadOrder) -> Self {
+        match bad {
+            BadOrder::Empty => Self::field("items", "must have at least one item"),
+            BadOrder::SeatTwice(row, seat) => Self::field("seats", format!("{} is named twice", label(*row, *seat))),
+            BadOrder::Mixed(_) => Self::field("items", format!("{bad}; send one item for each")),
+            BadOrder::NotNumbered(row) => {
+                Self::field("seats", format!("cannot be chosen on {row}; send quantity instead"))
+            }
+            BadOrder::NoSuchSeat(row) => {
+                Self::field("seats", format!("are not all there on {row}; look at the seats of /api/inventory/{row}"))
+            }
+        }
+    }
+
     fn state(stop: Stop) -> Self {
         let conflict = |name, title, detail: &str| Self::new(StatusCode::CONFLICT, name, title, detail);
         match stop {
@@ -139,6 +173,12 @@ impl Problem {
                 "payment_in_progress",
                 "A payment is under way",
                 "wait for the payment that is under way; look at the hold",
+            ),
+            Stop::NotHeld => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_held",
+                "The hold does not have that",
+                "what is kept must be part of what is held; look at the hold, and DELETE it to give all back",
             ),
             Stop::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -187,6 +227,8 @@ impl From<Denied> for Problem {
         match denied {
             Denied::NotOnSale(reason) => Self::not_on_sale(reason),
             Denied::SoldOut(sold) => Self::sold_out(sold),
+            Denied::SeatTaken(seats) => Self::seat_taken(&seats),
+            Denied::Order(bad) => Self::order(&bad),
             Denied::Quantity { most } => Self::field("quantity", format!("must be a whole number from 1 to {most}")),
             Denied::Method => Self::field("method", "is not a payment method we take, for example sim_ok"),
             Denied::State(stop) => Self::state(stop),
@@ -212,6 +254,9 @@ impl IntoResponse for Problem {
         });
         if let Some(field) = self.field {
             body["field"] = field.into();
+        }
+        for (name, value) in self.members.into_iter().flat_map(|members| *members) {
+            body[name] = value;
         }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;

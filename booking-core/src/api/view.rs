@@ -3,6 +3,7 @@
 use serde::Serialize;
 use time::Date;
 
+use super::seats::{ItemView, SeatMapView};
 use crate::catalogue::{Catalogue, Station};
 use crate::domain::booking::Reference;
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
@@ -10,9 +11,12 @@ use crate::domain::inventory::{Class, InventoryId};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::seat::Numbering;
+use crate::service::Service;
 use crate::service::browsing::{Listing, TrainOfDay};
 use crate::service::cancelling::BookingAnswer;
 use crate::service::paying::PaymentAnswer;
+use crate::service::seating::SeatMap;
 
 const CURRENCY: &str = "INR";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -66,18 +70,46 @@ pub struct InventoryView {
     #[serde(flatten)]
     listing: ListingView,
     train: Option<TrainView>,
+    /// Who offers the appointment, and when; `null` for a train.
+    practice: Option<PracticeView>,
     date: String,
-    /// Numbered seats; `null` where seats are not numbered.
-    seats: Option<Vec<String>>,
+    /// Whether seats have numbers: `pool`, `seats`, `tickets`.
+    numbering: Numbering,
+    /// Which seats are free, as of a second ago at most; `null` where there are none to choose.
+    seats: Option<SeatMapView>,
     most_seats: u32,
     now: Moment,
 }
 
 impl InventoryView {
-    pub(super) fn new(catalogue: &Catalogue, listing: &Listing, most_seats: u32, now: Moment) -> Self {
-        let train = catalogue.train(listing.inventory.train).map(|train| TrainView::new(catalogue, train));
-        let date = listing.inventory.date.to_string();
-        Self { listing: listing.into(), train, date, seats: None, most_seats, now }
+    pub(super) fn new(service: &Service, listing: &Listing, seats: Option<&SeatMap>) -> Self {
+        let (catalogue, row) = (service.catalogue(), listing.inventory);
+        Self {
+            listing: listing.into(),
+            train: catalogue.train(row.train).map(|train| TrainView::new(catalogue, train)),
+            practice: PracticeView::of(catalogue, row),
+            date: row.date.to_string(),
+            numbering: service.numbering(row),
+            seats: seats.map(SeatMapView::new),
+            most_seats: service.terms().most_seats,
+            now: service.now(),
+        }
+    }
+}
+
+/// A practice, and when a slot of it begins.
+#[derive(Debug, Serialize)]
+pub struct PracticeView {
+    number: String,
+    name: String,
+    slot: String,
+}
+
+impl PracticeView {
+    fn of(catalogue: &Catalogue, row: InventoryId) -> Option<Self> {
+        let practice = catalogue.practice(row)?;
+        let slot = practice.slot(row)?.to_owned();
+        Some(Self { number: practice.number.clone(), name: practice.name.clone(), slot })
     }
 }
 
@@ -153,10 +185,14 @@ impl SearchView {
 #[derive(Debug, Serialize)]
 pub struct HoldView {
     id: HoldId,
+    /// The row of the first item.
     inventory: InventoryId,
+    /// Seats of all items.
     quantity: u32,
     amount_paise: Paise,
     currency: &'static str,
+    /// What it has, row by row.
+    items: Vec<ItemView>,
     status: HoldStatus,
     created_at: Moment,
     expires_at: Moment,
@@ -172,23 +208,24 @@ pub struct HoldView {
 }
 
 impl HoldView {
-    pub(super) fn new(hold: &Hold, most_extensions: u32, now: Moment) -> Self {
+    pub(super) fn new(service: &Service, hold: &Hold) -> Self {
         let booking = match hold.state {
             HoldState::Confirmed { booking, .. } => Some(booking),
             _ => None,
         };
         Self {
             id: hold.id,
-            inventory: hold.inventory,
-            quantity: hold.quantity,
-            amount_paise: hold.amount,
+            inventory: hold.first().inventory,
+            quantity: hold.quantity(),
+            amount_paise: hold.amount(),
             currency: CURRENCY,
+            items: ItemView::of(service, &hold.lines),
             status: hold.state.status(),
             created_at: hold.created_at,
             expires_at: hold.expires_at,
             extensions: hold.extensions,
-            extensions_left: most_extensions.saturating_sub(hold.extensions),
-            now,
+            extensions_left: service.terms().extensions.most.saturating_sub(hold.extensions),
+            now: service.now(),
             payment: hold.attempt,
             booking,
         }
@@ -264,12 +301,16 @@ pub struct BookingView {
     status: &'static str,
     inventory: InventoryId,
     train: Option<TrainView>,
+    practice: Option<PracticeView>,
     date: String,
     class: Class,
     class_name: &'static str,
+    /// Seats of all items.
     quantity: u32,
     amount_paise: Paise,
     currency: &'static str,
+    /// What was bought, row by row; train, date and class above are the first one's.
+    items: Vec<ItemView>,
     hold: HoldId,
     created_at: Moment,
     cancelled_at: Option<Moment>,
@@ -288,9 +329,9 @@ pub struct RefundView {
 }
 
 impl BookingView {
-    pub(super) fn new(catalogue: &Catalogue, answer: &BookingAnswer, now: Moment) -> Self {
+    pub(super) fn new(service: &Service, answer: &BookingAnswer) -> Self {
         let booking = &answer.booking;
-        let inventory = booking.inventory;
+        let (catalogue, inventory) = (service.catalogue(), booking.lines[0].inventory);
         let state = answer.payment.as_ref().map(|payment| &payment.state);
         let refund = state.and_then(|state| Some(RefundView { amount_paise: state.refund()?, status: state.status() }));
         Self {
@@ -298,18 +339,20 @@ impl BookingView {
             status: if booking.cancelled_at.is_some() { "cancelled" } else { "confirmed" },
             inventory,
             train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
+            practice: PracticeView::of(catalogue, inventory),
             date: inventory.date.to_string(),
             class: inventory.class,
             class_name: inventory.class.title(),
-            quantity: booking.quantity,
+            quantity: booking.lines.iter().map(|line| line.quantity).sum(),
             amount_paise: booking.amount,
             currency: CURRENCY,
+            items: ItemView::of(service, &booking.lines),
             hold: booking.hold,
             created_at: booking.created_at,
             cancelled_at: booking.cancelled_at,
             refund_if_cancelled_paise: answer.refund,
             refund,
-            now,
+            now: service.now(),
         }
     }
 }

@@ -11,11 +11,12 @@ use booking_core::app::{self, App};
 use booking_core::clock::{Clock, SystemClock};
 use booking_core::config::{Config, LogFormat};
 use booking_core::domain::ledger::Account;
+use booking_core::domain::seat::Numbering;
 use booking_core::provider::simulated::bank::{self, Tempo};
 use booking_core::provider::simulated::courier::Address;
 use booking_core::provider::simulated::house::House;
 use booking_core::provider::wire::Wire;
-use booking_core::teller::Strategy;
+use booking_core::strategy::Strategy;
 use booking_core::{auditor, bench};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
@@ -211,7 +212,7 @@ async fn asked_to_end() {
 }
 
 async fn measure(arguments: Bench) -> anyhow::Result<()> {
-    let strategies = strategies(&arguments.strategy)?;
+    let strategies = strategies(&arguments.strategy, &arguments.database)?;
     let plan = bench::Plan {
         database: arguments.database,
         strategies,
@@ -233,10 +234,18 @@ async fn measure(arguments: Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn strategies(name: &str) -> anyhow::Result<Vec<Strategy>> {
-    let chosen: Vec<Strategy> = Strategy::ALL.into_iter().filter(|s| name == "all" || s.name() == name).collect();
+/// Reads which strategies to measure: one, or all that sell seats without numbers and work on the database.
+fn strategies(name: &str, database: &str) -> anyhow::Result<Vec<Strategy>> {
+    let locks_rows = !database.starts_with("sqlite:");
+    let works = |strategy: &Strategy| {
+        strategy.numbering() == Numbering::Pool && (locks_rows || *strategy != Strategy::Pessimistic)
+    };
+    let possible: Vec<Strategy> = Strategy::ALL.into_iter().filter(works).collect();
+    let chosen: Vec<Strategy> =
+        possible.iter().copied().filter(|strategy| name == "all" || strategy.name() == name).collect();
     if chosen.is_empty() {
-        bail!("there is no strategy {name:?}; choose all, teller or conditional");
+        let names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
+        bail!("there is no strategy {name:?} to measure here; choose all, {}", names.join(", "));
     }
     Ok(chosen)
 }

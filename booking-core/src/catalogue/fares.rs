@@ -71,6 +71,8 @@ pub fn seats(train: &str, class: Class) -> u32 {
         Class::ChairCar => (8, 78),
         Class::Sleeper => (8, 72),
         Class::SecondSitting => (4, 108),
+        // No train carries it.
+        Class::Slot(_) => (0, 0),
     };
     coaches * berths
 }
@@ -94,6 +96,7 @@ pub fn fare(train: &str, distance_km: u32, class: Class) -> Paise {
         Class::ChairCar => (4_000, 120),
         Class::Sleeper => (2_000, 50),
         Class::SecondSitting => (1_500, 30),
+        Class::Slot(_) => (0, 0),
     };
     let plain = fixed + per_km * distance_km.max(SHORTEST_KM);
     let dear = matches!(kind(train), Kind::Day | Kind::Night | Kind::Fast);

@@ -1,10 +1,10 @@
 //! A booking: seats that are sold, and the reference a traveller shows.
 
+use super::hold::Line;
 pub use super::id::{BadReference, Reference};
 use serde::{Deserialize, Serialize};
 
 use super::id::{HoldId, PaymentId};
-use super::inventory::InventoryId;
 use super::moment::Moment;
 use super::money::Paise;
 
@@ -17,11 +17,9 @@ pub struct Booking {
     pub hold: HoldId,
     /// The payment that bought it.
     pub payment: PaymentId,
-    /// The row the seats are of.
-    pub inventory: InventoryId,
-    /// How many seats.
-    pub quantity: u32,
-    /// What was paid.
+    /// What was bought, row by row: the lines of the hold.
+    pub lines: Vec<Line>,
+    /// What was paid for all of it.
     pub amount: Paise,
     /// When it was confirmed.
     pub created_at: Moment,

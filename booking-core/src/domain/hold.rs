@@ -4,21 +4,35 @@ use serde::{Deserialize, Serialize};
 
 pub use super::id::{HoldId, RequestHash};
 use super::id::{PaymentId, Reference};
-use super::inventory::InventoryId;
+use super::inventory::{InventoryId, StockChange, StockMove};
 use super::moment::Moment;
 use super::money::Paise;
+use super::seat::SeatNumber;
 
-/// Holds seats for one buyer.
+/// Is what a hold has of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// Its name.
-    pub id: HoldId,
+pub struct Line {
     /// The row the seats come from.
     pub inventory: InventoryId,
     /// How many seats.
     pub quantity: u32,
-    /// What all of them cost together; fixed when the hold was made.
+    /// What they cost together; fixed when the hold was made.
     pub amount: Paise,
+    /// Which seats, in ascending order; empty in a pool. A hold that has ended still says which it had.
+    pub seats: Vec<SeatNumber>,
+}
+
+/// Holds seats for one buyer.
+///
+/// # Invariants
+/// There is at least one line; they stand in ascending order of their rows, and no row stands twice. Whatever happens to
+/// a hold happens to all of its lines in one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its name.
+    pub id: HoldId,
+    /// What it has, row by row.
+    pub lines: Vec<Line>,
     /// What the request asked for.
     pub request_hash: RequestHash,
     /// When it was made.
@@ -31,6 +45,39 @@ pub struct Hold {
     pub attempt: Option<PaymentId>,
     /// How far it has come.
     pub state: HoldState,
+}
+
+impl Hold {
+    /// Returns the first line, which is the only one of most holds.
+    #[must_use]
+    pub fn first(&self) -> &Line {
+        &self.lines[0]
+    }
+
+    /// Returns how many seats it has in all.
+    #[must_use]
+    pub fn quantity(&self) -> u32 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+
+    /// Returns what all of it costs. An order whose sum is beyond what money can be counted in is never granted.
+    #[must_use]
+    pub fn amount(&self) -> Paise {
+        let sum = self.lines.iter().try_fold(Paise::default(), |sum, line| sum.plus(line.amount));
+        assert!(sum.is_some(), "a hold costs what an order may cost");
+        sum.unwrap_or_default()
+    }
+
+    /// Returns the same move for every line, row by row in ascending order.
+    #[must_use]
+    pub fn moves(&self, step: impl Fn(u32) -> StockMove) -> Vec<StockChange> {
+        let change = |line: &Line| StockChange {
+            inventory: line.inventory,
+            change: step(line.quantity),
+            seats: line.seats.clone(),
+        };
+        self.lines.iter().map(change).collect()
+    }
 }
 
 /// Says how far a hold has come.

@@ -47,6 +47,14 @@ uuid_id! {
     HoldId
 }
 
+impl HoldId {
+    /// Returns the name of the row that keeps a further line of this hold; the first line is kept under the hold's own.
+    #[must_use]
+    pub const fn of_line(self, line: usize) -> Self {
+        Self::from_bytes(u128::from_be_bytes(*self.as_bytes()).wrapping_add(line as u128).to_be_bytes())
+    }
+}
+
 uuid_id! {
     /// Names a payment. It is derived from the hold and the buyer's idempotency key, and is the idempotency key
     /// towards the provider.

@@ -1,4 +1,4 @@
-//! One row of stock: the seats of one class of one train on one day.
+//! One row of stock: the seats of one class of one train on one day, or the places of one slot of a practice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,85 +9,12 @@ use time::Date;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+pub use super::class::Class;
 use super::money::Paise;
+use super::seat::{Numbering, SeatNumber};
 
 /// The way dates are written everywhere: `2026-11-23`.
 pub const DATE_FORMAT: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day]");
-
-/// Names a class of travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Class {
-    /// First class with air conditioning.
-    #[serde(rename = "1A")]
-    FirstAc,
-    /// Executive chair car.
-    #[serde(rename = "EC")]
-    ExecutiveChair,
-    /// Two-tier sleeper with air conditioning.
-    #[serde(rename = "2A")]
-    TwoTierAc,
-    /// Three-tier sleeper with air conditioning.
-    #[serde(rename = "3A")]
-    ThreeTierAc,
-    /// Chair car with air conditioning.
-    #[serde(rename = "CC")]
-    ChairCar,
-    /// Sleeper.
-    #[serde(rename = "SL")]
-    Sleeper,
-    /// Second class, sitting.
-    #[serde(rename = "2S")]
-    SecondSitting,
-}
-
-impl Class {
-    /// Every class, the dearest first.
-    pub const ALL: [Self; 7] = [
-        Self::FirstAc,
-        Self::ExecutiveChair,
-        Self::TwoTierAc,
-        Self::ThreeTierAc,
-        Self::ChairCar,
-        Self::Sleeper,
-        Self::SecondSitting,
-    ];
-
-    /// Returns the two-character code that stands in inventory ids.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::FirstAc => "1A",
-            Self::ExecutiveChair => "EC",
-            Self::TwoTierAc => "2A",
-            Self::ThreeTierAc => "3A",
-            Self::ChairCar => "CC",
-            Self::Sleeper => "SL",
-            Self::SecondSitting => "2S",
-        }
-    }
-
-    /// Returns the name a traveller reads.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::FirstAc => "AC first class",
-            Self::ExecutiveChair => "Executive chair car",
-            Self::TwoTierAc => "AC 2 tier",
-            Self::ThreeTierAc => "AC 3 tier",
-            Self::ChairCar => "AC chair car",
-            Self::Sleeper => "Sleeper",
-            Self::SecondSitting => "Second sitting",
-        }
-    }
-}
-
-impl FromStr for Class {
-    type Err = BadInventoryId;
-
-    fn from_str(code: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|class| class.code() == code).ok_or(BadInventoryId::Class)
-    }
-}
 
 /// Says which part of an inventory id is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -102,7 +29,7 @@ pub enum BadInventoryId {
     #[error("the date must read YYYY-MM-DD and be a day of the calendar")]
     Date,
     /// The class is not one of those we know.
-    #[error("the class must be one of 1A, EC, 2A, 3A, CC, SL, 2S")]
+    #[error("the class must be one of 1A, EC, 2A, 3A, CC, SL, 2S, or a slot from T1 to T24")]
     Class,
 }
 
@@ -192,6 +119,8 @@ pub struct Offer {
     pub capacity: u32,
     /// The price of one seat.
     pub price: Paise,
+    /// Whether its seats have numbers.
+    pub numbering: Numbering,
 }
 
 /// Counts the seats of one row by what became of them.
@@ -280,6 +209,27 @@ impl StockMove {
     }
 }
 
+/// Moves seats of one row, and says which they are where they have numbers.
+///
+/// A number belongs to the hold exactly while its seat counts as held or sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockChange {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// What becomes of its counts.
+    pub change: StockMove,
+    /// The numbers of these seats; none in a pool.
+    pub seats: Vec<SeatNumber>,
+}
+
+impl StockMove {
+    /// Returns by how much the seats that have an owner grow.
+    #[must_use]
+    pub const fn owned(self) -> i32 {
+        self.held + self.sold
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +250,11 @@ mod tests {
             ("12951:+026-11-23:3A", Err(BadInventoryId::Date)),
             ("12951:2026-11-23:3a", Err(BadInventoryId::Class)),
             ("12951:2026-11-23:", Err(BadInventoryId::Class)),
+            ("90001:2026-11-23:T1", Ok(())),
+            ("90001:2026-11-23:T24", Ok(())),
+            ("90001:2026-11-23:T0", Err(BadInventoryId::Class)),
+            ("90001:2026-11-23:T01", Err(BadInventoryId::Class)),
+            ("90001:2026-11-23:T25", Err(BadInventoryId::Class)),
         ] {
             let parsed = text.parse::<InventoryId>();
             assert_eq!(parsed.map(|_| ()), expected, "{text:?}");

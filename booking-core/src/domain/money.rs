@@ -44,6 +44,15 @@ impl Paise {
         Self(self.0.saturating_sub(part.0))
     }
 
+    /// Adds; `None` when the sum is beyond what one order may cost.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(paise) => Some(Self(paise)),
+            None => None,
+        }
+    }
+
     /// Reads an amount back from the width the databases use; `None` when it cannot have been written by us.
     #[must_use]
     pub fn from_i64(paise: i64) -> Option<Self> {

@@ -7,7 +7,7 @@
 
 use super::booking::Booking;
 use super::hold::{Hold, HoldState};
-use super::inventory::{InventoryId, StockMove};
+use super::inventory::{StockChange, StockMove};
 use super::ledger::Transfer;
 use super::moment::Moment;
 use super::payment::{Payment, PaymentId};
@@ -18,6 +18,10 @@ pub mod undoing;
 
 pub use paying::{authorized, captured, challenged, fail, open_payment, settle};
 pub use undoing::{Orphan, adopt, cancel_booking, give_up, lost, refund, refunded, tidy, void, voided};
+
+pub mod shrinking;
+
+pub use shrinking::{Keep, shrink};
 
 /// Is what the store found: the hold and the payment a decision is about.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +39,11 @@ pub struct Step {
     pub hold: Option<Hold>,
     /// The payment, new or in its new state.
     pub payment: Option<Payment>,
-    /// Seats that change their count; refused as [`Stop::SoldOut`] when there are not enough.
-    pub stock: Option<(InventoryId, StockMove)>,
+    /// Seats of the hold that change their count, row by row in ascending order; refused as [`Stop::SoldOut`] when there
+    /// are not enough, or when a numbered one has another owner.
+    pub stock: Vec<StockChange>,
+    /// Which line of the hold has become shorter, if one has.
+    pub shrunk: Option<usize>,
     /// A booking that comes into being or is cancelled.
     pub booking: Option<Booking>,
     /// What the ledger says of the payment's money.
@@ -110,6 +117,8 @@ pub enum Stop {
     AlreadyPaid,
     /// Another payment for the hold is under way.
     PaymentInProgress,
+    /// The hold does not have what is to be kept of it.
+    NotHeld,
     /// The idempotency key was used before, for something else.
     KeyReused,
     /// Too few seats are left.
@@ -201,7 +210,7 @@ fn payable(hold: &Hold, now: Moment) -> Result<(), Stop> {
 }
 
 fn give_back(mut hold: Hold, state: HoldState) -> Step {
-    let stock = Some((hold.inventory, StockMove::release(hold.quantity)));
+    let stock = hold.moves(StockMove::release);
     hold.state = state;
     Step { hold: Some(hold), stock, ..Step::default() }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Denied, Service};
 use crate::domain::booking::{Booking, Reference, refund_percent};
+use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
@@ -21,8 +22,8 @@ pub struct BookingAnswer {
     pub refund: Option<Paise>,
     /// Whether it had been cancelled before.
     pub replayed: bool,
-    /// Seats left on sale, if that is known.
-    pub available: Option<u32>,
+    /// Seats left on sale, of each row, if it was cancelled just now.
+    pub stock: Vec<(InventoryId, u32)>,
 }
 
 impl Service {
@@ -34,12 +35,13 @@ impl Service {
         let booking = self.booking(reference).await?;
         let payment = self.store().payment(booking.payment).await?;
         let refund = self.refund_of(&booking);
-        Ok(BookingAnswer { booking, payment, refund, replayed: false, available: None })
+        Ok(BookingAnswer { booking, payment, refund, replayed: false, stock: Vec::new() })
     }
 
     /// Returns what comes back if a booking is cancelled now.
     fn refund_of(&self, booking: &Booking) -> Option<Paise> {
-        let travel = Moment::beginning_in_india(booking.inventory.date);
+        let first = booking.lines.iter().map(|line| line.inventory.date).min()?;
+        let travel = Moment::beginning_in_india(first);
         let percent = refund_percent(&self.parts.terms.cancellation, travel, self.now())?;
         booking.cancelled_at.is_none().then(|| booking.amount.percent(percent))
     }
@@ -67,8 +69,10 @@ impl Service {
             Err(Stop::Already) => return Ok(BookingAnswer { replayed: true, ..self.find_booking(reference).await? }),
             Err(stop) => return Err(stop.into()),
         };
-        let available = outcome.available.map(|(_, available)| available);
-        self.after(outcome, true);
-        Ok(BookingAnswer { available, ..self.find_booking(reference).await? })
+        self.after(&outcome, true);
+        if let Some(hold) = &outcome.hold {
+            self.unlock_hold(hold).await;
+        }
+        Ok(BookingAnswer { stock: outcome.available, ..self.find_booking(reference).await? })
     }
 }

@@ -2,28 +2,31 @@
 
 use std::sync::Arc;
 
-use super::{Denied, Service, SoldOut, request_hash};
-use crate::domain::hold::{Hold, HoldId, RequestHash};
+use super::seating::Wished;
+use super::wanted::Wanted;
+use super::{BadOrder, Denied, Item, SeatsTaken, Service, SoldOut, Want};
+use crate::domain::hold::{Hold, HoldId, HoldState};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
-use crate::store::{StoreError, Subject, TakeAnswer, TakeRequest};
-use crate::teller::{Served, TellerError};
+use crate::domain::seat::Numbering;
+use crate::store::{OrderRequest, StoreError, Subject, TakeAnswer, TakeRequest};
+use crate::teller::TellerError;
 
 /// Is what a buyer wants to hold.
 #[derive(Clone, Debug)]
 pub struct HoldOrder {
-    /// The row.
-    pub inventory: InventoryId,
-    /// How many seats.
-    pub quantity: u32,
+    /// What, all of it or nothing.
+    pub items: Vec<Item>,
     /// The buyer's idempotency key.
     pub key: String,
 }
 
 impl HoldOrder {
-    fn hash(&self) -> RequestHash {
-        request_hash(&[&self.inventory.to_string(), &self.quantity.to_string()])
+    /// Asks for so many seats of one row.
+    #[must_use]
+    pub fn new(inventory: InventoryId, quantity: u32, key: impl Into<String>) -> Self {
+        Self { items: vec![Item { inventory, want: Want::Any(quantity) }], key: key.into() }
     }
 }
 
@@ -34,12 +37,18 @@ pub struct HoldAnswer {
     pub hold: Hold,
     /// Whether an earlier request under the same key had made it.
     pub replayed: bool,
-    /// Seats left on sale, if that is known.
-    pub available: Option<u32>,
+    /// Seats left on sale, of each row for which that is known.
+    pub stock: Vec<(InventoryId, u32)>,
 }
 
+/// Is an order that today's rules allow: each line with what is offered.
+type Judged = Vec<(Offer, TakeRequest)>;
+
+/// Is an answer with what is left of each row it is about.
+type Answered = (TakeAnswer, Vec<(InventoryId, u32)>);
+
 impl Service {
-    /// Holds seats.
+    /// Holds seats, of one row or of several, all or nothing.
     ///
     /// The same key with the same order returns the same hold; nothing is taken twice.
     ///
@@ -56,66 +65,100 @@ impl Service {
     }
 
     async fn hold_to_the_end(&self, order: HoldOrder) -> Result<HoldAnswer, Denied> {
-        let (offer, amount) = match self.judge(&order) {
+        let wanted = Wanted::of(&order.items)?;
+        let id = self.ids.hold(&order.key);
+        let judged = match self.judge(&wanted, id) {
             Ok(judged) => judged,
-            Err(denied) => return self.known_or(&order, denied).await,
+            Err(denied) => return self.known_or(&wanted, id, denied).await,
         };
-        let now = self.now();
-        let request = TakeRequest {
-            hold: self.ids.hold(&order.key),
-            request_hash: order.hash(),
-            quantity: order.quantity,
-            amount,
-            created_at: now,
-            expires_at: now.plus_ms(self.parts.terms.hold_ms),
-        };
-        let served = self.take(offer, request).await?;
-        self.changed(order.inventory, served.available, false);
-        self.answer(order.inventory, served).await
+        let (answer, stock) = self.take_locked(&judged).await?;
+        self.answer(answer, stock).await
     }
 
-    /// Judges an order by today's rules; returns what is offered and what it costs.
-    fn judge(&self, order: &HoldOrder) -> Result<(Offer, Paise), Denied> {
-        let offer = self.offer(order.inventory)?;
+    /// Judges an order by today's rules; returns what is offered and what is asked of each row.
+    fn judge(&self, wanted: &Wanted, hold: HoldId) -> Result<Judged, Denied> {
         let most = self.parts.terms.most_seats;
-        let amount = offer.price.times(order.quantity);
-        match amount.filter(|_| (1..=most).contains(&order.quantity)) {
-            Some(amount) => Ok((offer, amount)),
-            None => Err(Denied::Quantity { most }),
-        }
+        let too_many = wanted.quantity() > most;
+        let (now, request_hash) = (self.now(), wanted.hash());
+        let line = |item: &Item| {
+            let (offer, quantity) = (self.offer(item.inventory)?, item.want.quantity());
+            check_seats(&offer, &item.want)?;
+            let amount = offer.price.times(quantity).filter(|_| quantity > 0 && !too_many);
+            let amount = amount.ok_or(Denied::Quantity { most })?;
+            let (wish, expires_at) = (item.want.wish(), now.plus_ms(self.parts.terms.hold_ms));
+            Ok((offer, TakeRequest { hold, request_hash, quantity, wish, amount, created_at: now, expires_at }))
+        };
+        let judged = wanted.lines().iter().map(line).collect::<Result<Judged, Denied>>()?;
+        let sum = judged.iter().try_fold(Paise::default(), |sum, (_, request)| sum.plus(request.amount));
+        sum.map(|_| judged).ok_or(Denied::Quantity { most })
     }
 
     /// Answers an order that today's rules refuse as it was answered before, if its key was.
-    async fn known_or(&self, order: &HoldOrder, denied: Denied) -> Result<HoldAnswer, Denied> {
-        match self.store().hold(self.ids.hold(&order.key)).await? {
-            Some(hold) if hold.request_hash == order.hash() => Ok(HoldAnswer { hold, replayed: true, available: None }),
+    async fn known_or(&self, wanted: &Wanted, id: HoldId, denied: Denied) -> Result<HoldAnswer, Denied> {
+        match self.store().hold(id).await? {
+            Some(hold) if hold.request_hash == wanted.hash() => {
+                Ok(HoldAnswer { hold, replayed: true, stock: Vec::new() })
+            }
             Some(_) => Err(Stop::KeyReused.into()),
             None => Err(denied),
         }
     }
 
-    /// Takes seats, and creates the row if it turns out that somebody has emptied the database meanwhile.
-    async fn take(&self, offer: Offer, request: TakeRequest) -> Result<Served, Denied> {
-        self.ensure(offer).await?;
-        match self.parts.teller.take(offer.inventory, request.clone()).await {
+    /// Takes seats. Those that are chosen are locked first where the strategy says so, and stay locked if they are held.
+    async fn take_locked(&self, judged: &Judged) -> Result<Answered, Denied> {
+        let wished: Vec<Wished<'_>> = judged.iter().map(|(offer, request)| (offer.inventory, request)).collect();
+        if let Some((row, others)) = self.lock_seats(&wished).await {
+            let stock = self.listing(row).await.map(|listing| vec![(row, listing.seen.available)]);
+            return Ok((TakeAnswer::SeatTaken(others), stock?));
+        }
+        let taken = self.take(judged).await;
+        if !may_keep_seats(&taken) {
+            self.unlock_seats(&wished).await;
+        }
+        let (answer, stock) = taken?;
+        stock.iter().for_each(|&(row, available)| self.changed(row, available, false));
+        Ok((answer, stock))
+    }
+
+    /// Takes seats, and creates the rows if it turns out that somebody has emptied the database meanwhile.
+    async fn take(&self, judged: &Judged) -> Result<Answered, Denied> {
+        for (offer, _) in judged {
+            self.ensure(*offer).await?;
+        }
+        match self.ask_teller(judged).await {
             Err(TellerError::Store(error)) if matches!(*error, StoreError::UnknownInventory(_)) => {
-                self.parts.store.ensure(&[offer]).await?;
-                Ok(self.parts.teller.take(offer.inventory, request).await?)
+                let offers: Vec<Offer> = judged.iter().map(|(offer, _)| *offer).collect();
+                self.parts.store.ensure(&offers).await?;
+                Ok(self.ask_teller(judged).await?)
             }
             outcome => Ok(outcome?),
         }
     }
 
-    async fn answer(&self, inventory: InventoryId, served: Served) -> Result<HoldAnswer, Denied> {
-        let available = served.available;
-        match served.answer {
-            TakeAnswer::Granted(hold) => Ok(HoldAnswer { hold, replayed: false, available: Some(available) }),
-            TakeAnswer::Replayed(hold) => Ok(HoldAnswer { hold, replayed: true, available: Some(available) }),
-            TakeAnswer::KeyReused => Err(Stop::KeyReused.into()),
-            TakeAnswer::SoldOut => {
+    async fn ask_teller(&self, judged: &Judged) -> Result<Answered, TellerError> {
+        if let [(offer, request)] = judged.as_slice() {
+            let served = self.parts.teller.take(offer.inventory, request.clone()).await?;
+            return Ok((served.answer, vec![(offer.inventory, served.available)]));
+        }
+        let lines = judged.iter().map(|(offer, request)| (offer.inventory, request.clone())).collect();
+        let taken = self.parts.teller.take_order(OrderRequest { lines }).await?;
+        Ok((taken.answer, taken.available))
+    }
+
+    async fn answer(&self, answer: TakeAnswer, stock: Vec<(InventoryId, u32)>) -> Result<HoldAnswer, Denied> {
+        match (answer, stock.first().copied()) {
+            (TakeAnswer::Granted(hold), _) => Ok(HoldAnswer { hold, replayed: false, stock }),
+            (TakeAnswer::Replayed(hold), _) => Ok(HoldAnswer { hold, replayed: true, stock }),
+            (TakeAnswer::KeyReused, _) => Err(Stop::KeyReused.into()),
+            (TakeAnswer::SoldOut, Some((inventory, available))) => {
                 let ttl_seconds = self.sold_out_ttl(inventory).await;
                 Err(Denied::SoldOut(SoldOut { inventory, available, ttl_seconds }))
             }
+            (TakeAnswer::SeatTaken(taken), Some((inventory, available))) => {
+                let free_nearby = self.free_nearby(inventory, &taken).await?;
+                Err(Denied::SeatTaken(SeatsTaken { inventory, taken, free_nearby, available }))
+            }
+            (TakeAnswer::Contended | TakeAnswer::SoldOut | TakeAnswer::SeatTaken(_), _) => Err(Denied::Busy),
         }
     }
 
@@ -154,6 +197,31 @@ impl Service {
         .await
     }
 
+    /// Gives back what a buyer does not keep of one row of a hold; saying so twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Denied::State`] when it has not so much to keep, is being paid for or ran out; [`Denied::Fault`].
+    pub async fn shrink(self: &Arc<Self>, id: HoldId, item: Item) -> Result<HoldAnswer, Denied> {
+        let service = Arc::clone(self);
+        self.detach(async move { service.shrink_to_the_end(id, item).await }).await
+    }
+
+    async fn shrink_to_the_end(&self, id: HoldId, item: Item) -> Result<HoldAnswer, Denied> {
+        let (now, row, keep) = (self.now(), item.inventory, item.keep()?);
+        let before = self.find_hold(id).await?;
+        let decide = Arc::new(move |loaded: &order::Loaded| order::shrink(loaded, row, &keep, now));
+        let outcome = match self.parts.store.transact(Subject::Hold(id), decide).await? {
+            Ok(outcome) => outcome,
+            Err(Stop::Already) => return Ok(HoldAnswer { hold: before, replayed: true, stock: Vec::new() }),
+            Err(stop) => return Err(stop.into()),
+        };
+        let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
+        // How many there were before is not known here; to say that there may have been none does no harm.
+        outcome.available.iter().for_each(|&(row, available)| self.changed(row, available, true));
+        self.unlock_what_went(&before, &hold).await;
+        Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
+    }
+
     /// Lets a hold lapse whose time is over; `false` when there was nothing to do.
     ///
     /// # Errors
@@ -172,16 +240,40 @@ impl Service {
             Ok(outcome) => outcome,
             Err(Stop::Already) => {
                 let hold = self.find_hold(id).await?;
-                return Ok(HoldAnswer { hold, replayed: true, available: None });
+                return Ok(HoldAnswer { hold, replayed: true, stock: Vec::new() });
             }
             Err(stop) => return Err(stop.into()),
         };
         let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
-        if let Some((inventory, available)) = outcome.available {
-            self.changed(inventory, available, available == hold.quantity);
+        for (&(inventory, available), line) in outcome.available.iter().zip(&hold.lines) {
+            self.changed(inventory, available, available == line.quantity);
         }
-        Ok(HoldAnswer { hold, replayed: false, available: outcome.available.map(|(_, available)| available) })
+        if !hold.state.keeps_seats() {
+            self.unlock_hold(&hold).await;
+        }
+        Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
     }
+}
+
+/// Tells whether the seats asked for are the hold's now, or may be because nobody knows what became of the commit.
+const fn may_keep_seats(taken: &Result<Answered, Denied>) -> bool {
+    match taken {
+        Ok((TakeAnswer::Granted(_), _)) | Err(Denied::Fault(_)) => true,
+        Ok((TakeAnswer::Replayed(hold), _)) => {
+            hold.state.keeps_seats() || matches!(hold.state, HoldState::Confirmed { .. })
+        }
+        _ => false,
+    }
+}
+
+/// Checks that chosen seats are such as can be chosen.
+fn check_seats(offer: &Offer, want: &Want) -> Result<(), BadOrder> {
+    let Want::Seats(seats) = want else { return Ok(()) };
+    if offer.numbering != Numbering::Seats {
+        return Err(BadOrder::NotNumbered(offer.inventory));
+    }
+    let there = seats.iter().all(|seat| (1..=offer.capacity).contains(&seat.get()));
+    there.then_some(()).ok_or(BadOrder::NoSuchSeat(offer.inventory))
 }
 
 const fn hold_result(outcome: &Result<HoldAnswer, Denied>) -> &'static str {
@@ -189,6 +281,7 @@ const fn hold_result(outcome: &Result<HoldAnswer, Denied>) -> &'static str {
         Ok(answer) if answer.replayed => "replayed",
         Ok(_) => "granted",
         Err(Denied::SoldOut(_)) => "sold_out",
+        Err(Denied::SeatTaken(_)) => "seat_taken",
         Err(Denied::Busy) => "busy",
         Err(Denied::Fault(_) | Denied::Closing) => "failed",
         Err(_) => "refused",

@@ -153,7 +153,7 @@ impl Service {
         Payment {
             id: self.ids.payment(hold.id, &order.key),
             hold: Some(hold.id),
-            amount: hold.amount,
+            amount: hold.amount(),
             method: order.method.clone(),
             request_hash: request_hash(&[&hold.id.to_string(), &order.method]),
             created_at: now,
@@ -220,7 +220,7 @@ impl Service {
         let decide: Decide = Arc::new(move |loaded| order::captured(loaded, &charge, amount, now));
         match self.step(id, decide).await? {
             Some(outcome) if status(&outcome) == Some(PaymentStatus::Captured) => self.settle_now(id).await,
-            Some(outcome) => self.after(outcome, false),
+            Some(outcome) => self.after(&outcome, false),
             None => {}
         }
         Ok(())
@@ -256,7 +256,7 @@ impl Service {
             settled => settled,
         };
         if let Some(outcome) = settled? {
-            self.after(outcome, false);
+            self.after(&outcome, false);
         }
         Ok(())
     }
@@ -271,12 +271,13 @@ impl Service {
     }
 
     /// Tells whoever must know what a step left behind. `came_back`: it put seats on sale again.
-    pub(super) fn after(&self, outcome: Outcome, came_back: bool) {
-        let seats = outcome.hold.as_ref().map_or(0, |hold| hold.quantity);
-        if let Some((inventory, available)) = outcome.available {
+    pub(super) fn after(&self, outcome: &Outcome, came_back: bool) {
+        let lines = outcome.hold.as_ref().map(|hold| hold.lines.as_slice()).unwrap_or_default();
+        for &(inventory, available) in &outcome.available {
+            let seats = lines.iter().find(|line| line.inventory == inventory).map_or(0, |line| line.quantity);
             self.changed(inventory, available, came_back && available == seats);
         }
-        match status(&outcome) {
+        match status(outcome) {
             Some(PaymentStatus::Capturing) => self.capture_nudge.notify_one(),
             Some(PaymentStatus::Voiding | PaymentStatus::Refunding) => self.return_nudge.notify_one(),
             _ => {}

@@ -22,7 +22,10 @@ impl Service {
         let now = self.now();
         if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, now))).await? {
             self.parts.metrics.voids.inc();
-            self.after(outcome, true);
+            self.after(&outcome, true);
+            if let Some(hold) = &outcome.hold {
+                self.unlock_hold(hold).await;
+            }
         }
         Ok(())
     }
@@ -48,7 +51,7 @@ impl Service {
         }
         let given_up = self.step(id, Arc::new(move |loaded| order::void(loaded, now))).await?;
         let done = given_up.is_some();
-        given_up.into_iter().for_each(|outcome| self.after(outcome, false));
+        given_up.iter().for_each(|outcome| self.after(outcome, false));
         Ok(done)
     }
 

@@ -23,6 +23,8 @@ pub struct Books {
     pub bookings: u64,
     /// Holds that keep seats.
     pub open_holds: u64,
+    /// Numbered seats with an owner whose hold keeps them no longer.
+    pub stray_seats: u64,
 }
 
 /// Is one row, counted twice.
@@ -38,6 +40,17 @@ pub struct RowBooks {
     pub in_confirmed_holds: u64,
     /// Seats in bookings.
     pub in_bookings: u64,
+    /// Whether its seats have numbers, and who owns which.
+    pub numbers: Option<Numbers>,
+}
+
+/// Counts the numbers of a row that have an owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// How often any of them has one.
+    pub owned: u64,
+    /// How many of them have one. If it is less, one number has two owners.
+    pub distinct: u64,
 }
 
 impl RowBooks {
@@ -58,6 +71,12 @@ impl RowBooks {
         expect("seats in open holds", self.in_open_holds, self.stock.held);
         expect("seats in confirmed holds", self.in_confirmed_holds, self.stock.sold);
         expect("seats in bookings", self.in_bookings, self.stock.sold);
+        if let Some(Numbers { owned, distinct }) = self.numbers {
+            expect("numbers with an owner", owned, self.stock.held + self.stock.sold);
+            if distinct != owned {
+                faults.push(format!("{name}: {} numbers have a second owner", owned - distinct));
+            }
+        }
         if !self.stock.adds_up() {
             faults.push(format!("{name}: {:?} does not add up", self.stock));
         }
@@ -77,6 +96,7 @@ impl Books {
             (self.kept_without_booking, "payments kept without a booking"),
             (self.booking_without_money, "bookings without money"),
             (self.unsettled_without_task, "payments that nobody will see to"),
+            (self.stray_seats, "seats that belong to a hold that has ended"),
         ] {
             if count > 0 {
                 faults.push(format!("{count} {what}"));

@@ -8,7 +8,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use super::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till,
+};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -16,6 +19,7 @@ use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::seat::SeatNumber;
 
 mod counting;
 mod ledger;
@@ -23,10 +27,11 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
     include_str!("postgres/0003_money.sql"),
+    include_str!("postgres/0005_seats.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -139,6 +144,17 @@ fn fault(error: &tokio_postgres::Error) -> StoreError {
 }
 
 #[async_trait]
+impl Till for PostgresStore {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        take::take(&mut self.connection().await?, guard, row, requests).await
+    }
+
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        take::order::take(&mut self.connection().await?, order).await
+    }
+}
+
+#[async_trait]
 impl Store for PostgresStore {
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
         write::ensure(&self.connection().await?, offers).await
@@ -146,14 +162,6 @@ impl Store for PostgresStore {
 
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         read::stock(&self.connection().await?, ids).await
-    }
-
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let mut connection = self.connection().await?;
-        match guard {
-            Guard::ConditionalUpdate => take::conditional(&mut connection, row, requests).await,
-            Guard::ReadThenWrite => take::read_then_write(&connection, row, requests).await,
-        }
     }
 
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
@@ -170,6 +178,10 @@ impl Store for PostgresStore {
 
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         read::booking(&self.connection().await?, reference).await
+    }
+
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        read::owned_seats(&self.connection().await?, row).await
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

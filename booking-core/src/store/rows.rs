@@ -1,20 +1,30 @@
 //! Rows as the databases return them, and back into the domain; shared by all of them.
 
+use super::judge::Shelf;
 use super::{StockRow, StoreError};
 use crate::domain::booking::{Booking, Reference};
-use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
+use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use crate::domain::inventory::{InventoryId, Stock};
 use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::seat::{Numbering, SeatNumber};
 
-/// The columns of a hold, with the name of its row.
-pub(super) struct HoldRow {
-    pub id: Vec<u8>,
+/// The columns of one line of a hold, with the name of its row.
+pub(super) struct LineRow {
     pub inventory: String,
     pub quantity: i64,
     pub amount: i64,
+    pub numbers: Option<String>,
+}
+
+/// The columns of a hold, with its first line.
+pub(super) struct HoldRow {
+    pub id: Vec<u8>,
+    pub line: LineRow,
+    /// How many lines are kept elsewhere.
+    pub parts: i64,
     pub request_hash: Vec<u8>,
     pub status: String,
     pub created_at: i64,
@@ -40,12 +50,10 @@ pub(super) struct PaymentRow {
     pub refund: Option<i64>,
 }
 
-/// The columns of a booking, with the name of its row.
+/// The columns of a booking.
 pub(super) struct BookingRow {
     pub hold: Vec<u8>,
     pub payment: Vec<u8>,
-    pub inventory: String,
-    pub quantity: i64,
     pub amount: i64,
     pub created_at: i64,
     pub cancelled_at: Option<i64>,
@@ -59,6 +67,16 @@ pub(super) struct InventoryRow {
     pub held: i64,
     pub sold: i64,
     pub price: i64,
+    pub numbering: String,
+}
+
+/// The columns of a row of stock that decide who gets what.
+pub(super) struct ShelfRow {
+    pub id: i64,
+    pub capacity: i64,
+    pub available: i64,
+    pub numbering: String,
+    pub version: i64,
 }
 
 fn corrupt(what: &str) -> StoreError {
@@ -89,21 +107,53 @@ pub(super) fn hold_id(value: &[u8]) -> Result<HoldId, StoreError> {
     bytes(value).map(HoldId::from_bytes)
 }
 
-impl HoldRow {
-    pub(super) fn into_hold(self) -> Result<Hold, StoreError> {
-        let id = hold_id(&self.id)?;
-        let attempt = self.attempt.as_deref().map(payment_id).transpose()?;
-        Ok(Hold {
-            id,
+pub(super) fn numbering(word: &str) -> Result<Numbering, StoreError> {
+    Numbering::from_word(word).ok_or_else(|| corrupt("numbering"))
+}
+
+pub(super) fn seat(number: i64) -> Result<SeatNumber, StoreError> {
+    count(number).map(SeatNumber::new)
+}
+
+/// Writes seats the way the databases keep them; `None` for none.
+pub(super) fn numbers(seats: &[SeatNumber]) -> Option<String> {
+    let words: Vec<String> = seats.iter().map(SeatNumber::to_string).collect();
+    (!words.is_empty()).then(|| words.join(","))
+}
+
+fn read_numbers(text: &str) -> Result<Vec<SeatNumber>, StoreError> {
+    text.split(',').map(|word| word.parse().map(SeatNumber::new).map_err(|_| corrupt("seat number"))).collect()
+}
+
+impl LineRow {
+    fn into_line(self) -> Result<Line, StoreError> {
+        Ok(Line {
             inventory: inventory_id(&self.inventory)?,
             quantity: count(self.quantity)?,
             amount: money(self.amount)?,
+            seats: self.numbers.as_deref().map(read_numbers).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+impl HoldRow {
+    /// Puts a hold together from its row and the lines that are kept elsewhere.
+    pub(super) fn into_hold(self, parts: Vec<LineRow>) -> Result<Hold, StoreError> {
+        let id = hold_id(&self.id)?;
+        let attempt = self.attempt.as_deref().map(payment_id).transpose()?;
+        let state = self.state(id, attempt)?;
+        let lines = std::iter::once(self.line).chain(parts).map(LineRow::into_line);
+        let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
+        lines.sort_by_key(|line| line.inventory);
+        Ok(Hold {
+            id,
+            lines,
             request_hash: bytes(&self.request_hash)?,
             created_at: Moment::from_ms(self.created_at),
             expires_at: Moment::from_ms(self.expires_at),
             extensions: count(self.extensions)?,
             attempt,
-            state: self.state(id, attempt)?,
+            state,
         })
     }
 
@@ -192,14 +242,14 @@ pub(super) fn transfer(cause: &str, amount: i64) -> Result<Transfer, StoreError>
 }
 
 impl BookingRow {
-    pub(super) fn into_booking(self) -> Result<Booking, StoreError> {
+    /// Puts a booking together from its row and the lines of its hold.
+    pub(super) fn into_booking(self, lines: Vec<Line>) -> Result<Booking, StoreError> {
         let hold = hold_id(&self.hold)?;
         Ok(Booking {
             reference: Reference::of(hold),
             hold,
             payment: payment_id(&self.payment)?,
-            inventory: inventory_id(&self.inventory)?,
-            quantity: count(self.quantity)?,
+            lines,
             amount: money(self.amount)?,
             created_at: Moment::from_ms(self.created_at),
             cancelled_at: self.cancelled_at.map(Moment::from_ms),
@@ -218,6 +268,20 @@ impl InventoryRow {
                 sold: count(self.sold)?,
             },
             price: money(self.price)?,
+            numbering: numbering(&self.numbering)?,
+        })
+    }
+}
+
+impl ShelfRow {
+    pub(super) fn into_shelf(self, row: InventoryId) -> Result<Shelf, StoreError> {
+        Ok(Shelf {
+            row,
+            id: self.id,
+            capacity: count(self.capacity)?,
+            available: count(self.available)?,
+            numbering: numbering(&self.numbering)?,
+            version: self.version,
         })
     }
 }

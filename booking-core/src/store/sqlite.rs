@@ -12,7 +12,11 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
-use super::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
+use super::judge::{OPTIMISTIC_TRIES, pause};
+use super::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeAnswer,
+    TakeRequest, Taken, Till,
+};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
@@ -20,6 +24,7 @@ use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::seat::SeatNumber;
 
 mod counting;
 mod ledger;
@@ -27,10 +32,11 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0003_money.sql"),
+    include_str!("sqlite/0005_seats.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -86,6 +92,24 @@ impl SqliteStore {
         let gone = || StoreError::Unavailable("the SQLite thread has ended".to_owned());
         self.jobs.as_ref().ok_or_else(gone)?.send(job).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+}
+
+impl SqliteStore {
+    /// Reads in one turn of the thread and writes in another, if nobody has written in between; so often and no more.
+    async fn take_if_unchanged(&self, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let mut available = 0;
+        for attempt in 1..=OPTIMISTIC_TRIES {
+            let wanted = requests.to_vec();
+            let (shelf, answers) = self.call(move |db| take::look(db, row, &wanted)).await?;
+            available = shelf.available;
+            let decided = answers.clone();
+            if let Some(available) = self.call(move |db| take::write_if_unchanged(db, &shelf, &decided)).await? {
+                return Ok(Taken { answers, available });
+            }
+            pause(requests, attempt).await;
+        }
+        Ok(Taken { answers: vec![TakeAnswer::Contended; requests.len()], available })
     }
 }
 
@@ -146,6 +170,22 @@ fn fault(error: &rusqlite::Error) -> StoreError {
 }
 
 #[async_trait]
+impl Till for SqliteStore {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        if guard == Guard::Version {
+            return self.take_if_unchanged(row, requests).await;
+        }
+        let requests = requests.to_vec();
+        self.call(move |db| take::take(db, guard, row, &requests)).await
+    }
+
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        let order = order.clone();
+        self.call(move |db| take::take_order(db, &order)).await
+    }
+}
+
+#[async_trait]
 impl Store for SqliteStore {
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
         let offers = offers.to_vec();
@@ -155,18 +195,6 @@ impl Store for SqliteStore {
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         let ids = ids.to_vec();
         self.call(move |db| read::stock(db, &ids)).await
-    }
-
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let requests = requests.to_vec();
-        match guard {
-            Guard::ConditionalUpdate => self.call(move |db| take::conditional(db, row, &requests)).await,
-            Guard::ReadThenWrite => {
-                let available = self.call(move |db| take::peek(db, row)).await?;
-                tokio::task::yield_now().await;
-                self.call(move |db| take::overwrite(db, row, available, &requests)).await
-            }
-        }
     }
 
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
@@ -183,6 +211,10 @@ impl Store for SqliteStore {
 
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         self.call(move |db| read::booking(db, reference)).await
+    }
+
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        self.call(move |db| read::owned_seats(db, row)).await
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

@@ -7,13 +7,14 @@ use booking_core::domain::inventory::{InventoryId, Offer, Stock};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::store::{Guard, Outcome, Store, StoreError, Subject, TakeAnswer, TakeRequest};
 
 use crate::database::on_both;
 use crate::world::{NOON, row};
 
 fn offer(capacity: u32) -> Offer {
-    Offer { inventory: row(), capacity, price: Paise::new(100) }
+    Offer { inventory: row(), capacity, price: Paise::new(100), numbering: Numbering::Pool }
 }
 
 fn request(number: u8, quantity: u32) -> TakeRequest {
@@ -21,6 +22,7 @@ fn request(number: u8, quantity: u32) -> TakeRequest {
         hold: HoldId::from_bytes([number; 16]),
         request_hash: [number; 32],
         quantity,
+        wish: Wish::Any,
         amount: Paise::new(100 * quantity),
         created_at: NOON,
         expires_at: NOON.plus_ms(i64::from(number) * 1000),
@@ -28,12 +30,14 @@ fn request(number: u8, quantity: u32) -> TakeRequest {
 }
 
 async fn take(store: &dyn Store, requests: &[TakeRequest]) -> (Vec<&'static str>, u32) {
-    let taken = store.take(Guard::ConditionalUpdate, row(), requests).await.unwrap();
+    let taken = store.take(Guard::Condition, row(), requests).await.unwrap();
     let word = |answer: &TakeAnswer| match answer {
         TakeAnswer::Granted(_) => "granted",
         TakeAnswer::Replayed(_) => "replayed",
         TakeAnswer::KeyReused => "reused",
         TakeAnswer::SoldOut => "sold out",
+        TakeAnswer::SeatTaken(_) => "seat taken",
+        TakeAnswer::Contended => "contended",
     };
     (taken.answers.iter().map(word).collect(), taken.available)
 }
@@ -46,7 +50,7 @@ fn payment(number: u8, hold: &Hold) -> Payment {
     Payment {
         id: PaymentId::from_bytes([number; 16]),
         hold: Some(hold.id),
-        amount: hold.amount,
+        amount: hold.amount(),
         method: "sim_ok".to_owned(),
         request_hash: [number; 32],
         created_at: NOON,
@@ -90,7 +94,7 @@ on_both! {
 on_both! {
     async fn an_unknown_row_is_said_to_be_unknown(db: Database) {
         let store = db.open().await;
-        let outcome = store.take(Guard::ConditionalUpdate, row(), &[request(1, 1)]).await;
+        let outcome = store.take(Guard::Condition, row(), &[request(1, 1)]).await;
         assert!(matches!(outcome, Err(StoreError::UnknownInventory(unknown)) if unknown == row()));
     }
 }
@@ -116,7 +120,7 @@ on_both! {
         store.ensure(&[offer(5), Offer { inventory: other, ..offer(5) }]).await.unwrap();
         take(&*store, &[request(1, 1)]).await;
         let elsewhere = TakeRequest { request_hash: [2; 32], ..request(1, 1) };
-        let taken = store.take(Guard::ConditionalUpdate, other, &[elsewhere]).await.unwrap();
+        let taken = store.take(Guard::Condition, other, &[elsewhere]).await.unwrap();
         assert_eq!(taken.answers, [TakeAnswer::KeyReused]);
         assert_eq!(store.stock(&[other]).await.unwrap()[0].stock, Stock::fresh(5));
     }
@@ -188,7 +192,7 @@ on_both! {
             panic!("not confirmed");
         };
         let booking = store.booking(booking).await.unwrap().unwrap();
-        assert_eq!((booking.quantity, booking.payment, booking.inventory), (2, paying.id, row()));
+        assert_eq!((booking.lines, booking.payment), (hold.lines, paying.id));
         assert_eq!(stock(&*store).await, Stock { capacity: 3, available: 1, held: 0, sold: 2 });
         assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
     }

@@ -51,6 +51,7 @@ fn each_thing_is_known_in_one_place_only() {
         ("tokio_postgres", "store/postgres"),
         ("UPDATE inventory", "store"),
         ("std::fs", "config.rs"),
+        ("redis::", "seat_lock.rs"),
         ("rand::rng()", "app.rs"),
     ] {
         for (file, text) in library() {

@@ -12,4 +12,9 @@ mod order;
 mod returns;
 mod stripe;
 mod race;
+mod seating;
+mod strategies;
+#[path = "../../../tests/suite/redis_server.rs"]
+#[expect(dead_code, reason = "the gateway's tests use more of it")]
+mod redis_server;
 mod world;

@@ -13,6 +13,7 @@ use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
 use booking_core::provider::signature::sign;
 use booking_core::provider::simulated::account::Telling;
@@ -21,8 +22,12 @@ use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
-use booking_core::store::{Decide, DueTask, Guard, Outcome, StockRow, Store, StoreError, Subject, TakeRequest, Taken};
-use booking_core::teller::{Strategy, Teller};
+use booking_core::store::{
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till,
+};
+use booking_core::strategy::Strategy;
+use booking_core::teller::Teller;
 use booking_core::{outbox, reconciler};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +70,7 @@ on_both! {
         assert_eq!(status(&paid), PaymentStatus::Kept);
         assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
         let booking = world.service.booking(Reference::of(held.hold.id)).await.unwrap();
-        assert_eq!((booking.quantity, booking.amount), (2, held.hold.amount));
+        assert_eq!((booking.lines, booking.amount), (held.hold.lines.clone(), held.hold.amount()));
         world.assert_books().await;
     }
 }
@@ -92,7 +97,7 @@ on_both! {
     async fn a_key_keeps_its_answer_when_the_rules_have_moved_on(db: Database) {
         let world = World::new(&db, 1).await;
         let hold = async |inventory: &str, quantity, key: &str| {
-            let order = HoldOrder { inventory: inventory.parse().unwrap(), quantity, key: key.to_owned() };
+            let order = HoldOrder::new(inventory.parse().unwrap(), quantity, key);
             world.service.hold(order).await
         };
         let tomorrow = "12951:2026-11-22:3A";
@@ -230,7 +235,7 @@ on_both! {
     async fn money_after_the_train_has_left_goes_back(db: Database) {
         let world = World::new(&db, 1).await;
         let tomorrow = "12951:2026-11-22:3A".parse().unwrap();
-        let order = HoldOrder { inventory: tomorrow, quantity: 1, key: "h".to_owned() };
+        let order = HoldOrder::new(tomorrow, 1, "h");
         let held = world.service.hold(order).await.unwrap();
         let pending = world.pay(&held, "p", "sim_late").await.unwrap();
         late_answer(&world).await;
@@ -285,7 +290,7 @@ on_both! {
     async fn a_provider_that_hangs_costs_nobody_a_seat(db: Database) {
         let world = World::new(&db, 1).await;
         let held = world.hold("h", 1).await.unwrap();
-        let hasty = world::service(Arc::clone(&world.store), &world.provider, &world.clock, 1, HASTE).await;
+        let hasty = hasty(&world);
         let pending = pay(&hasty, &held, "p", "sim_hang").await.unwrap();
         assert_eq!(status(&pending), PaymentStatus::Pending);
         world.clock.advance_ms(120_000);
@@ -303,7 +308,7 @@ on_both! {
         let held = world.hold("h", 1).await.unwrap();
         let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
         // A second charge for a known payment, and one for a payment that never was.
-        let _twice = world.provider.stray_charge(paid.payment.id, held.hold.amount);
+        let _twice = world.provider.stray_charge(paid.payment.id, held.hold.amount());
         let _never = world.provider.stray_charge(PaymentId::from_bytes([5; 16]), Paise::new(700));
         world.settle_down().await;
         world.assert_books().await;
@@ -407,9 +412,18 @@ on_both! {
 /// A service on the same world that waits a minute for the provider.
 fn patient(world: &World) -> Arc<Service> {
     let metrics = Metrics::new();
-    let teller = Teller::new(Arc::clone(&world.store), metrics.clone(), Strategy::Teller, world::LIMITS);
-    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3, PATIENCE);
+    let teller = Teller::new(Arc::clone(&world.store) as _, metrics.clone(), Strategy::Teller, world::LIMITS);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3);
     parts.terms.pending_ms = i64::MAX / 2;
+    Service::new(parts)
+}
+
+/// A service on the same world that hardly waits for the provider.
+fn hasty(world: &World) -> Arc<Service> {
+    let metrics = Metrics::new();
+    let teller = Teller::new(Arc::clone(&world.store) as _, metrics.clone(), Strategy::Teller, world::LIMITS);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 1);
+    parts.terms.provider_timeout = HASTE;
     Service::new(parts)
 }
 
@@ -427,7 +441,7 @@ async fn open_only(world: &World, held: &HoldAnswer) -> PaymentAnswer {
     let payment = Payment {
         id: PaymentId::from_bytes([77; 16]),
         hold: Some(held.hold.id),
-        amount: held.hold.amount,
+        amount: held.hold.amount(),
         method: "sim_ok".to_owned(),
         request_hash: [0; 32],
         created_at: NOON,
@@ -477,17 +491,27 @@ impl Dying {
 }
 
 #[async_trait]
+impl Till for Dying {
+    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
+        let (written, heard) = self.strike();
+        let taken = if written { Some(self.inner.take(guard, row, requests).await?) } else { None };
+        taken.filter(|_| heard).ok_or_else(|| StoreError::Corrupt("the process is dead".to_owned()))
+    }
+
+    async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+        let (written, heard) = self.strike();
+        let taken = if written { Some(self.inner.take_order(order).await?) } else { None };
+        taken.filter(|_| heard).ok_or_else(|| StoreError::Corrupt("the process is dead".to_owned()))
+    }
+}
+
+#[async_trait]
 impl Store for Dying {
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError> {
         self.inner.ensure(offers).await
     }
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         self.inner.stock(ids).await
-    }
-    async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
-        let (written, heard) = self.strike();
-        let taken = if written { Some(self.inner.take(guard, row, requests).await?) } else { None };
-        taken.filter(|_| heard).ok_or_else(|| StoreError::Corrupt("the process is dead".to_owned()))
     }
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
         let (written, heard) = self.strike();
@@ -504,6 +528,10 @@ impl Store for Dying {
     }
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         self.inner.booking(reference).await
+    }
+    async fn owned_seats(&self, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+        self.dead()?;
+        self.inner.owned_seats(row).await
     }
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
         self.inner.lapsed(now, limit).await
@@ -546,7 +574,7 @@ async fn die_and_recover(db: &Database, writes: u32, last_is_written: bool, stor
     let (provider, _inbox) = provider(&clock);
     let store = db.open().await;
     let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left: AtomicU32::new(writes), last_is_written });
-    let doomed = world::service(dying, &provider, &clock, 1, PATIENCE).await;
+    let doomed = world::service(dying, &provider, &clock, 1, Strategy::Teller).await;
     if let Ok(held) = hold(&doomed, "h", 1).await {
         drop(story.pay(&doomed, &provider, &held).await);
         provider.idle().await;
@@ -561,7 +589,7 @@ async fn die_and_recover(db: &Database, writes: u32, last_is_written: bool, stor
     }
     doomed.close().await;
     drop(doomed);
-    let next = world::service(Arc::clone(&store), &provider, &clock, 1, PATIENCE).await;
+    let next = world::service(Arc::clone(&store), &provider, &clock, 1, Strategy::Teller).await;
     world::settle_down(&next, &clock).await;
     world::assert_books(&*store, &provider).await;
     let books = store.books().await.unwrap();
@@ -627,12 +655,12 @@ on_both! {
             let (h, p) = (format!("h{writes}"), format!("p{writes}"));
             let writes_left = AtomicU32::new(writes);
             let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left, last_is_written: true });
-            let doomed = world::service(dying, &provider, &clock, 4, PATIENCE).await;
+            let doomed = world::service(dying, &provider, &clock, 4, Strategy::Teller).await;
             match hold(&doomed, &h, 1).await {
                 Ok(held) => assert!(pay(&doomed, &held, &p, "sim_ok").await.is_err(), "nobody heard the answer"),
                 Err(_) => assert_eq!(writes, 1),
             }
-            let next = world::service(Arc::clone(&store), &provider, &clock, 4, PATIENCE).await;
+            let next = world::service(Arc::clone(&store), &provider, &clock, 4, Strategy::Teller).await;
             let held = hold(&next, &h, 1).await.unwrap();
             assert!(held.replayed, "the first answer, and no second decrement");
             clock.advance_ms(i64::try_from(PATIENCE.as_millis()).unwrap() + 1);

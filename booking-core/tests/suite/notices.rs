@@ -79,7 +79,7 @@ async fn open(seats: u32) -> (Site, Gateway, mpsc::Receiver<(String, Value)>, Da
 }
 
 async fn take(site: &Site, key: &str, quantity: u32) -> booking_core::domain::hold::HoldId {
-    let order = HoldOrder { inventory: row(), quantity, key: key.to_owned() };
+    let order = HoldOrder::new(row(), quantity, key);
     site.service.hold(order).await.unwrap().hold.id
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use booking_core::domain::booking::Booking;
-use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
+use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use booking_core::domain::inventory::{Stock, StockMove};
 use booking_core::domain::ledger::{Cause, Statement, Transfer, audit};
 use booking_core::domain::moment::Moment;
@@ -90,8 +90,8 @@ impl Model {
 
     fn apply(&mut self, verdict: Verdict) -> Result<(), Stop> {
         let step: Step = verdict?;
-        if let Some((_, change)) = step.stock {
-            self.stock = self.stock.after(change).ok_or(Stop::SoldOut)?;
+        for change in step.stock {
+            self.stock = self.stock.after(change.change).ok_or(Stop::SoldOut)?;
         }
         if let Some(hold) = step.hold {
             let before = self.holds.insert(hold.id, hold.clone()).expect("a step changes a hold that exists");
@@ -166,9 +166,7 @@ impl Model {
         self.stock = self.stock.after(StockMove::take(quantity)).ok_or(Stop::SoldOut)?;
         let hold = Hold {
             id,
-            inventory: row(),
-            quantity,
-            amount: Paise::new(quantity),
+            lines: vec![Line { inventory: row(), quantity, amount: Paise::new(quantity), seats: Vec::new() }],
             request_hash: [0; 32],
             created_at: self.now,
             expires_at: self.now.plus_ms(1000),
@@ -186,7 +184,7 @@ impl Model {
         let payment = Payment {
             id,
             hold: Some(hold),
-            amount: held.amount,
+            amount: held.amount(),
             method: String::new(),
             request_hash: [hold.as_bytes()[0]; 32],
             created_at: self.now,
@@ -230,7 +228,7 @@ impl Model {
 
     fn check(&self) {
         let seats = |keeps: fn(&HoldState) -> bool| -> u32 {
-            self.holds.values().filter(|hold| keeps(&hold.state)).map(|hold| hold.quantity).sum()
+            self.holds.values().filter(|hold| keeps(&hold.state)).map(Hold::quantity).sum()
         };
         assert!(self.stock.adds_up(), "B1: {:?}", self.stock);
         assert_eq!(seats(HoldState::keeps_seats), self.stock.held, "B1: held");

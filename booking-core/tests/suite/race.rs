@@ -1,5 +1,4 @@
-//! Many buyers at once. Each race is also run with the guard off, where it must be seen to oversell: a race that cannot
-//! show the fault proves nothing.
+//! Many at once, on one hold, one key or one row. The races between buyers are in `strategies`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,105 +7,17 @@ use booking_core::domain::hold::HoldId;
 use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order;
+use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::metrics::Metrics;
 use booking_core::reaper;
-use booking_core::service::{Denied, Service};
-use booking_core::store::{Guard, Store, Subject, TakeRequest};
-use booking_core::teller::{Strategy, Teller};
-use tokio::sync::Barrier;
+use booking_core::service::Denied;
+use booking_core::store::{Guard, Subject, TakeRequest};
+use booking_core::strategy::Strategy;
+use booking_core::teller::Teller;
 use tokio::task::JoinSet;
 
 use crate::database::{Database, on_both};
-use crate::world::{self, HOLD_MS, LIMITS, NOON, World, hold, pay, provider, row};
-
-const SEATS: u32 = 100;
-const BUYERS: u32 = SEATS + 500;
-
-/// Lets everybody ask at the same moment; returns how many were granted and how many were told "sold out".
-async fn rush(service: &Arc<Service>, buyers: u32) -> (u32, u32) {
-    let start = Arc::new(Barrier::new(buyers as usize));
-    let mut asking = JoinSet::new();
-    for buyer in 0..buyers {
-        let (service, start) = (Arc::clone(service), Arc::clone(&start));
-        asking.spawn(async move {
-            start.wait().await;
-            hold(&service, &format!("buyer-{buyer}"), 1).await
-        });
-    }
-    let (mut granted, mut sold_out) = (0, 0);
-    while let Some(outcome) = asking.join_next().await {
-        match outcome.unwrap() {
-            Ok(_) => granted += 1,
-            Err(Denied::SoldOut(_)) => sold_out += 1,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    (granted, sold_out)
-}
-
-async fn seller(db: &Database, strategy: Strategy, guarded: bool) -> (Arc<Service>, Arc<dyn Store>) {
-    let clock = Arc::new(booking_core::clock::ManualClock::at(NOON));
-    let (provider, _inbox) = provider(&clock);
-    let store = db.open().await;
-    let metrics = Metrics::new();
-    let mut teller = Teller::new(Arc::clone(&store), metrics.clone(), strategy, LIMITS);
-    if !guarded {
-        teller = teller.without_guard();
-    }
-    let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, SEATS).await;
-    (service, store)
-}
-
-async fn exactly_all_are_sold(db: &Database, strategy: Strategy) {
-    let (service, store) = seller(db, strategy, true).await;
-    assert_eq!(rush(&service, BUYERS).await, (SEATS, BUYERS - SEATS));
-    let books = store.books().await.unwrap();
-    assert_eq!(books.faults(), Vec::<String>::new());
-    assert_eq!(books.rows[0].in_open_holds, u64::from(SEATS));
-    assert_eq!(books.rows[0].stock.available, 0);
-}
-
-on_both! {
-    async fn the_teller_sells_exactly_what_there_is(db: Database) {
-        exactly_all_are_sold(&db, Strategy::Teller).await;
-    }
-}
-
-on_both! {
-    async fn one_by_one_sells_exactly_what_there_is(db: Database) {
-        exactly_all_are_sold(&db, Strategy::Conditional).await;
-    }
-}
-
-on_both! {
-    async fn without_the_guard_the_same_rush_oversells(db: Database) {
-        let (service, store) = seller(&db, Strategy::Conditional, false).await;
-        let (granted, _) = rush(&service, BUYERS).await;
-        assert!(granted > SEATS, "the race did not happen: {granted} granted");
-        let books = store.books().await.unwrap();
-        assert!(books.rows[0].oversold() > 0, "{books:?}");
-        assert!(!books.faults().is_empty());
-    }
-}
-
-on_both! {
-    async fn two_processes_on_one_row_sell_exactly_what_there_is(db: Database) {
-        let (one, store) = seller(&db, Strategy::Teller, true).await;
-        let (two, _also) = seller(&db, Strategy::Teller, true).await;
-        let both = tokio::join!(rush_as(&one, "one", BUYERS / 2), rush_as(&two, "two", BUYERS / 2));
-        assert_eq!(both.0 + both.1, SEATS);
-        assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
-    }
-}
-
-async fn rush_as(service: &Arc<Service>, name: &str, buyers: u32) -> u32 {
-    let mut asking = JoinSet::new();
-    for buyer in 0..buyers {
-        let (service, key) = (Arc::clone(service), format!("{name}-{buyer}"));
-        asking.spawn(async move { hold(&service, &key, 1).await.is_ok() });
-    }
-    asking.join_all().await.into_iter().filter(|granted| *granted).count() as u32
-}
+use crate::world::{self, HOLD_MS, NOON, World, hold, pay, provider, row};
 
 on_both! {
     async fn one_key_asked_many_times_at_once_is_one_hold(db: Database) {
@@ -221,7 +132,7 @@ on_both! {
         let (provider, _inbox) = provider(&clock);
         let metrics = Metrics::new();
         let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1 };
-        let teller = Teller::new(Arc::clone(&store), metrics.clone(), Strategy::Teller, limits);
+        let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), Strategy::Teller, limits);
         let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, 1000).await;
         hold(&service, "first", 1).await.unwrap();
         let mut asking = JoinSet::new();
@@ -297,15 +208,15 @@ on_both! {
     async fn rows_that_share_keys_do_not_stand_in_each_others_way(db: Database) {
         let store = db.open().await;
         let rows: Vec<InventoryId> = ["12951:2026-11-23:3A", "12951:2026-11-23:2A"].map(|id| id.parse().unwrap()).into();
-        store.ensure(&rows.iter().map(|&inventory| Offer { inventory, capacity: 100_000, price: Paise::new(1) }).collect::<Vec<_>>()).await.unwrap();
+        store.ensure(&rows.iter().map(|&inventory| Offer { inventory, capacity: 100_000, price: Paise::new(1), numbering: Numbering::Pool }).collect::<Vec<_>>()).await.unwrap();
         for round in 0..30_u8 {
             let batch = |row: InventoryId| (0..64_u8).map(move |number| request(row, [round, number])).collect::<Vec<_>>();
             let one = batch(rows[0]);
             let mut two = batch(rows[1]);
             two.reverse();
             let (one, two) = tokio::join!(
-                store.take(Guard::ConditionalUpdate, rows[0], &one),
-                store.take(Guard::ConditionalUpdate, rows[1], &two)
+                store.take(Guard::Condition, rows[0], &one),
+                store.take(Guard::Condition, rows[1], &two)
             );
             one.unwrap();
             two.unwrap();
@@ -322,6 +233,7 @@ fn request(row: InventoryId, [round, number]: [u8; 2]) -> TakeRequest {
         hold: HoldId::from_bytes(id),
         request_hash: [u8::from(row == world::row()); 32],
         quantity: 1,
+        wish: Wish::Any,
         amount: Paise::new(1),
         created_at: NOON,
         expires_at: NOON.plus_ms(HOLD_MS),

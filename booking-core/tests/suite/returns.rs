@@ -10,7 +10,8 @@ use booking_core::domain::order::{Extensions, Stop};
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::metrics::Metrics;
 use booking_core::service::{Denied, Service};
-use booking_core::teller::{Strategy, Teller};
+use booking_core::strategy::Strategy;
+use booking_core::teller::Teller;
 use booking_core::{auditor, outbox, reaper};
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::api::site;
 use crate::database::on_both;
-use crate::world::{self, HOLD_MS, LIMITS, NOON, PATIENCE, World, row};
+use crate::world::{self, HOLD_MS, LIMITS, NOON, World, row};
 
 fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
     match outcome.unwrap_err() {
@@ -30,8 +31,8 @@ fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
 /// A service on the same world under other terms.
 fn under(world: &World, rules: &[(u32, u8)], extensions: Extensions) -> Arc<Service> {
     let metrics = Metrics::new();
-    let teller = Teller::new(Arc::clone(&world.store), metrics.clone(), Strategy::Teller, LIMITS);
-    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3, PATIENCE);
+    let teller = Teller::new(Arc::clone(&world.store) as _, metrics.clone(), Strategy::Teller, LIMITS);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3);
     parts.terms.cancellation =
         rules.iter().map(|&(hours_before, percent)| CancellationRule { hours_before, percent }).collect();
     parts.terms.extensions = extensions;

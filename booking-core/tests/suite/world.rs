@@ -24,7 +24,8 @@ use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::{PaymentAnswer, PaymentOrder};
 use booking_core::service::{Denied, Parts, Service, Terms};
 use booking_core::store::Store;
-use booking_core::teller::{Strategy, Teller, TellerLimits};
+use booking_core::strategy::{Strategies, Strategy};
+use booking_core::teller::{Teller, TellerLimits};
 use booking_core::{auditor, outbox, reaper, reconciler};
 use tokio::sync::mpsc;
 
@@ -60,7 +61,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(NOON));
         let (provider, inbox) = provider(&clock);
         let store = db.open().await;
-        let service = service(Arc::clone(&store), &provider, &clock, seats, PATIENCE).await;
+        let service = service(Arc::clone(&store), &provider, &clock, seats, Strategy::Teller).await;
         Self { service, store, provider, inbox, clock }
     }
 
@@ -163,11 +164,11 @@ pub async fn service(
     provider: &TestBank,
     clock: &Arc<ManualClock>,
     seats: u32,
-    patience: Duration,
+    strategies: impl Into<Strategies>,
 ) -> Arc<Service> {
     let metrics = Metrics::new();
-    let teller = Teller::new(Arc::clone(&store), metrics.clone(), Strategy::Teller, LIMITS);
-    Service::new(parts(store, teller, metrics, provider, clock, seats, patience))
+    let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), strategies, LIMITS);
+    service_with(store, teller, metrics, provider, clock, seats).await
 }
 
 pub async fn service_with(
@@ -178,7 +179,7 @@ pub async fn service_with(
     clock: &Arc<ManualClock>,
     seats: u32,
 ) -> Arc<Service> {
-    Service::new(parts(store, teller, metrics, provider, clock, seats, PATIENCE))
+    Service::new(parts(store, teller, metrics, provider, clock, seats))
 }
 
 pub fn parts(
@@ -188,15 +189,15 @@ pub fn parts(
     provider: &TestBank,
     clock: &Arc<ManualClock>,
     seats: u32,
-    patience: Duration,
 ) -> Parts {
     let terms =
-        Terms { hold_ms: HOLD_MS, provider_timeout: patience, sale: [(row(), seats)].into(), ..Terms::default() };
+        Terms { hold_ms: HOLD_MS, provider_timeout: PATIENCE, sale: [(row(), seats)].into(), ..Terms::default() };
     Parts {
         id_secret: [7; 32],
         store,
         teller,
-        provider: Arc::new(SimulatedProvider::new(&provider.url(), None, SECRET.into(), patience).unwrap()),
+        seat_lock: None,
+        provider: Arc::new(SimulatedProvider::new(&provider.url(), None, SECRET.into(), PATIENCE).unwrap()),
         catalogue: Arc::new(Catalogue::embedded().unwrap()),
         clock: Arc::clone(clock) as _,
         metrics,
@@ -206,7 +207,7 @@ pub fn parts(
 }
 
 pub async fn hold(service: &Arc<Service>, key: &str, quantity: u32) -> Result<HoldAnswer, Denied> {
-    service.hold(HoldOrder { inventory: row(), quantity, key: key.to_owned() }).await
+    service.hold(HoldOrder::new(row(), quantity, key)).await
 }
 
 pub async fn pay(service: &Arc<Service>, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {

@@ -58,6 +58,8 @@ pub struct Note {
     pub join_us: Option<u64>,
     /// Its number in line.
     pub number: Option<u64>,
+    /// Its turn in the order of the line: the number, unless lots were drawn.
+    pub place: Option<u64>,
     /// When it was called, by the gateway.
     pub called_at_ms: Option<u64>,
     /// When the site let it in.
@@ -90,6 +92,7 @@ impl Note {
     pub fn heed(&mut self, status: &Status, now_ms: u64) -> bool {
         let same = status.number.is_none() || self.number.is_none() || self.number == status.number;
         self.number = self.number.or(status.number);
+        self.place = status.place.or(self.place);
         self.called_at_ms = self.called_at_ms.or(status.called_at);
         if let Some(position) = status.position {
             self.regressions += u64::from(self.position.is_some_and(|last| position > last));
@@ -129,7 +132,7 @@ impl Note {
     #[must_use]
     pub fn turn(&self) -> Option<Turn> {
         let (called_at_ms, present_ms) = (self.called_at_ms, self.present_ms.clone());
-        self.number.map(|number| Turn { number, called_at_ms, present_ms })
+        self.place.or(self.number).map(|number| Turn { number, called_at_ms, present_ms })
     }
 
     /// Returns by how much the first estimate was off, relative to the true wait of at least a second.

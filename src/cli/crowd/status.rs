@@ -29,6 +29,9 @@ pub struct Status {
     /// The own number in line.
     #[serde(default)]
     pub number: Option<u64>,
+    /// The place that was drawn for it, or the number itself.
+    #[serde(default)]
+    pub place: Option<u64>,
     /// The place in line, 1 for the next.
     #[serde(default)]
     pub position: Option<u64>,

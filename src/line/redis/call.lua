@@ -10,8 +10,7 @@ local function tend_door()
   if now < get('door_at') + DOOR_US then return end
   mark(DOOR, {{0, get('door_old')}}, false)
   if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
-  put('door_old', line.door_young)
-  put('door_young', line.issued)
+  put('door_old', line.issued)
   put('door_at', now)
 end
 

@@ -46,7 +46,6 @@ for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do
 end
 put('door_at', now)
 put('door_old', 0)
-put('door_young', 0)
 put('grace_at', now)
 put('grace_issued', line.issued)
 save()

@@ -55,7 +55,6 @@ if began then
   redis.call('BITOP', 'OR', DOOR, WAITING)
   put('door_at', now)
   put('door_old', 0)
-  put('door_young', line.issued)
   put('grace_at', now)
   put('grace_issued', line.issued)
 end

@@ -23,15 +23,14 @@ struct Lease {
     is_unsettled: bool,
 }
 
-/// Those who have just joined and are still on their way to a first poll or live connection.
-/// Cleared in two generations, so that nobody is counted for less than [`DOOR_US`].
+/// Those who have just joined and are still on their way to a first poll or live connection. At every mark
+/// those leave who were there at the mark before, so that nobody is counted for less than [`DOOR_US`].
 #[derive(Clone, Debug, Default)]
 struct Door {
     visitors: Bits,
     marked_us: u64,
-    /// Numbers up to `old` have left the door at the next mark, up to `young` at the one after.
+    /// Numbers up to this one have left the door at the next mark.
     old: Number,
-    young: Number,
 }
 
 /// Who was seen in this period of the grace time. Whoever was in line before the period began and
@@ -53,7 +52,7 @@ impl Attendance {
 
     /// Begins with everyone of `waiting` at the door: after a loss, they come back as they hear of it.
     pub(super) fn anew(waiting: &Bits, issued: Number, now_us: u64) -> Self {
-        let door = Door { visitors: waiting.clone(), marked_us: now_us, old: 0, young: issued };
+        let door = Door { visitors: waiting.clone(), marked_us: now_us, old: 0 };
         Self { door, ..Self::since(issued, now_us) }
     }
 
@@ -110,7 +109,7 @@ impl Attendance {
         let door = &mut self.door;
         if now_us >= door.marked_us + DOOR_US {
             door.visitors.remove_run(0, door.old);
-            (door.old, door.young, door.marked_us) = (door.young, issued, now_us);
+            (door.old, door.marked_us) = (issued, now_us);
         }
     }
 

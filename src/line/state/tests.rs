@@ -216,6 +216,24 @@ fn nothing_is_appended_in_the_place_of_what_was_lost() {
 }
 
 #[test]
+fn a_session_is_kept_though_a_replica_called_others_with_it() {
+    let (replica, mirror) = failed_over(|line, mirror| {
+        line.steer(&Steering::Admit(2), START_US);
+        *mirror = line.roll.clone();
+    });
+    let mut replica = LineState::revive(replica.roll, START_US);
+    replica.call(START_US + 1_000_000);
+    assert_eq!((called(&replica), mirror.tally.called), (vec![1, 2], 3), "2 alone here, 2 and 3 together there");
+    let now_s = START_US / 1_000_000 + 1;
+    let restored = replica.restore(&mirror, START_US + 1_000_000).clone();
+    for number in 1..=3 {
+        let standing = restored.standing(mirror.epoch(), number, now_s);
+        assert!(matches!(standing, Standing::Called { .. }), "{number} is {standing:?}");
+    }
+    assert_eq!(restored.active(now_s), 3);
+}
+
+#[test]
 fn the_log_goes_on_after_the_later_entry() {
     let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));
     replica.leave(&Numbers::run(5, 6), START_US);

@@ -1,6 +1,5 @@
 //! Sales that open, start and end by a schedule, and draws that anyone can check.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json as value};
@@ -100,11 +99,13 @@ async fn lots_are_drawn_at_the_start_and_anyone_can_check_them() {
     }
     assert_ne!(shown, (1..=12).collect::<Vec<_>>(), "the seed would have to be one in 479 million");
     called_by_place(&stand, &mut line, &shown).await;
-    assert_eq!(late.position().await, Some(1), "behind all of the draw");
+    late.until_state("called").await;
 
     let log = stand.operator.text("/api/rooms/sale/log").await;
     let (summary, findings) = audit::verify(log.lines());
     assert_eq!((findings, summary.draws.len()), (vec![], 1));
+    let said = run_page("passed_over", &log);
+    assert!(said.contains("13 called") && said.contains("no fault"), "{said}");
     stand.stop().await;
 }
 
@@ -122,19 +123,23 @@ async fn called_by_place(stand: &Stand, line: &mut [Visitor], places: &[u64]) {
 
 /// What the page of Python in the documentation makes of a published draw, by number.
 fn recomputed(draw: &Value) -> Vec<u64> {
-    let text = include_str!("../../../docs/fairness.md");
-    let program = text.split("```python\n").find(|block| block.contains("def place(")).expect("the program");
-    let program = program.split("```").next().expect("its end");
-    let folder = tempfile::tempdir().expect("a folder");
-    let [script, published] = ["draw.py", "after.json"].map(|name| folder.path().join(name));
-    std::fs::write(&script, program).expect("a script");
-    std::fs::write(&published, draw.to_string()).expect("a file");
-    let ran = python(&script, &published);
+    let ran = run_page("def place(", &draw.to_string());
     ran.lines().map(|line| line.split_once(' ').expect("two words").1.parse().expect("a place")).collect()
 }
 
-fn python(script: &Path, argument: &Path) -> String {
-    let output = Command::new("python3").arg(script).arg(argument).output().expect("python3 runs");
+/// Runs the page of Python in the documentation that holds `mark` on a file with this text.
+fn run_page(mark: &str, text: &str) -> String {
+    let document = include_str!("../../../docs/fairness.md");
+    let pages = document.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut script, file) = (None, folder.path().join("file"));
+    for page in pages {
+        let path = folder.path().join(if page.contains("def place(") { "draw.py" } else { "check.py" });
+        std::fs::write(&path, page).expect("a script");
+        script = script.or(page.contains(mark).then_some(path));
+    }
+    std::fs::write(&file, text).expect("a file");
+    let output = Command::new("python3").arg(script.expect("the page")).arg(&file).output().expect("python3 runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }

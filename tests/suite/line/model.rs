@@ -189,7 +189,7 @@ impl Pair<'_> {
             }
             Step::Tick(say) => self.tick(say),
             Step::Steer(steering) => {
-                let steering = &self.from_now(steering);
+                let steering = &self.scheduled(steering);
                 self.model.steer(steering, self.clock.now_us());
                 self.runtime.block_on(self.store.steer(&self.room, steering)).map_err(fail)?;
                 self.follow()
@@ -222,7 +222,7 @@ impl Pair<'_> {
     }
 
     /// Schedules are made from now on.
-    fn from_now(&self, steering: &Steering) -> Steering {
+    fn scheduled(&self, steering: &Steering) -> Steering {
         let now_ms = self.clock.now_ms();
         let later = |limits: &Limits| {
             let Schedule { opens_ms, starts_ms, ends_ms } = limits.schedule;

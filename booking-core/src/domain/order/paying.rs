@@ -4,7 +4,7 @@
 use super::{Loaded, Step, Stop, Task, TaskKind, Verdict, payable};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldState};
-use crate::domain::inventory::{InventoryId, StockMove};
+use crate::domain::inventory::{InventoryId, StockChange, StockMove};
 use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState};
@@ -24,7 +24,7 @@ pub fn open_payment(loaded: &Loaded, payment: Payment, now: Moment) -> Verdict {
     if hold.attempt.is_some() {
         return Err(Stop::PaymentInProgress);
     }
-    assert_eq!(payment.amount, hold.amount, "a payment is over what its hold costs");
+    assert_eq!(payment.amount, hold.amount(), "a payment is over what its hold costs");
     hold.attempt = Some(payment.id);
     Ok(Step { hold: Some(hold), payment: Some(payment), ..Step::default() })
 }
@@ -121,7 +121,7 @@ fn captured_as_asked(loaded: &Loaded, payment: Payment, now: Moment) -> Step {
         reason = "`authorized` and `settle` secure the seats in the step that begins capturing"
     )]
     let hold = hold.expect("what is being captured has its seats secured");
-    let stock = StockMove::sell_held(hold.quantity);
+    let stock = hold.moves(StockMove::sell_held);
     let mut step = confirm(hold, payment, stock, now);
     let amount = step.booking.as_ref().map_or_else(Default::default, |booking| booking.amount);
     let before = [Cause::Released, Cause::Captured].map(|cause| Transfer { cause, amount });
@@ -193,14 +193,15 @@ pub fn settle(loaded: &Loaded, on_sale: impl Fn(InventoryId) -> bool, now: Momen
         return give_up();
     };
     let lapsed = matches!(hold.state, HoldState::Expired { .. });
+    let on_sale = hold.lines.iter().all(|line| on_sale(line.inventory));
     match payment.state {
-        PaymentState::Authorized { .. } if lapsed && on_sale(hold.inventory) => Ok(secure_again(hold, payment, now)),
+        PaymentState::Authorized { .. } if lapsed && on_sale => Ok(secure_again(hold, payment, now)),
         PaymentState::Captured { .. } if paid_by(&hold, payment.id) => {
-            let stock = StockMove::sell_held(hold.quantity);
+            let stock = hold.moves(StockMove::sell_held);
             Ok(confirm(hold, payment, stock, now))
         }
-        PaymentState::Captured { .. } if lapsed && on_sale(hold.inventory) => {
-            let stock = StockMove::sell_available(hold.quantity);
+        PaymentState::Captured { .. } if lapsed && on_sale => {
+            let stock = hold.moves(StockMove::sell_available);
             Ok(confirm(hold, payment, stock, now))
         }
         _ => give_up(),
@@ -212,7 +213,7 @@ fn secure_again(hold: Hold, payment: Payment, now: Moment) -> Step {
         unreachable!("only money that is set aside looks for seats");
     };
     Step {
-        stock: Some((hold.inventory, StockMove::take(hold.quantity))),
+        stock: hold.moves(StockMove::take),
         enqueue: Some((Task { kind: TaskKind::Capture, payment: payment.id }, now)),
         complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
         hold: Some(paid(hold, payment.id, now)),
@@ -221,7 +222,7 @@ fn secure_again(hold: Hold, payment: Payment, now: Moment) -> Step {
     }
 }
 
-fn confirm(mut hold: Hold, payment: Payment, stock: StockMove, now: Moment) -> Step {
+fn confirm(mut hold: Hold, payment: Payment, stock: Vec<StockChange>, now: Moment) -> Step {
     let (PaymentState::Captured { charge } | PaymentState::Capturing { charge }) = payment.state.clone() else {
         unreachable!("only money that is taken buys a booking");
     };
@@ -230,22 +231,22 @@ fn confirm(mut hold: Hold, payment: Payment, stock: StockMove, now: Moment) -> S
         reference,
         hold: hold.id,
         payment: payment.id,
-        inventory: hold.inventory,
-        quantity: hold.quantity,
-        amount: hold.amount,
+        lines: hold.lines.clone(),
+        amount: hold.amount(),
         created_at: now,
         cancelled_at: None,
     };
     hold.attempt = Some(payment.id);
     hold.state = HoldState::Confirmed { payment: payment.id, booking: reference, at: now };
     Step {
-        stock: Some((hold.inventory, stock)),
+        stock,
         complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
         hold: Some(hold),
         transfers: vec![Transfer { cause: Cause::Sold, amount: payment.amount }],
         payment: Some(moved(payment, PaymentState::Kept { charge, booking: reference }, now)),
         booking: Some(booking),
         enqueue: None,
+        shrunk: None,
     }
 }
 

@@ -82,7 +82,7 @@ pub fn lost(loaded: &Loaded, now: Moment) -> Verdict {
     let secured = |hold: &Hold| matches!(hold.state, HoldState::Paid { payment: by, .. } if by == payment.id);
     let hold = loaded.hold.clone().filter(secured);
     Ok(Step {
-        stock: hold.as_ref().map(|hold| (hold.inventory, StockMove::release(hold.quantity))),
+        stock: hold.as_ref().map(|hold| hold.moves(StockMove::release)).unwrap_or_default(),
         hold: hold.map(|hold| Hold { state: HoldState::Cancelled { at: now }, ..hold }),
         complete: Some(Task { kind, payment: payment.id }),
         transfers: vec![released(&payment)],
@@ -146,13 +146,14 @@ pub fn cancel_booking(loaded: &Loaded, booking: &Booking, refund: Paise, now: Mo
     };
     assert!(refund <= payment.amount, "a refund is a part of what was paid");
     Ok(Step {
-        stock: Some((hold.inventory, StockMove::take_back(hold.quantity))),
+        stock: hold.moves(StockMove::take_back),
         hold: Some(Hold { state: HoldState::Cancelled { at: now }, ..hold }),
         booking: Some(Booking { cancelled_at: Some(now), ..booking.clone() }),
         enqueue: Some((Task { kind: TaskKind::Refund, payment: payment.id }, now)),
         transfers: parted(payment.amount, refund),
         payment: Some(moved(payment, PaymentState::Refunding { charge, amount: refund }, now)),
         complete: None,
+        shrunk: None,
     })
 }
 

@@ -5,17 +5,26 @@ use tokio_postgres::{IsolationLevel, Row};
 
 use super::fault;
 use super::read::{inventory_row, query};
+use crate::domain::seat::Numbering;
 use crate::store::StoreError;
-use crate::store::books::{Books, RowBooks};
+use crate::store::books::{Books, Numbers, RowBooks};
 
 const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price,
-        coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint
+        i.numbering,
+        coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint,
+        coalesce(s.owned, 0)::bigint, coalesce(s.numbers, 0)::bigint
     FROM inventory i
     LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
                       sum(quantity) FILTER (WHERE status = 'confirmed') AS confirmed
                FROM holds GROUP BY inventory_id) h ON h.inventory_id = i.id
-    LEFT JOIN (SELECT inventory_id, sum(quantity) AS booked FROM bookings WHERE cancelled_at IS NULL GROUP BY inventory_id) b
-        ON b.inventory_id = i.id
+    LEFT JOIN (SELECT inventory_id, sum(quantity) AS booked
+               FROM (SELECT inventory_id, quantity FROM bookings WHERE cancelled_at IS NULL
+                     UNION ALL
+                     SELECT part.inventory_id, part.quantity
+                     FROM holds part JOIN bookings ON bookings.hold_id = part.part_of AND cancelled_at IS NULL) lines
+               GROUP BY inventory_id) b ON b.inventory_id = i.id
+    LEFT JOIN (SELECT inventory_id, count(*) AS owned, count(DISTINCT number) AS numbers
+               FROM seats GROUP BY inventory_id) s ON s.inventory_id = i.id
     ORDER BY i.name";
 
 const MONEY: &str = "SELECT
@@ -29,7 +38,9 @@ const MONEY: &str = "SELECT
         (SELECT count(*) FROM payments WHERE status IN ('pending', 'challenged')),
         (SELECT count(*) FROM payments WHERE status = 'refunded'),
         (SELECT count(*) FROM bookings WHERE cancelled_at IS NULL),
-        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid'))";
+        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
+        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
+            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
 
 pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> {
     let snapshot =
@@ -48,6 +59,7 @@ pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> 
         refunded: number(&money, 5),
         bookings: number(&money, 6),
         open_holds: number(&money, 7),
+        stray_seats: number(&money, 8),
     })
 }
 
@@ -56,9 +68,11 @@ fn row_books(row: &Row) -> Result<RowBooks, StoreError> {
     Ok(RowBooks {
         inventory: read.inventory,
         stock: read.stock,
-        in_open_holds: number(row, 6),
-        in_confirmed_holds: number(row, 7),
-        in_bookings: number(row, 8),
+        in_open_holds: number(row, 7),
+        in_confirmed_holds: number(row, 8),
+        in_bookings: number(row, 9),
+        numbers: (read.numbering != Numbering::Pool)
+            .then(|| Numbers { owned: number(row, 10), distinct: number(row, 11) }),
     })
 }
 

@@ -11,16 +11,20 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, payment_id};
+use crate::domain::seat::SeatNumber;
+use crate::store::rows::{BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, payment_id, seat};
 use crate::store::{DueTask, StockRow, StoreError};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                            h.expires_at, h.changed_at, h.attempt, h.extensions::bigint
+                            h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)";
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                                  h.expires_at, h.changed_at, h.attempt, h.extensions::bigint
+                                  h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers,
+                                  h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
+const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
+                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
 const PAYMENT: &str =
     "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                               challenge, refund
@@ -28,12 +32,12 @@ const PAYMENT: &str =
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
-const BOOKING: &str =
-    "SELECT b.hold_id, b.payment_id, i.name, b.quantity::bigint, b.amount, b.created_at, b.cancelled_at
-                       FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = $1";
-const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price
-                     FROM inventory WHERE name = ANY($1)";
-const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
+const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering FROM inventory WHERE name = ANY($1)";
+const OWNED: &str = "SELECT number::bigint FROM seats
+                     WHERE inventory_id = (SELECT id FROM inventory WHERE name = $1) ORDER BY number";
+const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= $1
+                      ORDER BY expires_at LIMIT $2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
                             ORDER BY expires_at LIMIT 1";
@@ -65,16 +69,15 @@ pub(super) async fn execute(
 fn hold_row(row: &Row) -> HoldRow {
     HoldRow {
         id: row.get(0),
-        inventory: row.get(1),
-        quantity: row.get(2),
-        amount: row.get(3),
+        line: LineRow { inventory: row.get(1), quantity: row.get(2), amount: row.get(3), numbers: row.get(11) },
+        parts: row.get(10),
         request_hash: row.get(4),
         status: row.get(5),
         created_at: row.get(6),
         expires_at: row.get(7),
         changed_at: row.get(8),
         attempt: row.get(9),
-        extensions: row.get(10),
+        extensions: row.get(12),
     }
 }
 
@@ -95,25 +98,39 @@ pub(super) fn payment_row(row: &Row) -> PaymentRow {
     }
 }
 
-fn one_hold(rows: &[Row]) -> Result<Option<Hold>, StoreError> {
-    rows.first().map(|row| hold_row(row).into_hold()).transpose()
-}
-
 fn one_payment(rows: &[Row]) -> Result<Option<Payment>, StoreError> {
     rows.first().map(|row| payment_row(row).into_payment()).transpose()
 }
 
 pub(super) async fn holds(db: &impl GenericClient, ids: &[&[u8]]) -> Result<Vec<Hold>, StoreError> {
-    let rows = query(db, HOLDS, &[&ids]).await?;
-    rows.iter().map(|row| hold_row(row).into_hold()).collect()
+    whole(db, query(db, HOLDS, &[&ids]).await?).await
 }
 
 pub(super) async fn hold(db: &impl GenericClient, id: HoldId) -> Result<Option<Hold>, StoreError> {
-    one_hold(&query(db, HOLDS, &[&vec![id.as_bytes().as_slice()]]).await?)
+    Ok(holds(db, &[id.as_bytes().as_slice()]).await?.pop())
 }
 
+/// Reads a hold and keeps everybody else from changing it, or any line of it, until the transaction ends.
 pub(super) async fn lock_hold(db: &impl GenericClient, id: HoldId) -> Result<Option<Hold>, StoreError> {
-    one_hold(&query(db, HOLD_LOCKED, &[&vec![id.as_bytes().as_slice()]]).await?)
+    let rows = query(db, HOLD_LOCKED, &[&vec![id.as_bytes().as_slice()]]).await?;
+    Ok(whole(db, rows).await?.pop())
+}
+
+/// Puts holds together; those that have lines elsewhere cost one more query for all of them.
+async fn whole(db: &impl GenericClient, rows: Vec<Row>) -> Result<Vec<Hold>, StoreError> {
+    let rows: Vec<HoldRow> = rows.iter().map(hold_row).collect();
+    let parted: Vec<&[u8]> = rows.iter().filter(|row| row.parts > 0).map(|row| row.id.as_slice()).collect();
+    let parts = if parted.is_empty() { Vec::new() } else { query(db, PARTS, &[&parted]).await? };
+    let of = |id: &[u8]| parts.iter().filter(|part| part.get::<_, &[u8]>(4) == id).map(part_row).collect();
+    let hold = |row: HoldRow| {
+        let parts = of(&row.id);
+        row.into_hold(parts)
+    };
+    rows.into_iter().map(hold).collect()
+}
+
+fn part_row(row: &Row) -> LineRow {
+    LineRow { inventory: row.get(0), quantity: row.get(1), amount: row.get(2), numbers: row.get(3) }
 }
 
 pub(super) async fn payment(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -132,16 +149,16 @@ pub(super) async fn payment_in(
 
 pub(super) async fn booking(db: &impl GenericClient, reference: Reference) -> Result<Option<Booking>, StoreError> {
     let rows = query(db, BOOKING, &[&reference.to_string()]).await?;
-    let booking = |row: &Row| BookingRow {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let row = BookingRow {
         hold: row.get(0),
         payment: row.get(1),
-        inventory: row.get(2),
-        quantity: row.get(3),
-        amount: row.get(4),
-        created_at: row.get(5),
-        cancelled_at: row.get(6),
+        amount: row.get(2),
+        created_at: row.get(3),
+        cancelled_at: row.get(4),
     };
-    rows.first().map(|row| booking(row).into_booking()).transpose()
+    let hold = hold(db, hold_id(&row.hold)?).await?;
+    row.into_booking(hold.map(|hold| hold.lines).unwrap_or_default()).map(Some)
 }
 
 pub(super) async fn stock(db: &impl GenericClient, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
@@ -158,7 +175,13 @@ pub(super) fn inventory_row(row: &Row) -> InventoryRow {
         held: row.get(3),
         sold: row.get(4),
         price: row.get(5),
+        numbering: row.get(6),
     }
+}
+
+pub(super) async fn owned_seats(db: &impl GenericClient, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+    let rows = query(db, OWNED, &[&row.to_string()]).await?;
+    rows.iter().map(|row| seat(row.get(0))).collect()
 }
 
 pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
@@ -172,7 +195,7 @@ pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> R
 }
 
 pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {
-    let rows = query(db, "SELECT count(*) FROM holds WHERE status = 'held'", &[]).await?;
+    let rows = query(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", &[]).await?;
     Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
 }
 

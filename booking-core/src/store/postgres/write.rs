@@ -1,7 +1,7 @@
 //! Writing what a decision says, and the small writes beside it.
 //!
 //! Rows are locked in one order everywhere, so that no two transactions wait for each other: the hold, the payment, and
-//! the hot inventory row last and shortest.
+//! last and shortest, inventory row by inventory row in ascending order, its seats and then its counts.
 
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::types::ToSql;
@@ -10,18 +10,27 @@ use super::read::execute;
 use super::{fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
-use crate::domain::inventory::{InventoryId, Offer, StockMove};
+use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at};
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
-const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int
+const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
+                        version = version + 1
                     WHERE name = $1 AND available + $2::int >= 0 RETURNING available";
+const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id)
+                   SELECT i.id, n.number, $3 FROM inventory i, unnest($2::int[]) AS n (number) WHERE i.name = $1
+                   ORDER BY n.number ON CONFLICT DO NOTHING";
+const DISOWN: &str = "DELETE FROM seats USING inventory i
+                      WHERE i.name = $1 AND inventory_id = i.id AND number = ANY($2::int[]) AND hold_id = $3";
 const HOLD: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4, expires_at = $5, extensions = $6
                     WHERE id = $1";
+const SHRINK: &str = "UPDATE holds SET quantity = $2, amount = $3, numbers = $4 WHERE id = $1";
+const PARTS: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4, expires_at = $5, extensions = $6
+                     WHERE part_of = $1";
 const PAYMENT: &str =
     "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                            challenge, refund)
@@ -38,9 +47,10 @@ const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at)
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = $3, attempts = attempts + 1, last_error = $4
                         WHERE kind = $1 AND payment_id = $2";
-const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price)
-                      SELECT o.name, o.capacity, o.capacity, o.price
-                      FROM unnest($1::text[], $2::int[], $3::bigint[]) AS o (name, capacity, price)
+const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, numbering)
+                      SELECT o.name, o.capacity, o.capacity, o.price, o.numbering
+                      FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
+                          AS o (name, capacity, price, numbering)
                       ON CONFLICT (name) DO NOTHING";
 
 pub(super) async fn transact(
@@ -82,6 +92,9 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
     if let Some(hold) = &step.hold {
         write_hold(tx, hold).await?;
     }
+    if let (Some(hold), Some(index)) = (&step.hold, step.shrunk) {
+        write_shrunk(tx, hold, index).await?;
+    }
     if let Some(payment) = &step.payment {
         write_payment(tx, payment).await?;
         ledger::post(tx, payment, &step.transfers).await?;
@@ -97,14 +110,31 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
     if let Some(task) = step.complete {
         execute(tx, COMPLETE, &[&task.kind.word(), &task.payment.as_bytes().as_slice()]).await?;
     }
-    let mut available = None;
-    if let Some((row, change)) = step.stock {
-        match move_stock(tx, row, change).await? {
-            Some(left) => available = Some((row, left)),
+    let mut available = Vec::with_capacity(step.stock.len());
+    for change in &step.stock {
+        if !move_seats(tx, step.hold.as_ref(), change).await? {
+            return Ok(None);
+        }
+        match move_stock(tx, change.inventory, change.change).await? {
+            Some(left) => available.push((change.inventory, left)),
             None => return Ok(None),
         }
     }
     Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+}
+
+/// Has the numbered seats of a change change hands; `false` when one of them has another owner.
+async fn move_seats(tx: &Transaction<'_>, hold: Option<&Hold>, change: &StockChange) -> Result<bool, StoreError> {
+    let growth = change.change.owned();
+    let Some(hold) = hold.filter(|_| growth != 0 && !change.seats.is_empty()) else { return Ok(true) };
+    let numbers: Vec<i32> = change.seats.iter().map(|seat| seat.get() as i32).collect();
+    let sql = if growth > 0 { OWN } else { DISOWN };
+    let params: [&(dyn ToSql + Sync); 3] = [&change.inventory.to_string(), &numbers, &hold.id.as_bytes().as_slice()];
+    let moved = execute(tx, sql, &params).await?;
+    if growth < 0 && moved != change.seats.len() as u64 {
+        return Err(StoreError::Corrupt(format!("hold {} does not own the seats it lists", hold.id)));
+    }
+    Ok(moved == change.seats.len() as u64)
 }
 
 async fn move_stock(tx: &Transaction<'_>, row: InventoryId, change: StockMove) -> Result<Option<u32>, StoreError> {
@@ -118,7 +148,18 @@ async fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<u64, StoreError
     let changed_at = hold_changed_at(hold).as_ms();
     let id = hold.id.as_bytes().as_slice();
     let (status, expires_at) = (hold.state.status().word(), hold.expires_at.as_ms());
-    execute(tx, HOLD, &[&id, &status, &attempt, &changed_at, &expires_at, &(hold.extensions as i32)]).await
+    let extensions = hold.extensions as i32;
+    let params: [&(dyn ToSql + Sync); 6] = [&id, &status, &attempt, &changed_at, &expires_at, &extensions];
+    if hold.lines.len() > 1 {
+        execute(tx, PARTS, &params).await?;
+    }
+    execute(tx, HOLD, &params).await
+}
+
+async fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result<u64, StoreError> {
+    let (id, line) = (hold.id.of_line(index), &hold.lines[index]);
+    let (quantity, seats) = (line.quantity as i32, numbers(&line.seats));
+    execute(tx, SHRINK, &[&id.as_bytes().as_slice(), &quantity, &line.amount.get(), &seats]).await
 }
 
 async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, StoreError> {
@@ -139,16 +180,18 @@ async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, S
     execute(tx, PAYMENT, &params).await
 }
 
+/// Writes a booking with its first line; the others are those of its hold.
 async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, StoreError> {
     if let Some(at) = booking.cancelled_at {
         return execute(tx, CANCEL, &[&booking.reference.to_string(), &at.as_ms()]).await;
     }
+    let first = &booking.lines[0];
     let params: [&(dyn ToSql + Sync); 7] = [
         &booking.reference.to_string(),
         &booking.hold.as_bytes().as_slice(),
         &booking.payment.as_bytes().as_slice(),
-        &booking.inventory.to_string(),
-        &(booking.quantity as i32),
+        &first.inventory.to_string(),
+        &(first.quantity as i32),
         &booking.amount.get(),
         &booking.created_at.as_ms(),
     ];
@@ -159,7 +202,8 @@ pub(super) async fn ensure(db: &Object, offers: &[Offer]) -> Result<(), StoreErr
     let names: Vec<String> = offers.iter().map(|offer| offer.inventory.to_string()).collect();
     let capacities: Vec<i32> = offers.iter().map(|offer| offer.capacity as i32).collect();
     let prices: Vec<i64> = offers.iter().map(|offer| offer.price.get()).collect();
-    execute(db, ENSURE, &[&names, &capacities, &prices]).await.map(drop)
+    let numberings: Vec<&str> = offers.iter().map(|offer| offer.numbering.word()).collect();
+    execute(db, ENSURE, &[&names, &capacities, &prices, &numberings]).await.map(drop)
 }
 
 pub(super) async fn postpone(db: &Object, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {

@@ -9,20 +9,25 @@ use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, PaymentRow, count, hold_id, payment_id};
+use crate::domain::seat::SeatNumber;
+use crate::store::rows::{BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, payment_id, seat};
 use crate::store::{DueTask, StockRow, StoreError};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
-                           h.changed_at, h.attempt, h.extensions
+                           h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
+const PARTS: &str = "SELECT i.name, h.quantity, h.amount, h.numbers
+                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ?1";
 const PAYMENT: &str =
     "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                               challenge, refund
                        FROM payments WHERE id = ?1";
-const BOOKING: &str = "SELECT b.hold_id, b.payment_id, i.name, b.quantity, b.amount, b.created_at, b.cancelled_at
-                       FROM bookings b JOIN inventory i ON i.id = b.inventory_id WHERE b.reference = ?1";
-const STOCK: &str = "SELECT name, capacity, available, held, sold, price FROM inventory WHERE name = ?1";
-const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
+const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = ?1";
+const STOCK: &str = "SELECT name, capacity, available, held, sold, price, numbering FROM inventory WHERE name = ?1";
+const OWNED: &str = "SELECT number FROM seats
+                     WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1) ORDER BY number";
+const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= ?1
+                      ORDER BY expires_at LIMIT ?2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                             ORDER BY expires_at LIMIT 1";
@@ -52,22 +57,27 @@ pub(super) fn many<T>(
 }
 
 pub(super) fn hold(db: &Connection, id: HoldId) -> Result<Option<Hold>, StoreError> {
-    one(db, HOLD, [id.as_bytes()], hold_row)?.map(HoldRow::into_hold).transpose()
+    let Some(row) = one(db, HOLD, [id.as_bytes()], hold_row)? else { return Ok(None) };
+    let parts = if row.parts > 0 { many(db, PARTS, [id.as_bytes()], part_row)? } else { Vec::new() };
+    row.into_hold(parts).map(Some)
+}
+
+fn part_row(row: &Row<'_>) -> rusqlite::Result<LineRow> {
+    Ok(LineRow { inventory: row.get(0)?, quantity: row.get(1)?, amount: row.get(2)?, numbers: row.get(3)? })
 }
 
 fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
     Ok(HoldRow {
         id: row.get(0)?,
-        inventory: row.get(1)?,
-        quantity: row.get(2)?,
-        amount: row.get(3)?,
+        line: LineRow { inventory: row.get(1)?, quantity: row.get(2)?, amount: row.get(3)?, numbers: row.get(11)? },
+        parts: row.get(10)?,
         request_hash: row.get(4)?,
         status: row.get(5)?,
         created_at: row.get(6)?,
         expires_at: row.get(7)?,
         changed_at: row.get(8)?,
         attempt: row.get(9)?,
-        extensions: row.get(10)?,
+        extensions: row.get(12)?,
     })
 }
 
@@ -97,14 +107,14 @@ pub(super) fn booking(db: &Connection, reference: Reference) -> Result<Option<Bo
         Ok(BookingRow {
             hold: row.get(0)?,
             payment: row.get(1)?,
-            inventory: row.get(2)?,
-            quantity: row.get(3)?,
-            amount: row.get(4)?,
-            created_at: row.get(5)?,
-            cancelled_at: row.get(6)?,
+            amount: row.get(2)?,
+            created_at: row.get(3)?,
+            cancelled_at: row.get(4)?,
         })
     };
-    one(db, BOOKING, [reference.to_string()], map)?.map(BookingRow::into_booking).transpose()
+    let Some(row) = one(db, BOOKING, [reference.to_string()], map)? else { return Ok(None) };
+    let hold = hold(db, hold_id(&row.hold)?)?;
+    row.into_booking(hold.map(|hold| hold.lines).unwrap_or_default()).map(Some)
 }
 
 pub(super) fn stock(db: &Connection, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
@@ -120,7 +130,13 @@ pub(super) fn inventory_row(row: &Row<'_>) -> rusqlite::Result<InventoryRow> {
         held: row.get(3)?,
         sold: row.get(4)?,
         price: row.get(5)?,
+        numbering: row.get(6)?,
     })
+}
+
+pub(super) fn owned_seats(db: &Connection, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
+    let numbers: Vec<i64> = many(db, OWNED, [row.to_string()], |row| row.get(0))?;
+    numbers.into_iter().map(seat).collect()
 }
 
 pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
@@ -134,7 +150,9 @@ pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<M
 }
 
 pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
-    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held'", [], |row| row.get::<_, i64>(0))?;
+    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 

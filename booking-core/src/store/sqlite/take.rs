@@ -1,113 +1,189 @@
-//! Taking seats.
+//! Taking seats. SQLite has one writer at a time, so whoever has begun a transaction to write has everything locked.
+//!
+//! The conditions and keys stand in the statements all the same: they are what decides when somebody has read outside a
+//! transaction, as the optimistic way does.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{fault, read};
-use crate::domain::hold::Hold;
+use crate::domain::hold::{Hold, Line};
 use crate::domain::inventory::InventoryId;
-use crate::store::rows::count;
-use crate::store::{StoreError, TakeAnswer, TakeRequest, Taken, allot, total};
+use crate::domain::seat::{Numbering, SeatNumber};
+use crate::store::judge::{Shelf, grants, replay, seats};
+use crate::store::rows::{ShelfRow, count, numbers, seat};
+use crate::store::{Guard, OrderRequest, OrderTaken, StoreError, TakeAnswer, TakeRequest, Taken};
 
-const DECREMENT: &str = "UPDATE inventory SET available = available - ?2, held = held + ?2
-                         WHERE id = ?1 AND available >= ?2";
-const INSERT: &str =
-    "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
-                      VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6)";
+const SHELF: &str = "SELECT id, capacity, available, numbering, version FROM inventory WHERE name = ?1";
+const DECREMENT: &str = "UPDATE inventory SET available = available - ?2, held = held + ?2, version = version + 1
+                         WHERE id = ?1 AND available >= ?2 RETURNING available";
+const DECREMENT_IF_UNCHANGED: &str =
+    "UPDATE inventory SET available = available - ?2, held = held + ?2, version = version + 1
+     WHERE id = ?1 AND version = ?3 RETURNING available";
+const OWNED: &str = "SELECT number FROM seats WHERE inventory_id = ?1";
+const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const HOLD: &str =
+    "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at,
+                        part_of, parts, numbers)
+     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10)";
 
-/// One decrement of the sum, behind the condition, and the holds, in one commit.
-pub(super) fn conditional(
+/// Takes seats of one row in one commit.
+pub(super) fn take(
     db: &mut Connection,
+    guard: Guard,
     row: InventoryId,
     requests: &[TakeRequest],
 ) -> Result<Taken, StoreError> {
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))?;
-    let (id, available) = locate(&tx, row)?;
-    let known = requests.iter().map(|request| read::hold(&tx, request.hold)).collect::<Result<Vec<_>, _>>()?;
-    let fresh = requests.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(request, _)| request.quantity);
-    let granted = allot(available, fresh);
-    let answers = answer(row, requests, known, &granted);
-    let grants: Vec<&TakeRequest> = grants(requests, &answers).collect();
-    let sum = grants.iter().map(|request| i64::from(request.quantity)).sum::<i64>();
-    if sum > 0 {
-        let changed = tx.prepare_cached(DECREMENT).and_then(|mut sql| sql.execute(params![id, sum]));
-        if changed.map_err(|error| fault(&error))? != 1 {
-            return Err(StoreError::Conflict("the stock changed under a lock".to_owned()));
-        }
-        insert(&tx, id, &grants)?;
+    let tx = begin(db)?;
+    let shelf = suitable(shelf(&tx, row)?, guard)?;
+    let answers = judge(&tx, &shelf, requests)?;
+    let granted = grants(&answers);
+    let mut available = shelf.available;
+    if !granted.is_empty() {
+        own(&tx, &shelf, &granted)?;
+        available = decrement(&tx, &shelf, seats(&granted))?;
+        granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), &shelf))?;
     }
     tx.commit().map_err(|error| fault(&error))?;
-    Ok(Taken { answers, available: available - count(sum)? })
+    Ok(Taken { answers, available })
 }
 
-fn locate(db: &Connection, row: InventoryId) -> Result<(i64, u32), StoreError> {
-    let found = db
-        .prepare_cached("SELECT id, available FROM inventory WHERE name = ?1")
-        .and_then(|mut sql| sql.query_row([row.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))));
-    match found {
-        Ok((id, available)) => Ok((id, count(available)?)),
-        Err(rusqlite::Error::QueryReturnedNoRows) => Err(StoreError::UnknownInventory(row)),
-        Err(error) => Err(fault(&error)),
+/// The first half of the optimistic way: reads, and decides.
+pub(super) fn look(
+    db: &Connection,
+    row: InventoryId,
+    requests: &[TakeRequest],
+) -> Result<(Shelf, Vec<TakeAnswer>), StoreError> {
+    let shelf = suitable(shelf(db, row)?, Guard::Version)?;
+    let answers = judge(db, &shelf, requests)?;
+    Ok((shelf, answers))
+}
+
+/// The second half: writes what was decided if the row's version is still the same; returns how many are left, or `None`
+/// when somebody has written since.
+pub(super) fn write_if_unchanged(
+    db: &mut Connection,
+    shelf: &Shelf,
+    answers: &[TakeAnswer],
+) -> Result<Option<u32>, StoreError> {
+    let granted = grants(answers);
+    if granted.is_empty() {
+        return Ok(Some(shelf.available));
     }
-}
-
-/// Puts the answers in the order of the requests; `granted` speaks of those without a known hold.
-fn answer(row: InventoryId, requests: &[TakeRequest], known: Vec<Option<Hold>>, granted: &[bool]) -> Vec<TakeAnswer> {
-    let mut granted = granted.iter();
-    let answer = |(request, known): (&TakeRequest, Option<Hold>)| match known {
-        Some(hold) if hold.request_hash == request.request_hash => TakeAnswer::Replayed(hold),
-        Some(_) => TakeAnswer::KeyReused,
-        None if granted.next() == Some(&true) => TakeAnswer::Granted(request.granted(row)),
-        None => TakeAnswer::SoldOut,
-    };
-    requests.iter().zip(known).map(answer).collect()
-}
-
-fn grants<'a>(requests: &'a [TakeRequest], answers: &'a [TakeAnswer]) -> impl Iterator<Item = &'a TakeRequest> {
-    let granted = |(_, answer): &(&TakeRequest, &TakeAnswer)| matches!(answer, TakeAnswer::Granted(_));
-    requests.iter().zip(answers).filter(granted).map(|(request, _)| request)
-}
-
-fn insert(tx: &Transaction<'_>, id: i64, grants: &[&TakeRequest]) -> Result<(), StoreError> {
-    let mut sql = tx.prepare_cached(INSERT).map_err(|error| fault(&error))?;
-    for request in grants {
-        sql.execute(params![
-            request.hold.as_bytes(),
-            id,
-            request.quantity,
-            request.amount.get(),
-            request.request_hash,
-            request.created_at.as_ms(),
-            request.expires_at.as_ms(),
-        ])
+    let tx = begin(db)?;
+    let left = tx
+        .prepare_cached(DECREMENT_IF_UNCHANGED)
+        .and_then(|mut sql| {
+            sql.query_row(params![shelf.id, seats(&granted), shelf.version], |row| row.get(0)).optional()
+        })
         .map_err(|error| fault(&error))?;
+    let Some(left) = left else { return Ok(None) };
+    granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), shelf))?;
+    tx.commit().map_err(|error| fault(&error))?;
+    count(left).map(Some)
+}
+
+/// Takes seats of several rows in one commit, all or nothing.
+pub(super) fn take_order(db: &mut Connection, order: &OrderRequest) -> Result<OrderTaken, StoreError> {
+    let tx = begin(db)?;
+    let head = order.head();
+    let known: Vec<Hold> = read::hold(&tx, head.hold)?.into_iter().collect();
+    if let Some(answer) = replay(head, &known) {
+        return Ok(OrderTaken { answer, available: Vec::new() });
+    }
+    let (mut shelves, mut available) = (Vec::new(), Vec::new());
+    let mut hold = Hold { lines: Vec::new(), ..head.granted(order.lines[0].0, Vec::new()) };
+    for (row, request) in &order.lines {
+        let shelf = shelf(&tx, *row)?;
+        let line = match judge(&tx, &shelf, std::slice::from_ref(request))?.pop() {
+            Some(TakeAnswer::Granted(line)) => line,
+            refusal => {
+                let answer = refusal.unwrap_or(TakeAnswer::SoldOut);
+                return Ok(OrderTaken { answer, available: vec![(*row, shelf.available)] });
+            }
+        };
+        own(&tx, &shelf, &[&line])?;
+        available.push((*row, decrement(&tx, &shelf, request.quantity as i32)?));
+        hold.lines.extend(line.lines);
+        shelves.push(shelf);
+    }
+    for (index, (line, shelf)) in hold.lines.iter().zip(&shelves).enumerate() {
+        write_line(&tx, &hold, index, line, shelf)?;
+    }
+    tx.commit().map_err(|error| fault(&error))?;
+    Ok(OrderTaken { answer: TakeAnswer::Granted(hold), available })
+}
+
+fn begin(db: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))
+}
+
+fn shelf(db: &Connection, row: InventoryId) -> Result<Shelf, StoreError> {
+    let columns = |found: &rusqlite::Row<'_>| {
+        Ok(ShelfRow {
+            id: found.get(0)?,
+            capacity: found.get(1)?,
+            available: found.get(2)?,
+            numbering: found.get(3)?,
+            version: found.get(4)?,
+        })
+    };
+    let found = read::one(db, SHELF, [row.to_string()], columns)?;
+    found.ok_or(StoreError::UnknownInventory(row))?.into_shelf(row)
+}
+
+fn suitable(shelf: Shelf, guard: Guard) -> Result<Shelf, StoreError> {
+    if guard.suits(shelf.numbering) { Ok(shelf) } else { Err(StoreError::OtherNumbering(shelf.row, shelf.numbering)) }
+}
+
+fn judge(db: &Connection, shelf: &Shelf, requests: &[TakeRequest]) -> Result<Vec<TakeAnswer>, StoreError> {
+    let known = requests.iter().filter_map(|request| read::hold(db, request.hold).transpose());
+    let known = known.collect::<Result<Vec<_>, _>>()?;
+    let owned = if shelf.numbering == Numbering::Pool { Vec::new() } else { owned(db, shelf)? };
+    Ok(shelf.judge(&owned, requests, &known))
+}
+
+fn owned(db: &Connection, shelf: &Shelf) -> Result<Vec<SeatNumber>, StoreError> {
+    let numbers: Vec<i64> = read::many(db, OWNED, [shelf.id], |row| row.get(0))?;
+    numbers.into_iter().map(seat).collect()
+}
+
+/// Writes down who owns which number.
+fn own(tx: &Transaction<'_>, shelf: &Shelf, granted: &[&Hold]) -> Result<(), StoreError> {
+    let mut sql = tx.prepare_cached(OWN).map_err(|error| fault(&error))?;
+    for hold in granted {
+        for seat in &hold.first().seats {
+            let written = sql.execute(params![shelf.id, seat.get(), hold.id.as_bytes()]);
+            if written.map_err(|error| fault(&error))? != 1 {
+                return Err(changed_under_a_lock());
+            }
+        }
     }
     Ok(())
 }
 
-/// The first half of the broken way: reads.
-pub(super) fn peek(db: &mut Connection, row: InventoryId) -> Result<u32, StoreError> {
-    locate(db, row).map(|(_, available)| available)
+fn decrement(tx: &Transaction<'_>, shelf: &Shelf, sum: i32) -> Result<u32, StoreError> {
+    let left = read::one(tx, DECREMENT, params![shelf.id, sum], |row| row.get(0))?;
+    count(left.ok_or_else(changed_under_a_lock)?)
 }
 
-/// The second half of the broken way: writes what it computed from what it read, whatever happened since.
-pub(super) fn overwrite(
-    db: &mut Connection,
-    row: InventoryId,
-    available: u32,
-    requests: &[TakeRequest],
-) -> Result<Taken, StoreError> {
-    let wanted = count(total(requests))?;
-    if wanted > available {
-        let answers = requests.iter().map(|_| TakeAnswer::SoldOut).collect();
-        return Ok(Taken { answers, available });
-    }
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))?;
-    let (id, _) = locate(&tx, row)?;
-    let left = available - wanted;
-    tx.execute("UPDATE inventory SET available = ?2, held = capacity - sold - ?2 WHERE id = ?1", params![id, left])
-        .map_err(|error| fault(&error))?;
-    insert(&tx, id, &requests.iter().collect::<Vec<_>>())?;
-    tx.commit().map_err(|error| fault(&error))?;
-    let answers = requests.iter().map(|request| TakeAnswer::Granted(request.granted(row))).collect();
-    Ok(Taken { answers, available: left })
+fn changed_under_a_lock() -> StoreError {
+    StoreError::Conflict("the stock changed under a lock".to_owned())
+}
+
+/// Writes one line of a hold: the first under the hold's own id, the others as parts of it.
+fn write_line(tx: &Transaction<'_>, hold: &Hold, index: usize, line: &Line, shelf: &Shelf) -> Result<(), StoreError> {
+    let (id, first) = (hold.id.of_line(index), index == 0);
+    let params = params![
+        id.as_bytes(),
+        shelf.id,
+        line.quantity,
+        line.amount.get(),
+        hold.request_hash,
+        hold.created_at.as_ms(),
+        hold.expires_at.as_ms(),
+        (!first).then(|| hold.id.as_bytes()),
+        if first { hold.lines.len() as i64 - 1 } else { 0 },
+        numbers(&line.seats),
+    ];
+    tx.prepare_cached(HOLD).and_then(|mut sql| sql.execute(params)).map(drop).map_err(|error| fault(&error))
 }

@@ -5,18 +5,26 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::{fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
-use crate::domain::inventory::{InventoryId, Offer, StockMove};
+use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at};
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
-const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4
+const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
+                        version = version + 1
                     WHERE name = ?1 AND available + ?2 >= 0 RETURNING available";
+const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) SELECT id, ?2, ?3 FROM inventory WHERE name = ?1
+                   ON CONFLICT DO NOTHING";
+const DISOWN: &str = "DELETE FROM seats WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1)
+                      AND number = ?2 AND hold_id = ?3";
 const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
                     WHERE id = ?1";
+const SHRINK: &str = "UPDATE holds SET quantity = ?2, amount = ?3, numbers = ?4 WHERE id = ?1";
+const PARTS: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
+                     WHERE part_of = ?1";
 const PAYMENT: &str =
     "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                            challenge, refund)
@@ -33,7 +41,8 @@ const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at)
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = ?1 AND payment_id = ?2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = ?3, attempts = attempts + 1, last_error = ?4
                         WHERE kind = ?1 AND payment_id = ?2";
-const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price) VALUES (?1, ?2, ?2, ?3)
+const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, numbering)
+                      VALUES (?1, ?2, ?2, ?3, ?4)
                       ON CONFLICT (name) DO NOTHING";
 
 fn begin(db: &mut Connection) -> Result<Transaction<'_>, StoreError> {
@@ -71,14 +80,20 @@ fn load(tx: &Transaction<'_>, subject: Subject) -> Result<Loaded, StoreError> {
 
 /// Writes a step; `None` when it wants seats that are not there, and then nothing may be committed.
 fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError> {
-    let mut available = None;
-    if let Some((row, change)) = step.stock {
-        match move_stock(tx, row, change)? {
-            Some(left) => available = Some((row, left)),
+    let mut available = Vec::with_capacity(step.stock.len());
+    for change in &step.stock {
+        if !move_seats(tx, step.hold.as_ref(), change)? {
+            return Ok(None);
+        }
+        match move_stock(tx, change.inventory, change.change)? {
+            Some(left) => available.push((change.inventory, left)),
             None => return Ok(None),
         }
     }
     step.hold.as_ref().map(|hold| write_hold(tx, hold)).transpose()?;
+    if let (Some(hold), Some(index)) = (&step.hold, step.shrunk) {
+        write_shrunk(tx, hold, index)?;
+    }
     step.payment.as_ref().map(|payment| write_payment(tx, payment)).transpose()?;
     step.payment.as_ref().map(|payment| ledger::post(tx, payment, &step.transfers)).transpose()?;
     step.booking.as_ref().map(|booking| write_booking(tx, booking)).transpose()?;
@@ -91,6 +106,21 @@ fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError
         execute(tx, COMPLETE, params![task.kind.word(), task.payment.as_bytes()])?;
     }
     Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+}
+
+/// Has the numbered seats of a change change hands; `false` when one of them has another owner.
+fn move_seats(tx: &Transaction<'_>, hold: Option<&Hold>, change: &StockChange) -> Result<bool, StoreError> {
+    let growth = change.change.owned();
+    let Some(hold) = hold.filter(|_| growth != 0) else { return Ok(true) };
+    let (sql, row) = (if growth > 0 { OWN } else { DISOWN }, change.inventory.to_string());
+    let mut moved = 0;
+    for seat in &change.seats {
+        moved += execute(tx, sql, params![row, seat.get(), hold.id.as_bytes()])?;
+    }
+    if growth < 0 && moved != change.seats.len() {
+        return Err(StoreError::Corrupt(format!("hold {} does not own the seats it lists", hold.id)));
+    }
+    Ok(moved == change.seats.len())
 }
 
 fn move_stock(tx: &Transaction<'_>, row: InventoryId, change: StockMove) -> Result<Option<u32>, StoreError> {
@@ -106,7 +136,16 @@ fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<usize, StoreError> {
     let attempt = hold.attempt.as_ref().map(|attempt| attempt.as_bytes());
     let changed_at = hold_changed_at(hold).as_ms();
     let (status, expires_at) = (hold.state.status().word(), hold.expires_at.as_ms());
-    execute(tx, HOLD, params![hold.id.as_bytes(), status, attempt, changed_at, expires_at, hold.extensions])
+    let params = params![hold.id.as_bytes(), status, attempt, changed_at, expires_at, hold.extensions];
+    if hold.lines.len() > 1 {
+        execute(tx, PARTS, params)?;
+    }
+    execute(tx, HOLD, params)
+}
+
+fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result<usize, StoreError> {
+    let (id, line) = (hold.id.of_line(index), &hold.lines[index]);
+    execute(tx, SHRINK, params![id.as_bytes(), line.quantity, line.amount.get(), numbers(&line.seats)])
 }
 
 fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, StoreError> {
@@ -127,16 +166,18 @@ fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, Store
     execute(tx, PAYMENT, params)
 }
 
+/// Writes a booking with its first line; the others are those of its hold.
 fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<usize, StoreError> {
     if let Some(at) = booking.cancelled_at {
         return execute(tx, CANCEL, params![booking.reference.to_string(), at.as_ms()]);
     }
+    let first = &booking.lines[0];
     let params = params![
         booking.reference.to_string(),
         booking.hold.as_bytes(),
         booking.payment.as_bytes(),
-        booking.inventory.to_string(),
-        booking.quantity,
+        first.inventory.to_string(),
+        first.quantity,
         booking.amount.get(),
         booking.created_at.as_ms(),
     ];
@@ -146,7 +187,7 @@ fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<usize, Store
 pub(super) fn ensure(db: &mut Connection, offers: &[Offer]) -> Result<(), StoreError> {
     let tx = begin(db)?;
     for offer in offers {
-        let params = params![offer.inventory.to_string(), offer.capacity, offer.price.get()];
+        let params = params![offer.inventory.to_string(), offer.capacity, offer.price.get(), offer.numbering.word()];
         execute(&tx, ENSURE, params)?;
     }
     tx.commit().map_err(|error| fault(&error))

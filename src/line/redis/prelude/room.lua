@@ -39,7 +39,7 @@ if not next(line) then
   put('door_at', now)
   put('grace_at', now)
   put('link', string.rep('0', 64))
-  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'in_use', 'door_old', 'door_young', 'grace_issued',
+  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'in_use', 'door_old', 'grace_issued',
                          'link_seq', 'drawn_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then

@@ -1,0 +1,169 @@
+//! One simulated gateway: a real room, and what keeps it running.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use vestibule::admission::Limits;
+use vestibule::clock::Clock;
+use vestibule::gate::QueueingMethod;
+use vestibule::line::{GatewayId, Number, RoomName, Steering};
+use vestibule::metrics::Metrics;
+use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
+use vestibule::ticker;
+use vestibule::token::pass::ISSUER;
+use vestibule::token::{KeyRing, PassVerifier};
+
+use super::tasks::{TaskId, Tasks};
+use super::wire::{Outbox, Wire};
+
+/// What a task has to say when it is done.
+pub enum Message {
+    /// A gateway has started, or could not.
+    Started { gateway: u64, done: bool },
+    /// A tick is over.
+    Ticked { gateway: u64 },
+    /// A visitor has joined, or not.
+    Joined { gateway: u64, visitor: usize, place: Result<Place, JoinFault> },
+}
+
+/// Where they say it.
+pub type Inbox = Rc<RefCell<Vec<Message>>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Down,
+    Starting,
+    Up,
+    /// Stopped in its tracks; it goes on later as if nothing had been.
+    Paused,
+}
+
+/// A gateway, over all its lives.
+pub struct Gateway {
+    pub index: usize,
+    /// This life's id.
+    pub id: u64,
+    pub life: Life,
+    pub clock: Clock,
+    /// How far its clock is from the true time, in microseconds.
+    pub skew_us: i64,
+    /// Until when nothing reaches the store.
+    pub cut_off_until_us: u64,
+    pub is_ticking: bool,
+    /// Connections that ended while it was paused.
+    pub hung_up: Vec<Number>,
+    room: Option<Arc<Room>>,
+    tasks: Vec<TaskId>,
+}
+
+impl Gateway {
+    pub fn new(index: usize, skew_us: i64) -> Self {
+        Self {
+            index,
+            id: 0,
+            life: Life::Down,
+            clock: Clock::manual(0),
+            skew_us,
+            cut_off_until_us: 0,
+            is_ticking: false,
+            hung_up: Vec::new(),
+            room: None,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Returns the room, of a gateway that answers visitors.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        self.room.as_ref().filter(|_| self.life == Life::Up)
+    }
+
+    /// Returns the room of a gateway that runs, whether it answers or not.
+    pub fn any_room(&self) -> Option<&Arc<Room>> {
+        self.room.as_ref()
+    }
+
+    /// Sets the clock for the true time.
+    pub fn set_clock(&self, true_us: u64) {
+        self.clock.set_us(true_us.saturating_add_signed(self.skew_us));
+    }
+
+    /// Starts as the composition root does: it follows the log, configures the room, and follows the log.
+    pub fn start(
+        &mut self,
+        id: u64,
+        ring: KeyRing,
+        limits: &Limits,
+        outbox: &Outbox,
+        tasks: &mut Tasks,
+        inbox: &Inbox,
+    ) {
+        let store = Arc::new(Wire { from: self.index, outbox: Arc::clone(outbox) });
+        let shared = Shared {
+            clock: self.clock.clone(),
+            store,
+            metrics: Metrics::new(),
+            ring: Arc::new(ArcSwap::from_pointee(ring)),
+            verifier: Arc::new(PassVerifier::new(ISSUER, 1_000)),
+            gateway: GatewayId(id),
+        };
+        let room = Arc::new(Room::new(rules(), shared));
+        (self.id, self.life, self.room) = (id, Life::Starting, Some(Arc::clone(&room)));
+        let (inbox, configure) = (Rc::clone(inbox), Steering::Configure(limits.clone()));
+        self.tasks = vec![tasks.spawn(async move {
+            ticker::tick(&room).await;
+            let done = room.shared.store.steer(&room.rules.name, &configure).await.is_ok();
+            ticker::tick(&room).await;
+            inbox.borrow_mut().push(Message::Started { gateway: id, done });
+        })];
+    }
+
+    /// Opens the doors: from now on it serves visitors.
+    pub fn serve(&mut self, tasks: &mut Tasks) {
+        let Some(room) = self.room.clone() else { return };
+        self.life = Life::Up;
+        self.tasks.push(tasks.spawn(async move { room.run_joining().await }));
+    }
+
+    /// Loses all that is in memory.
+    pub fn crash(&mut self, tasks: &mut Tasks) {
+        self.tasks.drain(..).for_each(|task| tasks.kill(task));
+        (self.life, self.room, self.is_ticking) = (Life::Down, None, false);
+        self.hung_up.clear();
+    }
+
+    /// Ticks, unless the last tick is still under way.
+    pub fn beat(&mut self, tasks: &mut Tasks, inbox: &Inbox) {
+        let Some(room) = self.room().filter(|_| !self.is_ticking).map(Arc::clone) else { return };
+        self.is_ticking = true;
+        let (inbox, gateway) = (Rc::clone(inbox), self.id);
+        self.tasks.push(tasks.spawn(async move {
+            ticker::tick(&room).await;
+            inbox.borrow_mut().push(Message::Ticked { gateway });
+        }));
+    }
+
+    /// Lets a visitor stand at the door.
+    pub fn join(&mut self, visitor: usize, tasks: &mut Tasks, inbox: &Inbox) {
+        let Some(room) = self.room().map(Arc::clone) else { return };
+        let (inbox, gateway) = (Rc::clone(inbox), self.id);
+        self.tasks.push(tasks.spawn(async move {
+            let place = room.join().await;
+            inbox.borrow_mut().push(Message::Joined { gateway, visitor, place });
+        }));
+    }
+}
+
+fn rules() -> RoomRules {
+    RoomRules {
+        name: RoomName::new("sale").expect("a name"),
+        title: String::new(),
+        method: QueueingMethod::Fifo,
+        public_value: None,
+        max_waiting: 1_000,
+        queueing_status: 200,
+        items: Vec::new(),
+        item: None,
+    }
+}

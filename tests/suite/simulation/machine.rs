@@ -1,0 +1,209 @@
+//! The store's side of the wire: the real pure line, or one with a defect that the checks have to catch.
+
+use vestibule::admission::Limits;
+use vestibule::line::state::LineState;
+use vestibule::line::{Joined, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick};
+
+use super::wire::{Answer, Reply, Verb};
+
+/// What is wrong with a line that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// Every fifth join begins with the last number of the join before.
+    GivesANumberTwice,
+    /// Those who join are called before those who wait.
+    LetsNewcomersPass,
+    /// The rate is twice what was set.
+    HearsTwiceTheRate,
+    /// One session more than may be is let in.
+    HearsALargerActiveLimit,
+    /// Places lapse after a quarter of the grace time.
+    HearsAShorterGrace,
+    /// The lowest of those who came to a gateway is not noted.
+    LosesWhoIsHere,
+    /// The lowest who is here is overlooked in every call.
+    CallsFromBehind,
+    /// Sessions that end early keep their slots.
+    ForgetsEndedSessions,
+    /// A place is taken now and then, though nobody gave it up.
+    TakesPlacesUnasked,
+    /// A replica goes on as if it had missed nothing.
+    FailsOverUnnoticed,
+    /// A mirror that offers what was lost is not listened to.
+    RestoresNothing,
+    /// A mirror is not told of every entry.
+    SkipsAnEntry,
+}
+
+/// All of them.
+pub const DEFECTS: [Defect; 12] = [
+    Defect::GivesANumberTwice,
+    Defect::LetsNewcomersPass,
+    Defect::HearsTwiceTheRate,
+    Defect::HearsALargerActiveLimit,
+    Defect::HearsAShorterGrace,
+    Defect::LosesWhoIsHere,
+    Defect::CallsFromBehind,
+    Defect::ForgetsEndedSessions,
+    Defect::TakesPlacesUnasked,
+    Defect::FailsOverUnnoticed,
+    Defect::RestoresNothing,
+    Defect::SkipsAnEntry,
+];
+
+impl Defect {
+    /// Returns the word for what it breaks.
+    pub fn breaks(self) -> &'static str {
+        match self {
+            Self::GivesANumberTwice => "(L1)",
+            Self::LetsNewcomersPass => "was told to be called",
+            Self::HearsTwiceTheRate => "(L5)",
+            Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions => "(L6)",
+            Self::HearsAShorterGrace | Self::TakesPlacesUnasked | Self::RestoresNothing => "(L8)",
+            Self::LosesWhoIsHere => "here",
+            Self::CallsFromBehind => "(L2)",
+            Self::FailsOverUnnoticed | Self::SkipsAnEntry => "",
+        }
+    }
+}
+
+/// A store's line.
+pub struct Machine {
+    state: LineState,
+    defect: Option<Defect>,
+    verbs: u64,
+}
+
+impl Machine {
+    pub fn new(defect: Option<Defect>, now_us: u64) -> Self {
+        Self { state: LineState::new(now_us), defect, verbs: 0 }
+    }
+
+    pub fn roll(&self) -> &Roll {
+        self.state.roll()
+    }
+
+    pub fn state(&self) -> &LineState {
+        &self.state
+    }
+
+    /// Forgets everything.
+    pub fn lose(&mut self, now_us: u64) {
+        self.state = LineState::new(now_us);
+    }
+
+    /// Goes on from what a replica had, as another server does that takes over.
+    pub fn fail_over(&mut self, replica: &LineState, now_us: u64) {
+        self.state = match self.has(Defect::FailsOverUnnoticed) {
+            true => replica.clone(),
+            false => LineState::revive(replica.roll().clone(), now_us),
+        };
+    }
+
+    /// Does a verb and answers it. A line that was never made, because all was lost, gives no numbers.
+    pub fn answer(&mut self, verb: &Verb, now_us: u64) -> Reply {
+        self.verbs += 1;
+        Ok(match verb {
+            Verb::Join(_) if self.roll().settings.is_none() => {
+                return Err(StoreFault::Refused("the room was never made here".to_owned()));
+            }
+            Verb::Join(count) => Answer::Joined(self.join(*count, now_us)),
+            Verb::Tick(tick) => Answer::Page(Box::new(self.tick(tick, now_us))),
+            Verb::Steer(steering) => {
+                self.state.steer(&self.heard(steering), now_us);
+                Answer::Done
+            }
+            Verb::Restore(offered) => Answer::Roll(Box::new(self.restore(offered, now_us))),
+        })
+    }
+
+    /// Does the first `parts` of a tick's five, as when the wire is cut between them.
+    pub fn do_parts(&mut self, tick: &Tick, parts: u64, now_us: u64) {
+        let is_behind = self.state.follow(tick.known) == News::Behind;
+        for part in 0..if is_behind { parts.min(1) } else { parts } {
+            match part {
+                0 => drop(self.state.vouch(tick, now_us)),
+                1 => self.state.take_back(&tick.returned, now_us),
+                2 => self.state.leave(&tick.left, now_us),
+                3 => self.state.end(&tick.ended, now_us),
+                _ => self.state.call(now_us),
+            }
+        }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    fn join(&mut self, count: u64, now_us: u64) -> Joined {
+        let mut joined = self.state.join(count, now_us);
+        if self.has(Defect::GivesANumberTwice) && self.verbs.is_multiple_of(5) && joined.first > 1 {
+            joined.first -= 1;
+        }
+        if self.has(Defect::LetsNewcomersPass) && joined.admitted == 0 {
+            joined.admitted = 1;
+        }
+        joined
+    }
+
+    fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
+        let mut tick = tick.clone();
+        let overlooked = self.overlooked(&tick);
+        match self.defect {
+            Some(Defect::LosesWhoIsHere) => tick.here = tick.here.iter().skip(1).collect(),
+            Some(Defect::ForgetsEndedSessions) => tick.ended.clear(),
+            Some(Defect::TakesPlacesUnasked) if self.verbs.is_multiple_of(17) => {
+                tick.left = self.roll().waiting.iter_from(0).take(1).collect();
+            }
+            Some(Defect::CallsFromBehind) => drop(self.vouch(&tick, Numbers::default(), overlooked.clone(), now_us)),
+            _ => {}
+        }
+        let mut page = self.state.tick(&tick, now_us);
+        if self.has(Defect::CallsFromBehind) {
+            self.vouch(&tick, overlooked, Numbers::default(), now_us);
+        }
+        if let (Some(Defect::SkipsAnEntry), News::Entries(entries)) = (self.defect, &mut page.news)
+            && entries.len() > 1
+        {
+            entries.remove(0);
+        }
+        page
+    }
+
+    fn overlooked(&self, tick: &Tick) -> Numbers {
+        let lowest: Option<Number> = self.roll().waiting.iter_from(0).next();
+        lowest.filter(|number| !tick.gone.contains(*number)).into_iter().collect()
+    }
+
+    fn vouch(&mut self, tick: &Tick, here: Numbers, gone: Numbers, now_us: u64) -> bool {
+        self.state.vouch(&Tick { here, gone, ..tick.clone() }, now_us)
+    }
+
+    fn restore(&mut self, offered: &Roll, now_us: u64) -> Roll {
+        match self.has(Defect::RestoresNothing) {
+            true => self.roll().clone(),
+            false => self.state.restore(offered, now_us).clone(),
+        }
+    }
+
+    fn heard(&self, steering: &Steering) -> Steering {
+        match steering {
+            Steering::Configure(limits) => Steering::Configure(self.misheard(limits)),
+            Steering::Limits(limits) => Steering::Limits(self.misheard(limits)),
+            other => other.clone(),
+        }
+    }
+
+    fn misheard(&self, limits: &Limits) -> Limits {
+        let mut limits = limits.clone();
+        match self.defect {
+            Some(Defect::HearsTwiceTheRate) => limits.interval_us /= 2,
+            Some(Defect::HearsAShorterGrace) => limits.grace_ms /= 4,
+            Some(Defect::HearsALargerActiveLimit) => {
+                limits.total_active_users = limits.total_active_users.map(|limit| limit + 1);
+            }
+            _ => {}
+        }
+        limits
+    }
+}

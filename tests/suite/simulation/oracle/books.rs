@@ -1,0 +1,200 @@
+//! The oracle's own books about the line: sets of numbers, kept from what the store was told and what it wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vestibule::admission::Limits;
+use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
+
+use super::bucket::Bucket;
+
+/// What the store has been told, and what follows from it. A copy of the books goes with every replica.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    pub epoch: Epoch,
+    pub issued: Number,
+    pub waiting: BTreeSet<Number>,
+    pub called: BTreeSet<Number>,
+    pub over: BTreeSet<Number>,
+    /// The sessions that no entry has found ended, and the second of their end.
+    sessions: BTreeMap<Number, u64>,
+    pub limits: Option<Limits>,
+    pub configured: Option<Limits>,
+    pub phase: Phase,
+    bucket: Bucket,
+    /// How many each entry of the log has called.
+    calls: Vec<(u64, u64)>,
+    /// Time that passed by the store's clock, jumps forwards counted and jumps back left out.
+    pub axis_us: u64,
+    pub clock_us: u64,
+    /// Whether the store's clock ever went back: marks that it set before are then in the future.
+    went_back: bool,
+    leases: BTreeMap<GatewayId, Lease>,
+    door: BTreeMap<Number, Door>,
+    /// When each was last vouched for, on the axis.
+    seen_us: BTreeMap<Number, u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lease {
+    until_us: u64,
+    visitors: BTreeSet<Number>,
+}
+
+/// How far somebody who has just joined is from not being counted as here any more: a mark is set five seconds
+/// after the join, and five seconds after that the door is left.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Fresh { since_us: u64 },
+    Marked { since_us: u64 },
+}
+
+impl Books {
+    /// Lets time go on to `clock_us` of the store's clock.
+    pub fn pass_to(&mut self, clock_us: u64) {
+        let elapsed_us = clock_us.saturating_sub(self.clock_us);
+        if self.clock_us > 0 {
+            self.axis_us += elapsed_us;
+            if let Some(limits) = &self.limits {
+                self.bucket.drain(elapsed_us, limits);
+            }
+        }
+        self.went_back |= clock_us < self.clock_us;
+        self.clock_us = clock_us;
+    }
+
+    /// Whoever was present is so no more, and who waits is on the way back: an epoch has begun.
+    pub fn begin_anew(&mut self) {
+        self.leases.clear();
+        let since_us = self.axis_us;
+        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
+        self.seen_us.extend(self.waiting.iter().map(|number| (*number, since_us)));
+    }
+
+    pub fn join(&mut self, joined: &Joined) {
+        let numbers = joined.first..joined.first + joined.count;
+        self.issued = numbers.end - 1;
+        numbers.for_each(|number| self.come_to_the_door(number));
+    }
+
+    pub fn come_to_the_door(&mut self, number: Number) {
+        self.waiting.insert(number);
+        self.seen_us.insert(number, self.axis_us);
+        self.door.insert(number, Door::Fresh { since_us: self.axis_us });
+    }
+
+    /// Notes whom a gateway vouches for.
+    pub fn vouch(&mut self, tick: &Tick) {
+        let clock_us = self.clock_us;
+        self.leases.entry(tick.gateway).or_default().until_us = clock_us + tick.lease_ms * 1_000;
+        self.drop_leases();
+        let lease = self.leases.entry(tick.gateway).or_default();
+        lease.visitors.extend(tick.here.iter().filter(|number| *number <= self.issued));
+        lease.visitors.retain(|number| !tick.gone.contains(*number));
+        self.door.retain(|number, _| !tick.here.contains(*number) && !tick.gone.contains(*number));
+        let seen = lease.visitors.iter().map(|number| (*number, self.axis_us));
+        self.seen_us.extend(seen);
+    }
+
+    /// Goes over the leases and the door, as every call does first.
+    pub fn tend(&mut self) {
+        self.drop_leases();
+        let axis_us = self.axis_us;
+        self.door.retain(|_, door| match *door {
+            Door::Fresh { since_us } if axis_us >= since_us + DOOR_US => {
+                *door = Door::Marked { since_us: axis_us };
+                true
+            }
+            Door::Fresh { .. } => true,
+            Door::Marked { since_us } => self.went_back || axis_us < since_us + DOOR_US,
+        });
+    }
+
+    /// Tells whether the store must count `number` as present: a gateway vouches for it, or it has just come.
+    pub fn is_surely_here(&self, number: Number) -> bool {
+        let at_the_door = match self.door.get(&number) {
+            Some(Door::Fresh { since_us }) => self.axis_us < since_us + DOOR_US,
+            _ => false,
+        };
+        at_the_door || self.is_vouched_for(number)
+    }
+
+    /// Tells whether the store may count `number` as present.
+    pub fn may_be_here(&self, number: Number) -> bool {
+        self.door.contains_key(&number) || self.is_vouched_for(number)
+    }
+
+    /// Returns for how long `number` has not been vouched for, in microseconds.
+    pub fn away_us(&self, number: Number) -> u64 {
+        self.axis_us - self.seen_us.get(&number).copied().unwrap_or(0)
+    }
+
+    /// Counts the sessions that run.
+    pub fn active(&self) -> u64 {
+        let now_s = self.clock_us / 1_000_000;
+        self.sessions.values().filter(|ends_s| **ends_s > now_s).count() as u64
+    }
+
+    /// Fills the bucket with the calls of an entry, `free` of them on top of the rate; returns the excess.
+    pub fn spend(&mut self, entry: &Entry, free: u64, limits: &Limits) -> f64 {
+        self.calls.push((entry.seq, entry.called.len()));
+        self.bucket.fill(entry.called.len(), free, limits)
+    }
+
+    /// Notes a call.
+    pub fn call(&mut self, number: Number, ends_s: u64) {
+        self.called.insert(number);
+        self.sessions.insert(number, ends_s);
+    }
+
+    /// Notes that a place is over, or a session.
+    pub fn end(&mut self, number: Number) {
+        self.over.insert(number);
+        self.sessions.remove(&number);
+    }
+
+    /// Lets the sessions end whose time is over by the clock of an entry.
+    pub fn end_sessions(&mut self, at_us: u64) {
+        self.sessions.retain(|_, ends_s| *ends_s > at_us / 1_000_000);
+    }
+
+    /// Counts the live places below `number`.
+    pub fn ahead_of(&self, number: Number) -> u64 {
+        self.waiting.range(..number).count() as u64
+    }
+
+    /// Takes over what a store says after a loss. Of calls that were lost and made again, the second counts.
+    pub fn agree_with(&mut self, roll: &Roll) {
+        let is_lost = |(seq, _): &&(u64, u64)| *seq >= roll.seq;
+        self.bucket.forgive(self.calls.iter().filter(is_lost).map(|(_, count)| count).sum());
+        self.calls.retain(|(seq, _)| *seq < roll.seq);
+        self.epoch = roll.epoch();
+        self.issued = roll.issued;
+        self.waiting = roll.waiting.iter_from(0).collect();
+        self.over = roll.over.iter_from(0).collect();
+        self.called = roll.called.iter_from(0).collect();
+        let now_s = self.clock_us / 1_000_000;
+        self.sessions =
+            self.called.iter().filter_map(|number| Some((*number, session_end(roll, *number, now_s)?))).collect();
+        self.limits = roll.settings.as_ref().map(|settings| settings.limits.clone());
+        self.configured = roll.settings.as_ref().map(|settings| settings.configured.clone());
+        self.phase = roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase);
+    }
+
+    fn is_vouched_for(&self, number: Number) -> bool {
+        self.leases.values().any(|lease| lease.until_us > self.clock_us && lease.visitors.contains(&number))
+    }
+
+    fn drop_leases(&mut self) {
+        let clock_us = self.clock_us;
+        self.leases.retain(|_, lease| lease.until_us > clock_us);
+    }
+}
+
+/// Returns the second at which the session of `number` ends, as anyone is told who asks for it.
+fn session_end(roll: &Roll, number: Number, now_s: u64) -> Option<u64> {
+    let era = roll.eras.iter().rev().find(|era| era.above < number)?;
+    match roll.standing(era.epoch, number, now_s) {
+        Standing::Called { ends_s, .. } => Some(ends_s),
+        _ => None,
+    }
+}

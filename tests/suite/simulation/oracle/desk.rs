@@ -1,0 +1,123 @@
+//! Which tickets and passes there are and whose: what the gate may say to whoever shows them (T1, T2, T3, L1, L3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vestibule::gate::Decision;
+use vestibule::line::{Epoch, Number};
+use vestibule::room::TICKET_LIFETIME_MS;
+use vestibule::token::{CLOCK_SKEW_MS, Ticket, TicketId};
+
+/// Every ticket and pass that a gateway has made.
+#[derive(Debug, Default)]
+pub struct Desk {
+    tickets: BTreeMap<String, Ticket>,
+    passes: BTreeMap<String, Admission>,
+    numbers: BTreeSet<Number>,
+}
+
+/// What a pass was signed for.
+#[derive(Clone, Copy, Debug)]
+struct Admission {
+    ticket: TicketId,
+    issued_ms: u64,
+    ends_s: u64,
+}
+
+/// What somebody shows at the gate, and what is known of the number.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    pub ticket: Option<&'a str>,
+    pub pass: Option<&'a str>,
+    /// The gateway's clock.
+    pub now_ms: u64,
+}
+
+/// What has become of a number, as far as the log ever said.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    /// The last second of the session, for somebody who was called.
+    pub ends_s: Option<u64>,
+    /// Whether the place was given up, has lapsed, or the session was ended.
+    pub is_over: bool,
+    /// The latest second that any clock has shown.
+    pub latest_s: u64,
+}
+
+impl Desk {
+    /// Notes a new ticket; says so when its number has a holder already.
+    pub fn issue(&mut self, text: &str, ticket: Ticket) -> Result<(), String> {
+        self.tickets.insert(text.to_owned(), ticket);
+        match self.numbers.insert(ticket.number) {
+            true => Ok(()),
+            false => Err(format!("(L1) number {} has two holders", ticket.number)),
+        }
+    }
+
+    /// Notes a new pass.
+    pub fn sign(&mut self, text: &str, ticket: &Ticket, issued_ms: u64, ends_s: u64) {
+        // A pass that is signed when its session is over already still lives to the end of that second.
+        let ends_s = ends_s.max(issued_ms.div_ceil(1_000));
+        self.passes.insert(text.to_owned(), Admission { ticket: ticket.id, issued_ms, ends_s });
+    }
+
+    /// Walks all places that were ever given.
+    pub fn places(&self) -> impl Iterator<Item = (Epoch, Number)> + '_ {
+        self.tickets.values().map(|ticket| (ticket.epoch, ticket.number))
+    }
+
+    /// Judges what the gate decided, where `fate_of` knows the numbers.
+    pub fn judge(
+        &self,
+        shown: &Shown<'_>,
+        decision: &Decision,
+        fate_of: impl Fn(Number) -> Fate,
+    ) -> Result<(), String> {
+        let honoured = shown.ticket.and_then(|text| self.tickets.get(text)).filter(|t| is_current(t, shown.now_ms));
+        let Some(ticket) = honoured else {
+            let says_nothing = matches!(decision, Decision::Join | Decision::Reject(_));
+            return says_nothing.then_some(()).ok_or_else(|| format!("(T1) no good ticket, and yet {decision:?}"));
+        };
+        let fate = fate_of(ticket.number);
+        self.judge_pass(shown, ticket, decision, &fate)?;
+        match decision {
+            Decision::Join | Decision::Reject(_) if !fate.has_ended(shown.now_ms) => {
+                Err(format!("(L3, L8) {ticket:?} is good, and yet {decision:?}"))
+            }
+            Decision::Enter { .. } if fate.ends_s.is_none() => Err(format!("{ticket:?} enters and was never called")),
+            Decision::Enter { ends_s, .. } if ends_s * 1_000 <= shown.now_ms => {
+                Err(format!("{ticket:?} enters after the session has ended"))
+            }
+            Decision::Pass => Err("a guarded room does not ask".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_pass(&self, shown: &Shown<'_>, ticket: &Ticket, decision: &Decision, fate: &Fate) -> Result<(), String> {
+        let pass = shown.pass.and_then(|text| self.passes.get(text));
+        let is_good = pass.is_some_and(|pass| pass.ticket == ticket.id && pass.is_current(shown.now_ms));
+        let admits = matches!(decision, Decision::Admit(..));
+        if admits && !is_good {
+            Err(format!("(T1, T3) {ticket:?} is admitted with {pass:?}"))
+        } else if is_good && !admits && !fate.is_over {
+            Err(format!("(T2) {ticket:?} has a good pass, and yet {decision:?}"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Admission {
+    fn is_current(&self, now_ms: u64) -> bool {
+        now_ms < self.ends_s * 1_000 && self.issued_ms / 1_000 * 1_000 <= now_ms + CLOCK_SKEW_MS
+    }
+}
+
+impl Fate {
+    fn has_ended(&self, now_ms: u64) -> bool {
+        self.is_over || self.ends_s.is_some_and(|ends_s| ends_s <= self.latest_s.max(now_ms / 1_000))
+    }
+}
+
+fn is_current(ticket: &Ticket, now_ms: u64) -> bool {
+    ticket.issued_ms <= now_ms + CLOCK_SKEW_MS && now_ms.saturating_sub(ticket.issued_ms) <= TICKET_LIFETIME_MS
+}

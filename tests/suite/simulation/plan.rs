@@ -1,0 +1,117 @@
+//! What a run is like: drawn from its seed before anything happens.
+
+use vestibule::admission::Limits;
+use vestibule::schedule::Schedule;
+
+use super::chance::Chance;
+
+/// One second, in microseconds.
+pub const SECOND: u64 = 1_000_000;
+
+/// A run's frame. Each kind of fault is left out of about half of the runs, so that some are strict and each
+/// meets the others in every combination.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub gateways: usize,
+    pub visitors: usize,
+    /// How long there are faults, in microseconds.
+    pub storm_us: u64,
+    /// The time between two ticks of a gateway, in microseconds.
+    pub beat_us: u64,
+    /// What the configuration says.
+    pub limits: Limits,
+    pub wire: Weather,
+    pub trouble: Vec<Trouble>,
+    pub steers: bool,
+}
+
+/// How the wire between gateways and store behaves, in thousandths of all calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    pub lost_requests: u64,
+    pub lost_replies: u64,
+    /// Ticks that are cut in the middle.
+    pub cut: u64,
+    /// Calls that reach the store when nobody waits for them any more.
+    pub late: u64,
+    /// The longest way in one direction, in microseconds.
+    pub slowest_us: u64,
+}
+
+/// What else may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    GatewayCrashes,
+    AllGatewaysCrash,
+    GatewayPauses,
+    GatewayIsCutOff,
+    GatewayClockJumps,
+    StoreIsAway,
+    StoreHangs,
+    StoreFailsOver,
+    StoreLosesAll,
+    StoreClockSteps,
+    StoreClockJumps,
+    KeysAreRotated,
+}
+
+const TROUBLE: [Trouble; 12] = [
+    Trouble::GatewayCrashes,
+    Trouble::AllGatewaysCrash,
+    Trouble::GatewayPauses,
+    Trouble::GatewayIsCutOff,
+    Trouble::GatewayClockJumps,
+    Trouble::StoreIsAway,
+    Trouble::StoreHangs,
+    Trouble::StoreFailsOver,
+    Trouble::StoreLosesAll,
+    Trouble::StoreClockSteps,
+    Trouble::StoreClockJumps,
+    Trouble::KeysAreRotated,
+];
+
+impl Plan {
+    pub fn draw(chance: &mut Chance) -> Self {
+        let crowd = if chance.one_in(16) { 120 } else { 25 };
+        Self {
+            gateways: chance.between(1, 4) as usize,
+            visitors: chance.between(3, crowd) as usize,
+            storm_us: chance.between(10, 45) * SECOND,
+            beat_us: chance.between(3, 12) * 100_000,
+            limits: limits(chance),
+            wire: Weather::draw(chance),
+            trouble: TROUBLE.into_iter().filter(|_| chance.one_in(3)).collect(),
+            steers: chance.one_in(2),
+        }
+    }
+}
+
+impl Weather {
+    /// Nothing is lost, and a call takes a few milliseconds.
+    pub fn fair() -> Self {
+        Self { slowest_us: 5_000, ..Self::default() }
+    }
+
+    fn draw(chance: &mut Chance) -> Self {
+        let mut some = |most| if chance.one_in(2) { 0 } else { chance.below(most) };
+        let (lost_requests, lost_replies, cut, late) = (some(80), some(80), some(40), some(20));
+        Self { lost_requests, lost_replies, cut, late, slowest_us: *chance.pick(&[2_000, 50_000, 900_000]) }
+    }
+}
+
+/// Draws limits under which a run of a minute has something to do.
+pub fn limits(chance: &mut Chance) -> Limits {
+    let interval_us = match chance.below(8) {
+        0 => 0,
+        1 => Limits::interval_us(0.0),
+        _ => chance.between(20, 2_000) * 1_000,
+    };
+    Limits {
+        interval_us,
+        burst: chance.between(1, 5),
+        total_active_users: chance.one_in(2).then(|| chance.between(1, 12)),
+        session_duration_s: chance.between(5, 40),
+        grace_ms: 30_000,
+        schedule: Schedule::default(),
+    }
+}

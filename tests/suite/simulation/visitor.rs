@@ -1,0 +1,117 @@
+//! One simulated visitor: a browser with a jar of cookies, and a temper.
+
+use vestibule::line::Number;
+
+use super::chance::Chance;
+use super::oracle::Screen;
+use super::plan::SECOND;
+
+/// How somebody behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Asks every few seconds until it is in.
+    Faithful,
+    /// Holds a live connection.
+    Live,
+    /// Has the same cookies in two tabs, on two gateways.
+    Cloner,
+    /// Is away now and then, within the grace time.
+    Dozer,
+    /// Is away once for longer than the grace time.
+    Sleeper,
+    /// Gives up its place after a while.
+    Leaver,
+    /// Never asks again after joining.
+    NoShow,
+    /// Tries tickets and passes that are not its own.
+    Forger,
+    /// Comes back after its session, and wants in again.
+    Returner,
+}
+
+/// How far somebody has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Outside,
+    /// Has asked for a place and hears nothing yet.
+    AtTheDoor {
+        since_us: u64,
+    },
+    Waiting,
+    Inside {
+        clicks: u64,
+        ends_s: u64,
+    },
+    Done,
+}
+
+/// A live connection, and to which life of which gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    pub gateway: usize,
+    pub id: u64,
+    pub number: Number,
+}
+
+/// A visitor.
+#[derive(Debug)]
+pub struct Visitor {
+    pub temper: Temper,
+    pub stage: Stage,
+    pub ticket: Option<String>,
+    pub pass: Option<String>,
+    /// The gateway that it goes to, by its index.
+    pub home: usize,
+    pub connection: Option<Connection>,
+    pub screen: Option<Screen>,
+    /// How often it was let in with a place of its own.
+    pub admissions: u64,
+    pub asked: u64,
+}
+
+impl Visitor {
+    pub fn draw(chance: &mut Chance, gateways: usize) -> Self {
+        let temper = match chance.below(20) {
+            0..6 => Temper::Faithful,
+            6..10 => Temper::Live,
+            10..12 => Temper::Cloner,
+            12..14 => Temper::Dozer,
+            14 => Temper::Sleeper,
+            15 => Temper::Leaver,
+            16 => Temper::NoShow,
+            17 => Temper::Forger,
+            _ => Temper::Returner,
+        };
+        Self {
+            temper,
+            stage: Stage::Outside,
+            ticket: None,
+            pass: None,
+            home: chance.below(gateways as u64) as usize,
+            connection: None,
+            screen: None,
+            admissions: 0,
+            asked: 0,
+        }
+    }
+
+    /// Tells whether the line owes this visitor something: it keeps coming and is not in yet.
+    pub fn is_owed(&self) -> bool {
+        !matches!(self.temper, Temper::Leaver | Temper::NoShow) && self.admissions == 0
+    }
+
+    /// Returns after how many microseconds somebody who waits asks again, in a line with this grace time.
+    pub fn pause_us(&self, chance: &mut Chance, grace_us: u64) -> u64 {
+        match self.temper {
+            Temper::Dozer if chance.one_in(4) => chance.between(grace_us / 4, grace_us / 2),
+            Temper::Sleeper if self.asked == 3 => 3 * grace_us,
+            _ => chance.between(SECOND, 6 * SECOND),
+        }
+    }
+
+    /// Empties the jar and begins again.
+    pub fn start_over(&mut self) {
+        (self.ticket, self.pass, self.screen) = (None, None, None);
+        self.stage = Stage::Outside;
+    }
+}

@@ -1,0 +1,206 @@
+//! What the wire does to a call: delivers it, delays it, loses it or its answer, or cuts it in the middle.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+use vestibule::line::{News, Roll, StoreFault};
+
+use super::{Due, World};
+use crate::simulation::gateway::Gateway;
+use crate::simulation::plan::{SECOND, Weather};
+use crate::simulation::wire::{Answer, Call, Reply, Verb};
+
+/// How long a gateway waits for an answer, as [`vestibule::room::timed`] does.
+const TIMEOUT_US: u64 = 3 * SECOND;
+
+/// So many copies are kept; a replica that takes over is as old as the first of them.
+const REPLICAS: usize = 3;
+
+/// The wire between the gateways and the store.
+pub struct Network {
+    pub weather: Weather,
+    /// Until when the store refuses every connection.
+    pub away_until_us: u64,
+    /// Until when it takes connections and answers nothing.
+    pub hangs_until_us: u64,
+    /// Whether the store has lost everything and nobody has restored it.
+    pub has_lost_all: bool,
+    waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
+    calls: u64,
+    /// When the last call of each gateway arrives, and the last answer: a connection keeps order.
+    last_arrival_us: Vec<u64>,
+    last_return_us: Vec<u64>,
+}
+
+/// A call on its way to the store.
+#[derive(Debug)]
+pub struct Arrival {
+    call: u64,
+    from: usize,
+    verb: Verb,
+    /// How many parts of a tick get through.
+    parts: u64,
+    is_answer_lost: bool,
+}
+
+/// An answer on its way to a gateway, or the end of its patience.
+#[derive(Debug)]
+pub struct Return {
+    call: u64,
+    reply: Reply,
+}
+
+impl Network {
+    pub fn new(weather: Weather, gateways: usize) -> Self {
+        Self {
+            weather,
+            away_until_us: 0,
+            hangs_until_us: 0,
+            has_lost_all: false,
+            waiting: BTreeMap::new(),
+            calls: 0,
+            last_arrival_us: vec![0; gateways],
+            last_return_us: vec![0; gateways],
+        }
+    }
+
+    pub fn calm(&mut self) {
+        (self.away_until_us, self.hangs_until_us) = (0, 0);
+    }
+}
+
+impl World {
+    /// Sends a call on its way.
+    pub(super) fn send(&mut self, call: Call) {
+        let Call { from, verb, reply } = call;
+        self.network.calls += 1;
+        let call = self.network.calls;
+        self.network.waiting.insert(call, reply);
+        let timeout = Return { call, reply: Err(unreachable("no answer in time")) };
+        self.after(TIMEOUT_US, Due::Return(timeout));
+        let weather = self.network.weather;
+        let is_cut_off = self.now_us < self.gateways[from].cut_off_until_us;
+        if is_cut_off || self.chance.permille(weather.lost_requests) {
+            return self.lose_request(call);
+        }
+        let way_us = self.way_us();
+        let in_order_us = (self.now_us + way_us).max(self.network.last_arrival_us[from] + 1);
+        let at_us = match self.chance.permille(weather.late) {
+            true => self.now_us + self.chance.between(TIMEOUT_US, 3 * TIMEOUT_US),
+            false => std::mem::replace(&mut self.network.last_arrival_us[from], in_order_us).max(in_order_us),
+        };
+        let is_cut = matches!(verb, Verb::Tick(_)) && self.chance.permille(weather.cut);
+        let parts = if is_cut { self.chance.below(5) } else { 5 };
+        let is_answer_lost = is_cut || self.chance.permille(weather.lost_replies);
+        self.at(at_us, Due::Arrival(Arrival { call, from, verb, parts, is_answer_lost }));
+    }
+
+    /// Half of the lost calls are known to be lost at once; the others run into the timeout.
+    fn lose_request(&mut self, call: u64) {
+        if self.chance.one_in(2) {
+            self.after(1_000, Due::Return(Return { call, reply: Err(unreachable("refused")) }));
+        }
+    }
+
+    /// A call reaches the store, which does it, unless it is away.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        if self.now_us < self.network.away_until_us {
+            return self.lose_request(arrival.call);
+        }
+        if self.now_us < self.network.hangs_until_us {
+            return self.at(self.network.hangs_until_us, Due::Arrival(arrival));
+        }
+        let Arrival { call, from, verb, parts, is_answer_lost } = arrival;
+        let clock_us = self.store_clock_us();
+        let reply = match &verb {
+            Verb::Tick(tick) if parts < 5 => {
+                self.machine.do_parts(tick, parts, clock_us);
+                Err(unreachable("cut"))
+            }
+            verb => self.machine.answer(verb, clock_us),
+        };
+        self.note(|| format!("gateway {from}: {} -> {}", told(&verb), answered(&reply)));
+        self.oracle.heard(&verb, reply.as_ref().ok(), parts, &self.machine, clock_us);
+        self.network.has_lost_all &= !self.oracle.is_whole();
+        self.replicate();
+        if is_answer_lost {
+            return self.lose_request(call);
+        }
+        let way_us = self.way_us();
+        let at_us = (self.now_us + way_us).max(self.network.last_return_us[from] + 1);
+        self.network.last_return_us[from] = at_us;
+        self.at(at_us, Due::Return(Return { call, reply }));
+    }
+
+    /// A gateway hears the answer; whatever comes after the first is too late.
+    pub(super) fn give_back(&mut self, answer: Return) {
+        if let Some(waiting) = self.network.waiting.remove(&answer.call) {
+            // A gateway that has crashed meanwhile hears nothing.
+            let _ = waiting.send(answer.reply);
+        }
+    }
+
+    /// Tells whether every gateway that runs follows the epoch that the store is in, and has heard of its settings.
+    pub(super) fn is_healed(&self) -> bool {
+        let epoch = self.machine.roll().epoch();
+        let mut rooms = self.gateways.iter().filter_map(Gateway::any_room);
+        let follows = |roll: &Roll| roll.epoch() == epoch && roll.settings.is_some();
+        self.oracle.is_whole() && rooms.all(|room| room.mirror.read(follows))
+    }
+
+    fn way_us(&mut self) -> u64 {
+        self.chance.between(100, self.network.weather.slowest_us)
+    }
+
+    /// Lets a replica copy the line; only of a line that every gateway knows, so that no two losses overlap.
+    fn replicate(&mut self) {
+        if self.chance.one_in(10) && self.is_healed() {
+            self.replicas.push_back(self.machine.state().clone());
+            if self.replicas.len() > REPLICAS {
+                self.replicas.pop_front();
+            }
+        }
+    }
+}
+
+fn unreachable(why: &str) -> StoreFault {
+    StoreFault::Unreachable(why.to_owned())
+}
+
+/// A call in a line of the trace.
+fn told(verb: &Verb) -> String {
+    match verb {
+        Verb::Join(count) => format!("join {count}"),
+        Verb::Tick(tick) => format!(
+            "tick here [{}] gone [{}] left [{}] returned [{}] ended {:?} known {}/{}/{}",
+            tick.here,
+            tick.gone,
+            tick.left,
+            tick.returned,
+            tick.ended,
+            tick.known.epoch,
+            tick.known.seq,
+            tick.known.issued
+        ),
+        Verb::Steer(steering) => format!("{steering:?}"),
+        Verb::Restore(roll) => format!("restore {:?}", roll.known()),
+    }
+}
+
+fn answered(reply: &Reply) -> String {
+    match reply {
+        Ok(Answer::Joined(joined)) => format!("{joined:?}"),
+        Ok(Answer::Page(page)) => match &page.news {
+            News::Entries(entries) => {
+                let entries: Vec<String> =
+                    entries.iter().filter_map(|entry| serde_json::to_string(entry).ok()).collect();
+                format!("present {} vouched {} {}", page.present, page.vouched, entries.join(" "))
+            }
+            News::Roll(roll) => format!("a roll {:?}", roll.known()),
+            News::Behind => "behind".to_owned(),
+        },
+        Ok(Answer::Done) => "done".to_owned(),
+        Ok(Answer::Roll(roll)) => format!("{:?}", roll.known()),
+        Err(fault) => fault.to_string(),
+    }
+}

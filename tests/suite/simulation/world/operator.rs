@@ -1,0 +1,66 @@
+//! What an operator does in the middle of it.
+
+use vestibule::admission::{Limits, MAX_INTERVAL_US};
+use vestibule::line::{Phase, Steering};
+
+use super::{Due, World};
+use crate::simulation::plan::{SECOND, limits};
+use crate::simulation::wire::{Call, Verb};
+
+impl World {
+    /// Steers the line, now and then.
+    pub(super) fn operate(&mut self) {
+        if self.is_calm {
+            return self.open_wide();
+        }
+        if !self.plan.steers {
+            return;
+        }
+        let steering = self.draw_steering();
+        self.steer(steering);
+        let pause_us = self.chance.between(SECOND, 8 * SECOND);
+        self.after(pause_us, Due::Operator);
+    }
+
+    /// Opens the room with limits under which everyone can get in within minutes.
+    pub(super) fn open_wide(&mut self) {
+        let active = self.plan.limits.total_active_users.map(|limit| limit.max(12));
+        let interval_us = Some(self.plan.limits.interval_us).filter(|interval| *interval < MAX_INTERVAL_US);
+        let limits = Limits {
+            interval_us: interval_us.unwrap_or(50_000),
+            total_active_users: active,
+            session_duration_s: 10,
+            ..self.plan.limits.clone()
+        };
+        self.plan.limits = limits.clone();
+        self.steer(Steering::Limits(limits));
+        self.steer(Steering::Phase(Phase::Open));
+        self.after(4 * SECOND, Due::Operator);
+    }
+
+    /// Goes through some gateway, if it answers; a change whose answer is lost may or may not have been made.
+    pub(super) fn steer(&mut self, steering: Steering) {
+        let from = self.chance.below(self.gateways.len() as u64) as usize;
+        if self.gateways[from].room().is_none() {
+            return;
+        }
+        let (reply, _) = tokio::sync::oneshot::channel();
+        self.send(Call { from, verb: Verb::Steer(steering), reply });
+    }
+
+    fn draw_steering(&mut self) -> Steering {
+        match self.chance.below(12) {
+            0..4 => {
+                let Limits { interval_us, burst, .. } = self.plan.limits;
+                Steering::Limits(Limits { interval_us, burst, ..limits(&mut self.chance) })
+            }
+            4 => Steering::Phase(Phase::Paused),
+            5 => Steering::Phase(Phase::Closed),
+            6..9 => Steering::Phase(Phase::Open),
+            9 => Steering::Message(self.chance.one_in(2).then(|| "Back at ten.".to_owned())),
+            10 => Steering::Admit(self.chance.between(1, 6)),
+            _ if self.chance.one_in(4) => Steering::Reset,
+            _ => Steering::Configure(self.plan.limits.clone()),
+        }
+    }
+}
