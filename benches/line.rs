@@ -34,6 +34,7 @@ fn tick(here: Numbers, known: Known) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known,
     }
 }

@@ -217,6 +217,7 @@ mod tests {
             returned: Numbers::default(),
             left: Numbers::default(),
             ended: Vec::new(),
+            introduced: Vec::new(),
             known: Known::default(),
         }
     }

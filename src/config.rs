@@ -5,6 +5,7 @@
 
 mod file;
 mod instant;
+mod person;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -129,6 +130,10 @@ impl Config {
             root.problem("room", format!("the upstream of `{}` is this gateway itself", room.rules.name));
         }
         let routes = Routes::new(self.rooms.iter().map(|room| room.claim.clone()).collect());
+        for (i, room) in self.rooms.iter().enumerate() {
+            let conflict = person::conflict(i, room, &routes, !self.trusted_proxies.is_empty());
+            conflict.into_iter().for_each(|what| root.problem("room", what));
+        }
         for (a, b, what) in routes.conflicts() {
             let [a, b] = [a, b].map(|i| self.rooms[i].rules.name.as_str());
             root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them"));
@@ -204,6 +209,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         queueing_status: status(section),
         items: section.parsed_list::<ItemPattern>("items").unwrap_or_default(),
         item,
+        person: person::person(section),
         name: room_name,
     });
     let any_host = || vec![HostPattern::Any];

@@ -117,7 +117,9 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
 fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Arc<Claims>> {
     let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, now_ms)?;
     let ended = view.roll.is_over(ticket.epoch, ticket.number);
-    (claims.ticket() == Some(ticket.id) && !ended).then_some(claims)
+    // A person's places all have one id, so the number is looked at too.
+    let is_its_own = claims.ticket() == Some(ticket.id) && claims.num == ticket.number;
+    (is_its_own && !ended).then_some(claims)
 }
 
 fn join(view: &View<'_>) -> Decision {

@@ -100,6 +100,7 @@ impl Gateway {
         files::make_folder(config.data.as_deref())?;
         let (address, admin_address) = (local(&sockets)?, local(&admin)?);
         let ring = files::key_ring(config, clock.now_ms())?;
+        files::check_persons(&ring, config)?;
         let admin_token = files::admin_token(config)?;
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
@@ -161,6 +162,7 @@ impl Gateway {
         }
         if let (Some(path), Some(room)) = (files::keys_path(config), self.rooms.first()) {
             let ring = read_keys(&path).map_err(StartFault::Files)?;
+            files::check_persons(&ring, config)?;
             room.shared.ring.store(Arc::new(ring));
         }
         Ok(())

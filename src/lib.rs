@@ -23,6 +23,8 @@ pub mod line;
 pub mod route;
 /// Tickets and passes, and the keys that sign them.
 pub mod token;
+/// Who a visitor is, as the site says.
+pub mod person;
 /// Credentials and the line → a decision.
 pub mod gate;
 /// Verifies an exported admission log.

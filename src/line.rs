@@ -17,6 +17,7 @@ pub mod bits;
 pub mod chain;
 pub mod draw;
 pub mod numbers;
+pub mod persons;
 pub mod roll;
 pub mod state;
 
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::Limits;
 use draw::{DrawStep, Promise, Reveal};
 pub use numbers::Numbers;
+pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
 pub use roll::{Roll, Standing};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
@@ -266,6 +268,8 @@ pub struct Tick {
     pub left: Numbers,
     /// Sessions that end early.
     pub ended: Vec<Ended>,
+    /// Persons whose tickets are of an older epoch, so that the store may have lost which number is theirs.
+    pub introduced: Vec<(PersonId, Number)>,
     /// How far this gateway's mirror has come.
     pub known: Known,
 }
@@ -329,12 +333,16 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
+/// Every verb is atomic. Each but `join`, a `claim` of anybody and [`Steering::Admit`] may be repeated without harm; a join whose answer is
 /// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
     /// Gives `count` (1 to 65,536) consecutive numbers.
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault>;
+
+    /// Gives each of at most [`CLAIM_LIMIT`] arrivals a number, in order; a person never has two. `None` where the
+    /// store knows less than the mirror: something was lost, and whose a number is may not be written down anew.
+    async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault>;
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault>;

@@ -18,14 +18,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
-use crate::line::Standing;
+use crate::line::{PersonId, Standing};
+use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::{Pass, RoomHash, Ticket, TicketId};
+use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
 
@@ -107,7 +108,7 @@ impl Pipeline {
     async fn guarded(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let room = &self.site.rooms[i];
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(request.headers(), room);
+        let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
             return self.sold_out(room, asker);
@@ -153,7 +154,7 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        let (ticket, ends_s) = match self.place(room, asker).await {
+        let (ticket, ends_s) = match self.place(room, request.headers(), target, asker).await {
             Ok(place) => place,
             Err(refusal) => return refusal,
         };
@@ -167,17 +168,28 @@ impl Pipeline {
     }
 
     /// Gives a place in line, and the end of the session to someone who is let in at once.
-    async fn place(&self, room: &Room, asker: &Asker) -> Result<(Ticket, Option<u64>), Answer> {
+    async fn place(
+        &self,
+        room: &Room,
+        headers: &HeaderMap,
+        target: &Target,
+        asker: &Asker,
+    ) -> Result<(Ticket, Option<u64>), Answer> {
+        let person = self.person(headers, room, asker);
+        if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
+            let link = rule.sign_in(target.path(), target.query());
+            return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
+        }
         if !self.site.join_limit.allows(asker.address) {
             return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
         }
-        let joined = room.join().await;
+        let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
         let ticket = Ticket {
             room: RoomHash::of(room.rules.name.as_str()),
             epoch: place.epoch,
             number: place.number,
-            id: TicketId(rand::random()),
+            id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
             issued_ms: room.shared.clock.now_ms(),
         };
         Ok((ticket, place.ends_s))
@@ -204,6 +216,7 @@ impl Pipeline {
 
     /// Someone who asks is here, until a little after the next question is due.
     fn note_poll(&self, room: &Room, ticket: &Ticket) {
+        room.introduce(ticket);
         let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
         room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
     }
@@ -264,14 +277,14 @@ impl Pipeline {
     fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
         let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
         let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
+        let now_ms = room.shared.clock.now_ms();
         for word in words {
             match word {
-                UpstreamWord::SoldOut { key, ttl_seconds } => {
-                    let now_ms = room.shared.clock.now_ms();
-                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), now_ms);
+                UpstreamWord::SoldOut { key, ttl_seconds, version } => {
+                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), version, now_ms);
                 }
-                UpstreamWord::OnSale { key } => {
-                    room.sold_out.clear(&or_path(key));
+                UpstreamWord::OnSale { key, version } => {
+                    room.sold_out.clear(&or_path(key), version, now_ms);
                 }
                 UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
                 UpstreamWord::EndSession => {
@@ -293,8 +306,25 @@ impl Pipeline {
         respond::refuse(&self.site.pages, reads, refused)
     }
 
-    fn credentials<'a>(&self, headers: &'a HeaderMap, room: &Room) -> Credentials<'a> {
-        visitor::credentials(headers, room.rules.name.as_str(), self.site.is_tls)
+    /// Reads what a request brings along. One person's ticket in another person's hands is as none.
+    fn credentials<'a>(&self, headers: &'a HeaderMap, room: &Room, asker: &Asker) -> Credentials<'a> {
+        let shown = visitor::credentials(headers, room.rules.name.as_str(), self.site.is_tls);
+        if room.rules.person.is_none() || shown.ticket.is_none() {
+            return shown;
+        }
+        let now_ms = room.shared.clock.now_ms();
+        let holder = room.view(|view| gate::ticket(&shown, view, now_ms)).and_then(|ticket| person::holder(ticket.id));
+        match (holder, self.person(headers, room, asker)) {
+            (Some(holder), Some(person)) if holder != person => Credentials::default(),
+            _ => shown,
+        }
+    }
+
+    /// Finds out who asks, where the room wants to know.
+    fn person(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Option<PersonId> {
+        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer) };
+        let (name, now_ms) = (room.rules.name.as_str(), room.shared.clock.now_ms());
+        room.rules.person.as_ref()?.identify(shown, name, &room.shared.ring.load(), now_ms)
     }
 
     fn passage(&self, asker: &Asker) -> Passage<'static> {

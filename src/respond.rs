@@ -49,6 +49,8 @@ pub enum Refused<'a> {
     Origin,
     /// There is no valid pass.
     NoPass,
+    /// The site has to say who it is, and does not; there one signs in, if the site has said where.
+    SignIn(Option<&'a str>),
 }
 
 /// How a refusal is told.
@@ -83,6 +85,7 @@ impl Refused<'_> {
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
+            Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
     }
 
@@ -104,6 +107,9 @@ const JOINS: &str = "Too many places were asked for from your network. Please wa
 const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
+
+const SIGN_IN: &str =
+    "In this line, one person holds one place. Sign in, then you get yours, the same on all your devices.";
 
 fn told(status: StatusCode, kind: &'static str, heading: &'static str, text: impl ToString) -> Told {
     Told { status, kind, heading, text: text.to_string(), retry_after_s: None }
@@ -138,18 +144,22 @@ fn upstream(fault: &ProxyFault) -> Told {
 #[must_use]
 pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
     let told = refused.told();
+    let sign_in = match refused {
+        Refused::SignIn(link) => *link,
+        _ => None,
+    };
     let mut answer = match reads {
         Reads::Html => {
             let notice = Notice {
                 title: told.heading,
                 heading: told.heading,
                 text: &told.text,
-                action: told.retry_after_s.map(|_| ("", "Try again")),
+                action: sign_in.map(|link| (link, "Sign in")).or(told.retry_after_s.map(|_| ("", "Try again"))),
                 refresh_seconds: told.retry_after_s,
             };
             page(told.status, |nonce| pages.notice(&notice, nonce))
         }
-        Reads::Json => problem(&told),
+        Reads::Json => problem(&told, sign_in),
     };
     if let Some(seconds) = told.retry_after_s {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -164,13 +174,16 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
     answer
 }
 
-fn problem(told: &Told) -> Answer {
-    let body = json!({
+fn problem(told: &Told, sign_in: Option<&str>) -> Answer {
+    let mut body = json!({
         "type": format!("/problems/{}", told.kind),
         "title": told.heading,
         "status": told.status.as_u16(),
         "detail": told.text,
     });
+    if let Some(link) = sign_in {
+        body["sign_in"] = link.into();
+    }
     with_body(told.status, "application/problem+json", body.to_string())
 }
 

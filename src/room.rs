@@ -12,14 +12,16 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
-use crate::line::{Ended, GatewayId, Known, LineStore, Number, Numbers, RoomName, StoreFault, Tick};
+use crate::line::bits::Bits;
+use crate::line::{Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, StoreFault, Tick};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
+use crate::person::{self, PersonRule};
 use crate::presence::{Changes, Presence};
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
-use crate::token::{KeyRing, PassVerifier};
+use crate::token::{KeyRing, PassVerifier, Ticket};
 pub use drawing::DrawFault;
 pub use joining::{JoinFault, Joining, Place};
 
@@ -51,6 +53,8 @@ pub struct RoomRules {
     pub items: Vec<ItemPattern>,
     /// The item that the whole room is about, if it is about one.
     pub item: Option<String>,
+    /// How persons are known, where one person holds one place.
+    pub person: Option<PersonRule>,
 }
 
 /// What every room of a gateway shares.
@@ -90,6 +94,7 @@ pub struct Room {
     pub ticked: Notify,
     joining: Joining,
     pending: Mutex<Pending>,
+    introduced: Mutex<Introduced>,
     present: AtomicU64,
     store_up: AtomicBool,
     /// How far the store's clock is ahead of this gateway's, in milliseconds.
@@ -104,6 +109,24 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
+    introduced: Vec<(PersonId, Number)>,
+}
+
+/// Whose number the store was told in this epoch: a bit for each.
+#[derive(Debug, Default)]
+struct Introduced {
+    epoch: Epoch,
+    numbers: Bits,
+}
+
+impl Introduced {
+    /// Tells whether it is the first time in `epoch`, and notes it.
+    fn is_first(&mut self, epoch: Epoch, number: Number) -> bool {
+        if self.epoch != epoch {
+            *self = Self { epoch, numbers: Bits::default() };
+        }
+        self.numbers.insert(number)
+    }
 }
 
 impl Room {
@@ -121,6 +144,7 @@ impl Room {
             ticked: Notify::new(),
             joining: Joining::new(),
             pending: Mutex::default(),
+            introduced: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             ahead_ms: AtomicI64::new(0),
@@ -145,12 +169,12 @@ impl Room {
         })
     }
 
-    /// Gives a visitor a place, together with all who come at the same moment.
+    /// Gives a visitor a place, together with all who come at the same moment; a person who has one gets that.
     ///
     /// # Errors
     /// [`JoinFault`] when there is none to be had now.
-    pub async fn join(&self) -> Result<Place, JoinFault> {
-        self.joining.join().await
+    pub async fn join(&self, person: Option<PersonId>) -> Result<Place, JoinFault> {
+        self.joining.join(person).await
     }
 
     /// Serves joins until the room is dropped or the task is.
@@ -167,6 +191,20 @@ impl Room {
     /// Gives back, at the next tick, the place of a visitor whom the store has forgotten.
     pub fn take_back(&self, number: Number) {
         push_bounded(&mut self.pending().returned, number);
+    }
+
+    /// Tells the store, at the next tick, which number a person has, if it may have lost that: the ticket is of an
+    /// older epoch. It is told once in an epoch, however often the visitor asks.
+    pub fn introduce(&self, ticket: &Ticket) {
+        let holder = self.rules.person.as_ref().and_then(|_| person::holder(ticket.id));
+        let Some(person) = holder else { return };
+        let epoch = self.mirror.known().epoch;
+        if ticket.epoch < epoch && self.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
+            let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
+            if introduced.is_first(epoch, ticket.number) {
+                push_bounded(&mut self.pending().introduced, (person, ticket.number));
+            }
+        }
     }
 
     /// Ends a session at the next tick.
@@ -186,6 +224,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
+            introduced: pending.introduced,
             known: Known::default(),
         };
         self.mirror.read(|roll| Tick { known: roll.known(), ..tick.translated(|numbers| roll.places(numbers)) })
@@ -201,6 +240,7 @@ impl Room {
         pending.left.extend(tick.left.iter());
         let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
         pending.ended.extend(ended);
+        pending.introduced.extend(tick.introduced);
     }
 
     /// Returns the time of the line's store, as far as it is known, in milliseconds since the Unix epoch.

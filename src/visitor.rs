@@ -4,6 +4,7 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request};
 
 use crate::gate::Credentials;
+use crate::person::find_cookie;
 use crate::respond::Reads;
 
 /// The headers by which apps without cookies show what they have.
@@ -45,12 +46,6 @@ pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Cred
         find_cookie(headers, &cookie_name(kind, room, is_tls)).or_else(|| headers.get(name)?.to_str().ok())
     };
     Credentials { ticket: of(CookieKind::Ticket, TICKET_HEADER), pass: of(CookieKind::Pass, PASS_HEADER) }
-}
-
-fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Tells what the asker can read: whoever accepts HTML is a browser.

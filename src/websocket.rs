@@ -120,6 +120,7 @@ impl Talk<'_> {
             self.send(Message::Ping(Vec::new().into())).await?;
             self.pinged_at = Instant::now();
         }
+        self.room.introduce(&self.ticket);
         let status = Status::of(self.room, &self.ticket);
         let is_news = self.said.as_ref().is_none_or(|said| !said.says_as(&status));
         if !is_news && self.said_at.elapsed() < REPEAT {

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::catalogue::{Catalogue, DamagedCatalogue, NotOnSale};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Database, ProviderKind};
+use crate::config::{Config, ConfigError, ProviderKind};
 use crate::domain::inventory::InventoryId;
 use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
@@ -31,11 +31,14 @@ use crate::provider::stripe::{self, StripeProvider};
 use crate::provider::wire::{BadAddress, Wire};
 use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
-use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
-use crate::{auditor, outbox, reaper, reconciler};
+use crate::{auditor, follower, outbox, reaper, reconciler};
+
+mod opening;
+
+pub use opening::open;
+use opening::take_places;
 
 /// How long the bank in this process waits for us to take a webhook.
 const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,6 +58,27 @@ pub enum StartError {
         address: String,
         /// What it said.
         error: StoreError,
+    },
+    /// A database that was opened and then failed.
+    #[error("a database failed: {0}")]
+    Store(StoreError),
+    /// A database that is another shard than the configuration says.
+    #[error("{address} is {found}, and the configuration calls it {wanted}; put its own number there")]
+    AnotherShard {
+        /// Where, without its password.
+        address: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// A row that is on sale in one database and would be looked for in another.
+    #[error(
+        "{inventory} is kept in another database than where the shards of the configuration place it: rows do not move. A shard that is added begins with a day that was not on sale before (`from`)"
+    )]
+    Misplaced {
+        /// Which row, one of perhaps many.
+        inventory: InventoryId,
     },
     /// A row of `sale` that does not exist.
     #[error("sale: {inventory}: {reason}")]
@@ -102,7 +126,8 @@ impl App {
         let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
-        let id_secret = store.secret(random()).await.map_err(|error| database_error(&config, error))?;
+        take_places(&*store, clock.now().day_in_india()).await?;
+        let id_secret = store.secret(random()).await.map_err(StartError::Store)?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
@@ -126,7 +151,7 @@ impl App {
             boards,
             id_secret,
         });
-        service.open_sale().await.map_err(|error| database_error(&config, error))?;
+        service.open_sale().await.map_err(StartError::Store)?;
         let app = Self {
             service,
             house,
@@ -144,6 +169,7 @@ impl App {
     fn start_workers(&self, notifiers: Vec<Notifier>) {
         let (service, stop) = (&self.service, &self.stop);
         self.workers.spawn(reaper::run(Arc::clone(service), stop.clone()));
+        self.workers.spawn(follower::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(outbox::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(reconciler::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(auditor::run(Arc::clone(service), stop.clone()));
@@ -228,7 +254,8 @@ impl App {
     }
 }
 
-fn random() -> [u8; 32] {
+/// Draws a secret.
+pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
     bytes
@@ -246,31 +273,6 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
 
 fn bad_redis(error: impl std::fmt::Display) -> ConfigError {
     ConfigError::Senseless(vec![format!("seat_lock.redis: {error}")])
-}
-
-/// Opens the configured database.
-///
-/// # Errors
-/// [`StartError::Database`], or [`StartError::Config`] when its address is malformed.
-pub async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    let database = config.database().map_err(|problem| ConfigError::Senseless(vec![problem]))?;
-    let opened: Result<Arc<dyn Store>, StoreError> = match database {
-        Database::SqliteMemory => SqliteStore::in_memory().map(|store| Arc::new(store) as _),
-        Database::SqliteFile(path) => SqliteStore::open(&path).map(|store| Arc::new(store) as _),
-        Database::Postgres(url) => {
-            PostgresStore::connect(&url, config.postgres_connections).await.map(|store| Arc::new(store) as _)
-        }
-    };
-    opened.map_err(|error| database_error(config, error))
-}
-
-fn database_error(config: &Config, error: StoreError) -> StartError {
-    // A password stands between the last `:` before `@` and the `@`; nobody needs to read it.
-    let address = match (config.database.split_once("://"), config.database.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => config.database.clone(),
-    };
-    StartError::Database { address, error }
 }
 
 fn notifiers(

@@ -34,19 +34,29 @@ pub enum Turn {
     Neither,
 }
 
-/// Is when the first open hold of a row may lapse, and when that was read.
+/// Is what one reading of a row says to whoever answers "sold out" from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoldOutWord {
+    /// For how many seconds it may be believed.
+    pub ttl_seconds: u32,
+    /// How often the row had changed: of two words about it, the one with the higher version is the newer.
+    pub version: u64,
+}
+
+/// Is what was read of a row that may be sold out, and when.
 #[derive(Clone, Copy, Debug)]
-struct Lapse {
-    first: Option<Moment>,
+struct Nothing {
+    /// `None` when something was on sale.
+    word: Option<SoldOutWord>,
     as_of: Moment,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     seen: Option<Seen>,
-    lapse: Option<Lapse>,
-    /// When somebody last set out to read the lapse.
-    lapse_asked: Option<Moment>,
+    nothing: Option<Nothing>,
+    /// When somebody last set out to read it.
+    nothing_asked: Option<Moment>,
 }
 
 /// Remembers counts.
@@ -66,12 +76,21 @@ impl Availability {
         make_room(&mut rows, now);
         let row = rows.entry(inventory).or_default();
         let before = row.seen.replace(Seen { available, as_of: now });
-        match (before.map(|seen| seen.available), available) {
+        let turn = match (before.map(|seen| seen.available), available) {
             (Some(0), 0) => Turn::Neither,
             (_, 0) => Turn::SoldOut,
             (Some(0), _) => Turn::BackOnSale,
             _ => Turn::Neither,
+        };
+        if turn != Turn::Neither {
+            (row.nothing, row.nothing_asked) = (None, None);
         }
+        turn
+    }
+
+    /// Forgets the count of a row that somebody else has changed, so that it is read again.
+    pub fn forget(&self, inventory: InventoryId) {
+        self.rows().remove(&inventory);
     }
 
     /// Returns the last count, if it is not older than a second.
@@ -81,29 +100,29 @@ impl Availability {
         is_fresh(seen.as_of, now).then_some(seen)
     }
 
-    /// Remembers when the first open hold of a row may lapse.
-    pub fn note_lapse(&self, inventory: InventoryId, first: Option<Moment>, now: Moment) {
+    /// Remembers what was read of a row that may be sold out.
+    pub fn note_nothing(&self, inventory: InventoryId, word: Option<SoldOutWord>, now: Moment) {
         let mut rows = self.rows();
         make_room(&mut rows, now);
-        rows.entry(inventory).or_default().lapse = Some(Lapse { first, as_of: now });
+        rows.entry(inventory).or_default().nothing = Some(Nothing { word, as_of: now });
     }
 
-    /// Returns when the first open hold may lapse, if that was read within a second; the inner `None` is "never".
+    /// Returns what a row that is sold out is said to be, if that was read within a second; the inner `None` is "on sale".
     #[must_use]
-    pub fn fresh_lapse(&self, inventory: InventoryId, now: Moment) -> Option<Option<Moment>> {
-        let lapse = self.rows().get(&inventory)?.lapse?;
-        is_fresh(lapse.as_of, now).then_some(lapse.first)
+    pub fn fresh_word(&self, inventory: InventoryId, now: Moment) -> Option<Option<SoldOutWord>> {
+        let nothing = self.rows().get(&inventory)?.nothing?;
+        is_fresh(nothing.as_of, now).then_some(nothing.word)
     }
 
-    /// Lets one caller a second read when the first open hold of a row may lapse, so that a rush for a row that is sold
+    /// Lets one caller a second read whether a row is sold out and for how long, so that a rush for a row that is sold
     /// out does not become a rush for the database.
-    pub fn may_read_lapse(&self, inventory: InventoryId, now: Moment) -> bool {
+    pub fn may_read_word(&self, inventory: InventoryId, now: Moment) -> bool {
         let mut rows = self.rows();
         make_room(&mut rows, now);
         let row = rows.entry(inventory).or_default();
-        let free = row.lapse_asked.is_none_or(|asked| !is_fresh(asked, now));
+        let free = row.nothing_asked.is_none_or(|asked| !is_fresh(asked, now));
         if free {
-            row.lapse_asked = Some(now);
+            row.nothing_asked = Some(now);
         }
         free
     }
@@ -148,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_a_second_reads_when_holds_lapse() {
+    fn one_caller_a_second_reads_whether_it_is_sold_out() {
         let availability = Availability::default();
         let row = "12951:2026-11-23:3A".parse().unwrap();
         let now = Moment::from_ms(10_000);
         let asked: Vec<bool> =
-            [0, 0, 999, 1000, 1001].iter().map(|&later| availability.may_read_lapse(row, now.plus_ms(later))).collect();
+            [0, 0, 999, 1000, 1001].iter().map(|&later| availability.may_read_word(row, now.plus_ms(later))).collect();
         assert_eq!(asked, [true, false, false, true, false]);
     }
 

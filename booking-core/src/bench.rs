@@ -1,18 +1,32 @@
-//! What a database can take: holds a second on one hot row, through the service call, with durable commits.
+//! What a database can take: holds a second on one hot row, with durable commits.
+//!
+//! A run has so many clients ask for one seat after another, each as soon as the last was answered. They ask the service
+//! itself, or over HTTP with a ticket that is verified, or go through the whole purchase. The clients live in this
+//! process and share its cores.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::app::{App, StartError};
 use crate::clock::Clock;
-use crate::config::{Config, SaleRow};
+use crate::config::{Config, SaleRow, ShardRules};
 use crate::domain::inventory::InventoryId;
-use crate::service::Service;
-use crate::service::holding::HoldOrder;
 use crate::strategy::Strategy;
+
+mod buyer;
+
+mod http;
+
+pub mod neighbour;
+
+pub mod plot;
+
+pub mod telling;
+
+use buyer::{Buyer, Counter};
 
 /// More than a bench can sell.
 const SEATS: u32 = 1_000_000;
@@ -28,18 +42,55 @@ pub struct Plan {
     pub clients: Vec<usize>,
     /// How long each run lasts.
     pub run: Duration,
+    /// What a client does, one run each.
+    pub ways: Vec<Way>,
+    /// What was added to every sync of the database from outside, in milliseconds; only written into the figures.
+    pub sync_added_ms: u32,
+}
+
+/// Says what a client does, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Holds a seat by a call of the service.
+    Service,
+    /// Holds a seat over HTTP, with a ticket that is verified.
+    Http,
+    /// Holds a seat, pays, and has a booking: provider, webhook and all, by calls of the service.
+    Purchase,
+}
+
+impl Way {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Service, Self::Http, Self::Purchase];
+
+    /// Returns its name in arguments and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Http => "http",
+            Self::Purchase => "purchase",
+        }
+    }
 }
 
 /// Is what one run measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figures {
+    /// `postgresql` or `sqlite`.
+    pub database: String,
+    /// What was added to every sync.
+    pub sync_added_ms: u32,
+    /// What a client did.
+    pub way: Way,
     /// Which strategy.
-    pub strategy: &'static str,
+    pub strategy: String,
     /// How many clients.
     pub clients: usize,
-    /// Holds granted.
+    /// Holds granted, or purchases confirmed.
     pub holds: u64,
-    /// Holds granted a second.
+    /// So many a second.
     pub holds_per_second: f64,
     /// Half of the answers came within this.
     pub p50_ms: f64,
@@ -49,24 +100,40 @@ pub struct Figures {
     pub failed: u64,
 }
 
+/// Says why a bench could not be run.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// The booking core did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The own listener or a connection to it failed.
+    #[error("the bench cannot reach itself: {0}")]
+    Loopback(#[from] std::io::Error),
+    /// Two databases hold the same.
+    #[error("every train lies on one of the two databases; give two different ones")]
+    OneSided,
+}
+
 /// Measures everything in the plan; `report` is called after each run.
 ///
 /// The row of each run is one that nobody has touched: the busiest train of the catalogue, a day far ahead, another for
 /// each run. It stays in the database.
 ///
 /// # Errors
-/// [`StartError`].
+/// [`BenchError`].
 pub async fn run(
     plan: &Plan,
     clock: Arc<dyn Clock>,
     mut report: impl FnMut(&Figures),
-) -> Result<Vec<Figures>, StartError> {
+) -> Result<Vec<Figures>, BenchError> {
     let mut all = Vec::new();
-    for &strategy in &plan.strategies {
-        for &clients in &plan.clients {
-            let figures = measure(plan, strategy, clients, &clock).await?;
-            report(&figures);
-            all.push(figures);
+    for &way in &plan.ways {
+        for &strategy in &plan.strategies {
+            for &clients in &plan.clients {
+                let figures = measure(plan, way, strategy, clients, &clock).await?;
+                report(&figures);
+                all.push(figures);
+            }
         }
     }
     Ok(all)
@@ -74,41 +141,90 @@ pub async fn run(
 
 async fn measure(
     plan: &Plan,
+    way: Way,
     strategy: Strategy,
     clients: usize,
     clock: &Arc<dyn Clock>,
-) -> Result<Figures, StartError> {
+) -> Result<Figures, BenchError> {
     let row = untouched_row(clock);
-    let mut config = Config { database: plan.database.clone(), postgres_connections: 32, ..Config::default() };
+    let config = Config { database: plan.database.clone(), ..settings(strategy, &[row]) };
+    let app = App::start(config, Arc::clone(clock)).await?;
+    let site = match way {
+        Way::Http => Some(http::Site::open(app.router()).await?),
+        Way::Service | Way::Purchase => None,
+    };
+    let mut counters = Vec::with_capacity(clients);
+    for client in 0..clients {
+        counters.push(match &site {
+            Some(site) => Counter::Http(Box::new(site.visit(client).await?)),
+            None if way == Way::Purchase => Counter::Purchase(Arc::clone(app.service())),
+            None => Counter::Service(Arc::clone(app.service())),
+        });
+    }
+    let rush = rush(row, counters, plan.run, clock).await;
+    app.stop().await;
+    let database = if plan.database.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
+    Ok(rush.figures(database, plan.sync_added_ms, way, strategy))
+}
+
+fn settings(strategy: Strategy, rows: &[InventoryId]) -> Config {
+    let mut config = Config { postgres_connections: 32, ..Config::default() };
     config.teller.strategy = strategy;
     config.holds.seconds = 86_400;
-    config.sale = vec![SaleRow { inventory: row, capacity: SEATS }];
-    let app = App::start(config, Arc::clone(clock)).await?;
-    let ends = clock.stopwatch() + plan.run;
+    config.sale = rows.iter().map(|&inventory| SaleRow { inventory, capacity: SEATS }).collect();
+    config
+}
+
+/// Is what a crowd of clients went through.
+struct Rush {
+    clients: usize,
+    /// How long each granted request took, in microseconds, the quickest first.
+    waits_us: Vec<u64>,
+    failed: u64,
+    seconds: f64,
+}
+
+/// Has clients buy from one row for a while.
+async fn rush(row: InventoryId, counters: Vec<Counter>, run: Duration, clock: &Arc<dyn Clock>) -> Rush {
+    let clients = counters.len();
     let started = clock.stopwatch();
-    let failed = Arc::new(AtomicU64::new(0));
-    let clients_at_work: Vec<_> = (0..clients)
-        .map(|client| {
-            let buyer = Buyer { client, row, ends, clock: Arc::clone(clock), failed: Arc::clone(&failed) };
-            tokio::spawn(buyer.buy(Arc::clone(app.service())))
-        })
+    let ends = started + run;
+    let at_work: Vec<_> = counters
+        .into_iter()
+        .enumerate()
+        .map(|(client, counter)| tokio::spawn(Buyer { client, row, ends, clock: Arc::clone(clock), counter }.buy()))
         .collect();
-    let mut waits_us = Vec::new();
-    for client in clients_at_work {
-        waits_us.extend(client.await.unwrap_or_default());
+    let (mut waits_us, mut failed) = (Vec::new(), 0);
+    for client in at_work {
+        let bought = client.await.unwrap_or_default();
+        waits_us.extend(bought.waits_us);
+        failed += bought.failed;
     }
     let seconds = (clock.stopwatch() - started).as_secs_f64();
-    app.stop().await;
     waits_us.sort_unstable();
-    Ok(Figures {
-        strategy: strategy.name(),
-        clients,
-        holds: waits_us.len() as u64,
-        holds_per_second: waits_us.len() as f64 / seconds,
-        p50_ms: quantile_ms(&waits_us, 50),
-        p99_ms: quantile_ms(&waits_us, 99),
-        failed: failed.load(Ordering::Relaxed),
-    })
+    Rush { clients, waits_us, failed, seconds }
+}
+
+impl Rush {
+    fn figures(&self, database: &str, sync_added_ms: u32, way: Way, strategy: Strategy) -> Figures {
+        Figures {
+            database: database.to_owned(),
+            sync_added_ms,
+            way,
+            strategy: strategy.name().to_owned(),
+            clients: self.clients,
+            holds: self.waits_us.len() as u64,
+            holds_per_second: self.waits_us.len() as f64 / self.seconds,
+            p50_ms: self.quantile_ms(50),
+            p99_ms: self.quantile_ms(99),
+            failed: self.failed,
+        }
+    }
+
+    fn quantile_ms(&self, percent: usize) -> f64 {
+        let index = self.waits_us.len().saturating_sub(1) * percent / 100;
+        self.waits_us.get(index).map_or(0.0, |&us| us as f64 / 1000.0)
+    }
 }
 
 /// Names a row by the present moment: a day within some hundred years of which each is used once in a while.
@@ -122,38 +238,11 @@ fn untouched_row(clock: &Arc<dyn Clock>) -> InventoryId {
     InventoryId { date, ..row }
 }
 
-fn quantile_ms(sorted_us: &[u64], percent: usize) -> f64 {
-    let index = (sorted_us.len().saturating_sub(1)) * percent / 100;
-    sorted_us.get(index).map_or(0.0, |&us| us as f64 / 1000.0)
-}
-
-/// Asks for one seat after another.
-struct Buyer {
-    client: usize,
-    row: InventoryId,
-    ends: Duration,
-    clock: Arc<dyn Clock>,
-    failed: Arc<AtomicU64>,
-}
-
-impl Buyer {
-    async fn buy(self, service: Arc<Service>) -> Vec<u64> {
-        let mut waits_us = Vec::new();
-        let mut turn = 0_u64;
-        loop {
-            let asked = self.clock.stopwatch();
-            if asked >= self.ends {
-                return waits_us;
-            }
-            turn += 1;
-            let key = format!("bench-{}-{}-{turn}", self.row, self.client);
-            match service.hold(HoldOrder::new(self.row, 1, key)).await {
-                Ok(_) => {
-                    let wait = self.clock.stopwatch().saturating_sub(asked);
-                    waits_us.push(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
-                }
-                Err(_) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
-            }
-        }
-    }
+/// Describes two databases as shards that take every day.
+fn two_shards(databases: [&str; 2]) -> Vec<ShardRules> {
+    let shard = |(number, database): (u8, &str)| {
+        let number = number.try_into().ok()?;
+        Some(ShardRules { number, database: database.to_owned(), from: None, until: None })
+    };
+    (0..).zip(databases).filter_map(shard).collect()
 }

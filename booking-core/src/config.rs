@@ -9,8 +9,9 @@ use thiserror::Error;
 
 use crate::catalogue::practice::Practice;
 use crate::domain::booking::CancellationRule;
-use crate::domain::inventory::InventoryId;
+use crate::domain::inventory::{InventoryId, parse_date};
 use crate::domain::order::Extensions;
+use crate::domain::placement::{Placement, ShardDays, ShardNumber};
 use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
 use crate::provider::simulated::bank::Tempo;
@@ -27,7 +28,9 @@ pub struct Config {
     pub listen: String,
     /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
     pub database: String,
-    /// Connections to PostgreSQL, at most.
+    /// Several databases instead of the one, each with its days.
+    pub shards: Vec<ShardRules>,
+    /// Connections to each PostgreSQL, at most.
     pub postgres_connections: usize,
     /// How logs are written.
     pub log: LogFormat,
@@ -53,6 +56,33 @@ pub struct Config {
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
     pub gateways: Vec<GatewayAddress>,
+}
+
+/// Names one of several databases and the days it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardRules {
+    /// Its number, from 0 to 31. It stays with the database for good.
+    pub number: ShardNumber,
+    /// As [`Config::database`].
+    pub database: String,
+    /// The first day of departure it takes, `YYYY-MM-DD`; every one before `until` when it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The last day of departure it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl ShardRules {
+    fn days(&self) -> Result<ShardDays, String> {
+        let day = |key: &str, text: &Option<String>| match text.as_deref().map(parse_date) {
+            None => Ok(None),
+            Some(Ok(day)) => Ok(Some(day)),
+            Some(Err(bad)) => Err(format!("shards: {key} of number {}: {bad}", self.number)),
+        };
+        Ok(ShardDays { number: self.number, from: day("from", &self.from)?, until: day("until", &self.until)? })
+    }
 }
 
 /// Chooses how logs are written.
@@ -157,6 +187,7 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8082".to_owned(),
             database: "sqlite:booking.db".to_owned(),
+            shards: Vec::new(),
             postgres_connections: 16,
             log: LogFormat::Text,
             drain_seconds: 10,
@@ -244,6 +275,39 @@ pub enum Database {
     Postgres(String),
 }
 
+impl std::fmt::Display for Database {
+    /// Writes the address without its password: that stands between the last `:` before `@` and the `@`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SqliteMemory => f.write_str("sqlite::memory:"),
+            Self::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => match (url.split_once("://"), url.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, host))) => write!(f, "{scheme}://…@{host}"),
+                _ => f.write_str(url),
+            },
+        }
+    }
+}
+
+impl Database {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// What would be right, in words.
+    pub fn parse(address: &str) -> Result<Self, String> {
+        match address {
+            "sqlite::memory:" => Ok(Self::SqliteMemory),
+            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(Self::Postgres(url.to_owned()))
+            }
+            other => match other.strip_prefix("sqlite:") {
+                Some(file) if !file.is_empty() => Ok(Self::SqliteFile(file.into())),
+                _ => Err("database must read sqlite:FILE, sqlite::memory: or postgres://USER@HOST/NAME".to_owned()),
+            },
+        }
+    }
+}
+
 impl Config {
     /// Reads and checks a file.
     ///
@@ -281,7 +345,10 @@ impl Config {
             .filter(|(_, value, least, most)| !(least..=most).contains(&value))
             .map(|(key, value, least, most)| format!("{key} is {value}; it must be from {least} to {most}"))
             .collect();
-        problems.extend(self.database().err());
+        match self.placement() {
+            Ok(_) => problems.extend(self.databases().err()),
+            Err(wrong) => problems.extend(wrong),
+        }
         problems.extend(self.payments.problems());
         for rule in self.cancellation.iter().filter(|rule| rule.percent > 100 || rule.hours_before > 24 * 400) {
             problems
@@ -297,7 +364,7 @@ impl Config {
 
     /// Says which strategies cannot work here, and what would.
     fn strategy_problems(&self) -> Vec<String> {
-        let (strategies, sqlite) = (self.strategies(), !matches!(self.database(), Ok(Database::Postgres(_))));
+        let (strategies, sqlite) = (self.strategies(), self.uses_sqlite());
         let uses = |wanted| strategies.in_use().any(|strategy| strategy == wanted);
         let mut problems = Vec::new();
         if uses(Strategy::Pessimistic) && sqlite {
@@ -332,21 +399,41 @@ impl Config {
         Strategies::new(self.teller.strategy, self.strategies.clone())
     }
 
-    /// Reads the database's address.
+    fn uses_sqlite(&self) -> bool {
+        let is_sqlite = |(_, database): &(_, Database)| !matches!(database, Database::Postgres(_));
+        self.databases().is_ok_and(|databases| databases.iter().any(is_sqlite))
+    }
+
+    /// Reads where each row is kept; `None` with a single database.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in words.
+    pub fn placement(&self) -> Result<Option<Placement>, Vec<String>> {
+        if self.shards.is_empty() {
+            return Ok(None);
+        }
+        let days: Vec<ShardDays> =
+            self.shards.iter().map(ShardRules::days).collect::<Result<_, _>>().map_err(|wrong| vec![wrong])?;
+        let mut addresses: Vec<&str> = self.shards.iter().map(|shard| shard.database.as_str()).collect();
+        addresses.sort_unstable();
+        if addresses.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(vec!["shards: two numbers have the same database; each has its own".to_owned()]);
+        }
+        Placement::new(days).map(Some)
+    }
+
+    /// Reads the addresses of all databases: one without a number, or several that each have theirs.
     ///
     /// # Errors
     /// What would be right, in words.
-    pub fn database(&self) -> Result<Database, String> {
-        match self.database.as_str() {
-            "sqlite::memory:" => Ok(Database::SqliteMemory),
-            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Database::Postgres(url.to_owned()))
-            }
-            other => match other.strip_prefix("sqlite:") {
-                Some(file) if !file.is_empty() => Ok(Database::SqliteFile(file.into())),
-                _ => Err("database must read sqlite:FILE, sqlite::memory: or postgres://USER@HOST/NAME".to_owned()),
-            },
+    pub fn databases(&self) -> Result<Vec<(Option<ShardNumber>, Database)>, String> {
+        if self.shards.is_empty() {
+            return Ok(vec![(None, Database::parse(&self.database)?)]);
         }
+        if self.database != Self::default().database {
+            return Err("give either database or shards, not both".to_owned());
+        }
+        self.shards.iter().map(|shard| Ok((Some(shard.number), Database::parse(&shard.database)?))).collect()
     }
 
     pub(crate) fn terms(&self) -> Terms {

@@ -19,6 +19,8 @@ pub mod id;
 
 pub mod hold;
 
+pub mod placement;
+
 pub mod booking;
 
 pub mod payment;

@@ -6,6 +6,8 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod fail_point;
+
 pub mod store;
 
 pub mod strategy;
@@ -29,6 +31,8 @@ pub mod service;
 pub mod worker;
 
 pub mod reaper;
+
+pub mod follower;
 
 pub mod outbox;
 

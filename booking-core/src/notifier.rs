@@ -139,6 +139,8 @@ enum Rest {
 #[derive(Clone, Copy)]
 struct Told {
     sold_out: bool,
+    /// As of which version of the row.
+    version: u64,
     stock_at: Moment,
 }
 
@@ -263,20 +265,23 @@ impl Notifier {
         }
         let now = self.clock.now();
         let Some(row) = self.store.stock(&[inventory]).await?.pop() else { return Ok(None) };
-        let available = row.stock.available;
+        let (available, version) = (row.stock.available, row.version);
         let sold_out = available == 0;
         let was_sold_out = told.map(|told| told.sold_out);
+        // A header that said otherwise is older than what the gateway was told since.
+        let is_known = told.is_some_and(|told| told.version >= version);
         if sold_out && was_sold_out != Some(true) {
             let ttl_seconds = believable_seconds(self.store.first_expiry(inventory).await?, now);
-            self.call("sold-out", &serde_json::json!({"key": inventory, "ttl_seconds": ttl_seconds})).await?;
-        } else if !sold_out && (notice.was_zero || was_sold_out != Some(false)) {
-            self.call("on-sale", &serde_json::json!({"key": inventory})).await?;
+            let word = serde_json::json!({"key": inventory, "ttl_seconds": ttl_seconds, "version": version});
+            self.call("sold-out", &word).await?;
+        } else if !sold_out && !is_known && (notice.was_zero || was_sold_out != Some(false)) {
+            self.call("on-sale", &serde_json::json!({"key": inventory, "version": version})).await?;
         }
         if due {
             self.call("stock", &serde_json::json!({"key": inventory, "available": available})).await?;
         }
         let stock_at = if due { now } else { told.map_or(now, |told| told.stock_at) };
-        Ok(Some(Told { sold_out, stock_at }))
+        Ok(Some(Told { sold_out, version, stock_at }))
     }
 
     fn remember(&mut self, inventory: InventoryId, told: Told) {

@@ -8,12 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::order::{self, Task, TaskKind};
 use crate::service::Service;
-use crate::store::{DueTask, StoreError, Subject};
+use crate::store::{DueTask, Store, StoreError, Subject};
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
@@ -27,36 +29,38 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
-    let mut pass = settle_pass(service).await?;
-    pass.add(capture_pass(service).await?);
-    pass.add(return_pass(service).await?);
-    Ok(pass)
-}
-
-async fn settle_pass(service: &Service) -> Result<Pass, StoreError> {
     observe(service).await?;
     let mut pass = Pass::default();
-    for task in service.store().due(TaskKind::Settle, service.now(), AT_ONCE).await? {
-        pass.count(see_to(service, task).await);
+    for database in service.databases() {
+        pass = pass.and(settle_pass(service, database).await?);
+        pass = pass.and(capture_pass(service, database).await?).and(return_pass(service, database).await?);
     }
     Ok(pass)
 }
 
-async fn capture_pass(service: &Service) -> Result<Pass, StoreError> {
-    let due = service.store().due(TaskKind::Capture, service.now(), AT_ONCE).await?;
-    Ok(call(service, due).await)
+async fn settle_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
+    let mut pass = Pass::default();
+    for task in database.due(TaskKind::Settle, service.now(), AT_ONCE).await? {
+        pass.count(see_to(service, database, task).await);
+    }
+    Ok(pass)
 }
 
-async fn return_pass(service: &Service) -> Result<Pass, StoreError> {
+async fn capture_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
+    let due = database.due(TaskKind::Capture, service.now(), AT_ONCE).await?;
+    Ok(call(service, database, due).await)
+}
+
+async fn return_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
     let now = service.now();
-    let mut due = service.store().due(TaskKind::Void, now, AT_ONCE).await?;
-    due.extend(service.store().due(TaskKind::Refund, now, AT_ONCE).await?);
-    Ok(call(service, due).await)
+    let mut due = database.due(TaskKind::Void, now, AT_ONCE).await?;
+    due.extend(database.due(TaskKind::Refund, now, AT_ONCE).await?);
+    Ok(call(service, database, due).await)
 }
 
 /// Does tasks that wait for the provider, some of them at the same time.
-async fn call(service: &Service, due: Vec<DueTask>) -> Pass {
-    let mut calls = stream::iter(due).map(|task| see_to(service, task)).buffer_unordered(CALLS_ABREAST);
+async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pass {
+    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(CALLS_ABREAST);
     let mut pass = Pass::default();
     while let Some(dealt_with) = calls.next().await {
         pass.count(dealt_with);
@@ -77,10 +81,10 @@ async fn observe(service: &Service) -> Result<(), StoreError> {
 }
 
 /// Does one task, or puts it off.
-async fn see_to(service: &Service, task: DueTask) -> bool {
+async fn see_to(service: &Service, database: &dyn Store, task: DueTask) -> bool {
     let outcome = work(service, task.task).await;
     if let Err(reason) = &outcome {
-        put_off(service, task, reason).await;
+        put_off(service, database, task, reason).await;
     }
     outcome.is_ok()
 }
@@ -102,26 +106,31 @@ async fn tidy(service: &Service, task: Task) -> Result<(), String> {
     tidied.map(drop).map_err(|error| error.to_string())
 }
 
-async fn put_off(service: &Service, task: DueTask, reason: &str) {
+async fn put_off(service: &Service, database: &dyn Store, task: DueTask, reason: &str) {
     service.metrics().worker_faults.with_label_values(&["outbox"]).inc();
     tracing::warn!(payment = %task.task.payment, kind = task.task.kind.word(), reason, "a task is put off");
     let pause_ms = (500_i64 << task.attempts.min(7)).min(LONGEST_PAUSE_MS);
     let until = service.now().plus_ms(pause_ms);
-    if let Err(error) = service.store().postpone(task.task, until, reason).await {
+    if let Err(error) = database.postpone(task.task, until, reason).await {
         tracing::error!(%error, "a task could not be put off");
     }
 }
 
-/// Works until stopped.
+/// Works until stopped; each database by itself, so that one that hangs delays no other.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let service = &*service;
-    let settles =
-        worker::run(PERIOD, &service.settle_nudge, &stop, || async move { report(settle_pass(service).await) });
-    let captures =
-        worker::run(PERIOD, &service.capture_nudge, &stop, || async move { report(capture_pass(service).await) });
-    let returns =
-        worker::run(PERIOD, &service.return_nudge, &stop, || async move { report(return_pass(service).await) });
-    tokio::join!(settles, captures, returns);
+    let (service, stop, never) = (&*service, &stop, &Notify::new());
+    let settles = service.databases().into_iter().zip(service.settle_nudge.listeners()).map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, stop, move || async move { report(settle_pass(service, database).await) })
+    });
+    let captures = service.databases().into_iter().zip(service.capture_nudge.listeners()).map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, stop, move || async move { report(capture_pass(service, database).await) })
+    });
+    let returns = service.databases().into_iter().zip(service.return_nudge.listeners()).map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
+    });
+    let figures =
+        worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
+    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures);
 }
 
 fn report(outcome: Result<Pass, StoreError>) {

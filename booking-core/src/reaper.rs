@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::hold::HoldId;
 use crate::service::Service;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::worker::{self, Pass};
 
 /// Half of a second's promise that a lapsed seat is on sale again.
@@ -23,16 +23,24 @@ const AT_ONCE: u32 = 500;
 /// A pass ends here: it is the database that is ill, not a row.
 const MOST_FAILED: u32 = 5_000;
 
-/// Reaps everything that is due.
+/// Reaps everything that is due, in one database after the other.
 ///
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
     let mut pass = Pass::default();
+    for database in service.databases() {
+        pass = pass.and(reap_all(service, database).await?);
+    }
+    Ok(pass)
+}
+
+async fn reap_all(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
+    let mut pass = Pass::default();
     let mut tried: HashSet<HoldId> = HashSet::new();
     loop {
         // What failed is still due and stands in front; the window is widened by it, so it hides nobody.
-        let due = service.store().lapsed(service.now(), AT_ONCE + pass.failed).await?;
+        let due = database.lapsed(service.now(), AT_ONCE + pass.failed).await?;
         let fresh: Vec<HoldId> = due.into_iter().filter(|hold| tried.insert(*hold)).collect();
         if fresh.is_empty() || pass.failed > MOST_FAILED {
             return Ok(pass);
@@ -52,12 +60,16 @@ async fn reap(service: &Service, hold: HoldId) -> bool {
     expired.is_ok()
 }
 
-/// Reaps until stopped.
+/// Reaps until stopped; each database by itself, so that one that hangs delays no other.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    worker::run(PERIOD, &service.reaper_nudge, &stop, || async {
-        if let Err(error) = pass(&service).await {
-            tracing::error!(%error, "the reaper could not read what is due");
-        }
-    })
-    .await;
+    let reapers = service.databases().into_iter().zip(service.reaper_nudge.listeners());
+    let service = &*service;
+    let reapers = reapers.map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, &stop, move || async move {
+            if let Err(error) = reap_all(service, database).await {
+                tracing::error!(%error, "the reaper could not read what is due");
+            }
+        })
+    });
+    futures_util::future::join_all(reapers).await;
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +50,7 @@ pub enum ReconcileFault {
 /// [`ReconcileFault`] when one of the lists cannot be read to its end.
 pub async fn pass(service: &Service) -> Result<Pass, ReconcileFault> {
     let now = service.now();
-    let pending = service.store().pending(now.plus_ms(-service.terms().pending_ms), AT_ONCE).await?;
+    let pending = pending(service, now).await?;
     let mut unheard_of: HashSet<PaymentId> = pending.iter().map(|(id, _)| *id).collect();
     let (mut pass, mut differing) = (Pass::default(), 0);
     let (since, mut from) = (list_from(&pending, now), None);
@@ -82,6 +83,23 @@ async fn fail_all(service: &Service, pass: &mut Pass, unheard_of: HashSet<Paymen
     for id in unheard_of {
         let failed = service.failed(id, NOT_TAKEN).await;
         note(service, pass, failed.map(|()| Dealt::Done));
+    }
+}
+
+/// Lists what is pending in every database that answers: one that does not is compared in a later pass.
+async fn pending(service: &Service, now: Moment) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
+    let before = now.plus_ms(-service.terms().pending_ms);
+    let (mut pending, mut faults, databases) = (Vec::new(), Vec::new(), service.databases());
+    for found in join_all(databases.iter().map(|database| database.pending(before, AT_ONCE))).await {
+        found.map_or_else(|error| faults.push(error), |found| pending.extend(found));
+    }
+    match faults.pop() {
+        Some(error) if faults.len() + 1 == databases.len() => Err(error),
+        Some(error) => {
+            tracing::warn!(%error, "what is pending in one of the databases could not be read");
+            Ok(pending)
+        }
+        None => Ok(pending),
     }
 }
 

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use time::Date;
-use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::availability::{Availability, Turn, believable_seconds};
+use crate::availability::{Availability, SoldOutWord};
 use crate::catalogue::{Catalogue, NotOnSale};
 use crate::clock::Clock;
 use crate::domain::booking::CancellationRule;
@@ -19,13 +18,15 @@ use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
 use crate::domain::order::{Extensions, Stop};
 use crate::metrics::Metrics;
-use crate::notifier::{Board, Notice};
+use crate::notifier::Board;
 use crate::provider::{BadNews, Provider};
 use crate::seat_lock::SeatLock;
 use crate::store::{Store, StoreError};
 use crate::teller::{Teller, TellerError};
 
 mod ids;
+
+pub mod bell;
 
 mod wanted;
 
@@ -41,12 +42,13 @@ pub mod returning;
 
 pub mod cancelling;
 
-use ids::{Ids, request_hash};
+mod telling;
+
 pub use seating::SeatsTaken;
 pub use wanted::{BadOrder, Item, Want};
 
-/// How many rows get a gauge of their own.
-const GAUGES: usize = 64;
+use bell::Bell;
+use ids::{Ids, request_hash};
 
 /// How many rows are remembered as created; beyond that they are asked about again.
 const KNOWN_ROWS: usize = 100_000;
@@ -141,8 +143,8 @@ pub struct SoldOut {
     pub inventory: InventoryId,
     /// Seats that are left, fewer than were wanted.
     pub available: u32,
-    /// For how many seconds that may be believed.
-    pub ttl_seconds: u32,
+    /// What a gateway may be told, when none are left.
+    pub word: Option<SoldOutWord>,
 }
 
 impl From<Stop> for Denied {
@@ -207,19 +209,20 @@ pub struct Service {
     /// Owns what must go on when a caller leaves.
     tasks: TaskTracker,
     /// Wakes the outbox to settle.
-    pub(crate) settle_nudge: Notify,
+    pub(crate) settle_nudge: Bell,
     /// Wakes the outbox to take what is set aside.
-    pub(crate) capture_nudge: Notify,
+    pub(crate) capture_nudge: Bell,
     /// Wakes the outbox to let money go or give it back.
-    pub(crate) return_nudge: Notify,
+    pub(crate) return_nudge: Bell,
     /// Wakes the reaper.
-    pub(crate) reaper_nudge: Notify,
+    pub(crate) reaper_nudge: Bell,
 }
 
 impl Service {
     /// Puts a service together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let databases = parts.store.databases().len().max(1);
         Arc::new(Self {
             ids: Ids(parts.id_secret),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
@@ -229,10 +232,10 @@ impl Service {
             seat_maps: seating::SeatMaps::default(),
             gauges: Mutex::default(),
             tasks: TaskTracker::new(),
-            settle_nudge: Notify::new(),
-            capture_nudge: Notify::new(),
-            return_nudge: Notify::new(),
-            reaper_nudge: Notify::new(),
+            settle_nudge: Bell::new(databases),
+            capture_nudge: Bell::new(databases),
+            return_nudge: Bell::new(databases),
+            reaper_nudge: Bell::new(databases),
         })
     }
 
@@ -240,6 +243,15 @@ impl Service {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.parts.store
+    }
+
+    /// Lists the databases everything is kept in, which background work visits one by one.
+    #[must_use]
+    pub fn databases(&self) -> Vec<&dyn Store> {
+        match self.parts.store.databases() {
+            [] => vec![&*self.parts.store],
+            several => several.iter().map(|(_, database)| &**database).collect(),
+        }
     }
 
     /// Returns what there is.
@@ -274,7 +286,7 @@ impl Service {
 
     /// Wakes the reaper, which otherwise looks by itself every quarter of a second.
     pub fn nudge_reaper(&self) {
-        self.reaper_nudge.notify_one();
+        self.reaper_nudge.ring();
     }
 
     /// Waits for what callers left behind, then for the teller.
@@ -358,46 +370,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-
-    /// Takes note of what a commit left on sale, and lets the gateways know. `was_zero`: nothing was on sale before it.
-    ///
-    /// It never waits: what comes after the commit must not change places with what comes after the next one.
-    fn changed(&self, inventory: InventoryId, available: u32, was_zero: bool) {
-        let turn = self.availability.note(inventory, available, self.now());
-        self.gauge(inventory, available);
-        if turn == Turn::SoldOut {
-            tracing::info!(%inventory, "sold out");
-        }
-        let notice = Notice { was_zero: was_zero || available == 0, had_seats: available > 0 };
-        for board in &self.parts.boards {
-            board.post(inventory, notice);
-        }
-    }
-
-    fn gauge(&self, inventory: InventoryId, available: u32) {
-        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        if gauges.contains(&inventory) || gauges.len() < GAUGES {
-            gauges.insert(inventory);
-            self.parts.metrics.available.with_label_values(&[&inventory.to_string()]).set(available.into());
-        }
-    }
-
-    /// Returns for how long "sold out" may be believed: until the first open hold may lapse, from 1 to 30 seconds.
-    ///
-    /// One caller a second reads that from the database; whoever comes while it is being read is told one second.
-    pub async fn sold_out_ttl(&self, inventory: InventoryId) -> u32 {
-        let now = self.now();
-        if let Some(first) = self.availability.fresh_lapse(inventory, now) {
-            return believable_seconds(first, now);
-        }
-        if !self.availability.may_read_lapse(inventory, now) {
-            return 1;
-        }
-        let first = self.parts.store.first_expiry(inventory).await.unwrap_or(Some(now));
-        let now = self.now();
-        self.availability.note_lapse(inventory, first, now);
-        believable_seconds(first, now)
     }
 
     /// Runs work to its end, whether or not the caller stays.

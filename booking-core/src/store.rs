@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use thiserror::Error;
+use time::Date;
 
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -18,6 +19,7 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Stop, Task, TaskKind, Verdict};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::placement::ShardNumber;
 use crate::domain::seat::{Numbering, SeatNumber};
 
 pub mod till;
@@ -31,6 +33,8 @@ mod judge;
 pub mod sqlite;
 
 pub mod postgres;
+
+pub mod shards;
 
 use books::Books;
 pub use till::{Guard, OrderRequest, OrderTaken, TakeAnswer, TakeRequest, Taken, Till};
@@ -127,6 +131,17 @@ pub struct StockRow {
     pub price: Paise,
     /// Whether its seats have numbers.
     pub numbering: Numbering,
+    /// Rises with every commit that changes a count: of two words about a row, the one with the higher version is the newer.
+    pub version: u64,
+}
+
+/// Says that a row came to have nothing on sale, or something again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnedRow {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// The row's version from then on.
+    pub version: u64,
 }
 
 /// Keeps inventory, holds, payments, bookings and the outbox.
@@ -135,11 +150,28 @@ pub struct StockRow {
 /// or rolled back whether or not the caller still waits.
 #[async_trait]
 pub trait Store: Till {
+    /// Names the shard that keeps a row, for its ids; a database by itself has none.
+    fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
+        None
+    }
+
+    /// Lists the databases behind this store, which background work visits one by one; none for a database by itself.
+    fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
+        &[]
+    }
+
     /// Creates rows that do not exist; leaves the others alone.
     async fn ensure(&self, offers: &[Offer]) -> Result<(), StoreError>;
 
     /// Reads rows; those that do not exist are missing from the answer.
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError>;
+
+    /// Lists the rows of trains that leave on a day or after it.
+    async fn rows_from(&self, day: Date) -> Result<Vec<InventoryId>, StoreError>;
+
+    /// Lists rows that turned from something on sale to nothing or back within so many seconds, by the database's clock;
+    /// the newest first, each with its last turn.
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError>;
 
     /// Locks the subject's rows, asks `decide`, writes the step, commits.
     ///
@@ -180,6 +212,9 @@ pub trait Store: Till {
 
     /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet.
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
+
+    /// Returns which shard this database is, writing `candidate` if it has not been told yet; `None` when it never was.
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError>;
 
     /// Counts everything twice, for checking (B1), (B3) and (B5).
     async fn books(&self) -> Result<Books, StoreError>;

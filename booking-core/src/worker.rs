@@ -15,6 +15,12 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Adds what another pass did.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { done: self.done + other.done, failed: self.failed + other.failed }
+    }
+
     /// Counts one row.
     pub fn count(&mut self, dealt_with: bool) {
         if dealt_with {
@@ -22,12 +28,6 @@ impl Pass {
         } else {
             self.failed += 1;
         }
-    }
-
-    /// Adds what another pass did.
-    pub fn add(&mut self, other: Self) {
-        self.done += other.done;
-        self.failed += other.failed;
     }
 }
 

@@ -100,7 +100,8 @@ pub struct CrowdArgs {
     /// How long a payment may stay without a booking or a refund before it counts as one without a booking
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub settle: f64,
-    /// Further gateways of the same line; visitors are spread over all of them
+    /// Further gateways of the same line; visitors are spread over all of them, and go on at the next when one does not
+    /// answer
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub gateways: Vec<String>,
     /// Where the booking API is asked for the stock [default: the guarded site]

@@ -213,6 +213,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reads `true` or `false`.
+    pub fn flag(&mut self, key: &str) -> Option<bool> {
+        const WHAT: &str = "is true or false, without quotes";
+        if let Some(text) = self.variable(key) {
+            return text.parse().ok().or_else(|| self.wrong(None, key, WHAT));
+        }
+        match self.take(key)? {
+            (_, DeValue::Boolean(flag)) => Some(flag),
+            (at, _) => self.wrong(at, key, WHAT),
+        }
+    }
+
     /// Reads a time span such as `"90s"`, `"10m"` or `"1h 30m"`.
     pub fn duration(&mut self, key: &str) -> Option<Duration> {
         let at = self.place(key);

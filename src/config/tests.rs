@@ -106,3 +106,85 @@ fn what_could_not_work_is_told() {
         assert!(told.iter().any(|problem| problem.contains(part)), "{part}\n{told:#?}");
     }
 }
+
+/// A room that knows persons by these keys, and a folder with a key of the site's.
+fn known_by(top: &str, keys: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("secret");
+    std::fs::write(&key, "a secret of the site's own, 32 bytes long at least").unwrap();
+    let keys = keys.replace("KEY", key.to_str().unwrap());
+    let text =
+        format!("upstream = \"http://127.0.0.1:9\"\n{top}\n[room.a]\nbypass = [\"/login\"]\n[room.a.person]\n{keys}");
+    match Config::parse(&text, &Environment::new()) {
+        Ok(config) => {
+            assert!(config.rooms[0].rules.person.is_some());
+            Vec::new()
+        }
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_room_may_know_persons() {
+    let signed = "claim = \"sub\"\nalgorithm = \"HS256\"\nkey_file = \"KEY\"\n";
+    let proxies = "trusted_proxies = [\"127.0.0.1\"]";
+    let sign_in = "sign_in = \"/login?next={return}\"\n";
+    assert_eq!(known_by("", &format!("cookie = \"session\"\n{signed}{sign_in}")), [""; 0]);
+    assert_eq!(
+        known_by("", &format!("header = \"Authorization\"\n{signed}issuer = \"x\"\nrequired = false\n")),
+        [""; 0]
+    );
+    assert_eq!(known_by(proxies, &format!("header = \"X-User\"\n{sign_in}")), [""; 0]);
+    assert!(Config::parse(SALE, &Environment::new()).unwrap().rooms[0].rules.person.is_none());
+}
+
+#[test]
+fn what_could_not_tell_persons_apart_is_told() {
+    let signed = "claim = \"sub\"\nalgorithm = \"HS256\"\nkey_file = \"KEY\"\n";
+    let proxies = "trusted_proxies = [\"127.0.0.1\"]";
+    for (top, keys, parts) in [
+        ("", String::new(), vec!["line 5: room.a.person.header: is missing"]),
+        ("", "header = \"X-User\"".to_owned(), vec!["counts from `trusted_proxies` only"]),
+        ("", "cookie = \"s\"".to_owned(), vec!["claim: is missing", "algorithm: is missing", "key_file: is missing"]),
+        (
+            "",
+            format!("cookie = \"s\"\nheader = \"x\"\n{signed}"),
+            vec!["line 6: room.a.person.cookie: give `header` or"],
+        ),
+        (proxies, "header = \"Cookie\"".to_owned(), vec!["is taken for something else"]),
+        (proxies, "header = \"Vestibule-Visitor\"".to_owned(), vec!["is taken for something else"]),
+        (proxies, "header = \"no header\"".to_owned(), vec!["line 6: room.a.person.header: `no header`"]),
+        (
+            "",
+            format!("cookie = \"s\"\n{}", signed.replace("HS256", "none")),
+            vec!["algorithm: `none`: is none of EdDSA"],
+        ),
+        (
+            "",
+            format!("cookie = \"s\"\n{}", signed.replace("HS256", "ES256")),
+            vec!["line 9: room.a.person.key_file: ES256 needs"],
+        ),
+        ("", format!("cookie = \"s\"\n{}", signed.replace("KEY", "/no/such")), vec!["key_file: cannot read /no/such"]),
+        (proxies, "header = \"X-User\"\nrequired = \"yes\"".to_owned(), vec!["required: is true or false"]),
+        (proxies, "header = \"X-User\"\nsign_in = \"//evil\"".to_owned(), vec!["sign_in: is a path of the site"]),
+        (
+            proxies,
+            "header = \"X-User\"\nsign_in = \"/enter\"".to_owned(),
+            vec!["guards /enter, so that nobody could sign in"],
+        ),
+        (
+            proxies,
+            "header = \"X-User\"\nrequired = false\nsign_in = \"/login\"".to_owned(),
+            vec!["sign_in: is only shown where `required` is true"],
+        ),
+        (proxies, "header = \"X-User\"\nhedaer = 1".to_owned(), vec!["did you mean `header`?"]),
+    ] {
+        let told = known_by(top, &keys);
+        for part in parts {
+            assert!(told.iter().any(|problem| problem.contains(part)), "{part}\n{told:#?}");
+        }
+    }
+    let through = "trusted_proxies = [\"::1\"]\n[room.a]\nupstream = \"http://127.0.0.1:9\"\n\
+                   queueing_method = \"passthrough\"\n[room.a.person]\nheader = \"X-User\"\n";
+    assert!(problems(through)[0].contains("lets everyone through"));
+}

@@ -18,7 +18,7 @@ use crate::audit_trail::Change;
 use crate::config::default_burst;
 use crate::line::{Phase, Steering};
 use crate::room::{DrawFault, Room, timed};
-use crate::sold_out::EVERYTHING;
+use crate::sold_out::{EVERYTHING, Heard};
 
 /// How long an answer waits for the change to be seen.
 const SEEN_WITHIN: Duration = Duration::from_millis(500);
@@ -50,6 +50,7 @@ struct LimitsChange {
 struct Key {
     key: Option<String>,
     ttl_seconds: Option<u64>,
+    version: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,13 +170,18 @@ async fn seen(room: &Room) {
 fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
     let now_ms = room.shared.clock.now_ms();
     let ttl_ms = key.ttl_seconds.map(|s| s.saturating_mul(1_000));
-    let has_room = room.sold_out.mark(&checked(key.key.as_deref().unwrap_or(EVERYTHING))?, ttl_ms, now_ms);
+    let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
+    let heard = room.sold_out.mark(&name, ttl_ms, key.version, now_ms);
     room.live.nudge_all();
-    if has_room { Ok(()) } else { Err(Failed::Nonsense("10,000 keys are sold out already; take some back".into())) }
+    match heard {
+        Heard::Taken | Heard::Stale => Ok(()),
+        Heard::Full => Err(Failed::Nonsense("10,000 keys are sold out already; take some back".into())),
+    }
 }
 
 fn clear(room: &Room, key: &Key) -> Result<(), Failed> {
-    room.sold_out.clear(&checked(key.key.as_deref().unwrap_or(EVERYTHING))?);
+    let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
+    room.sold_out.clear(&name, key.version, room.shared.clock.now_ms());
     room.live.nudge_all();
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::StartFault;
 use crate::config::Config;
+use crate::person;
 use crate::token::KeyRing;
 
 /// Makes the gateway's folder.
@@ -30,6 +31,18 @@ pub fn key_ring(config: &Config, now_ms: u64) -> Result<KeyRing, StartFault> {
         tracing::info!(path = %path.display(), "made new keys; gateways of one line share this file");
     }
     read_keys(&path).map_err(StartFault::Files)
+}
+
+/// Sees to it that the ring has the key that persons are hashed with, where a room needs it.
+pub fn check_persons(ring: &KeyRing, config: &Config) -> Result<(), StartFault> {
+    if person::are_known_to(ring) || config.rooms.iter().all(|room| room.rules.person.is_none()) {
+        return Ok(());
+    }
+    let file = keys_path(config).unwrap_or_default();
+    let file = file.display();
+    Err(StartFault::Files(format!(
+        "the keys in {file} have no root yet, from which the ids of persons are made; add one with          `vestibule keys --file {file} rotate`"
+    )))
 }
 
 /// Writes a key ring where there is none; of two gateways that start together one wins, and both

@@ -7,6 +7,7 @@
 //! when one has grown large; a machine that loses power loses what was not synced.
 
 mod journal;
+mod persons;
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use self::journal::Journal;
+use self::persons::PersonsFile;
 use super::state::LineState;
-use super::{Joined, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick};
+use super::{Arrival, Claimed, Joined, Known, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick};
 use crate::clock::Clock;
 
 /// Keeps the lines in this process; with a folder, over restarts too.
@@ -38,7 +40,14 @@ struct Folder {
 #[derive(Debug)]
 struct Room {
     state: LineState,
-    journal: Option<Journal>,
+    files: Option<Files>,
+}
+
+/// What a room has on disk.
+#[derive(Debug)]
+struct Files {
+    journal: Journal,
+    persons: PersonsFile,
 }
 
 impl Embedded {
@@ -99,8 +108,15 @@ impl LineStore for Embedded {
         self.verb(room, |line, now_us| line.join(count, now_us))
     }
 
+    async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault> {
+        self.verb(room, |line, now_us| line.claim(arrivals, known, now_us))
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
-        self.verb(room, |line, now_us| line.tick(tick, now_us))
+        self.verb(room, |line, now_us| {
+            line.sweep_persons(now_us);
+            line.tick(tick, now_us)
+        })
     }
 
     async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
@@ -131,35 +147,46 @@ impl Folder {
 impl Room {
     fn open(folder: Option<&Path>, name: &RoomName, now_us: u64) -> Result<Self, StoreFault> {
         let Some(folder) = folder else {
-            return Ok(Self { state: LineState::new(now_us), journal: None });
+            return Ok(Self { state: LineState::new(now_us), files: None });
         };
         let (journal, saved) = Journal::open(folder, name)?;
+        let (persons, kept) = PersonsFile::open(folder, name)?;
         let state = match saved {
-            Some(roll) => LineState::revive(roll, now_us),
+            Some(roll) => LineState::revive(roll, kept, now_us),
             None => LineState::new(now_us),
         };
-        let mut room = Self { state, journal: Some(journal) };
+        let mut room = Self { state, files: Some(Files { journal, persons }) };
         room.save()?;
         Ok(room)
     }
 
-    /// Writes the entries that the journal does not have yet.
+    /// Writes the entries and the persons that the files do not have yet.
     fn write(&mut self) -> Result<(), StoreFault> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        match self.state.follow(journal.known()) {
-            News::Entries(entries) => journal.append(&entries),
-            News::Roll(_) | News::Behind => journal.save(self.state.roll()),
+        if let Some(Files { journal, persons }) = &mut self.files {
+            match self.state.follow(journal.known()) {
+                News::Entries(entries) => journal.append(&entries)?,
+                News::Roll(_) | News::Behind => journal.save(self.state.roll())?,
+            }
+            persons.append(self.state.unwritten())?;
         }
+        self.state.written();
+        Ok(())
     }
 
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
-        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        if persons.is_large() {
+            persons.save(self.state.persons())?
+        } else {
+            persons.sync()?
+        }
         if journal.is_large() { journal.save(self.state.roll()) } else { journal.sync() }
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        persons.save(self.state.persons())?;
         journal.save(self.state.roll())
     }
 }
@@ -254,7 +281,7 @@ mod tests {
     /// Puts `file` in the place of the room's journal, as long as the disk is full.
     fn swap_journal(store: &Embedded, name: &RoomName, file: File) -> File {
         let room = store.room(name).unwrap();
-        lock(&room).journal.as_mut().unwrap().swap_file(file)
+        lock(&room).files.as_mut().unwrap().journal.swap_file(file)
     }
 
     #[tokio::test]

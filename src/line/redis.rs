@@ -6,6 +6,8 @@
 //! [`LineState`](super::state::LineState) does; a tick is one round trip. Restoring is rare, so the
 //! merge is made by the pure machine itself, and written only if the room has not changed meanwhile.
 //!
+//! A room where one person holds one place also keeps which number is whose, in small hashes.
+//!
 //! Redis must keep these keys: with an eviction policy other than `noeviction` it may throw a line
 //! away. A line that is lost comes back from the gateways' mirrors.
 
@@ -26,11 +28,13 @@ use self::chains::Chains;
 use self::connection::{Connection, Repeat};
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
-use self::stored::{StoredRoll, read_entries, read_roll, roll_arguments};
+use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
 use self::words::{limit_words, phase_word, promise_text};
+use super::roll::epoch_of;
 use super::state::LineState;
 use super::{
-    Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Numbers, Page, Roll, RoomName, Steering, StoreFault, Tick,
+    Arrival, Claimed, Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId, Roll,
+    RoomName, Steering, StoreFault, Tick,
 };
 use crate::clock::Clock;
 
@@ -133,6 +137,9 @@ impl RedisLine {
         if !tick.ended.is_empty() {
             verbs.add_command(with_ended(after(Verb::End), &tick.ended)).ignore();
         }
+        if !tick.introduced.is_empty() {
+            verbs.add_command(with_persons(after(Verb::Introduce), &tick.introduced)).ignore();
+        }
         verbs.add_command(after(Verb::Call));
         if let Some(checkpoint) = checkpoint {
             verbs.add_command(checkpoint).ignore();
@@ -170,15 +177,17 @@ impl LineStore for RedisLine {
     async fn join(&self, room: &RoomName, count: u64) -> Result<Joined, StoreFault> {
         let mut call = self.verb(Verb::Join, room);
         call.arg(count.clamp(1, JOIN_LIMIT));
-        let mut reply = Reply::of(self.run_one(call, Repeat::Never).await?)?;
-        Ok(Joined {
-            epoch: u32::try_from(reply.number()?).map_err(|_| corrupt("an epoch is too large"))?,
-            first: reply.number()?,
-            count: reply.number()?,
-            admitted: reply.number()?,
-            ends_s: reply.number()?,
-            at_us: reply.number()?,
-        })
+        read_joined(&mut Reply::of(self.run_one(call, Repeat::Never).await?)?)
+    }
+
+    async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault> {
+        let call = with_arrivals(self.verb_after(Verb::Claim, room, known), arrivals);
+        let only_persons = arrivals.iter().all(|arrival| arrival.person().is_some());
+        let repeat = if only_persons { Repeat::Once } else { Repeat::Never };
+        match self.run_one(call, repeat).await? {
+            Value::Nil => Ok(None),
+            answer => read_claimed(Reply::of(answer)?, arrivals.len()).map(Some),
+        }
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
@@ -261,6 +270,51 @@ fn with_ended(mut call: Cmd, ended: &[Ended]) -> Cmd {
         call.arg(group.ends_s).arg(group.numbers.to_string());
     }
     call
+}
+
+fn with_arrivals(mut call: Cmd, arrivals: &[Arrival]) -> Cmd {
+    for arrival in arrivals {
+        match arrival {
+            Arrival::Anybody => call.arg("").arg(""),
+            Arrival::Person { id, over } => {
+                call.arg(&stored_person(*id)[..]).arg(over.map_or_else(String::new, |number| number.to_string()))
+            }
+        };
+    }
+    call
+}
+
+fn with_persons(mut call: Cmd, persons: &[(PersonId, Number)]) -> Cmd {
+    for (person, number) in persons {
+        call.arg(&stored_person(*person)[..]).arg(number);
+    }
+    call
+}
+
+/// Returns ten bytes of a person's id, of which 78 bits count: that any two among ten million are alike is less likely
+/// than one in a billion.
+fn stored_person(person: PersonId) -> [u8; 10] {
+    let [.., a, b, c, d, e, f, g, h, i, j] = person.0.to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j]
+}
+
+fn read_joined(reply: &mut Reply) -> Result<Joined, StoreFault> {
+    Ok(Joined {
+        epoch: u32::try_from(reply.number()?).map_err(|_| corrupt("an epoch is too large"))?,
+        first: reply.number()?,
+        count: reply.number()?,
+        admitted: reply.number()?,
+        ends_s: reply.number()?,
+        at_us: reply.number()?,
+    })
+}
+
+fn read_claimed(mut reply: Reply, count: usize) -> Result<Claimed, StoreFault> {
+    let joined = read_joined(&mut reply)?;
+    let eras = read_eras(&reply.text()?)?;
+    let mut numbers = reply.array()?;
+    let number = |_| numbers.number().map(|number| (epoch_of(&eras, number), number));
+    Ok(Claimed { joined, numbers: (0..count).map(number).collect::<Result<_, _>>()? })
 }
 
 fn read_new_entries(mut reply: Reply) -> Result<Vec<Entry>, StoreFault> {

@@ -64,6 +64,11 @@ pub struct Era {
     pub above: Number,
 }
 
+/// Finds the epoch of a number among the epochs of its line, oldest first.
+pub(super) fn epoch_of(eras: &[Era], number: Number) -> Epoch {
+    eras.iter().rev().find(|era| era.above < number).map_or(0, |era| era.epoch)
+}
+
 /// How many of each kind there have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -144,6 +149,12 @@ impl Roll {
         let Some(i) = self.eras.iter().position(|era| era.epoch == epoch) else { return false };
         let last = self.eras.get(i + 1).map_or(Number::MAX, |next| next.above);
         self.eras[i].above < number && number <= last
+    }
+
+    /// Tells in which epoch `number` was given, if it was; 0 in a line that was never begun.
+    #[must_use]
+    pub fn epoch_of(&self, number: Number) -> Epoch {
+        epoch_of(&self.eras, number)
     }
 
     /// Applies the next entry of the log.

@@ -6,17 +6,19 @@
 
 mod attendance;
 mod drawing;
+mod persons;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::bits::ones;
 use super::{
-    EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, Phase, Roll,
-    Settings, Steering, Tick,
+    EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, PersonId,
+    Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
 use attendance::Attendance;
+use persons::Persons;
 
 /// For how long a line that began from nothing gives way to the mirror of an older one, in microseconds.
 const YOUNG_US: u64 = 60_000_000;
@@ -30,6 +32,7 @@ pub struct LineState {
     log: VecDeque<Entry>,
     /// The highest number that an entry has told of.
     told: Number,
+    persons: Persons,
 }
 
 impl LineState {
@@ -47,14 +50,14 @@ impl LineState {
     pub(super) fn with_roll(roll: Roll, now_us: u64) -> Self {
         let told = roll.issued;
         let attendance = Attendance::since(roll.issued, now_us);
-        Self { roll, attendance, log: VecDeque::new(), told }
+        Self { roll, attendance, log: VecDeque::new(), told, persons: Persons::default() }
     }
 
     /// Goes on with what a stopped process had saved: a new epoch begins, because numbers may have
     /// been given after the last thing that was saved.
     #[must_use]
-    pub fn revive(saved: Roll, now_us: u64) -> Self {
-        let mut state = Self::with_roll(saved, now_us);
+    pub fn revive(saved: Roll, persons: BTreeMap<PersonId, Number>, now_us: u64) -> Self {
+        let mut state = Self { persons: Persons::kept(persons), ..Self::with_roll(saved, now_us) };
         state.next_epoch(now_us);
         state
     }
@@ -95,6 +98,7 @@ impl LineState {
                 self.leave(&tick.left, now_us);
                 self.end(&tick.ended, now_us);
             }
+            self.introduce(&tick.introduced, now_us);
             self.call(now_us);
         }
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
@@ -251,6 +255,7 @@ impl LineState {
     /// they have used up stays used up.
     fn give_way(&mut self, lost: &Roll, now_us: u64) {
         let mine = std::mem::replace(&mut self.roll, lost.clone());
+        self.persons = Persons::default();
         self.roll.tat_us = self.roll.tat_us.max(mine.tat_us);
         self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
         self.begin_epoch(epoch_at(now_us).max(mine.epoch() + 1), now_us);

@@ -72,13 +72,13 @@ impl Pipeline {
     }
 
     /// One step of a poll.
-    fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, _: &Asker) -> Answer {
-        respond::tell(&self.status_of(request.headers(), room))
+    fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+        respond::tell(&self.status_of(request.headers(), room, asker))
     }
 
-    fn status_of(&self, headers: &HeaderMap, room: &Room) -> Status {
+    fn status_of(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(headers, room);
+        let credentials = self.credentials(headers, room, asker);
         match room.view(|view| gate::decide(&credentials, view, now_ms)) {
             Decision::Admit(ticket, claims) => Status {
                 state: State::Admitted,
@@ -97,7 +97,7 @@ impl Pipeline {
             Decision::Reject(gate::Refusal::Closed) => Status::of_nobody(room, State::Closed),
             Decision::Reject(gate::Refusal::Early) => Status::of_nobody(room, State::PreQueue),
             Decision::Reject(gate::Refusal::Full) => Status::of_nobody(room, State::Full),
-            Decision::Join => match self.ticket(headers, room) {
+            Decision::Join => match self.ticket(headers, room, asker) {
                 Some(ticket) => Status::of(room, &ticket),
                 None => Status::of_nobody(room, State::None),
             },
@@ -106,7 +106,7 @@ impl Pipeline {
 
     /// The bearer's own ticket, and the log entry that says when it was called.
     fn receipt(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
-        let Some(ticket) = self.ticket(request.headers(), room) else {
+        let Some(ticket) = self.ticket(request.headers(), room, asker) else {
             return self.refuse(asker.reads, &Refused::Nonsense("Show the ticket whose receipt you want."));
         };
         let (called_at, entry) = match self.standing(room, &ticket) {
@@ -127,7 +127,7 @@ impl Pipeline {
 
     /// What is published of the room's draw, and, to whoever shows a ticket that was in it, the own place.
     fn draw(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
-        let ticket = self.ticket(request.headers(), room);
+        let ticket = self.ticket(request.headers(), room, asker);
         let told = room.mirror.read(|roll| {
             let number = ticket.filter(|ticket| roll.covers(ticket.epoch, ticket.number)).map(|ticket| ticket.number);
             draw_view(room, roll, number)
@@ -151,7 +151,7 @@ impl Pipeline {
         let Some(accept) = websocket::accept_key(&request) else {
             return self.refuse(asker.reads, &Refused::Nonsense("A live connection is a WebSocket, version 13."));
         };
-        let Some(ticket) = self.ticket(request.headers(), &room) else {
+        let Some(ticket) = self.ticket(request.headers(), &room, asker) else {
             return self.refuse(Reads::Json, &Refused::NoPass);
         };
         match self.standing(&room, &ticket) {
@@ -178,7 +178,7 @@ impl Pipeline {
             Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
         };
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(request.headers(), room);
+        let credentials = self.credentials(request.headers(), room, asker);
         let shows_page = target.query().is_some_and(|query| query.split('&').any(|pair| pair == "page=1"));
         match room.view(|view| gate::decide(&credentials, view, now_ms)) {
             Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
@@ -186,7 +186,7 @@ impl Pipeline {
             Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
             Decision::Pass => respond::verified(HeaderMap::new()),
             Decision::Wait(ticket, standing) if shows_page => self.wait(room, &ticket, standing, asker),
-            Decision::Join if shows_page => match self.place(room, asker).await {
+            Decision::Join if shows_page => match self.place(room, request.headers(), target, asker).await {
                 Ok((ticket, ends_s)) => {
                     let mut answer = match ends_s {
                         Some(ends_s) => self.show_entering(room, &ticket, ends_s, asker),
@@ -229,7 +229,7 @@ impl Pipeline {
             Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
         };
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(&parts.headers, room);
+        let credentials = self.credentials(&parts.headers, room, asker);
         let (ticket, ends_s) = match room.view(|view| gate::decide(&credentials, view, now_ms)) {
             Decision::Admit(ticket, claims) => (ticket, Some(claims.exp)),
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
@@ -245,7 +245,7 @@ impl Pipeline {
                 );
             }
             Decision::Reject(gate::Refusal::Closed) => return self.refuse(Reads::Json, &Refused::Closed),
-            Decision::Join | Decision::Pass => match self.place(room, asker).await {
+            Decision::Join | Decision::Pass => match self.place(room, &parts.headers, target, asker).await {
                 Ok(place) => place,
                 Err(refusal) => return refusal,
             },
@@ -264,7 +264,7 @@ impl Pipeline {
             Ok(room) => room,
             Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
         };
-        if let Some(ticket) = self.ticket(&parts.headers, room) {
+        if let Some(ticket) = self.ticket(&parts.headers, room, asker) {
             match self.standing(room, &ticket) {
                 Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard => room.leave(ticket.number),
                 Standing::Called { .. } | Standing::Over | Standing::Foreign => {}
@@ -276,8 +276,8 @@ impl Pipeline {
         answer
     }
 
-    fn ticket(&self, headers: &HeaderMap, room: &Room) -> Option<Ticket> {
-        let credentials = self.credentials(headers, room);
+    fn ticket(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Option<Ticket> {
+        let credentials = self.credentials(headers, room, asker);
         let now_ms = room.shared.clock.now_ms();
         room.view(|view| gate::ticket(&credentials, view, now_ms))
     }

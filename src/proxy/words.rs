@@ -3,6 +3,8 @@
 //! They are read leniently, for a booking system must not fail over a header: what cannot be understood is
 //! skipped. They are bounded in number and length, and none of them goes on to the visitor.
 
+use std::str::FromStr;
+
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
@@ -24,17 +26,21 @@ pub const MAX_TTL_SECONDS: u32 = 86_400;
 /// One word of an upstream. A key of `None` means the path of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamWord {
-    /// `Vestibule-Sold-Out: KEY; ttl=SECONDS`
+    /// `Vestibule-Sold-Out: KEY; ttl=SECONDS; version=NUMBER`
     SoldOut {
         /// What is sold out.
         key: Option<String>,
         /// How long the gateway may say so from memory.
         ttl_seconds: u32,
+        /// Which of two words about this key is the newer one.
+        version: Option<u64>,
     },
-    /// `Vestibule-On-Sale: KEY`
+    /// `Vestibule-On-Sale: KEY; version=NUMBER`
     OnSale {
         /// What is on sale again.
         key: Option<String>,
+        /// As above.
+        version: Option<u64>,
     },
     /// `Vestibule-End-Session: 1`
     EndSession,
@@ -78,16 +84,19 @@ fn read(name: &str, value: &str) -> Vec<UpstreamWord> {
 }
 
 fn sold_out(value: &str) -> Option<UpstreamWord> {
-    let mut parts = value.split(';').map(str::trim);
-    let key = key(parts.next().unwrap_or_default())?;
-    let ttl = parts.find_map(|part| part.strip_prefix("ttl=")?.trim().parse::<u32>().ok());
-    let ttl_seconds = ttl.unwrap_or(DEFAULT_TTL_SECONDS).min(MAX_TTL_SECONDS);
-    Some(UpstreamWord::SoldOut { key, ttl_seconds })
+    let (name, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let ttl_seconds = parameter(parameters, "ttl=").unwrap_or(DEFAULT_TTL_SECONDS).min(MAX_TTL_SECONDS);
+    Some(UpstreamWord::SoldOut { key: key(name.trim())?, ttl_seconds, version: parameter(parameters, "version=") })
 }
 
 fn on_sale(value: &str) -> Option<UpstreamWord> {
-    let key = key(value.split(';').next().unwrap_or_default().trim())?;
-    Some(UpstreamWord::OnSale { key })
+    let (name, parameters) = value.split_once(';').unwrap_or((value, ""));
+    Some(UpstreamWord::OnSale { key: key(name.trim())?, version: parameter(parameters, "version=") })
+}
+
+/// Returns the first readable number that `name` gives.
+fn parameter<T: FromStr>(parameters: &str, name: &str) -> Option<T> {
+    parameters.split(';').find_map(|part| part.trim().strip_prefix(name)?.trim().parse().ok())
 }
 
 fn stock(value: &str) -> Option<UpstreamWord> {
@@ -117,7 +126,18 @@ mod tests {
     }
 
     fn sold_out(key: Option<&str>, ttl_seconds: u32) -> Vec<UpstreamWord> {
-        vec![UpstreamWord::SoldOut { key: key.map(str::to_owned), ttl_seconds }]
+        vec![UpstreamWord::SoldOut { key: key.map(str::to_owned), ttl_seconds, version: None }]
+    }
+
+    #[test]
+    fn reads_versions() {
+        let version = |line| match words(&[line]).remove(0) {
+            UpstreamWord::SoldOut { version, .. } | UpstreamWord::OnSale { version, .. } => version,
+            word => unreachable!("{word:?}"),
+        };
+        assert_eq!(version(("vestibule-sold-out", "a; version=7; ttl=3")), Some(7));
+        assert_eq!(version(("vestibule-on-sale", "a;version=18446744073709551615")), Some(u64::MAX));
+        assert_eq!(version(("vestibule-on-sale", "a; version=-1")), None);
     }
 
     #[test]
@@ -148,7 +168,7 @@ mod tests {
             stock(None, 6),
             stock(Some("d=x"), 7),
             UpstreamWord::EndSession,
-            UpstreamWord::OnSale { key: Some("a".to_owned()) },
+            UpstreamWord::OnSale { key: Some("a".to_owned()), version: None },
         ] {
             assert!(read.contains(&word), "{word:?} in {read:?}");
         }

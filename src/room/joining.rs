@@ -1,9 +1,10 @@
-//! Joining: all who arrive while the last call to the store is in flight share the next one.
+//! Joining: all who arrive while the last call to the store is in flight share the next one. Where one person holds
+//! one place, whoever has one already gets that.
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Room, timed};
-use crate::line::{Epoch, JOIN_LIMIT, Joined, Known, Number, StoreFault};
+use crate::line::{Arrival, CLAIM_LIMIT, Epoch, JOIN_LIMIT, Joined, Known, Number, PersonId, Standing, StoreFault};
 
 /// How many may wait for a number; beyond it a visitor is asked to try again.
 const DOOR_CAP: usize = 65_536;
@@ -33,13 +34,18 @@ pub enum JoinFault {
     Stopping,
 }
 
-type Answer = oneshot::Sender<Result<Place, StoreFault>>;
+/// Somebody at the door, and where the answer goes.
+#[derive(Debug)]
+struct Guest {
+    person: Option<PersonId>,
+    answer: oneshot::Sender<Result<Place, StoreFault>>,
+}
 
 /// The door of one room.
 #[derive(Debug)]
 pub struct Joining {
-    door: mpsc::Sender<Answer>,
-    arrivals: Mutex<mpsc::Receiver<Answer>>,
+    door: mpsc::Sender<Guest>,
+    arrivals: Mutex<mpsc::Receiver<Guest>>,
 }
 
 impl Joining {
@@ -48,17 +54,18 @@ impl Joining {
         Self { door, arrivals: Mutex::new(arrivals) }
     }
 
-    pub(super) async fn join(&self) -> Result<Place, JoinFault> {
+    pub(super) async fn join(&self, person: Option<PersonId>) -> Result<Place, JoinFault> {
         let (answer, place) = oneshot::channel();
-        self.door.try_send(answer).map_err(|_| JoinFault::Overloaded)?;
+        self.door.try_send(Guest { person, answer }).map_err(|_| JoinFault::Overloaded)?;
         Ok(place.await.map_err(|_| JoinFault::Stopping)??)
     }
 
     pub(super) async fn run(&self, room: &Room) {
         let mut arrivals = self.arrivals.lock().await;
         let mut batch = Vec::new();
-        while arrivals.recv_many(&mut batch, JOIN_LIMIT as usize).await > 0 {
-            batch.retain(|answer| !answer.is_closed());
+        let most = if room.rules.person.is_some() { CLAIM_LIMIT } else { JOIN_LIMIT as usize };
+        while arrivals.recv_many(&mut batch, most).await > 0 {
+            batch.retain(|guest| !guest.answer.is_closed());
             if !batch.is_empty() {
                 serve(room, &mut batch).await;
             }
@@ -66,18 +73,15 @@ impl Joining {
     }
 }
 
-async fn serve(room: &Room, batch: &mut Vec<Answer>) {
-    let shared = &room.shared;
-    let known = room.mirror.known();
-    let call = shared.store.join(&room.rules.name, batch.len() as u64);
-    let is_new = |joined| unless_given_before(joined, known).inspect_err(|_| room.nudge.notify_one());
-    match timed(&shared.metrics, "join", call).await.and_then(is_new) {
-        Ok(joined) => {
-            room.mirror.note(&joined);
-            let now_ms = shared.clock.now_ms();
-            for (answer, place) in batch.drain(..).zip(places(joined)) {
+async fn serve(room: &Room, batch: &mut Vec<Guest>) {
+    let is_known = |guest: &Guest| guest.person.is_some();
+    let places = if batch.iter().any(is_known) { claim(room, batch).await } else { join(room, batch.len()).await };
+    match places {
+        Ok(places) => {
+            let now_ms = room.shared.clock.now_ms();
+            for (guest, place) in batch.drain(..).zip(places) {
                 // Whoever went away meanwhile lapses, as anyone who does not come back.
-                let _ = answer.send(Ok(place));
+                let _ = guest.answer.send(Ok(place));
                 if place.ends_s.is_none() {
                     room.presence.poll(place.number, now_ms, ARRIVAL_LEASE_MS);
                 }
@@ -85,19 +89,80 @@ async fn serve(room: &Room, batch: &mut Vec<Answer>) {
         }
         Err(fault) => {
             room.set_store_up(false);
-            batch.drain(..).for_each(|answer| drop(answer.send(Err(fault.clone()))));
+            batch.drain(..).for_each(|guest| drop(guest.answer.send(Err(fault.clone()))));
         }
     }
+}
+
+async fn join(room: &Room, count: usize) -> Result<Vec<Place>, StoreFault> {
+    let (shared, known) = (&room.shared, room.mirror.known());
+    let call = shared.store.join(&room.rules.name, count as u64);
+    let joined = timed(&shared.metrics, "join", call).await?;
+    let joined = unless_given_before(joined, known).inspect_err(|_| room.nudge.notify_one())?;
+    room.mirror.note(&joined);
+    Ok(places(joined).collect())
+}
+
+/// Gives persons the places they have. The store does not look when a session runs out; this gateway knows, and then
+/// asks again.
+async fn claim(room: &Room, guests: &[Guest]) -> Result<Vec<Place>, StoreFault> {
+    let arrival = |guest: &Guest| match guest.person {
+        Some(id) => Arrival::Person { id, over: None },
+        None => Arrival::Anybody,
+    };
+    let mut places = claim_once(room, &guests.iter().map(arrival).collect::<Vec<_>>()).await?;
+    let again: Vec<(usize, Arrival)> = over(room, guests, &places);
+    if !again.is_empty() {
+        let arrivals: Vec<Arrival> = again.iter().map(|(_, arrival)| *arrival).collect();
+        for ((i, _), place) in again.into_iter().zip(claim_once(room, &arrivals).await?) {
+            places[i] = place;
+        }
+    }
+    Ok(places)
+}
+
+async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, StoreFault> {
+    let shared = &room.shared;
+    let call = shared.store.claim(&room.rules.name, arrivals, room.mirror.known());
+    let Some(claimed) = timed(&shared.metrics, "claim", call).await? else {
+        room.nudge.notify_one();
+        return Err(lost_numbers());
+    };
+    room.mirror.note(&claimed.joined);
+    let (now_s, joined) = (shared.clock.now_ms() / 1_000, claimed.joined);
+    let admitted = joined.first..joined.first + joined.admitted;
+    let ends_s = |epoch, number| match room.mirror.read(|roll| roll.standing(epoch, number, now_s)) {
+        _ if admitted.contains(&number) => Some(joined.ends_s),
+        Standing::Called { ends_s, .. } => Some(ends_s),
+        Standing::Unseen => {
+            room.take_back(number);
+            None
+        }
+        _ => None,
+    };
+    let place = |(epoch, number)| Place { epoch, number, ends_s: ends_s(epoch, number) };
+    Ok(claimed.numbers.into_iter().map(place).collect())
+}
+
+/// Finds the persons who have got a place whose session has run out.
+fn over(room: &Room, guests: &[Guest], places: &[Place]) -> Vec<(usize, Arrival)> {
+    let now_s = room.shared.clock.now_ms() / 1_000;
+    let over = |(i, (guest, place)): (usize, (&Guest, &Place))| {
+        let standing = room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_s));
+        let id = guest.person.filter(|_| standing == Standing::Over)?;
+        Some((i, Arrival::Person { id, over: Some(place.number) }))
+    };
+    guests.iter().zip(places).enumerate().filter_map(over).collect()
 }
 
 /// Refuses numbers that were given before, as this gateway `known` it when it asked: the store has lost
 /// them, as a Redis may when a replica takes over. They have holders; the next tick makes good what is lost.
 fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFault> {
-    if (joined.epoch, joined.first) > (known.epoch, known.issued) {
-        Ok(joined)
-    } else {
-        Err(StoreFault::Unreachable("the store has lost numbers that it gave; they are being restored".to_owned()))
-    }
+    if (joined.epoch, joined.first) > (known.epoch, known.issued) { Ok(joined) } else { Err(lost_numbers()) }
+}
+
+fn lost_numbers() -> StoreFault {
+    StoreFault::Unreachable("the store has lost numbers that it gave; they are being restored".to_owned())
 }
 
 /// For how long someone who has just joined counts as here, in milliseconds: time to open the
@@ -125,7 +190,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::gate::QueueingMethod;
     use crate::line::embedded::Embedded;
-    use crate::line::{GatewayId, LineStore, Page, Roll, RoomName, Steering, Tick};
+    use crate::line::{Claimed, GatewayId, LineStore, Page, Roll, RoomName, Steering, Tick};
     use crate::metrics::Metrics;
     use crate::room::{RoomRules, Shared};
     use crate::token::{KeyRing, PassVerifier};
@@ -135,6 +200,7 @@ mod tests {
         store: Embedded,
         gate: Semaphore,
         joins: AtomicUsize,
+        claims: AtomicUsize,
     }
 
     #[async_trait]
@@ -143,6 +209,16 @@ mod tests {
             self.joins.fetch_add(1, Ordering::SeqCst);
             self.gate.acquire().await.unwrap().forget();
             self.store.join(room, count).await
+        }
+
+        async fn claim(
+            &self,
+            room: &RoomName,
+            arrivals: &[Arrival],
+            known: Known,
+        ) -> Result<Option<Claimed>, StoreFault> {
+            self.claims.fetch_add(1, Ordering::SeqCst);
+            self.store.claim(room, arrivals, known).await
         }
 
         async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
@@ -168,6 +244,7 @@ mod tests {
             queueing_status: 200,
             items: Vec::new(),
             item: None,
+            person: None,
         };
         let shared = Shared {
             clock: Clock::system(),
@@ -183,7 +260,8 @@ mod tests {
     #[tokio::test]
     async fn a_burst_shares_calls_to_the_store() {
         let store = Embedded::open(None, Clock::system()).unwrap();
-        let gated = Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0) });
+        let gated =
+            Arc::new(Gated { store, gate: Semaphore::new(0), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) });
         let room = room(Arc::clone(&gated));
         let serving = tokio::spawn({
             let room = Arc::clone(&room);
@@ -192,7 +270,7 @@ mod tests {
         let mut visitors = tokio::task::JoinSet::new();
         for _ in 0..1_000 {
             let room = Arc::clone(&room);
-            visitors.spawn(async move { room.join().await.unwrap().number });
+            visitors.spawn(async move { room.join(None).await.unwrap().number });
         }
         while gated.joins.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
@@ -205,9 +283,28 @@ mod tests {
         serving.abort();
     }
 
+    #[tokio::test]
+    async fn persons_and_anybody_share_calls_and_a_person_has_one_number() {
+        let gated = open_gate();
+        let room = room(Arc::clone(&gated));
+        let serving = tokio::spawn({
+            let room = Arc::clone(&room);
+            async move { room.run_joining().await }
+        });
+        let come = |person: Option<u128>| {
+            let room = Arc::clone(&room);
+            async move { room.join(person.map(PersonId)).await.unwrap().number }
+        };
+        let arrivals = [Some(7), None, Some(8), Some(7), None];
+        let numbers = futures_util::future::join_all(arrivals.map(come)).await;
+        assert_eq!(numbers, [1, 2, 3, 1, 4]);
+        assert_eq!((gated.claims.load(Ordering::SeqCst), gated.joins.load(Ordering::SeqCst)), (1, 0));
+        serving.abort();
+    }
+
     fn open_gate() -> Arc<Gated> {
         let store = Embedded::open(None, Clock::system()).unwrap();
-        Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0) })
+        Arc::new(Gated { store, gate: Semaphore::new(1_000), joins: AtomicUsize::new(0), claims: AtomicUsize::new(0) })
     }
 
     #[tokio::test]
@@ -219,7 +316,7 @@ mod tests {
         room.mirror.note(&Joined { epoch, first: 1, count: 10, admitted: 0, ends_s: 0, at_us: 0 });
         let serve = async || {
             tokio::select! {
-                place = room.join() => place,
+                place = room.join(None) => place,
                 () = room.run_joining() => panic!("the room is open"),
             }
         };

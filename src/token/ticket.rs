@@ -9,7 +9,7 @@
 //! | 8 | hash of the room's name |
 //! | 4 | epoch of the line |
 //! | 8 | number in the line |
-//! | 16 | random id |
+//! | 16 | id: random, or that of a person |
 //! | 6 | when it was issued, milliseconds since the Unix epoch |
 //! | 16 | the first half of keyed BLAKE3 over all before |
 //!
@@ -34,7 +34,7 @@ const ISSUED_MAX_MS: u64 = (1 << 48) - 1;
 /// The length of every sealed ticket, in bytes of text.
 pub const TEXT_BYTES: usize = SEALED_BYTES / 3 * 4;
 
-/// Names a ticket outside the gateway: 128 random bits, written as 32 hexadecimal digits.
+/// Names a ticket outside the gateway: 128 bits, random or the keyed hash of a person, written as 32 hexadecimal digits.
 ///
 /// It may be shown and forwarded, for it opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

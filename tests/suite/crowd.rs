@@ -59,6 +59,14 @@ async fn where_live_connections_are_refused_the_crowd_polls() {
 }
 
 #[tokio::test]
+async fn where_one_gateway_does_not_answer_the_crowd_goes_on_at_the_next() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let report = send(Manners::Good, &["--hold", "0", "--gateways", &format!("http://{gone}/")]).await;
+    assert_eq!(report.broken(), [], "{report}");
+    assert_eq!((report.admitted, report.gave_up, report.errors["connect"]), (8, 0, 4), "half of them began there");
+}
+
+#[tokio::test]
 async fn overtaking_is_caught() {
     let report = send(Manners::Overtakes, &["--hold", "0"]).await;
     assert_eq!((report.broken(), report.exit_code()), (vec![("overtakings", 6)], 1), "{report}");

@@ -6,6 +6,7 @@ mod idle;
 mod live;
 mod opening;
 mod pair;
+mod person;
 mod restart;
 mod selling;
 pub mod stand;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod model;
+mod persons;
 mod redis_faults;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,7 @@ fn tick(gateway: u64) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known: Known::default(),
     }
 }

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::hold::{ON_SALE, REPLAY_HEADER, add, tell_stock};
+use super::hold::{REPLAY_HEADER, tell_on_sale, tell_stock};
 use super::problem::Problem;
 use super::view::BookingView;
 use crate::domain::booking::Reference;
@@ -25,10 +25,10 @@ pub(super) async fn cancel(State(api): State<Api>, Path(reference): Path<String>
     }
     let lines = answer.booking.lines.iter().zip(&answer.stock);
     for (line, &(inventory, available)) in lines {
-        tell_stock(headers, inventory, available, 0);
+        tell_stock(&api, headers, inventory, available).await;
         // A row came back when nothing was on sale before it.
         if available == line.quantity {
-            add(headers, ON_SALE, &inventory.to_string());
+            tell_on_sale(&api, headers, inventory).await;
         }
     }
     Ok(response)

@@ -14,9 +14,6 @@ use crate::domain::inventory::{InventoryId, parse_date};
 
 const LONGEST_QUERY: usize = 60;
 
-/// What is shown to those who browse may be a second old: "sold out" is believed no longer for it.
-const BROWSED_TTL_S: u32 = 1;
-
 pub(super) async fn trains(State(api): State<Api>, pairs: Pairs) -> Result<Json<SearchView>, Problem> {
     let query = query(pairs, &["from", "to", "date"])?;
     let from = station(&api, text(&query, "from")?, "from")?;
@@ -50,6 +47,6 @@ pub(super) async fn inventory(State(api): State<Api>, Path(id): Path<String>) ->
     let seats = api.service.seat_map(id).await?;
     let view = InventoryView::new(&api.service, &listing, seats.as_deref());
     let mut response = Json(view).into_response();
-    hold::tell_stock(response.headers_mut(), id, listing.seen.available, BROWSED_TTL_S);
+    hold::tell_stock(&api, response.headers_mut(), id, listing.seen.available).await;
     Ok(response)
 }

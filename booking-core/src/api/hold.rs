@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::Api;
 use super::input::{Body, Pairs, key, object, query, text};
 use super::order;
-use super::problem::Problem;
+use super::problem::{Problem, sold_out_header};
 use super::view::HoldView;
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
@@ -16,7 +16,7 @@ use crate::service::holding::{HoldAnswer, HoldOrder};
 
 pub(super) const REPLAY_HEADER: HeaderName = HeaderName::from_static("idempotency-hit");
 const SOLD_OUT: HeaderName = HeaderName::from_static("vestibule-sold-out");
-pub(super) const ON_SALE: HeaderName = HeaderName::from_static("vestibule-on-sale");
+const ON_SALE: HeaderName = HeaderName::from_static("vestibule-on-sale");
 const STOCK: HeaderName = HeaderName::from_static("vestibule-stock");
 
 pub(super) async fn create(
@@ -47,7 +47,7 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     // A row came back when nothing was on sale before it.
     let lines = answer.hold.lines.iter().zip(&answer.stock);
     for (line, _) in lines.filter(|(line, (_, available))| *available == line.quantity) {
-        add(response.headers_mut(), ON_SALE, &line.inventory.to_string());
+        tell_on_sale(&api, response.headers_mut(), line.inventory).await;
     }
     Ok(response)
 }
@@ -82,22 +82,29 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
         add(response.headers_mut(), REPLAY_HEADER, "true");
     }
     for &(inventory, available) in &answer.stock {
-        let ttl_seconds = if available == 0 { api.service.sold_out_ttl(inventory).await } else { 0 };
-        tell_stock(response.headers_mut(), inventory, available, ttl_seconds);
+        tell_stock(api, response.headers_mut(), inventory, available).await;
     }
     response
 }
 
 /// Tells the gateway how many are left, and, when none are, for how many seconds it may believe that.
-pub(super) fn tell_stock(headers: &mut HeaderMap, inventory: InventoryId, available: u32, ttl_seconds: u32) {
+pub(super) async fn tell_stock(api: &Api, headers: &mut HeaderMap, inventory: InventoryId, available: u32) {
     add(headers, STOCK, &format!("{inventory}={available}"));
-    if available == 0 {
-        add(headers, SOLD_OUT, &format!("{inventory}; ttl={ttl_seconds}"));
+    let word = if available == 0 { api.service.sold_out_word(inventory).await } else { None };
+    if let Some(word) = word {
+        add(headers, SOLD_OUT, &sold_out_header(inventory, word));
+    }
+}
+
+/// Tells the gateway that seats are on sale again.
+pub(super) async fn tell_on_sale(api: &Api, headers: &mut HeaderMap, inventory: InventoryId) {
+    if let Some(version) = api.service.on_sale_version(inventory).await {
+        add(headers, ON_SALE, &format!("{inventory}; version={version}"));
     }
 }
 
 /// Adds a header: an answer about several rows has one for each.
-pub(super) fn add(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn add(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.append(name, value);
     }

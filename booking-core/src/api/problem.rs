@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::seats::{label, labels};
+use crate::availability::SoldOutWord;
 use crate::catalogue::NotOnSale;
+use crate::domain::inventory::InventoryId;
 use crate::domain::order::Stop;
 use crate::provider::BadNews;
 use crate::service::{BadOrder, Denied, SeatsTaken, SoldOut};
@@ -108,7 +110,7 @@ impl Problem {
     }
 
     fn sold_out(sold: SoldOut) -> Self {
-        let SoldOut { inventory, available, ttl_seconds } = sold;
+        let SoldOut { inventory, available, word } = sold;
         let detail = match available {
             0 => {
                 format!("{inventory} is sold out; seats may come back when others do not pay, or choose another train")
@@ -117,10 +119,10 @@ impl Problem {
         };
         let problem = Self::new(StatusCode::CONFLICT, "sold_out", "Sold out", detail)
             .header("vestibule-stock", format!("{inventory}={available}"));
-        if available > 0 {
-            return problem;
+        match word {
+            Some(word) => problem.header("vestibule-sold-out", sold_out_header(inventory, word)),
+            None => problem,
         }
-        problem.header("vestibule-sold-out", format!("{inventory}; ttl={ttl_seconds}"))
     }
 
     fn seat_taken(seats: &SeatsTaken) -> Self {
@@ -142,6 +144,7 @@ impl Problem {
     fn order(bad: &BadOrder) -> Self {
         match bad {
             BadOrder::Empty => Self::field("items", "must have at least one item"),
+            BadOrder::Apart(..) => Self::field("items", bad.to_string()),
             BadOrder::SeatTwice(row, seat) => Self::field("seats", format!("{} is named twice", label(*row, *seat))),
             BadOrder::Mixed(_) => Self::field("items", format!("{bad}; send one item for each")),
             BadOrder::NotNumbered(row) => {
@@ -220,6 +223,11 @@ impl Problem {
         };
         Self::new(status, "webhook_refused", "The webhook is not believed", bad.to_string())
     }
+}
+
+/// Writes a word for the gateway.
+pub(super) fn sold_out_header(inventory: InventoryId, word: SoldOutWord) -> String {
+    format!("{inventory}; ttl={}; version={}", word.ttl_seconds, word.version)
 }
 
 impl From<Denied> for Problem {

@@ -66,7 +66,7 @@ impl Service {
 
     async fn hold_to_the_end(&self, order: HoldOrder) -> Result<HoldAnswer, Denied> {
         let wanted = Wanted::of(&order.items)?;
-        let id = self.ids.hold(&order.key);
+        let id = self.hold_id(&wanted, &order.key)?;
         let judged = match self.judge(&wanted, id) {
             Ok(judged) => judged,
             Err(denied) => return self.known_or(&wanted, id, denied).await,
@@ -91,6 +91,18 @@ impl Service {
         let judged = wanted.lines().iter().map(line).collect::<Result<Judged, Denied>>()?;
         let sum = judged.iter().try_fold(Paise::default(), |sum, (_, request)| sum.plus(request.amount));
         sum.map(|_| judged).ok_or(Denied::Quantity { most })
+    }
+
+    /// Names the hold that an order becomes: by its key, on the shard of its rows.
+    ///
+    /// So a key belongs to one order; used again for a row of another shard it is another key.
+    fn hold_id(&self, wanted: &Wanted, key: &str) -> Result<HoldId, BadOrder> {
+        let mut places = wanted.lines().iter().map(|item| (item.inventory, self.store().place(item.inventory)));
+        let (first, shard) = places.next().ok_or(BadOrder::Empty)?;
+        match places.find(|(_, place)| *place != shard) {
+            Some((other, _)) => Err(BadOrder::Apart(first, other)),
+            None => Ok(self.ids.hold(key, shard)),
+        }
     }
 
     /// Answers an order that today's rules refuse as it was answered before, if its key was.
@@ -151,8 +163,8 @@ impl Service {
             (TakeAnswer::Replayed(hold), _) => Ok(HoldAnswer { hold, replayed: true, stock }),
             (TakeAnswer::KeyReused, _) => Err(Stop::KeyReused.into()),
             (TakeAnswer::SoldOut, Some((inventory, available))) => {
-                let ttl_seconds = self.sold_out_ttl(inventory).await;
-                Err(Denied::SoldOut(SoldOut { inventory, available, ttl_seconds }))
+                let word = if available == 0 { self.sold_out_word(inventory).await } else { None };
+                Err(Denied::SoldOut(SoldOut { inventory, available, word }))
             }
             (TakeAnswer::SeatTaken(taken), Some((inventory, available))) => {
                 let free_nearby = self.free_nearby(inventory, &taken).await?;

@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::hold::{HoldId, RequestHash};
 use crate::domain::payment::PaymentId;
+use crate::domain::placement::ShardNumber;
+use crate::provider::Charge;
 
 /// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
 /// guess another's.
@@ -22,16 +24,25 @@ impl Ids {
         std::array::from_fn(|index| tag[index])
     }
 
-    pub(super) fn hold(&self, key: &str) -> HoldId {
-        HoldId::from_bytes(self.derive(&[b"hold", key.as_bytes()]))
+    /// Names the hold of a key, on a shard if there are several. The shard is more than a mark on the same name: one key
+    /// used on two shards makes two names, and two references for travellers.
+    pub(super) fn hold(&self, key: &str, shard: Option<ShardNumber>) -> HoldId {
+        let derive = |parts: &[&[u8]]| HoldId::from_bytes(self.derive(parts));
+        match shard {
+            None => derive(&[b"hold", key.as_bytes()]),
+            Some(shard) => shard.name(derive(&[b"hold", key.as_bytes(), &[u8::from(shard)]])),
+        }
     }
 
     pub(super) fn payment(&self, hold: HoldId, key: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]))
+        let id = PaymentId::from_bytes(self.derive(&[b"payment", hold.as_bytes(), key.as_bytes()]));
+        ShardNumber::of_hold(hold).name_payment(id)
     }
 
-    pub(super) fn orphan(&self, charge: &str) -> PaymentId {
-        PaymentId::from_bytes(self.derive(&[b"orphan", charge.as_bytes()]))
+    /// Names money nobody knows; it lies where the payment would lie that the provider took it for.
+    pub(super) fn orphan(&self, charge: &Charge) -> PaymentId {
+        let id = PaymentId::from_bytes(self.derive(&[b"orphan", charge.id.0.as_bytes()]));
+        ShardNumber::of_payment(charge.payment).name_payment(id)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId, HoldState};
 use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};
 use crate::store::{Decide, Outcome, Subject};
 
@@ -118,7 +119,9 @@ impl Service {
         let order =
             ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
         let asked = self.parts.provider.authorize(&order);
-        match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await {
+        let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match answered {
             Ok(Ok(Charged::Authorized(charge))) => {
                 self.authorized(id, &charge, amount.get(), Then::CaptureHere).await?;
                 self.capture_now(id).await;
@@ -145,7 +148,7 @@ impl Service {
         if let Err(error) = self.store().postpone(task, self.now(), &fault.to_string()).await {
             tracing::warn!(payment = %id, %error, "the outbox will take it when it is due");
         }
-        self.capture_nudge.notify_one();
+        self.capture_nudge.ring();
     }
 
     fn new_payment(&self, hold: &Hold, order: &PaymentOrder) -> Payment {
@@ -190,7 +193,7 @@ impl Service {
         let decide: Decide = Arc::new(move |loaded| order::authorized(loaded, &charge, amount, (now, due_at)));
         match self.step(id, decide).await? {
             Some(outcome) if status(&outcome) == Some(PaymentStatus::Authorized) => self.settle_now(id).await,
-            Some(_) if then == Then::LeaveToOutbox => self.capture_nudge.notify_one(),
+            Some(_) if then == Then::LeaveToOutbox => self.capture_nudge.ring(),
             _ => {}
         }
         Ok(())
@@ -204,7 +207,9 @@ impl Service {
         let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
         let PaymentState::Capturing { charge } = payment.state else { return Ok(()) };
         let asked = self.parts.provider.capture(&charge);
-        match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await?? {
+        let taken = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match taken {
             Taken::Captured => self.captured(id, &charge, payment.amount.get()).await?,
             Taken::Lost => self.lost(id).await?,
         }
@@ -229,7 +234,7 @@ impl Service {
     async fn settle_now(&self, id: PaymentId) {
         if let Err(denied) = self.settle(id).await {
             tracing::warn!(payment = %id, %denied, "settling is left to the outbox");
-            self.settle_nudge.notify_one();
+            self.settle_nudge.ring();
         }
     }
 
@@ -278,8 +283,8 @@ impl Service {
             self.changed(inventory, available, came_back && available == seats);
         }
         match status(outcome) {
-            Some(PaymentStatus::Capturing) => self.capture_nudge.notify_one(),
-            Some(PaymentStatus::Voiding | PaymentStatus::Refunding) => self.return_nudge.notify_one(),
+            Some(PaymentStatus::Capturing) => self.capture_nudge.ring(),
+            Some(PaymentStatus::Voiding | PaymentStatus::Refunding) => self.return_nudge.ring(),
             _ => {}
         }
     }
@@ -290,7 +295,7 @@ impl Service {
     /// [`Denied::News`] when it is not signed by the provider; [`Denied::State`] when it speaks of a payment nobody
     /// knows or of another amount.
     pub async fn webhook(self: &Arc<Self>, signature: &str, body: &[u8]) -> Result<(), Denied> {
-        let news = self.parts.provider.read_news(self.now(), signature, body)?;
+        let news = self.parts.provider.read_news(self.parts.clock.wall(), signature, body)?;
         let service = Arc::clone(self);
         self.detach(async move {
             match news {

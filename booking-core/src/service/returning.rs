@@ -7,6 +7,7 @@ use super::{Denied, Service};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Orphan, Stop};
 use crate::domain::payment::{PaymentId, PaymentState};
+use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{Charge, ChargeState, LetGo};
 use crate::store::Subject;
 
@@ -63,7 +64,9 @@ impl Service {
         let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
         let PaymentState::Voiding { charge } = payment.state else { return Ok(()) };
         let asked = self.parts.provider.void(&charge);
-        match tokio::time::timeout(self.parts.terms.provider_timeout, asked).await?? {
+        let let_go = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match let_go {
             LetGo::Captured => self.captured(id, &charge, payment.amount.get()).await?,
             LetGo::Voided => {
                 let now = self.now();
@@ -84,6 +87,7 @@ impl Service {
         if amount > Paise::default() {
             let asked = self.parts.provider.refund(&charge, id, amount);
             tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+            fail_point::reached(PROVIDER_ANSWERED);
         }
         let now = self.now();
         let refunded = self.step(id, Arc::new(move |loaded| order::refunded(loaded, now))).await?;
@@ -105,11 +109,11 @@ impl Service {
         if amount == Paise::default() {
             return Ok(false);
         }
-        let orphan = Orphan { payment: self.ids.orphan(&charge.id.0), charge: charge.id.clone(), amount, taken };
+        let orphan = Orphan { payment: self.ids.orphan(charge), charge: charge.id.clone(), amount, taken };
         let (subject, now) = (Subject::Payment(orphan.payment), self.now());
         let decide = Arc::new(move |loaded: &order::Loaded| order::adopt(loaded, orphan.clone(), now));
         match self.parts.store.transact(subject, decide).await? {
-            Ok(_) => self.return_nudge.notify_one(),
+            Ok(_) => self.return_nudge.ring(),
             Err(Stop::Already) => return Ok(false),
             Err(stop) => return Err(stop.into()),
         }

@@ -35,6 +35,9 @@ pub enum BadOrder {
     /// It asks for nothing.
     #[error("an order has at least one item")]
     Empty,
+    /// It names rows that are kept in different databases.
+    #[error("{0} and {1} are kept apart and cannot be held together; make an order of each")]
+    Apart(InventoryId, InventoryId),
     /// It names a seat twice.
     #[error("the seat {1} of {0} is named twice")]
     SeatTwice(InventoryId, SeatNumber),

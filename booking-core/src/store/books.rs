@@ -88,6 +88,24 @@ impl RowBooks {
 }
 
 impl Books {
+    /// Adds the books of another database.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        Self {
+            rows: self.rows,
+            kept_without_booking: self.kept_without_booking + other.kept_without_booking,
+            booking_without_money: self.booking_without_money + other.booking_without_money,
+            unsettled: self.unsettled + other.unsettled,
+            unsettled_without_task: self.unsettled_without_task + other.unsettled_without_task,
+            pending: self.pending + other.pending,
+            refunded: self.refunded + other.refunded,
+            bookings: self.bookings + other.bookings,
+            open_holds: self.open_holds + other.open_holds,
+            stray_seats: self.stray_seats + other.stray_seats,
+        }
+    }
+
     /// Lists every breach of (B1), (B3) and (B5) in words; empty when all is well.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction};
+use time::Date;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
 use super::{
     Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till,
+    Taken, Till, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -19,7 +20,9 @@ use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 
 mod counting;
 mod ledger;
@@ -27,11 +30,12 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
     include_str!("postgres/0003_money.sql"),
     include_str!("postgres/0005_seats.sql"),
+    include_str!("postgres/0006_turns.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -112,6 +116,14 @@ async fn run_migrations(connection: &mut Object) -> Result<usize, tokio_postgres
     Ok(version)
 }
 
+/// Commits what decides who has a seat or who has paid.
+async fn commit(tx: Transaction<'_>) -> Result<(), StoreError> {
+    fail_point::reached(COMMITTING);
+    tx.commit().await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
+    Ok(())
+}
+
 /// Says in our words what PostgreSQL says in its own. A connection that ends is a conflict: whether its transaction was
 /// committed is not known, and repeating it under the same ids finds out.
 fn fault(error: &tokio_postgres::Error) -> StoreError {
@@ -164,6 +176,14 @@ impl Store for PostgresStore {
         read::stock(&self.connection().await?, ids).await
     }
 
+    async fn rows_from(&self, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+        read::rows_from(&self.connection().await?, day).await
+    }
+
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        read::turned(&self.connection().await?, within_s, limit).await
+    }
+
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
         write::transact(&mut self.connection().await?, subject, &decide).await
     }
@@ -210,6 +230,10 @@ impl Store for PostgresStore {
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         write::secret(&self.connection().await?, candidate).await
+    }
+
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        write::number(&self.connection().await?, candidate).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

@@ -1,7 +1,7 @@
 //! Rows as the databases return them, and back into the domain; shared by all of them.
 
 use super::judge::Shelf;
-use super::{StockRow, StoreError};
+use super::{StockRow, StoreError, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use crate::domain::inventory::{InventoryId, Stock};
@@ -9,6 +9,7 @@ use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::placement::ShardNumber;
 use crate::domain::seat::{Numbering, SeatNumber};
 
 /// The columns of one line of a hold, with the name of its row.
@@ -68,6 +69,7 @@ pub(super) struct InventoryRow {
     pub sold: i64,
     pub price: i64,
     pub numbering: String,
+    pub version: i64,
 }
 
 /// The columns of a row of stock that decide who gets what.
@@ -105,6 +107,15 @@ pub(super) fn payment_id(value: &[u8]) -> Result<PaymentId, StoreError> {
 
 pub(super) fn hold_id(value: &[u8]) -> Result<HoldId, StoreError> {
     bytes(value).map(HoldId::from_bytes)
+}
+
+pub(super) fn shard_number(value: i64) -> Result<ShardNumber, StoreError> {
+    let number = u8::try_from(value).ok().and_then(|number| ShardNumber::try_from(number).ok());
+    number.ok_or_else(|| corrupt("shard number"))
+}
+
+pub(super) fn turned_row(name: &str, version: i64) -> Result<TurnedRow, StoreError> {
+    Ok(TurnedRow { inventory: inventory_id(name)?, version: version.unsigned_abs() })
 }
 
 pub(super) fn numbering(word: &str) -> Result<Numbering, StoreError> {
@@ -269,6 +280,7 @@ impl InventoryRow {
             },
             price: money(self.price)?,
             numbering: numbering(&self.numbering)?,
+            version: self.version.unsigned_abs(),
         })
     }
 }

@@ -8,14 +8,16 @@ use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
+use time::Date;
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
 use super::judge::{OPTIMISTIC_TRIES, pause};
 use super::{
     Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeAnswer,
-    TakeRequest, Taken, Till,
+    TakeRequest, Taken, Till, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -24,7 +26,9 @@ use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
+use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 
 mod counting;
 mod ledger;
@@ -32,11 +36,12 @@ mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0003_money.sql"),
     include_str!("sqlite/0005_seats.sql"),
+    include_str!("sqlite/0006_turns.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -134,6 +139,8 @@ fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
                    PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(|error| fault(&error))?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Without it a statement is planned again for each value that is bound to it, which costs more than running it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|error| fault(&error))?;
     migrate(connection).map_err(|error| fault(&error))?;
     // A migration may have to put a new table in the place of one that others refer to.
     connection.execute_batch("PRAGMA foreign_keys = ON;").map_err(|error| fault(&error))?;
@@ -156,6 +163,14 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         tx.pragma_update(None, "user_version", index as i64 + 1)?;
     }
     tx.commit()
+}
+
+/// Commits what decides who has a seat or who has paid.
+fn commit(tx: rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+    fail_point::reached(COMMITTING);
+    tx.commit().map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTED);
+    Ok(())
 }
 
 /// Says in our words what SQLite says in its own.
@@ -195,6 +210,14 @@ impl Store for SqliteStore {
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         let ids = ids.to_vec();
         self.call(move |db| read::stock(db, &ids)).await
+    }
+
+    async fn rows_from(&self, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+        self.call(move |db| read::rows_from(db, day)).await
+    }
+
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        self.call(move |db| read::turned(db, within_s, limit)).await
     }
 
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
@@ -244,6 +267,10 @@ impl Store for SqliteStore {
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.call(move |db| write::secret(db, candidate)).await
+    }
+
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        self.call(move |db| write::number(db, candidate)).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

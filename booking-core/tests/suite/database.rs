@@ -56,6 +56,11 @@ impl Database {
         Self { url: cluster.url(&name), _folder: None }
     }
 
+    /// Is at an address, whoever keeps it.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     pub fn config(&self) -> Config {
         Config { database: self.url.clone(), ..Config::default() }
     }
@@ -90,9 +95,9 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
 /// A cluster that lives as long as this process. It is run by a shell that reads from us: when we end, however we end,
 /// its input ends, and it stops the server by its id and removes the folder.
-struct Cluster {
+pub struct Cluster {
     port: u16,
-    _keeper: Child,
+    keeper: Child,
 }
 
 const KEEPER: &str = r#"
@@ -100,13 +105,19 @@ const KEEPER: &str = r#"
     initdb -D data -U booking -A trust -E UTF8 --no-sync >log 2>&1 || exit 1
     postgres -D data -p "$3" -k "$2" -h 127.0.0.1 -F -c max_connections=300 >>log 2>&1 </dev/null &
     server=$!
-    read -r _
+    while read -r word; do
+        # As after a crash: nothing is finished, and the next start goes through the log.
+        [ "$word" = crash ] || break
+        kill -QUIT $server; wait $server
+        postgres -D data -p "$3" -k "$2" -h 127.0.0.1 -F -c max_connections=300 >>log 2>&1 </dev/null &
+        server=$!
+    done
     kill -INT $server; wait $server
     cd / && rm -rf "$2"
 "#;
 
 impl Cluster {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("booking-pg-").tempdir().unwrap().keep();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let root = folder.metadata().map(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0).unwrap();
@@ -121,7 +132,7 @@ impl Cluster {
         };
         command.arg("-c").arg(KEEPER).arg("keeper").arg(programs()).arg(&folder).arg(port.to_string());
         let keeper = command.stdin(Stdio::piped()).spawn().unwrap();
-        let cluster = Self { port, _keeper: keeper };
+        let cluster = Self { port, keeper };
         cluster.wait(&folder);
         cluster
     }
@@ -141,7 +152,12 @@ impl Cluster {
         }
     }
 
-    fn url(&self, name: &str) -> String {
+    /// Crashes the server and starts it again; whoever uses it meanwhile is cut off.
+    pub fn crash(&mut self) {
+        std::io::Write::write_all(self.keeper.stdin.as_mut().unwrap(), b"crash\n").unwrap();
+    }
+
+    pub fn url(&self, name: &str) -> String {
         format!("postgres://booking@127.0.0.1:{}/{name}", self.port)
     }
 }

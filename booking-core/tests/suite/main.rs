@@ -3,16 +3,20 @@
 mod api;
 mod catalogue;
 mod conformance;
+mod crash;
+mod cut;
 mod database;
 mod laws;
 mod money;
 mod notices;
 mod bank;
 mod order;
+mod process;
 mod returns;
 mod stripe;
 mod race;
 mod seating;
+mod shards;
 mod strategies;
 #[path = "../../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "the gateway's tests use more of it")]

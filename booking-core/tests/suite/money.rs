@@ -13,6 +13,7 @@ use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use booking_core::domain::placement::ShardNumber;
 use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
 use booking_core::provider::signature::sign;
@@ -24,7 +25,7 @@ use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
 use booking_core::store::{
     Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till,
+    Taken, Till, TurnedRow,
 };
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
@@ -512,6 +513,15 @@ impl Store for Dying {
     }
     async fn stock(&self, ids: &[InventoryId]) -> Result<Vec<StockRow>, StoreError> {
         self.inner.stock(ids).await
+    }
+    async fn rows_from(&self, day: time::Date) -> Result<Vec<InventoryId>, StoreError> {
+        self.inner.rows_from(day).await
+    }
+    async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+        self.inner.number(candidate).await
+    }
+    async fn turned(&self, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+        self.inner.turned(within_s, limit).await
     }
     async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
         let (written, heard) = self.strike();

@@ -101,9 +101,12 @@ async fn a_gateway_is_told_stock_sold_out_and_on_sale() {
     assert_eq!(hearing.recv().await.unwrap().0, "on-sale", "it is not known what the gateway believes");
     assert_eq!(hearing.recv().await.unwrap(), ("stock".to_owned(), json!({"key": row(), "available": 2})));
     let last = take(&site, "b", 2).await;
-    assert_eq!(next_turn(&mut hearing).await, ("sold-out".to_owned(), json!({"key": row(), "ttl_seconds": 30})));
+    assert_eq!(
+        next_turn(&mut hearing).await,
+        ("sold-out".to_owned(), json!({"key": row(), "ttl_seconds": 30, "version": 2}))
+    );
     site.service.cancel(last).await.unwrap();
-    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row()})));
+    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 3})));
     site.close().await;
 }
 
@@ -147,7 +150,7 @@ async fn seats_that_came_back_before_anything_was_told_are_told() {
     call_failed(&site).await;
     site.service.cancel(last).await.unwrap();
     gateway.down.store(false, Ordering::SeqCst);
-    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row()})));
+    assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 2})));
     site.close().await;
 }
 
@@ -193,5 +196,32 @@ async fn a_gateway_that_is_down_is_not_called_for_every_sale() {
     }
     let calls = gateway.calls.load(Ordering::SeqCst);
     assert!(calls <= 10, "{calls} calls for 101 sales");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_told_what_another_process_turned() {
+    let (site, _gateway, mut hearing, db) = open(2).await;
+    let other = Site::open(site_config(&db, 2), Arc::new(SystemClock::new())).await;
+    let last = take(&other, "a", 2).await;
+    assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
+    other.service.cancel(last).await.unwrap();
+    let (word, body) = next_turn(&mut hearing).await;
+    assert_eq!((word.as_str(), &body["version"]), ("on-sale", &json!(2)));
+    other.close().await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_told_what_turned_before_this_process_began() {
+    let db = Database::sqlite();
+    let killed = Site::open(site_config(&db, 2), Arc::new(SystemClock::new())).await;
+    take(&killed, "a", 2).await;
+    killed.close().await;
+    let (_gateway, mut hearing, address) = gateway().await;
+    let mut config = site_config(&db, 2);
+    config.gateways = vec![address];
+    let site = Site::open(config, Arc::new(SystemClock::new())).await;
+    assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
     site.close().await;
 }

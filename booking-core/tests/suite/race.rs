@@ -189,17 +189,19 @@ async fn a_repeated_key_does_not_wait_for_whoever_changes_its_hold_on_postgres()
 async fn a_rush_for_a_row_that_is_sold_out_reads_its_holds_once_on_postgres() {
     let db = Database::postgres().await;
     let world = World::new(&db, 1).await;
+    world.hold("k", 1).await.unwrap();
     let (mut client, connection) = tokio_postgres::connect(&db.url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     let lock = client.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE holds IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let mut reading = Box::pin(world.service.sold_out_ttl(row()));
+    let mut reading = Box::pin(world.service.sold_out_word(row()));
     assert!(futures_util::poll!(&mut reading).is_pending());
-    let others = tokio::time::timeout(Duration::from_secs(5), world.service.sold_out_ttl(row())).await;
-    assert_eq!(others, Ok(1), "they do not wait for the database");
+    let others = tokio::time::timeout(Duration::from_secs(5), world.service.sold_out_word(row())).await;
+    assert_eq!(others, Ok(None), "they do not wait for the database");
     lock.rollback().await.unwrap();
-    assert_eq!(reading.await, 30, "nothing is held");
-    assert_eq!(world.service.sold_out_ttl(row()).await, 30);
+    let word = reading.await.expect("the last seat is held");
+    assert_eq!((word.ttl_seconds, word.version), (30, 1));
+    assert_eq!(world.service.sold_out_word(row()).await, Some(word));
     drop(client);
     connection.await.unwrap().unwrap();
 }

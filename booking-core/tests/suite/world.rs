@@ -149,7 +149,10 @@ impl TestBank {
 }
 
 pub fn provider(clock: &Arc<ManualClock>) -> (TestBank, mpsc::Receiver<Delivery>) {
-    let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+    bank(Arc::clone(clock) as _)
+}
+
+pub fn bank(clock: Arc<dyn Clock>) -> (TestBank, mpsc::Receiver<Delivery>) {
     let tempo = Tempo { slow: Duration::from_millis(5), late: Duration::from_millis(20) };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

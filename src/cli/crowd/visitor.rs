@@ -147,7 +147,10 @@ impl<'a> Visitor<'a> {
             let target = &self.scene.targets[self.gateway];
             let door = match self.wire.ask(target, &mut self.jar, &Ask::get(&target.page)).await {
                 Ok(answer) => Door::read(&answer),
-                Err(fault) => Door::TryAgain(fault.kind().to_owned(), None),
+                Err(fault) => {
+                    self.move_on();
+                    Door::TryAgain(fault.kind().to_owned(), None)
+                }
             };
             let Door::TryAgain(kind, after) = door else {
                 self.join();
@@ -189,6 +192,7 @@ impl<'a> Visitor<'a> {
                 }
             }
             self.note.returns += 1;
+            self.move_on();
             self.pause(500, 3_000).await;
         }
         self.poll().await
@@ -243,6 +247,7 @@ impl<'a> Visitor<'a> {
         let status = answer.map_err(|fault| fault.kind()).map(|answer| Status::read(&answer.body));
         if !matches!(status, Ok(Some(_))) {
             self.scene.tally.error(status.as_ref().err().unwrap_or(&"bad_status"));
+            self.move_on();
         }
         status.ok().flatten()
     }
@@ -275,6 +280,12 @@ impl<'a> Visitor<'a> {
         sleep(Duration::from_millis(ms)).await;
         self.note.returns += 1;
         self.gateway = self.plan.chance.between(0, self.scene.targets.len() as u64 - 1) as usize;
+    }
+
+    /// Goes on at the next gateway, ticket in hand, as behind a balancer when one does not answer.
+    fn move_on(&mut self) {
+        self.wire.close();
+        self.gateway = (self.gateway + 1) % self.scene.targets.len();
     }
 
     /// Is in. Asks when it was called if it never saw it, and buys.

@@ -55,7 +55,7 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
         members.retain(|_, place| still_waits(room, place));
         let waiting = room.mirror.read(|roll| roll.waiting.count());
         for _ in 0..wanted.saturating_sub(waiting).min(at_once) {
-            let Ok(place) = room.join().await else { break };
+            let Ok(place) = room.join(None).await else { break };
             room.presence.connect(place.number);
             members.insert(place.number, place);
         }

@@ -101,13 +101,13 @@ impl Journal {
     }
 }
 
-fn open_append(path: &Path) -> Result<File, StoreFault> {
+pub(super) fn open_append(path: &Path) -> Result<File, StoreFault> {
     let mut options = OpenOptions::new();
     options.create(true).append(true).read(true);
     options.open(path).map_err(|e| cannot("open", path, &e))
 }
 
-fn write_synced(path: &Path, text: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_synced(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(text)?;
     file.sync_all()

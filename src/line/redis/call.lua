@@ -53,5 +53,6 @@ if #called > 0 then
 elseif get('issued') > get('told') then
   append({})
 end
+sweep_persons()
 save()
 return {text(present - size(called)), text(now)}

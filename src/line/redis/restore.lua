@@ -13,7 +13,7 @@ if not is_as_read or given < read or given - read > JOIN_LIMIT then
   return 0
 end
 
-local at = 6
+local at, before = 6, text(epoch()) .. ':'
 local function take()
   at = at + 1
   return ARGV[at - 1]
@@ -47,6 +47,14 @@ for _ = 1, tonumber(take()) do
 end
 for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
 put('in_use', in_use)
+if line.persons then
+  -- Numbers of a line that had to give way are not these.
+  if not string.find(',' .. line.eras, ',' .. before, 1, true) then forget_persons() end
+  redis.call('BITOP', 'OR', PAST, CALLED)
+  for _, runs in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
+    for set in string.gmatch(runs, '=([^;]+)') do mark(PAST, parse(set), false) end
+  end
+end
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then

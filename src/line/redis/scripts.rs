@@ -11,14 +11,20 @@ use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
 
+/// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
+/// small for about eight million persons.
+const BUCKETS: u32 = 1 << 14;
+
 /// What a script does; each is atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Join,
+    Claim,
     Vouch,
     TakeBack,
     Leave,
     End,
+    Introduce,
     Call,
     Follow,
     Steer,
@@ -28,12 +34,14 @@ pub enum Verb {
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 13] = [
     include_str!("join.lua"),
+    include_str!("claim.lua"),
     include_str!("vouch.lua"),
     include_str!("take_back.lua"),
     include_str!("leave.lua"),
     include_str!("end.lua"),
+    include_str!("introduce.lua"),
     include_str!("call.lua"),
     include_str!("follow.lua"),
     include_str!("steer.lua"),
@@ -42,11 +50,13 @@ const VERBS: [&str; 11] = [
     include_str!("draw.lua"),
 ];
 
-const PRELUDE: [&str; 4] = [
+const PRELUDE: [&str; 6] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
     include_str!("prelude/calling.lua"),
+    include_str!("prelude/joining.lua"),
+    include_str!("prelude/persons.lua"),
 ];
 
 /// Each verb's whole text and its SHA-1, by which Redis knows it.
@@ -62,7 +72,7 @@ static SCRIPTS: LazyLock<[(String, String); VERBS.len()]> = LazyLock::new(|| {
 fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
-         local LOG_CAP, DOOR_US, JOIN_LIMIT = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}\n\
+         local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),

@@ -186,7 +186,7 @@ fn read_runs(text: &str) -> Option<(u64, Vec<(u64, Numbers)>)> {
     Some((ends_s, calls.split(';').map(call).collect::<Option<_>>()?))
 }
 
-fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
+pub fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
     let era = |part: &str| {
         let (epoch, above) = part.split_once(':')?;
         Some(Era { epoch: epoch.parse().ok()?, above: above.parse().ok()? })

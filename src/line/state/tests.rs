@@ -35,6 +35,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        introduced: Vec::new(),
         known: Known::default(),
     }
 }
@@ -146,7 +147,7 @@ fn a_revived_line_gives_no_number_twice_and_takes_the_forgotten_back() {
     state.join(10, START_US);
     let saved = state.roll.clone();
     let lost = state.join(3, START_US + 1_000);
-    let mut revived = LineState::revive(saved, START_US + 2_000_000);
+    let mut revived = LineState::revive(saved, BTreeMap::new(), START_US + 2_000_000);
     let next = revived.join(1, START_US + 2_000_000);
     assert!(next.epoch > lost.epoch && next.first > lost.first + lost.count);
     assert_eq!(revived.roll.standing(lost.epoch, 12, 0), Standing::Unseen);
@@ -221,7 +222,7 @@ fn a_session_is_kept_though_a_replica_called_others_with_it() {
         line.steer(&Steering::Admit(2), START_US);
         *mirror = line.roll.clone();
     });
-    let mut replica = LineState::revive(replica.roll, START_US);
+    let mut replica = LineState::revive(replica.roll, BTreeMap::new(), START_US);
     replica.call(START_US + 1_000_000);
     assert_eq!((called(&replica), mirror.tally.called), (vec![1, 2], 3), "2 alone here, 2 and 3 together there");
     let now_s = START_US / 1_000_000 + 1;
@@ -367,7 +368,7 @@ impl Watch {
                 self.state.steer(&Steering::Limits(limits), self.now_us);
             }
             Step::Phase(phase) => self.state.steer(&Steering::Phase(*phase), self.now_us),
-            Step::Revive => self.state = LineState::revive(self.mirror.clone(), self.now_us),
+            Step::Revive => self.state = LineState::revive(self.mirror.clone(), BTreeMap::new(), self.now_us),
         }
         self.tick(tick);
     }

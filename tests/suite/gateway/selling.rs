@@ -53,6 +53,22 @@ async fn a_word_without_a_key_is_about_the_path_and_is_taken_back_by_word() {
 }
 
 #[tokio::test]
+async fn a_sold_out_that_comes_late_does_not_undo_the_on_sale_after_it() {
+    let stand = Setup::room(SHUT).start().await;
+    let mut buyer = stand.admitted().await;
+    stand.upstream.say("/late", &[("vestibule-sold-out", "/train; ttl=600; version=7")]);
+    stand.operator.act("on-sale", r#"{"key":"/train","version":8}"#).await;
+    buyer.get("/late").await;
+    assert_eq!(buyer.get("/train").await.status(), 200, "it was sold out before that");
+    stand.upstream.say("/late", &[("vestibule-sold-out", "/train; ttl=600; version=9")]);
+    buyer.get("/late").await;
+    assert_eq!(buyer.get("/train").await.status(), 410);
+    stand.operator.act("on-sale", r#"{"key":"/train","version":8}"#).await;
+    assert_eq!(buyer.get("/train").await.status(), 410, "and so does a late word over the admin listener");
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn an_operator_says_so_and_takes_it_back() {
     let stand = Setup::room(SHUT).start().await;
     let mut buyer = stand.admitted().await;

@@ -1,6 +1,7 @@
 //! The Redis scripts against the pure machine: any verbs in any order, every answer the same.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -11,13 +12,22 @@ use vestibule::clock::Clock;
 use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
-use vestibule::line::{Ended, LineStore as _, News, Numbers, Page, Phase, Roll, RoomName, Steering};
+use vestibule::line::{
+    Arrival, Ended, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName, Standing, Steering,
+};
 use vestibule::schedule::Schedule;
 
 use super::{START_MS, fresh_room, tick};
 use crate::redis_server::RedisServer;
 
 const CASES: u32 = 200;
+
+/// How many different persons come, less one.
+const PERSONS: u8 = 40;
+
+fn id_of(who: u8) -> Option<PersonId> {
+    (who > 0).then(|| PersonId(u128::from(who % 7) << 64 | u128::from(who)))
+}
 
 /// How often each kind of entry was seen, so that the comparison is not one of empty lines.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +43,8 @@ struct Tally {
     behind: u64,
     failovers: u64,
     vouched: u64,
+    claimed: u64,
+    held: u64,
     promised: u64,
     drawn: u64,
 }
@@ -40,6 +52,8 @@ struct Tally {
 #[derive(Clone, Debug)]
 enum Step {
     Join(u64),
+    /// Persons, 0 for anybody.
+    Claim(Vec<u8>),
     Wait(u64),
     Tick(Say),
     Steer(Steering),
@@ -67,6 +81,7 @@ struct Say {
     returned: Numbers,
     left: Numbers,
     ended: Vec<(u64, Numbers)>,
+    introduced: Vec<(u8, u64)>,
     known_lag: u64,
 }
 
@@ -80,8 +95,11 @@ fn numbers() -> impl Strategy<Value = Numbers> {
 fn say() -> impl Strategy<Value = Say> {
     let sets = (numbers(), numbers(), numbers(), prop_oneof![3 => Just(Numbers::default()), 1 => numbers()]);
     let ended = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..70, numbers()), 1..4)];
-    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, prop_oneof![5 => Just(0u64), 1 => 0u64..40])
-        .prop_map(|(gateway, lease_ms, (here, gone, returned, left), ended, known_lag)| Say {
+    let number = prop_oneof![4 => 1u64..160, 1 => 131_000u64..131_400];
+    let introduced = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((1u8..PERSONS, number), 1..8)];
+    let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
+    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, introduced, lag).prop_map(
+        |(gateway, lease_ms, (here, gone, returned, left), ended, introduced, known_lag)| Say {
             gateway,
             lease_ms,
             here,
@@ -89,8 +107,10 @@ fn say() -> impl Strategy<Value = Say> {
             returned,
             left,
             ended,
+            introduced,
             known_lag,
-        })
+        },
+    )
 }
 
 /// A schedule from now on, in milliseconds.
@@ -147,6 +167,7 @@ fn step() -> impl Strategy<Value = Step> {
     let wait = prop_oneof![0u64..50_000, 0u64..3_000_000, 0u64..200_000_000];
     prop_oneof![
         6 => prop_oneof![3 => 1u64..30, 1 => 1u64..400, 1 => 30_000u64..70_000].prop_map(Step::Join),
+        4 => prop::collection::vec(0u8..PERSONS, 1..30).prop_map(Step::Claim),
         6 => wait.prop_map(Step::Wait),
         10 => say().prop_map(Step::Tick),
         4 => steering().prop_map(Step::Steer),
@@ -183,6 +204,7 @@ impl Pair<'_> {
     fn do_step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Join(count) => self.join(*count),
+            Step::Claim(persons) => self.claim(persons),
             Step::Wait(us) => {
                 self.clock.advance_us(*us);
                 Ok(())
@@ -244,6 +266,34 @@ impl Pair<'_> {
         Ok(())
     }
 
+    /// Claims as gateways do: they tell a number of which they know that its session has run out.
+    fn claim(&mut self, persons: &[u8]) -> Result<(), TestCaseError> {
+        let now_us = self.clock.now_us();
+        let numbers: HashMap<PersonId, u64> = self.model.persons().collect();
+        let roll = self.model.roll();
+        let is_over = |number: &&u64| {
+            let standing = roll.standing(roll.epoch_of(**number), **number, now_us / 1_000_000);
+            matches!(standing, Standing::Over)
+        };
+        let arrival = |who: &u8| match id_of(*who) {
+            Some(id) => Arrival::Person { id, over: numbers.get(&id).filter(is_over).copied() },
+            None => Arrival::Anybody,
+        };
+        let known = self.mirror.known();
+        let arrivals: Vec<Arrival> = persons.iter().map(arrival).collect();
+        let expected = self.model.claim(&arrivals, known, now_us);
+        self.model.written();
+        let claimed = self.runtime.block_on(self.store.claim(&self.room, &arrivals, known)).map_err(fail)?;
+        prop_assert_eq!(&claimed, &expected);
+        let Some(claimed) = claimed else { return self.follow() };
+        let mut seen = self.seen.get();
+        seen.claimed += claimed.joined.count;
+        seen.held += arrivals.len() as u64 - claimed.joined.count;
+        self.seen.set(seen);
+        self.mirror.note(&claimed.joined);
+        self.follow()
+    }
+
     fn tick(&mut self, say: &Say) -> Result<(), TestCaseError> {
         let mut tick = tick(say.gateway as u64);
         tick.lease_ms = say.lease_ms;
@@ -251,6 +301,8 @@ impl Pair<'_> {
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;
         tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        let introduced = say.introduced.iter().filter_map(|(who, number)| Some((id_of(*who)?, *number)));
+        tick.introduced = introduced.collect();
         tick.known = self.mirror.known();
         tick.known.seq =
             if (1..5).contains(&say.known_lag) { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
@@ -402,24 +454,9 @@ fn the_scripts_do_what_the_pure_machine_does() {
     if let Err(error) = result {
         panic!("{error}");
     }
-    let Tally {
-        called,
-        by_hand,
-        left,
-        lapsed,
-        ended,
-        returned,
-        settings,
-        rolls,
-        behind,
-        failovers,
-        vouched,
-        promised,
-        drawn,
-    } = seen.get();
-    let least =
-        [called, by_hand, left, lapsed, ended, returned, settings, rolls, behind, failovers, vouched, promised, drawn]
-            .into_iter()
-            .min();
+    let Tally { called, by_hand, left, lapsed, ended, returned, settings, promised, drawn, .. } = seen.get();
+    let Tally { rolls, behind, failovers, vouched, claimed, held, .. } = seen.get();
+    let happened = [called, by_hand, left, lapsed, ended, returned, settings, promised, drawn];
+    let least = happened.into_iter().chain([rolls, behind, failovers, vouched, claimed, held]).min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

@@ -149,7 +149,7 @@ impl Gateway {
         let Some(room) = self.room().map(Arc::clone) else { return };
         let (inbox, gateway) = (Rc::clone(inbox), self.id);
         self.tasks.push(tasks.spawn(async move {
-            let place = room.join().await;
+            let place = room.join(None).await;
             inbox.borrow_mut().push(Message::Joined { gateway, visitor, place });
         }));
     }
@@ -165,5 +165,6 @@ fn rules() -> RoomRules {
         queueing_status: 200,
         items: Vec::new(),
         item: None,
+        person: None,
     }
 }

@@ -96,7 +96,7 @@ impl Machine {
     pub fn fail_over(&mut self, replica: &LineState, now_us: u64) {
         self.state = match self.has(Defect::FailsOverUnnoticed) {
             true => replica.clone(),
-            false => LineState::revive(replica.roll().clone(), now_us),
+            false => LineState::revive(replica.roll().clone(), replica.persons().collect(), now_us),
         };
     }
 

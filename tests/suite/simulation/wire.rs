@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
-use vestibule::line::{Joined, LineStore, Page, Roll, RoomName, Steering, StoreFault, Tick};
+use vestibule::line::{Arrival, Claimed, Joined, Known, LineStore, Page, Roll, RoomName, Steering, StoreFault, Tick};
 
 /// What a call asks.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ impl LineStore for Wire {
             Answer::Joined(joined) => Ok(joined),
             other => panic!("a join was answered with {other:?}"),
         }
+    }
+
+    async fn claim(&self, _: &RoomName, _: &[Arrival], _: Known) -> Result<Option<Claimed>, StoreFault> {
+        unreachable!("the simulated room knows no persons")
     }
 
     async fn tick(&self, _: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {

@@ -67,7 +67,7 @@ async fn carry(to: &Address, delivery: Delivery, clock: &dyn Clock) {
 
 /// Signs with the present time, each time anew: the merchant refuses what is old.
 async fn hand_over(to: &Address, body: &[u8], clock: &dyn Clock) -> Result<(), String> {
-    let signature = sign(&to.secret, clock.now(), body);
+    let signature = sign(&to.secret, clock.wall(), body);
     let call = Call {
         method: Method::POST,
         path: to.path.clone(),

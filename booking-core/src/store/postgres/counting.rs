@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::store::books::{Books, Numbers, RowBooks};
 
 const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price,
-        i.numbering,
+        i.numbering, i.version,
         coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint,
         coalesce(s.owned, 0)::bigint, coalesce(s.numbers, 0)::bigint
     FROM inventory i
@@ -68,11 +68,11 @@ fn row_books(row: &Row) -> Result<RowBooks, StoreError> {
     Ok(RowBooks {
         inventory: read.inventory,
         stock: read.stock,
-        in_open_holds: number(row, 7),
-        in_confirmed_holds: number(row, 8),
-        in_bookings: number(row, 9),
+        in_open_holds: number(row, 8),
+        in_confirmed_holds: number(row, 9),
+        in_bookings: number(row, 10),
         numbers: (read.numbering != Numbering::Pool)
-            .then(|| Numbers { owned: number(row, 10), distinct: number(row, 11) }),
+            .then(|| Numbers { owned: number(row, 11), distinct: number(row, 12) }),
     })
 }
 

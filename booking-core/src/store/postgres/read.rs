@@ -1,6 +1,7 @@
 //! Reading.
 
 use deadpool_postgres::GenericClient;
+use time::Date;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -12,8 +13,10 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::seat::SeatNumber;
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, payment_id, seat};
-use crate::store::{DueTask, StockRow, StoreError};
+use crate::store::rows::{
+    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, inventory_id, payment_id, seat, turned_row,
+};
+use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                             h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
@@ -33,7 +36,7 @@ const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, 
                                      changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
-const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering FROM inventory WHERE name = ANY($1)";
+const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering, version FROM inventory WHERE name = ANY($1)";
 const OWNED: &str = "SELECT number::bigint FROM seats
                      WHERE inventory_id = (SELECT id FROM inventory WHERE name = $1) ORDER BY number";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= $1
@@ -41,6 +44,10 @@ const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS 
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = $1)
                             ORDER BY expires_at LIMIT 1";
+const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= $1";
+const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
+                      WHERE t.turned_at >= clock_timestamp() - make_interval(secs => $1)
+                      ORDER BY t.turned_at DESC LIMIT $2";
 const PENDING: &str = "SELECT id, created_at FROM payments
                        WHERE status IN ('pending', 'challenged') AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
@@ -176,12 +183,23 @@ pub(super) fn inventory_row(row: &Row) -> InventoryRow {
         sold: row.get(4),
         price: row.get(5),
         numbering: row.get(6),
+        version: row.get(7),
     }
 }
 
 pub(super) async fn owned_seats(db: &impl GenericClient, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
     let rows = query(db, OWNED, &[&row.to_string()]).await?;
     rows.iter().map(|row| seat(row.get(0))).collect()
+}
+
+pub(super) async fn rows_from(db: &impl GenericClient, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+    let rows = query(db, ROWS_FROM, &[&day.to_string()]).await?;
+    rows.iter().map(|row| inventory_id(row.get(0))).collect()
+}
+
+pub(super) async fn turned(db: &impl GenericClient, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+    let rows = query(db, TURNED, &[&f64::from(within_s), &i64::from(limit)]).await?;
+    rows.iter().map(|row| turned_row(row.get(0), row.get(1))).collect()
 }
 
 pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

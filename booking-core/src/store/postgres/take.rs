@@ -7,7 +7,7 @@ use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{fault, read};
+use super::{commit, fault, read};
 use crate::domain::hold::Hold;
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::SeatNumber;

@@ -6,8 +6,8 @@
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::types::ToSql;
 
-use super::read::execute;
-use super::{fault, ledger, read};
+use super::read::{execute, query};
+use super::{commit, fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
 use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
@@ -15,7 +15,8 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers};
+use crate::domain::placement::ShardNumber;
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
@@ -67,7 +68,7 @@ pub(super) async fn transact(
     let Some(outcome) = apply(&tx, step).await? else {
         return Ok(Err(Stop::SoldOut));
     };
-    tx.commit().await.map_err(|error| fault(&error))?;
+    commit(tx).await?;
     Ok(Ok(outcome))
 }
 
@@ -217,4 +218,13 @@ pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32],
     execute(db, write, &[&candidate.as_slice()]).await?;
     let row = db.query_one("SELECT value FROM secrets WHERE name = 'ids'", &[]).await;
     bytes(row.map_err(|error| fault(&error))?.get(0))
+}
+
+pub(super) async fn number(db: &Object, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+    if let Some(candidate) = candidate {
+        let write = "INSERT INTO shard (number) VALUES ($1) ON CONFLICT DO NOTHING";
+        execute(db, write, &[&i32::from(u8::from(candidate))]).await?;
+    }
+    let rows = query(db, "SELECT number::bigint FROM shard", &[]).await?;
+    rows.first().map(|row| shard_number(row.get(0))).transpose()
 }

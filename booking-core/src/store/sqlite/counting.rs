@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::books::{Books, Numbers, RowBooks};
 use crate::store::rows::InventoryRow;
 
-const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.numbering,
+const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.numbering, i.version,
         coalesce(h.open, 0), coalesce(h.confirmed, 0), coalesce(b.booked, 0),
         coalesce(s.owned, 0), coalesce(s.numbers, 0)
     FROM inventory i
@@ -72,10 +72,10 @@ struct Counted {
 fn row_books(row: &Row<'_>) -> rusqlite::Result<Counted> {
     Ok(Counted {
         row: inventory_row(row)?,
-        in_open_holds: number(row, 7)?,
-        in_confirmed_holds: number(row, 8)?,
-        in_bookings: number(row, 9)?,
-        numbers: Numbers { owned: number(row, 10)?, distinct: number(row, 11)? },
+        in_open_holds: number(row, 8)?,
+        in_confirmed_holds: number(row, 9)?,
+        in_bookings: number(row, 10)?,
+        numbers: Numbers { owned: number(row, 11)?, distinct: number(row, 12)? },
     })
 }
 

@@ -1,6 +1,7 @@
 //! Reading.
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use time::Date;
 
 use super::fault;
 use crate::domain::booking::{Booking, Reference};
@@ -10,8 +11,10 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::seat::SeatNumber;
-use crate::store::rows::{BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, payment_id, seat};
-use crate::store::{DueTask, StockRow, StoreError};
+use crate::store::rows::{
+    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, inventory_id, payment_id, seat, turned_row,
+};
+use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
                            h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
@@ -23,7 +26,8 @@ const PAYMENT: &str =
                               challenge, refund
                        FROM payments WHERE id = ?1";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = ?1";
-const STOCK: &str = "SELECT name, capacity, available, held, sold, price, numbering FROM inventory WHERE name = ?1";
+const STOCK: &str =
+    "SELECT name, capacity, available, held, sold, price, numbering, version FROM inventory WHERE name = ?1";
 const OWNED: &str = "SELECT number FROM seats
                      WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1) ORDER BY number";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= ?1
@@ -31,6 +35,9 @@ const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS 
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                             ORDER BY expires_at LIMIT 1";
+const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
+const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
+                      WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
 const PENDING: &str = "SELECT id, created_at FROM payments
                        WHERE status IN ('pending', 'challenged') AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
@@ -131,12 +138,24 @@ pub(super) fn inventory_row(row: &Row<'_>) -> rusqlite::Result<InventoryRow> {
         sold: row.get(4)?,
         price: row.get(5)?,
         numbering: row.get(6)?,
+        version: row.get(7)?,
     })
 }
 
 pub(super) fn owned_seats(db: &Connection, row: InventoryId) -> Result<Vec<SeatNumber>, StoreError> {
     let numbers: Vec<i64> = many(db, OWNED, [row.to_string()], |row| row.get(0))?;
     numbers.into_iter().map(seat).collect()
+}
+
+pub(super) fn rows_from(db: &Connection, day: Date) -> Result<Vec<InventoryId>, StoreError> {
+    let names: Vec<String> = many(db, ROWS_FROM, [day.to_string()], |row| row.get(0))?;
+    names.iter().map(|name| inventory_id(name)).collect()
+}
+
+pub(super) fn turned(db: &Connection, within_s: u32, limit: u32) -> Result<Vec<TurnedRow>, StoreError> {
+    let map = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    let rows = many(db, TURNED, params![within_s, limit], map)?;
+    rows.iter().map(|(name, version)| turned_row(name, *version)).collect()
 }
 
 pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{fault, read};
+use super::{commit, fault, read};
 use crate::domain::hold::{Hold, Line};
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::{Numbering, SeatNumber};
@@ -43,7 +43,7 @@ pub(super) fn take(
         available = decrement(&tx, &shelf, seats(&granted))?;
         granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), &shelf))?;
     }
-    tx.commit().map_err(|error| fault(&error))?;
+    commit(tx)?;
     Ok(Taken { answers, available })
 }
 
@@ -78,7 +78,7 @@ pub(super) fn write_if_unchanged(
         .map_err(|error| fault(&error))?;
     let Some(left) = left else { return Ok(None) };
     granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), shelf))?;
-    tx.commit().map_err(|error| fault(&error))?;
+    commit(tx)?;
     count(left).map(Some)
 }
 
@@ -109,7 +109,7 @@ pub(super) fn take_order(db: &mut Connection, order: &OrderRequest) -> Result<Or
     for (index, (line, shelf)) in hold.lines.iter().zip(&shelves).enumerate() {
         write_line(&tx, &hold, index, line, shelf)?;
     }
-    tx.commit().map_err(|error| fault(&error))?;
+    commit(tx)?;
     Ok(OrderTaken { answer: TakeAnswer::Granted(hold), available })
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{fault, ledger, read};
+use super::{commit, fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
 use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
@@ -10,7 +10,8 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
-use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers};
+use crate::domain::placement::ShardNumber;
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
@@ -67,7 +68,7 @@ pub(super) fn transact(
     let Some(outcome) = apply(&tx, step)? else {
         return Ok(Err(Stop::SoldOut));
     };
-    tx.commit().map_err(|error| fault(&error))?;
+    commit(tx)?;
     Ok(Ok(outcome))
 }
 
@@ -207,4 +208,14 @@ pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32
         .map_err(|error| fault(&error))?;
     tx.commit().map_err(|error| fault(&error))?;
     bytes(&secret)
+}
+
+pub(super) fn number(db: &mut Connection, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
+    let tx = begin(db)?;
+    if let Some(candidate) = candidate {
+        execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
+    }
+    let number = read::one(&tx, "SELECT number FROM shard", [], |row| row.get(0))?;
+    tx.commit().map_err(|error| fault(&error))?;
+    number.map(shard_number).transpose()
 }

@@ -83,7 +83,10 @@ impl Visitor<'_> {
             match self.wire.ask(target, &mut self.jar, &ask).await {
                 Ok(answer) if !is_passing(answer.status) => return Some(answer),
                 Ok(answer) => self.scene.tally.error(&format!("http_{}", answer.status.as_u16())),
-                Err(fault) => self.scene.tally.error(fault.kind()),
+                Err(fault) => {
+                    self.scene.tally.error(fault.kind());
+                    self.move_on();
+                }
             }
             let backoff = 200 << attempt.min(4);
             self.pause(backoff, backoff * 2).await;

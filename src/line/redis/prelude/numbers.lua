@@ -30,6 +30,16 @@ local function push(runs, first, last)
   if top and top[2] + 1 == first then top[2] = last else runs[#runs + 1] = {first, last} end
 end
 
+-- Makes a set of numbers in any order, repeated or not.
+local function collect(numbers)
+  table.sort(numbers)
+  local runs = {}
+  for i, number in ipairs(numbers) do
+    if number ~= numbers[i - 1] then push(runs, number, number) end
+  end
+  return runs
+end
+
 local function common(a, b)
   local both, i, j = {}, 1, 1
   while a[i] and b[j] do

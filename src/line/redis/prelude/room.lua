@@ -1,7 +1,7 @@
 -- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
 
 local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
-local UNSEEN, RUNS, UNSETTLED = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled'
+local UNSEEN, RUNS, UNSETTLED, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled', ROOM .. 'past'
 local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
@@ -103,6 +103,12 @@ local function active()
   return count
 end
 
+-- Notes whose sessions have run out; only rooms that know persons ask.
+local function pass_by(runs)
+  if not line.persons then return end
+  for set in string.gmatch(runs, '=([^;]+)') do mark(PAST, parse(set), true) end
+end
+
 local function prune_sessions()
   for _, ends in ipairs(run_out()) do
     put('in_use', get('in_use') - tonumber(redis.call('HGET', SESSIONS, ends)))
@@ -111,7 +117,7 @@ local function prune_sessions()
   end
   local head = redis.call('LINDEX', RUNS, 0)
   while head and tonumber(string.match(head, '%d+')) <= now_s do
-    redis.call('LPOP', RUNS)
+    pass_by(redis.call('LPOP', RUNS))
     head = redis.call('LINDEX', RUNS, 0)
   end
 end

@@ -8,9 +8,10 @@ use deadpool_postgres::Object;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{Columns, SHELF_LOCKED, fault, known, settle, shelf};
+use super::{Columns, SHELF_LOCKED, commit, fault, known, settle, shelf};
 use crate::domain::hold::Hold;
 use crate::domain::inventory::InventoryId;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::judge::seats;
 use crate::store::rows::count;
 use crate::store::{Guard, StoreError, TakeAnswer, TakeRequest, Taken};
@@ -50,8 +51,10 @@ async fn quick(connection: &Object, row: InventoryId, requests: &[TakeRequest]) 
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&name, &sum];
     params.extend(columns.params().into_iter().take(6));
     let statement = connection.prepare_cached(QUICK).await.map_err(|error| fault(&error))?;
+    fail_point::reached(COMMITTING);
     match connection.query_opt(&statement, &params).await {
         Ok(Some(left)) => {
+            fail_point::reached(COMMITTED);
             let available = count(left.get::<_, i32>(0).into())?;
             Ok(Some(Taken { answers: holds.into_iter().map(TakeAnswer::Granted).collect(), available }))
         }
@@ -75,6 +78,6 @@ pub(super) async fn take_locked(
     let Some(available) = settle(&tx, &shelf, &answers).await? else {
         return Err(StoreError::Conflict("a key was used at the same moment".to_owned()));
     };
-    tx.commit().await.map_err(|error| fault(&error))?;
+    commit(tx).await?;
     Ok(Taken { answers, available })
 }

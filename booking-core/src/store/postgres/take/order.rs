@@ -7,7 +7,7 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{SHELF, any_shelf, decrement, fault, known, own, owned};
+use super::{SHELF, any_shelf, commit, decrement, fault, known, own, owned};
 use crate::domain::hold::{Hold, HoldId, Line};
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::Numbering;
@@ -67,7 +67,7 @@ async fn try_take(connection: &mut Object, order: &OrderRequest) -> Result<Optio
     if !write_lines(&tx, &hold, &shelves).await? {
         return Ok(None);
     }
-    tx.commit().await.map_err(|error| fault(&error))?;
+    commit(tx).await?;
     Ok(Some(OrderTaken { answer: TakeAnswer::Granted(hold), available }))
 }
 

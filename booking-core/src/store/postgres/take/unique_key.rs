@@ -5,7 +5,7 @@
 
 use deadpool_postgres::Object;
 
-use super::{SHELF, fault, known, owned, settle, shelf};
+use super::{SHELF, commit, fault, known, owned, settle, shelf};
 use crate::domain::inventory::InventoryId;
 use crate::store::judge::{KEY_TRIES, pause};
 use crate::store::{Guard, StoreError, TakeAnswer, TakeRequest, Taken};
@@ -37,6 +37,6 @@ async fn try_take(
     let owned = owned(&tx, &shelf).await?;
     let answers = shelf.judge(&owned, requests, &known);
     let Some(available) = settle(&tx, &shelf, &answers).await? else { return Ok(None) };
-    tx.commit().await.map_err(|error| fault(&error))?;
+    commit(tx).await?;
     Ok(Some(Taken { answers, available }))
 }

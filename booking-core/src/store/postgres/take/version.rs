@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{Columns, SHELF, fault, known, shelf};
 use crate::domain::inventory::InventoryId;
+use crate::fail_point::{self, COMMITTED, COMMITTING};
 use crate::store::judge::{OPTIMISTIC_TRIES, Shelf, grants, pause, seats};
 use crate::store::rows::count;
 use crate::store::{Guard, StoreError, TakeAnswer, TakeRequest, Taken};
@@ -47,7 +48,10 @@ async fn write(connection: &Object, shelf: &Shelf, answers: &[TakeAnswer]) -> Re
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&shelf.id, &sum, &shelf.version];
     params.extend(columns.params().into_iter().take(6));
     let statement = connection.prepare_cached(WRITE).await.map_err(|error| fault(&error))?;
-    match connection.query_opt(&statement, &params).await {
+    fail_point::reached(COMMITTING);
+    let written = connection.query_opt(&statement, &params).await;
+    fail_point::reached(COMMITTED);
+    match written {
         Ok(left) => left.map(|left| count(left.get::<_, i32>(0).into())).transpose(),
         Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
         Err(error) => Err(fault(&error)),

@@ -1,0 +1,154 @@
+//! `booking-api bench` and `booking-api plot`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use booking_core::bench::neighbour::{self, Neighbours};
+use booking_core::bench::plot as drawing;
+use booking_core::bench::telling::{self, TellingFigures};
+use booking_core::bench::{self, Figures, Way};
+use booking_core::clock::{Clock, SystemClock};
+use booking_core::domain::seat::Numbering;
+use booking_core::strategy::Strategy;
+use clap::Args;
+use serde::Serialize;
+
+#[derive(Args)]
+pub struct Bench {
+    /// sqlite:FILE, sqlite::memory: or postgres://…
+    #[arg(long, env = "BOOKING_DATABASE")]
+    database: String,
+    /// all, or the name of one.
+    #[arg(long, default_value = "all")]
+    strategy: String,
+    /// How many clients at once, one run for each number.
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64,256")]
+    clients: Vec<usize>,
+    /// How long each run lasts.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// What a client does: calls the service, asks over http with a ticket, or goes through a purchase.
+    #[arg(long, value_delimiter = ',', default_value = "service")]
+    way: Vec<String>,
+    /// Says that so many milliseconds were added to every sync of the database; written into the figures.
+    #[arg(long, default_value_t = 0)]
+    sync_added_ms: u32,
+    /// A second database: measures what a hot train does to a quiet one on the same and on the other.
+    #[arg(long)]
+    neighbour: Option<String>,
+    /// Measures how soon a gateway knows that a row is sold out or on sale again, in so many rounds.
+    #[arg(long, conflicts_with = "neighbour")]
+    telling: Option<u32>,
+    /// Writes the figures to a file as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Plot {
+    /// What `bench --json` wrote.
+    #[arg(required = true)]
+    figures: Vec<PathBuf>,
+    /// The picture.
+    #[arg(long)]
+    svg: PathBuf,
+    /// The table, in Markdown.
+    #[arg(long)]
+    table: PathBuf,
+}
+
+pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let strategies = strategies(&arguments.strategy, &arguments.database)?;
+    let run = Duration::from_secs(arguments.seconds);
+    if let Some(other) = arguments.neighbour {
+        let [strategy] = strategies[..] else { bail!("choose one --strategy to measure neighbours with") };
+        let databases = [arguments.database, other];
+        let plan = Neighbours { databases, strategy, quiet_clients: 4, hot_clients: 256, run };
+        return neighbours(&plan, &clock, arguments.json.as_deref()).await;
+    }
+    if let Some(rounds) = arguments.telling {
+        return tell(&arguments.database, rounds, &clock, arguments.json.as_deref()).await;
+    }
+    let ways = arguments.way.iter().map(|name| way(name)).collect::<anyhow::Result<_>>()?;
+    let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
+    let plan = bench::Plan { database, strategies, clients, run, ways, sync_added_ms };
+    println!(
+        "{:<12} {:<9} {:>7} {:>12} {:>9} {:>9} {:>7}",
+        "strategy", "way", "clients", "a second", "p50 ms", "p99 ms", "failed"
+    );
+    let figures = bench::run(&plan, clock, say).await?;
+    write_json(arguments.json.as_deref(), &figures)
+}
+
+fn say(run: &Figures) {
+    let Figures { strategy, way, clients, holds_per_second, p50_ms, p99_ms, failed, .. } = run;
+    let way = way.name();
+    println!("{strategy:<12} {way:<9} {clients:>7} {holds_per_second:>12.0} {p50_ms:>9.2} {p99_ms:>9.2} {failed:>7}");
+}
+
+async fn neighbours(plan: &Neighbours, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
+    let figures = neighbour::run(plan, clock).await?;
+    println!("{:<10} {:>12} {:>9} {:>9} {:>14}", "hot train", "quiet/s", "p50 ms", "p99 ms", "hot/s");
+    for run in &figures {
+        println!(
+            "{:<10} {:>12.0} {:>9.2} {:>9.2} {:>14.0}",
+            run.hot_train, run.holds_per_second, run.p50_ms, run.p99_ms, run.hot_holds_per_second
+        );
+    }
+    write_json(json, &figures)
+}
+
+async fn tell(database: &str, rounds: u32, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
+    let figures = telling::run(database, rounds, clock).await?;
+    println!("{:<9} {:<10} {:>9} {:>9} {:>9} {:>5}", "word", "changed by", "p50 ms", "p99 ms", "max ms", "lost");
+    for TellingFigures { word, changed_by, p50_ms, p99_ms, max_ms, lost } in &figures {
+        println!("{word:<9} {changed_by:<10} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {lost:>5}");
+    }
+    write_json(json, &figures)
+}
+
+fn write_json(path: Option<&Path>, figures: &impl Serialize) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let json = serde_json::to_vec_pretty(figures)?;
+    std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads which strategies to measure: one, or all that sell seats without numbers and work on the database.
+fn strategies(name: &str, database: &str) -> anyhow::Result<Vec<Strategy>> {
+    let locks_rows = !database.starts_with("sqlite:");
+    let works = |strategy: &Strategy| {
+        strategy.numbering() == Numbering::Pool && (locks_rows || *strategy != Strategy::Pessimistic)
+    };
+    let possible: Vec<Strategy> = Strategy::ALL.into_iter().filter(works).collect();
+    let chosen: Vec<Strategy> =
+        possible.iter().copied().filter(|strategy| name == "all" || strategy.name() == name).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
+        bail!("there is no strategy {name:?} to measure here; choose all, {}", names.join(", "));
+    }
+    Ok(chosen)
+}
+
+fn way(name: &str) -> anyhow::Result<Way> {
+    let names = || Way::ALL.map(Way::name).join(", ");
+    let way = Way::ALL.into_iter().find(|way| way.name() == name);
+    way.with_context(|| format!("there is no way {name:?}; choose from {}", names()))
+}
+
+pub fn plot(arguments: &Plot) -> anyhow::Result<()> {
+    let mut figures: Vec<Figures> = Vec::new();
+    for path in &arguments.figures {
+        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let read: Vec<Figures> =
+            serde_json::from_slice(&text).with_context(|| format!("{} is not of bench --json", path.display()))?;
+        figures.extend(read);
+    }
+    let write = |path: &Path, text: String| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(&arguments.svg, drawing::picture(&figures))?;
+    write(&arguments.table, drawing::table(&figures))
+}

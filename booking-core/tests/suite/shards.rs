@@ -1,0 +1,231 @@
+//! Several databases: everything of a row on one of them, none waits for another, and one more moves nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use booking_core::app::{self, App, StartError};
+use booking_core::catalogue::Catalogue;
+use booking_core::clock::{Clock, ManualClock};
+use booking_core::config::{Config, SaleRow, ShardRules};
+use booking_core::domain::hold::{Hold, HoldStatus};
+use booking_core::domain::inventory::InventoryId;
+use booking_core::domain::payment::PaymentStatus;
+use booking_core::domain::placement::ShardNumber;
+use booking_core::service::holding::HoldOrder;
+use booking_core::service::paying::PaymentOrder;
+use booking_core::service::{BadOrder, Denied, Item, Service, Want};
+use booking_core::store::Store;
+
+use crate::database::{Database, on_both};
+use crate::world::{HOLD_MS, NOON, SECRET};
+
+const DAY: &str = "2026-11-23";
+const LATER: &str = "2026-11-30";
+
+fn shard(number: u8, database: &Database, from: Option<&str>) -> ShardRules {
+    let number = number.try_into().unwrap();
+    ShardRules { number, database: database.url.clone(), from: from.map(str::to_owned), until: None }
+}
+
+fn config(shards: Vec<ShardRules>) -> Config {
+    let mut config = Config { shards, ..Config::default() };
+    config.payments.webhook_secret = Some(SECRET.to_owned());
+    config
+}
+
+/// Finds a row of a day that a configuration places on a shard.
+fn row_on(config: &Config, number: u8, day: &str) -> InventoryId {
+    let (placement, catalogue) = (config.placement().unwrap().unwrap(), Catalogue::embedded().unwrap());
+    let rows = catalogue.trains().iter().map(|train| format!("{}:{day}:{}", train.number, train.classes[0].code()));
+    let mut rows = rows.map(|name| name.parse::<InventoryId>().unwrap()).filter(|row| catalogue.offer(*row).is_ok());
+    rows.find(|row| u8::from(placement.of(*row)) == number).expect("every shard has trains")
+}
+
+async fn start(config: &Config, clock: &Arc<ManualClock>) -> App {
+    App::start(config.clone(), Arc::clone(clock) as Arc<dyn Clock>).await.unwrap()
+}
+
+async fn refusal(config: &Config) -> StartError {
+    let clock = Arc::new(ManualClock::at(NOON));
+    App::start(config.clone(), clock as Arc<dyn Clock>).await.err().expect("it does not start")
+}
+
+async fn hold(service: &Arc<Service>, inventory: InventoryId, key: &str) -> Hold {
+    service.hold(HoldOrder::new(inventory, 1, key)).await.unwrap().hold
+}
+
+async fn pay(service: &Arc<Service>, hold: &Hold) -> PaymentStatus {
+    let order = PaymentOrder { hold: hold.id, method: "sim_ok".to_owned(), key: "p".to_owned() };
+    service.pay(order).await.unwrap().payment.state.status()
+}
+
+async fn until(came_true: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !came_true().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.expect("it comes true");
+}
+
+async fn twin(db: &Database) -> Database {
+    if db.url.starts_with("sqlite:") { Database::sqlite() } else { Database::postgres().await }
+}
+
+on_both! {
+    async fn everything_of_a_row_is_in_one_database(db: Database) {
+        let databases = [&db, &twin(&db).await];
+        let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let clock = Arc::new(ManualClock::at(NOON));
+        let app = start(&config, &clock).await;
+        let service = app.service();
+        for number in [0, 1] {
+            let row = row_on(&config, number, DAY);
+            let (bought, lapsing) = (hold(service, row, "k").await, hold(service, row, "l").await);
+            assert_eq!(u8::from(ShardNumber::of_hold(bought.id)), number, "the id tells where it is");
+            assert_eq!(hold(service, row, "k").await.id, bought.id, "the same key is the same hold");
+            assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
+            let booking = booking_core::domain::booking::Reference::of(bought.id);
+            assert_eq!(service.booking(booking).await.unwrap().lines[0].inventory, row);
+            clock.advance_ms(HOLD_MS);
+            service.nudge_reaper();
+            until(async || service.find_hold(lapsing.id).await.unwrap().state.status() == HoldStatus::Expired).await;
+            let books = async |database: &Database| app::open(&database.config_of_shard(&config)).await.unwrap().books().await.unwrap();
+            let here = books(databases[usize::from(number)]).await;
+            assert_eq!((here.bookings, here.open_holds, here.faults()), (1, 0, Vec::new()));
+        }
+        assert_eq!(service.store().books().await.unwrap().bookings, 2);
+        app.stop().await;
+    }
+}
+
+impl Database {
+    /// The configuration that names just this shard of another.
+    fn config_of_shard(&self, of: &Config) -> Config {
+        let shards = of.shards.iter().filter(|shard| shard.database == self.url).cloned().collect();
+        Config { shards, ..Config::default() }
+    }
+}
+
+#[tokio::test]
+async fn an_order_over_two_databases_is_refused() {
+    let databases = [Database::sqlite(), Database::sqlite()];
+    let config = config(vec![shard(0, &databases[0], None), shard(1, &databases[1], None)]);
+    let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+    let item = |number| Item { inventory: row_on(&config, number, DAY), want: Want::Any(1) };
+    let order = |items| HoldOrder { items, key: "k".to_owned() };
+    let apart = app.service().hold(order(vec![item(0), item(1)])).await;
+    assert!(matches!(apart, Err(Denied::Order(BadOrder::Apart(..)))), "{apart:?}");
+    assert_eq!(app.service().store().open_holds().await.unwrap(), 0);
+    let together = app.service().hold(order(vec![item(0), item(0)])).await.unwrap();
+    assert_eq!(together.hold.lines[0].quantity, 2);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_keeps_no_other_waiting() {
+    let (well, ill) = (Database::postgres().await, Database::postgres().await);
+    let config = config(vec![shard(0, &well, None), shard(1, &ill, None)]);
+    let clock = Arc::new(ManualClock::at(NOON));
+    let app = start(&config, &clock).await;
+    let service = app.service();
+    let (here, there) = (row_on(&config, 0, DAY), row_on(&config, 1, DAY));
+    hold(service, there, "there").await;
+    let lapsing = hold(service, here, "lapses").await;
+    let (mut client, connection) = tokio_postgres::connect(&ill.url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let lock = client.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE inventory, holds, payments, outbox, turns IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = tokio::spawn({
+        let service = Arc::clone(service);
+        async move { hold(&service, there, "waits").await }
+    });
+    let at_once = tokio::time::timeout(Duration::from_secs(5), async {
+        let bought = hold(service, here, "bought").await;
+        assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
+        clock.advance_ms(HOLD_MS);
+        while service.find_hold(lapsing.id).await.unwrap().state.status() != HoldStatus::Expired {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    at_once.await.expect("holding, paying and reaping go on");
+    assert!(!waiting.is_finished());
+    lock.rollback().await.unwrap();
+    waiting.await.expect("it was only late");
+    drop(client);
+    connection.await.unwrap().unwrap();
+    app.stop().await;
+}
+
+on_both! {
+    async fn one_database_becomes_several_and_nothing_moves(db: Database) {
+        let (other, clock) = (twin(&db).await, Arc::new(ManualClock::at(NOON)));
+        let alone = Config { database: db.url.clone(), ..config(Vec::new()) };
+        let old_rows: Vec<InventoryId> = {
+            let both = config(vec![shard(0, &db, None), shard(1, &other, None)]);
+            [0, 1].map(|number| row_on(&both, number, DAY)).into()
+        };
+        let app = start(&alone, &clock).await;
+        let mut old = Vec::new();
+        for (number, row) in old_rows.iter().enumerate() {
+            old.push(hold(app.service(), *row, &format!("old{number}")).await);
+        }
+        app.stop().await;
+        let careless = config(vec![shard(0, &db, None), shard(1, &other, None)]);
+        assert!(matches!(refusal(&careless).await, StartError::Misplaced { .. }), "it would look for them elsewhere");
+        let careful = config(vec![shard(0, &db, None), shard(1, &other, Some(LATER))]);
+        let app = start(&careful, &clock).await;
+        for hold in &old {
+            assert_eq!(pay(app.service(), hold).await, PaymentStatus::Kept, "an id from before tells no shard");
+        }
+        let new = hold(app.service(), row_on(&careful, 1, LATER), "new").await;
+        assert_eq!(u8::from(ShardNumber::of_hold(new.id)), 1);
+        assert_eq!(pay(app.service(), &new).await, PaymentStatus::Kept);
+        let books = app.service().store().books().await.unwrap();
+        assert_eq!((books.bookings, books.faults()), (3, Vec::new()));
+        app.stop().await;
+        let swapped = config(vec![shard(0, &other, None), shard(1, &db, Some(LATER))]);
+        let said = refusal(&swapped).await.to_string();
+        assert!(said.contains("is shard 1, and the configuration calls it shard 0"), "{said}");
+        let said = refusal(&alone).await.to_string();
+        assert!(said.contains("is shard 0, and the configuration calls it the only one"), "{said}");
+    }
+}
+
+#[test]
+fn shards_that_make_no_sense_are_all_named() {
+    let same = Database::sqlite();
+    let twice = config(vec![shard(0, &same, None), shard(1, &same, None)]);
+    assert!(twice.check().unwrap_err().to_string().contains("two numbers have the same database"));
+    let never = config(vec![shard(0, &same, Some("2026-02-30"))]);
+    assert!(never.check().unwrap_err().to_string().contains("from of number 0: the date must read YYYY-MM-DD"));
+    let both = Config { database: "sqlite:x.db".to_owned(), ..config(vec![shard(0, &same, None)]) };
+    assert!(both.check().unwrap_err().to_string().contains("either database or shards"));
+    assert!(
+        toml::from_str::<Config>("[[shards]]\nnumber = 32\ndatabase = 'sqlite:a'")
+            .unwrap_err()
+            .to_string()
+            .contains("from 0 to 31")
+    );
+}
+
+#[tokio::test]
+async fn rows_of_many_databases_are_read_together() {
+    let databases = [Database::sqlite(), Database::sqlite(), Database::sqlite()];
+    let shards = (0..).zip(&databases).map(|(number, database)| shard(number, database, None)).collect();
+    let mut config = config(shards);
+    let rows: Vec<InventoryId> = (0..3).map(|number| row_on(&config, number, DAY)).collect();
+    config.sale = rows.iter().map(|&inventory| SaleRow { inventory, capacity: 7 }).collect();
+    let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+    let mut stock: Vec<InventoryId> =
+        app.service().store().stock(&rows).await.unwrap().iter().map(|row| row.inventory).collect();
+    stock.sort_unstable();
+    let mut expected = rows.clone();
+    expected.sort_unstable();
+    assert_eq!(stock, expected);
+    for (database, row) in databases.iter().zip(&rows) {
+        let store: Arc<dyn Store> = app::open(&database.config_of_shard(&config)).await.unwrap();
+        assert_eq!(store.rows_from(NOON.day_in_india()).await.unwrap(), [*row]);
+    }
+    app.stop().await;
+}

@@ -1,0 +1,58 @@
+-- Which number each person has, where one person holds one place: small hashes, so that Redis packs them.
+-- A person comes as ten bytes; the first two choose the hash, the other eight are the field.
+
+local PERSONS = ROOM .. 'person:'
+local SWEEP_BUCKETS, SWEEP_US = 2, 100000
+
+local function bucket_of(person)
+  local high, low = string.byte(person, 1, 2)
+  return PERSONS .. text((high * 256 + low) % BUCKETS)
+end
+
+local function number_of(person) return tonumber(redis.call('HGET', bucket_of(person), string.sub(person, 3))) end
+
+-- From the first person on, the room also remembers whose session has run out.
+local function set_number(person, number)
+  if not line.persons then put('persons', 1) end
+  redis.call('HSET', bucket_of(person), string.sub(person, 3), text(number))
+end
+
+-- Lots were drawn for these numbers. Where they stand is known by place, and only gateways can compute that.
+local function is_drawn(number)
+  for first, last in string.gmatch(',' .. (line.draws or ''), ',(%d+) (%d+) ') do
+    if tonumber(first) <= number and number <= tonumber(last) then return true end
+  end
+  return false
+end
+
+local function has(key, number) return redis.call('GETBIT', key, text(number)) == 1 end
+
+local function is_called(number) return has(CALLED, number) and not has(OVER, number) end
+
+local function holds(number) return has(WAITING, number) or is_called(number) end
+
+local function is_forgotten(number)
+  local known = has(WAITING, number) or has(CALLED, number) or has(OVER, number)
+  return not known and #common({{number, number}}, parse(redis.call('GET', UNSEEN) or '')) > 0
+end
+
+-- Forgets, in the next few hashes, those whose place is over.
+local function sweep_persons()
+  if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
+  local at = get('swept') or 0
+  for _ = 1, SWEEP_BUCKETS do
+    at = (at + 1) % BUCKETS
+    local key = PERSONS .. text(at)
+    local pairs_of = redis.call('HGETALL', key)
+    for i = 1, #pairs_of, 2 do
+      local number = pairs_of[i + 1]
+      if not is_drawn(tonumber(number)) and (has(OVER, number) or has(PAST, number)) then redis.call('HDEL', key, pairs_of[i]) end
+    end
+  end
+  put('swept', at)
+  put('swept_at', now)
+end
+
+local function forget_persons()
+  for at = 0, BUCKETS - 1 do redis.call('UNLINK', PERSONS .. text(at)) end
+end
