@@ -1,14 +1,21 @@
-//! Verifies an exported admission log: its chain, its numbers, its rate.
+//! Verifies an exported admission log: its chain, its numbers, its rate, its active limit.
 //!
 //! Pure: lines in, findings out. Anyone can do the same with a page of code: each line holds the
-//! link before it and its own, and the entry in canonical JSON.
+//! link before it and its own, and the entry in canonical JSON. Where the log does not begin with the first entry, its
+//! first line says what came before: the last link, the limits, and what of the rate was used up.
+//!
+//! What it cannot find: whether someone who was passed over was away, for who is here is written down
+//! nowhere; it counts and names those who were. And a log that was written anew as a whole, unless a link of the
+//! true one was kept elsewhere. Of sessions begun before the log, it knows nothing.
 
 use std::fmt;
 
 use crate::admission;
-use crate::line::chain::{Link, Logged};
+use crate::line::bits::Bits;
+use crate::line::chain::{Link, LogStart, Logged, Opening};
 use crate::line::draw::{Draw, DrawStep};
-use crate::line::{Roll, Settings};
+use crate::line::roll::Era;
+use crate::line::{Number, Numbers, Roll, Settings};
 
 /// What is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +44,10 @@ pub enum FindingKind {
     WrongCall(u64),
     /// More were called than rate and burst allow.
     TooFast(u64),
+    /// So many more sessions were in use after a call than the active limit allows.
+    TooMany(u64),
+    /// The line that says where the log begins is not the first.
+    LateStart,
     /// The count of numbers given went down.
     Shrunk,
     /// A draw is not what was promised, or people were called before it.
@@ -52,6 +63,8 @@ impl fmt::Display for Finding {
             FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
+            FindingKind::TooMany(over) => write!(f, "{over} more sessions were in use than the active limit allows"),
+            FindingKind::LateStart => write!(f, "the log begins anew in its middle"),
             FindingKind::WrongDraw(why) => f.write_str(why),
             FindingKind::Shrunk => write!(f, "fewer numbers were given than before"),
         }
@@ -67,10 +80,35 @@ pub struct Summary {
     pub called: u64,
     /// How many of those before any entry told the limits, so that their rate could not be checked.
     pub unchecked: u64,
+    /// Who was passed over: waited, while a higher number was called.
+    pub passed: Passed,
     /// The draws that were made.
     pub draws: Vec<Draw>,
     /// The last link.
     pub link: Link,
+}
+
+/// Those who waited while a higher number was called, because they were away as far as the gateways saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Called later.
+    pub called: Numbers,
+    /// Gave up or lapsed later.
+    pub over: Numbers,
+    /// Still waiting at the end of the log.
+    pub waiting: Numbers,
+}
+
+enum Line {
+    Start(Box<Opening>),
+    Entry(Box<Logged>),
+}
+
+fn read(line: &str) -> serde_json::Result<Line> {
+    match line.starts_with("{\"start\":") {
+        true => serde_json::from_str(line).map(|opening| Line::Start(Box::new(opening))),
+        false => serde_json::from_str(line).map(|logged| Line::Entry(Box::new(logged))),
+    }
 }
 
 /// Verifies the lines of a log, which may begin anywhere.
@@ -79,11 +117,13 @@ pub fn verify<'a>(lines: impl Iterator<Item = &'a str>) -> (Summary, Vec<Finding
     let mut audit = Audit::default();
     for (i, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         audit.line = i + 1;
-        match serde_json::from_str::<Logged>(line) {
-            Ok(logged) => audit.take(&logged),
+        match read(line) {
+            Ok(Line::Start(opening)) => audit.begin(opening.start),
+            Ok(Line::Entry(logged)) => audit.take(*logged),
             Err(e) => audit.find(FindingKind::Unreadable(e.to_string())),
         }
     }
+    audit.summary.passed = audit.passed();
     (audit.summary, audit.findings)
 }
 
@@ -92,42 +132,63 @@ struct Audit {
     line: usize,
     summary: Summary,
     findings: Vec<Finding>,
-    last: Option<Logged>,
-    /// The line as the entries so far tell it; whole only when they begin with the first.
+    /// What came before the next line; `None` before the first.
+    last: Option<LogStart>,
+    /// The line as the entries so far tell it. Of numbers given before the log begins, it knows nothing.
     roll: Roll,
-    /// Whether they do.
+    passed: Bits,
+    /// Nobody below waits.
+    floor: Number,
+    /// Whether the log begins with the first entry.
     is_whole: bool,
 }
 
 impl Audit {
-    fn take(&mut self, logged: &Logged) {
-        if let Some(last) = self.last.take() {
-            self.check_order(&last, logged);
+    fn begin(&mut self, start: LogStart) {
+        if self.last.is_some() {
+            self.find(FindingKind::LateStart);
+            return;
+        }
+        self.roll.eras.push(Era { epoch: start.epoch, above: 0 });
+        (self.roll.issued, self.roll.tat_us) = (start.issued, start.tat_us);
+        self.roll.settings.clone_from(&start.settings);
+        self.last = Some(start);
+    }
+
+    fn take(&mut self, logged: Logged) {
+        match self.last.take() {
+            Some(last) => self.check_order(&last, &logged),
+            None if logged.entry.seq > 1 => self.roll.issued = logged.entry.issued,
+            None => {}
         }
         if logged.prev.then(&logged.entry) != logged.hash {
             self.find(FindingKind::BrokenLink);
         }
-        self.check_calls(logged);
-        self.check_rate(logged);
-        self.check_draw(logged);
+        self.check_calls(&logged);
+        let tat_us = self.check_rate(&logged);
+        self.check_draw(&logged);
         self.roll.apply(&logged.entry);
+        self.roll.tat_us = self.roll.tat_us.max(tat_us);
+        self.check_active(&logged);
+        self.note_passed(&logged);
         self.is_whole |= self.summary.entries == 0 && logged.entry.seq == 1;
         self.summary.entries += 1;
         self.summary.called += logged.entry.called.len();
         self.summary.link = logged.hash;
         self.summary.draws.clone_from(&self.roll.draws);
-        self.last = Some(logged.clone());
+        let (seq, issued) = (logged.entry.seq, logged.entry.issued);
+        self.last = Some(LogStart { seq, issued, link: logged.hash, ..LogStart::default() });
     }
 
-    fn check_order(&mut self, last: &Logged, next: &Logged) {
-        if last.hash != next.prev {
+    fn check_order(&mut self, last: &LogStart, next: &Logged) {
+        if last.link != next.prev {
             self.find(FindingKind::BrokenLink);
         }
-        let expected = last.entry.seq + 1;
+        let expected = last.seq + 1;
         if next.entry.seq != expected {
             self.find(FindingKind::Gap { expected, found: next.entry.seq });
         }
-        if next.entry.issued < last.entry.issued {
+        if next.entry.issued < last.issued {
             self.find(FindingKind::Shrunk);
         }
     }
@@ -142,12 +203,13 @@ impl Audit {
         }
     }
 
-    /// By hand an operator may exceed the rate; the entry says so, and is not held to it.
-    fn check_rate(&mut self, logged: &Logged) {
+    /// By hand an operator may exceed the rate; the entry says so, and is not held to it. Returns the theoretical
+    /// arrival time that the calls lead to, whatever the entry says of it.
+    fn check_rate(&mut self, logged: &Logged) -> u64 {
         let entry = &logged.entry;
         let Some(Settings { limits, .. }) = self.roll.settings.as_ref() else {
             self.summary.unchecked += entry.called.len();
-            return;
+            return 0;
         };
         let allowed = admission::allowance(
             self.roll.tat_us,
@@ -155,10 +217,40 @@ impl Audit {
             0,
             &admission::Limits { total_active_users: None, ..limits.clone() },
         );
+        let tat_us = match entry.called.len() {
+            0 => 0,
+            count => admission::spend(self.roll.tat_us, entry.at_us, count, limits),
+        };
         let over = (entry.called.len() - entry.by_hand.min(entry.called.len())).saturating_sub(allowed);
         if over > 0 {
             self.find(FindingKind::TooFast(over));
         }
+        tat_us
+    }
+
+    /// A limit that was lowered lets those stay who are in; but nobody is called on top of them.
+    fn check_active(&mut self, logged: &Logged) {
+        let limit = self.roll.settings.as_ref().and_then(|settings| settings.limits.total_active_users);
+        let active = self.roll.active(logged.entry.at_us / 1_000_000);
+        let over = limit.map_or(0, |limit| active.saturating_sub(limit));
+        if over > 0 && !logged.entry.called.is_empty() {
+            self.find(FindingKind::TooMany(over));
+        }
+    }
+
+    /// Notes who waits below the highest number called.
+    fn note_passed(&mut self, logged: &Logged) {
+        if !logged.entry.returned.is_empty() || logged.entry.draw.is_some() {
+            self.floor = 0;
+        }
+        let Some((_, highest)) = logged.entry.called.runs().last() else { return };
+        self.floor = self.roll.waiting.iter_from(self.floor).next().unwrap_or(self.floor);
+        self.passed.insert_run_of(&self.roll.waiting, self.floor, highest);
+    }
+
+    fn passed(&self) -> Passed {
+        let both = |other: &Bits| self.passed.iter_from(0).filter(|number| other.contains(*number)).collect();
+        Passed { called: both(&self.roll.called), over: both(&self.roll.over), waiting: both(&self.roll.waiting) }
     }
 
     /// Lots are drawn by what was promised, among those it was promised to, and before any of them is called.
@@ -329,5 +421,90 @@ mod tests {
         fast.push(Logged::new(Link::default(), entry));
         relink(&mut fast);
         assert_eq!(findings(&fast), [FindingKind::TooFast(5)]);
+    }
+
+    #[test]
+    fn an_understated_use_of_the_rate_hides_nothing() {
+        let mut forged = log();
+        for logged in &mut forged {
+            logged.entry.tat_us = 0;
+        }
+        let last = forged.last().unwrap().entry.clone();
+        let entry = Entry { seq: last.seq + 1, at_us: last.at_us + 1, called: Numbers::run(18, 18), ..last };
+        forged.push(Logged::new(Link::default(), entry));
+        relink(&mut forged);
+        assert_eq!(findings(&forged), [FindingKind::TooFast(1)]);
+    }
+
+    #[test]
+    fn more_sessions_than_the_limit_are_found() {
+        let mut forged = log();
+        let limited = |settings: &mut Settings| settings.limits.total_active_users = Some(4);
+        forged[0].entry.settings.as_mut().map(limited).unwrap();
+        relink(&mut forged);
+        let over: Vec<u64> = (1..=forged.last().unwrap().entry.called.iter().last().unwrap() - 4).collect();
+        let expected: Vec<FindingKind> = over.into_iter().map(FindingKind::TooMany).collect();
+        assert!(!expected.is_empty());
+        assert_eq!(findings(&forged), expected);
+    }
+
+    #[test]
+    fn numbers_taken_back_and_lines_that_are_none_are_found() {
+        let mut shrunk = log();
+        let last = shrunk.last_mut().unwrap();
+        last.entry.issued = 10;
+        relink(&mut shrunk);
+        assert_eq!(findings(&shrunk), [FindingKind::Shrunk]);
+        let (_, found) = verify(["what", "{\"start\":1}"].into_iter());
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|finding| matches!(finding.kind, FindingKind::Unreadable(_))));
+    }
+
+    /// A log from its fourth entry on, with the line that says what came before.
+    fn late_log(change: impl FnOnce(&mut LogStart)) -> Vec<String> {
+        let log = log();
+        let mut start = LogStart::default();
+        log[..3].iter().for_each(|logged| start.follow(&logged.entry, logged.hash));
+        change(&mut start);
+        let lines = log[3..].iter().map(|logged| serde_json::to_string(logged).unwrap());
+        std::iter::once(Opening { start }.to_line()).chain(lines).collect()
+    }
+
+    fn verdict(lines: &[String]) -> (Summary, Vec<FindingKind>) {
+        let (summary, findings) = verify(lines.iter().map(String::as_str));
+        (summary, findings.into_iter().map(|finding| finding.kind).collect())
+    }
+
+    #[test]
+    fn a_log_that_begins_late_is_checked_from_its_first_line() {
+        let (summary, found) = verdict(&late_log(|_| {}));
+        assert_eq!((found, summary.unchecked), (vec![], 0));
+        assert!(summary.called > 0);
+    }
+
+    #[test]
+    fn an_edited_first_line_is_found() {
+        assert_eq!(verdict(&late_log(|start| start.link = Link([7; 32]))).1, [FindingKind::BrokenLink]);
+        assert_eq!(verdict(&late_log(|start| start.issued = 99)).1, [FindingKind::Shrunk]);
+        let gap = FindingKind::Gap { expected: 3, found: 4 };
+        assert_eq!(verdict(&late_log(|start| start.seq = 2)).1, [gap]);
+        let spent = |start: &mut LogStart| start.tat_us += 10_000_000;
+        assert!(verdict(&late_log(spent)).1.contains(&FindingKind::TooFast(1)));
+        let mut twice = late_log(|_| {});
+        twice.insert(2, twice[0].clone());
+        assert_eq!(verdict(&twice).1, [FindingKind::LateStart]);
+    }
+
+    #[test]
+    fn who_was_passed_over_is_named() {
+        let mut away = log();
+        let calls: Vec<usize> = (0..away.len()).filter(|i| !away[*i].entry.called.is_empty()).collect();
+        let [second, third] = [calls[1], calls[2]];
+        let swapped = away[second].entry.called.clone();
+        away[second].entry.called = std::mem::replace(&mut away[third].entry.called, swapped.clone());
+        relink(&mut away);
+        let lines: Vec<String> = away.iter().map(|logged| serde_json::to_string(logged).unwrap()).collect();
+        let (summary, found) = verdict(&lines);
+        assert_eq!((found, summary.passed.called, summary.passed.waiting), (vec![], swapped, Numbers::default()));
     }
 }

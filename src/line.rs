@@ -177,7 +177,7 @@ pub struct Entry {
     /// How many of `called` an operator let in on top of the rate.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub by_hand: u64,
-    /// Who gave up.
+    /// Who gave up: those of these numbers who were waiting. A reset names all at once.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub left: Numbers,
     /// Who was away for longer than the grace period.
@@ -362,7 +362,14 @@ pub const EPOCH_MARGIN: u64 = 1 << 17;
 pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
 
 /// How many entries a store keeps at the least for mirrors to follow.
-pub const LOG_CAP: usize = 10_000;
+pub const LOG_CAP: usize = 2_048;
+
+/// The most who are called by one tick, or at once by hand, so that no other verb waits long behind it and an
+/// entry stays small. Who is still allowed in is called by the next.
+pub const CALL_LIMIT: u64 = 5_000;
+
+/// The most who lapse in one tick.
+pub const LAPSE_LIMIT: usize = 2_000;
 
 /// For how long, at the least, someone who has just joined counts as present before the first
 /// poll or live connection, in microseconds; at the most twice as long.

@@ -3,18 +3,16 @@
 //! Reads are short and never await; the ticker alone writes, but for the numbers of own joins,
 //! which are noted at once.
 
+mod history;
 mod pace;
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::line::chain::Link;
-use crate::line::chain::Logged;
-use crate::line::{Entry, Joined, Known, Numbers, Roll};
+use self::history::History;
+pub use self::history::{Piece, export};
+use crate::line::chain::{Link, Logged};
+use crate::line::{Entry, Joined, Known, Number, Numbers, Roll};
 pub use pace::{Pace, Seconds};
-
-/// How many log entries are kept for export and for receipts.
-const HISTORY_CAP: usize = 50_000;
 
 /// One room's mirror.
 #[derive(Debug, Default)]
@@ -25,7 +23,7 @@ pub struct Mirror {
 
 #[derive(Debug, Default)]
 struct Kept {
-    history: VecDeque<Logged>,
+    history: History,
     pace: Pace,
 }
 
@@ -69,27 +67,24 @@ impl Mirror {
 
     /// Puts another roll in the place of what is known.
     pub fn replace(&self, roll: Roll) -> Taken {
-        let kept = Kept { pace: Pace::since(roll.issued), ..Kept::default() };
+        let kept = Kept { pace: Pace::since(roll.issued), history: History::since(roll.log_start()) };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         *self.roll.write().unwrap_or_else(PoisonError::into_inner) = roll;
         Taken { resettled: true, changed: true, ..Taken::default() }
     }
 
-    /// Returns the newest entries of the log with their links, oldest first.
+    /// Returns the newest entries of the log, oldest first, as they are now.
     #[must_use]
-    pub fn history(&self) -> Vec<Logged> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.history.iter().cloned().collect()
+    pub fn history(&self) -> Vec<Arc<Piece>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.pieces()
     }
 
-    /// Finds the entry that called a number at `at_us`, if it is still kept.
+    /// Finds the entry that called a number, if it is still kept.
     #[must_use]
-    pub fn call_of(&self, number: u64, at_us: u64) -> Option<Logged> {
+    pub fn call_of(&self, number: Number) -> Option<Logged> {
         let place = self.read(|roll| roll.place(number));
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = kept.history.partition_point(|logged| logged.entry.at_us < at_us);
-        let mut then = kept.history.range(first..).take_while(|logged| logged.entry.at_us == at_us);
-        then.find(|logged| logged.entry.called.contains(place)).cloned()
+        let piece = self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.piece_that_calls(place);
+        piece.and_then(|piece| piece.call_of(place))
     }
 
     /// Lets `look` see how fast the line moves.
@@ -99,27 +94,27 @@ impl Mirror {
 
     /// Takes in the next entries of the log.
     pub fn take(&self, entries: Vec<Entry>) -> Taken {
+        let tally = self.read(|roll| roll.tally);
         let links = self.apply(&entries);
-        let (waiting, limit) = self.read(|roll| {
+        let (waiting, limit, now) = self.read(|roll| {
             let limits = roll.settings.as_ref().map(|settings| &settings.limits);
-            (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()))
+            (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()), roll.tally)
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = Taken { changed: !entries.is_empty(), ..Taken::default() };
-        for (entry, prev) in entries.into_iter().zip(links) {
-            kept.pace.arrive(&entry);
-            taken.count(&entry, &kept.pace);
+        let (left, lapsed) = (now.left - tally.left, now.lapsed - tally.lapsed);
+        let mut taken = Taken { changed: !entries.is_empty(), left, lapsed, ..Taken::default() };
+        for (entry, link) in entries.iter().zip(links) {
+            kept.pace.arrive(entry);
+            taken.count(entry, &kept.pace);
             if kept.pace.last_arrived() > 0 {
                 kept.pace.promise(waiting, limit, entry.at_us / 1_000_000);
             }
-            kept.history.push_back(Logged::new(prev, entry));
+            kept.history.push(entry, link);
         }
-        let excess = kept.history.len().saturating_sub(HISTORY_CAP);
-        kept.history.drain(..excess);
         taken
     }
 
-    /// Applies the entries and returns the link before each. The two locks are never held at once:
+    /// Applies the entries and returns the link of each. The two locks are never held at once:
     /// a reader of the roll may ask for the pace.
     ///
     /// A draw takes a second for a million, so it is made of a copy, which then takes the place of the roll. A join
@@ -135,12 +130,11 @@ impl Mirror {
     }
 
     fn apply_to(roll: &mut Roll, entries: &[Entry]) -> Vec<Link> {
-        let link_before = |entry| {
-            let prev = roll.link;
+        let link = |entry| {
             roll.apply(entry);
-            prev
+            roll.link
         };
-        entries.iter().map(link_before).collect()
+        entries.iter().map(link).collect()
     }
 }
 
@@ -149,8 +143,6 @@ impl Taken {
         self.arrived += pace.last_arrived();
         self.waits.extend(pace.waits(entry));
         self.eta_errors.extend(pace.errors(entry));
-        self.left += entry.left.len();
-        self.lapsed += entry.lapsed.len();
         self.resettled |= entry.settings.is_some() || entry.draw.is_some();
         self.called.extend((!entry.called.is_empty()).then(|| entry.called.clone()));
     }

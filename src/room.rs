@@ -34,6 +34,9 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 /// At most this many of each kind (leave, return, end) are kept for the next tick.
 const PENDING_CAP: usize = 100_000;
 
+/// At most this many of each kind go with one tick, lest the store's other verbs wait long behind it.
+const TELL_LIMIT: usize = 4_096;
+
 /// What does not change while the room runs.
 #[derive(Clone, Debug)]
 pub struct RoomRules {
@@ -129,6 +132,17 @@ impl Introduced {
     }
 }
 
+impl Pending {
+    fn take_some(&mut self) -> Self {
+        Self {
+            left: take_first(&mut self.left),
+            returned: take_first(&mut self.returned),
+            ended: take_first(&mut self.ended),
+            introduced: take_first(&mut self.introduced),
+        }
+    }
+}
+
 impl Room {
     /// Makes a room; its tasks are run by whoever calls [`Room::run_joining`] and the ticker.
     #[must_use]
@@ -215,7 +229,7 @@ impl Room {
     /// Makes the next tick out of all that there is to say, in places.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
-        let pending = std::mem::take(&mut *self.pending());
+        let pending = self.pending().take_some();
         let tick = Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
@@ -311,6 +325,10 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T) {
     if list.len() < PENDING_CAP {
         list.push(item);
     }
+}
+
+fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
+    list.drain(..list.len().min(TELL_LIMIT)).collect()
 }
 
 fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {

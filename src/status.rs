@@ -66,6 +66,8 @@ pub struct Status {
     pub stock: Option<Stock>,
     /// The operator's message.
     pub message: Option<String>,
+    /// How long a place is kept, at the least, when its holder is away.
+    pub grace_seconds: Option<u64>,
     /// When people may take a place, or, where they may already, when they are let in, in milliseconds since the Unix
     /// epoch; `None` once that has come.
     pub opens_at: Option<u64>,
@@ -139,6 +141,7 @@ impl Status {
             forecast: None,
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
             message: settings.and_then(|settings| settings.message.clone()),
+            grace_seconds: limits.map(|limits| limits.grace_ms / 1_000),
             opens_at: settings.and_then(|settings| next_opening(&settings.limits.schedule, room.line_now_ms())),
             draw: roll.pending.as_ref().map(DrawStage::of),
             called_at: None,

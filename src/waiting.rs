@@ -52,7 +52,6 @@ impl Pages {
     #[must_use]
     pub fn waiting(&self, room: &Room, status: &Status, support_code: &str, nonce: &str) -> String {
         let name = room.rules.name.as_str();
-        let grace = room.mirror.read(|roll| roll.settings.as_ref().map(|settings| settings.limits.grace_ms / 1_000));
         let status_json = serde_json::to_string(status).unwrap_or_default().replace('<', "\\u003c");
         self.render(
             "waiting/page.html",
@@ -63,7 +62,7 @@ impl Pages {
                 room => name,
                 title => room.rules.title.as_str(),
                 refresh_seconds => status.next_update_seconds.max(5),
-                grace_seconds => grace,
+                grace_seconds => status.grace_seconds,
                 live_path => format!("/.vestibule/live?room={name}"),
                 status_path => format!("/.vestibule/status?room={name}"),
                 leave_path => format!("/.vestibule/leave?room={name}"),

@@ -294,7 +294,7 @@ async fn open_bank(config: &Config, clock: &Arc<dyn Clock>) -> io::Result<Option
         return Ok(None);
     }
     let memory = config.payments.simulated_state.as_deref();
-    let bank = Bank::open(Arc::clone(clock), config.tempo(), memory)?;
+    let bank = Bank::open(Arc::clone(clock), config.payments.tempo(), memory)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     House::open(listener, bank, config.payments.provider_key.clone()).map(Some)
 }

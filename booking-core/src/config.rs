@@ -9,16 +9,20 @@ use thiserror::Error;
 
 use crate::catalogue::practice::Practice;
 use crate::domain::booking::CancellationRule;
-use crate::domain::inventory::{InventoryId, parse_date};
+use crate::domain::inventory::InventoryId;
 use crate::domain::order::Extensions;
-use crate::domain::placement::{Placement, ShardDays, ShardNumber};
 use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
-use crate::provider::simulated::bank::Tempo;
 use crate::seat_lock::SeatLock;
 use crate::service::Terms;
 use crate::strategy::{Rule, Strategies, Strategy};
 use crate::teller::TellerLimits;
+
+mod databases;
+mod payments;
+
+pub use databases::{Database, ShardRules};
+pub use payments::{PaymentRules, ProviderKind};
 
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,33 +60,6 @@ pub struct Config {
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
     pub gateways: Vec<GatewayAddress>,
-}
-
-/// Names one of several databases and the days it takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShardRules {
-    /// Its number, from 0 to 31. It stays with the database for good.
-    pub number: ShardNumber,
-    /// As [`Config::database`].
-    pub database: String,
-    /// The first day of departure it takes, `YYYY-MM-DD`; every one before `until` when it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// The last day of departure it takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
-impl ShardRules {
-    fn days(&self) -> Result<ShardDays, String> {
-        let day = |key: &str, text: &Option<String>| match text.as_deref().map(parse_date) {
-            None => Ok(None),
-            Some(Ok(day)) => Ok(Some(day)),
-            Some(Err(bad)) => Err(format!("shards: {key} of number {}: {bad}", self.number)),
-        };
-        Ok(ShardDays { number: self.number, from: day("from", &self.from)?, until: day("until", &self.until)? })
-    }
 }
 
 /// Chooses how logs are written.
@@ -132,44 +109,6 @@ pub struct SeatLockRules {
     pub redis: Option<String>,
     /// How long a buyer waits for it, at most, before the database decides alone.
     pub patience_ms: u64,
-}
-
-/// Says how money is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PaymentRules {
-    /// Who takes the money.
-    pub provider: ProviderKind,
-    /// Where the provider is: for the simulated one, a bank in this process when it is missing; for Stripe, Stripe.
-    pub provider_url: Option<String>,
-    /// The secret key calls to the provider carry.
-    pub provider_key: Option<String>,
-    /// The secret the provider signs its webhooks with; a random one each start when it is missing and the bank is in
-    /// this process.
-    pub webhook_secret: Option<String>,
-    /// Where a buyer comes back to from a page at the bank, with `{hold}` for the hold's id.
-    pub return_url: Option<String>,
-    /// How long the provider may take to answer.
-    pub provider_timeout_ms: u64,
-    /// After how long a payment the provider does not know counts as failed.
-    pub pending_seconds: u32,
-    /// How long `sim_slow` takes.
-    pub simulated_slow_ms: u64,
-    /// After how long `sim_late` takes the money.
-    pub simulated_late_ms: u64,
-    /// The file in which the simulated bank in this process remembers its charges; in memory only when it is missing.
-    pub simulated_state: Option<PathBuf>,
-}
-
-/// Names a provider.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderKind {
-    /// A bank that takes no money, to try everything on.
-    #[default]
-    Simulated,
-    /// Stripe.
-    Stripe,
 }
 
 /// Gives one row a capacity of its own.
@@ -223,23 +162,6 @@ impl Default for TellerRules {
     }
 }
 
-impl Default for PaymentRules {
-    fn default() -> Self {
-        Self {
-            provider: ProviderKind::Simulated,
-            provider_url: None,
-            provider_key: None,
-            webhook_secret: None,
-            return_url: None,
-            provider_timeout_ms: 8_000,
-            pending_seconds: 120,
-            simulated_slow_ms: 2_000,
-            simulated_late_ms: 12_000,
-            simulated_state: None,
-        }
-    }
-}
-
 /// Says what is wrong with a configuration, and what would be right.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -262,50 +184,6 @@ pub enum ConfigError {
     /// Values that do not make sense, all of them at once.
     #[error("the configuration does not make sense:\n  {}", .0.join("\n  "))]
     Senseless(Vec<String>),
-}
-
-/// Is where everything is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A SQLite file.
-    SqliteFile(PathBuf),
-    /// SQLite in memory.
-    SqliteMemory,
-    /// PostgreSQL.
-    Postgres(String),
-}
-
-impl std::fmt::Display for Database {
-    /// Writes the address without its password: that stands between the last `:` before `@` and the `@`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::SqliteMemory => f.write_str("sqlite::memory:"),
-            Self::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => match (url.split_once("://"), url.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, host))) => write!(f, "{scheme}://…@{host}"),
-                _ => f.write_str(url),
-            },
-        }
-    }
-}
-
-impl Database {
-    /// Reads an address.
-    ///
-    /// # Errors
-    /// What would be right, in words.
-    pub fn parse(address: &str) -> Result<Self, String> {
-        match address {
-            "sqlite::memory:" => Ok(Self::SqliteMemory),
-            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Self::Postgres(url.to_owned()))
-            }
-            other => match other.strip_prefix("sqlite:") {
-                Some(file) if !file.is_empty() => Ok(Self::SqliteFile(file.into())),
-                _ => Err("database must read sqlite:FILE, sqlite::memory: or postgres://USER@HOST/NAME".to_owned()),
-            },
-        }
-    }
 }
 
 impl Config {
@@ -399,43 +277,6 @@ impl Config {
         Strategies::new(self.teller.strategy, self.strategies.clone())
     }
 
-    fn uses_sqlite(&self) -> bool {
-        let is_sqlite = |(_, database): &(_, Database)| !matches!(database, Database::Postgres(_));
-        self.databases().is_ok_and(|databases| databases.iter().any(is_sqlite))
-    }
-
-    /// Reads where each row is kept; `None` with a single database.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in words.
-    pub fn placement(&self) -> Result<Option<Placement>, Vec<String>> {
-        if self.shards.is_empty() {
-            return Ok(None);
-        }
-        let days: Vec<ShardDays> =
-            self.shards.iter().map(ShardRules::days).collect::<Result<_, _>>().map_err(|wrong| vec![wrong])?;
-        let mut addresses: Vec<&str> = self.shards.iter().map(|shard| shard.database.as_str()).collect();
-        addresses.sort_unstable();
-        if addresses.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(vec!["shards: two numbers have the same database; each has its own".to_owned()]);
-        }
-        Placement::new(days).map(Some)
-    }
-
-    /// Reads the addresses of all databases: one without a number, or several that each have theirs.
-    ///
-    /// # Errors
-    /// What would be right, in words.
-    pub fn databases(&self) -> Result<Vec<(Option<ShardNumber>, Database)>, String> {
-        if self.shards.is_empty() {
-            return Ok(vec![(None, Database::parse(&self.database)?)]);
-        }
-        if self.database != Self::default().database {
-            return Err("give either database or shards, not both".to_owned());
-        }
-        self.shards.iter().map(|shard| Ok((Some(shard.number), Database::parse(&shard.database)?))).collect()
-    }
-
     pub(crate) fn terms(&self) -> Terms {
         let sale: HashMap<_, _> = self.sale.iter().map(|row| (row.inventory, row.capacity)).collect();
         Terms {
@@ -456,41 +297,6 @@ impl Config {
 
     pub(crate) const fn teller_limits(&self) -> TellerLimits {
         TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows }
-    }
-
-    pub(crate) const fn tempo(&self) -> Tempo {
-        Tempo {
-            slow: Duration::from_millis(self.payments.simulated_slow_ms),
-            late: Duration::from_millis(self.payments.simulated_late_ms),
-        }
-    }
-}
-
-impl PaymentRules {
-    /// Tells whether the bank is to run in this process.
-    #[must_use]
-    pub fn bank_is_here(&self) -> bool {
-        self.provider == ProviderKind::Simulated && self.provider_url.is_none()
-    }
-
-    fn problems(&self) -> Vec<String> {
-        let stripe = self.provider == ProviderKind::Stripe;
-        let page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
-        let wrong = [
-            (
-                stripe && self.provider_key.is_none(),
-                "payments.provider_key is missing; give Stripe's secret key (sk_…)",
-            ),
-            (
-                !self.bank_is_here() && self.webhook_secret.as_ref().is_none_or(String::is_empty),
-                "payments.webhook_secret is missing; give the secret the provider signs its webhooks with",
-            ),
-            (
-                self.return_url.as_ref().is_some_and(|url| !page(url)),
-                "payments.return_url must begin with https:// or http://, for example https://tickets.example/hold/{hold}",
-            ),
-        ];
-        wrong.into_iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, words)| words.to_owned()).collect()
     }
 }
 

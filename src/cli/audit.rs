@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::CommandFault;
-use crate::audit;
+use crate::audit::{self, Passed};
+
+/// How much of a list of numbers is printed.
+const LONGEST: usize = 400;
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,7 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     }
     println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
     println!("{} were called, none twice", summary.called);
+    print_passed(&summary.passed);
     for draw in &summary.draws {
         println!("the order of the numbers {} to {} was drawn by the seed that was promised", draw.first, draw.last);
     }
@@ -46,4 +50,22 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
         ),
     }
     Ok(())
+}
+
+/// Names those who waited while a higher number was called. Only they themselves know whether they were away.
+fn print_passed(passed: &Passed) {
+    let count = passed.called.len() + passed.over.len() + passed.waiting.len();
+    println!("{count} were passed over, being away as far as the gateways saw");
+    let ends =
+        [("were called later", &passed.called), ("gave up or lapsed", &passed.over), ("wait on", &passed.waiting)];
+    for (end, numbers) in ends.into_iter().filter(|(_, numbers)| !numbers.is_empty()) {
+        println!("  {} {end}: {}", numbers.len(), shortened(&numbers.to_string()));
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text.to_owned(),
+    }
 }

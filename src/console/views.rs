@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::{Console, problem};
 use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
-use crate::mirror::Seconds;
+use crate::mirror::{Seconds, export};
 use crate::room::Room;
 use crate::schedule::{Schedule, Stage};
 use crate::status::DrawStage;
@@ -154,13 +155,13 @@ pub(super) async fn room(State(console): State<Arc<Console>>, Path(name): Path<S
     }
 }
 
-/// The admission log as this gateway knows it, as JSON lines with their hash chain.
+/// The admission log as this gateway knows it, as JSON lines with their hash chain. The first line says where it begins.
+/// Each piece is written out when the client has taken the one before.
 pub(super) async fn log(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Response {
     let Some(room) = console.find(&name) else { return no_room(&name) };
-    let lines: Vec<String> =
-        room.mirror.history().iter().filter_map(|logged| serde_json::to_string(logged).ok()).collect();
-    let text = lines.join("\n") + if lines.is_empty() { "" } else { "\n" };
-    ([(header::CONTENT_TYPE, "application/jsonl")], text).into_response()
+    let lines = export(room.mirror.history()).map(Ok::<_, std::convert::Infallible>);
+    ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(futures_util::stream::iter(lines)))
+        .into_response()
 }
 
 pub(super) async fn audit(State(console): State<Arc<Console>>) -> Response {

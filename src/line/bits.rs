@@ -76,6 +76,17 @@ impl Bits {
         }
     }
 
+    /// Adds those of `first..=last` that `other` holds.
+    pub fn insert_run_of(&mut self, other: &Self, first: Number, last: Number) {
+        let last = last.min((other.words.len() as u64 * WORD_BITS).saturating_sub(1));
+        if first <= last && !other.words.is_empty() {
+            self.grow_to(word_of(last));
+            for i in word_of(first)..=word_of(last) {
+                self.write_word(i, |word| word | (other.words[i] & run_mask(i, first, last)));
+            }
+        }
+    }
+
     /// Counts the numbers of the set below `number`.
     #[must_use]
     pub fn count_below(&self, number: Number) -> u64 {
@@ -117,6 +128,11 @@ impl Bits {
         self.combine(other, |mine, theirs| mine | theirs);
     }
 
+    /// Keeps what `other` holds too.
+    pub fn intersect(&mut self, other: &Self) {
+        self.combine(other, |mine, theirs| mine & theirs);
+    }
+
     /// Removes all that `other` holds.
     pub fn subtract(&mut self, other: &Self) {
         self.combine(other, |mine, theirs| mine & !theirs);
@@ -126,12 +142,24 @@ impl Bits {
     /// byte: the order of a Redis string under `SETBIT`.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self::from_bytes_at(0, bytes)
+    }
+
+    /// The same, but the first byte stands for the numbers from `8 * base` on.
+    #[must_use]
+    pub fn from_bytes_at(base: usize, bytes: &[u8]) -> Self {
         let word = |chunk: &[u8]| {
             let mut eight = [0u8; 8];
             eight[..chunk.len()].copy_from_slice(chunk);
             u64::from_be_bytes(eight).reverse_bits()
         };
-        let mut bits = Self { words: bytes.chunks(8).map(word).collect(), ..Self::default() };
+        let (head, body) = bytes.split_at(bytes.len().min(base.wrapping_neg() % 8));
+        let mut first = [0; 8];
+        first[base % 8..][..head.len()].copy_from_slice(head);
+        let mut words = vec![0; base / 8];
+        words.extend((!head.is_empty()).then(|| word(&first)));
+        words.extend(body.chunks(8).map(word));
+        let mut bits = Self { words, ..Self::default() };
         bits.recount();
         bits
     }
@@ -154,11 +182,15 @@ impl Bits {
 
     fn write_run(&mut self, first: Number, last: Number, op: impl Fn(u64, u64) -> u64) {
         for i in word_of(first)..=word_of(last) {
-            let before = self.words[i];
-            self.words[i] = op(before, run_mask(i, first, last));
-            let change = i64::from(self.words[i].count_ones()) - i64::from(before.count_ones());
-            self.adjust(i, change);
+            self.write_word(i, |word| op(word, run_mask(i, first, last)));
         }
+    }
+
+    fn write_word(&mut self, i: usize, op: impl Fn(u64) -> u64) {
+        let before = self.words[i];
+        self.words[i] = op(before);
+        let change = i64::from(self.words[i].count_ones()) - i64::from(before.count_ones());
+        self.adjust(i, change);
     }
 
     fn grow_to(&mut self, word: usize) {
@@ -205,12 +237,17 @@ impl Bits {
         sum
     }
 
+    /// Counts anew: each node first has its own block's count, then hands its sum on to its parent.
     fn recount(&mut self) {
         self.words.resize(self.words.len().next_multiple_of(BLOCK_WORDS), 0);
-        self.count = 0;
-        self.tree = vec![0; self.words.len() / BLOCK_WORDS];
-        for i in 0..self.words.len() {
-            self.adjust(i, i64::from(self.words[i].count_ones()));
+        let count = |block: &[u64]| block.iter().map(|word| word.count_ones()).sum();
+        self.tree = self.words.chunks(BLOCK_WORDS).map(count).collect();
+        self.count = self.tree.iter().map(|count| u64::from(*count)).sum();
+        for node in 1..=self.tree.len() {
+            let parent = node + lowest_bit(node);
+            if parent <= self.tree.len() {
+                self.tree[parent - 1] += self.tree[node - 1];
+            }
         }
     }
 }

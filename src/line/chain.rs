@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Entry;
+use super::{Entry, Epoch, Number, Settings};
 
 /// One link of the chain; all zero before the first entry.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,12 +15,14 @@ pub struct Link(pub [u8; 32]);
 
 impl Link {
     /// Returns the link after `entry`.
-    ///
-    /// # Panics
-    /// Never: an entry is plain data, and plain data has a JSON text.
     #[must_use]
     pub fn then(self, entry: &Entry) -> Self {
-        let text = serde_json::to_vec(entry).expect("plain data serialises");
+        self.then_text(&entry.canonical())
+    }
+
+    /// Returns the link after the entry whose canonical text this is.
+    #[must_use]
+    pub fn then_text(self, text: &str) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(text).finalize().into())
     }
 }
@@ -58,7 +60,71 @@ pub struct Logged {
     pub entry: Entry,
 }
 
+impl Entry {
+    /// Writes the text that is hashed.
+    ///
+    /// # Panics
+    /// Never: an entry is plain data, and plain data has a JSON text.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(self).expect("plain data serialises")
+    }
+}
+
+/// Where a log begins that is not told from its first entry on: what the entries before it came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStart {
+    /// The last entry before.
+    pub seq: u64,
+    /// Its link.
+    pub link: Link,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The highest number given.
+    pub issued: Number,
+    /// The rate limit's theoretical arrival time.
+    pub tat_us: u64,
+    /// The settings, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+}
+
+impl LogStart {
+    /// Goes on past an entry, whose link is `link`.
+    pub fn follow(&mut self, entry: &Entry, link: Link) {
+        (self.seq, self.link, self.epoch, self.issued) = (entry.seq, link, entry.epoch, entry.issued);
+        self.tat_us = self.tat_us.max(entry.tat_us);
+        if entry.settings.is_some() {
+            self.settings.clone_from(&entry.settings);
+        }
+    }
+}
+
+/// The first line of an exported log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Where the log begins.
+    pub start: LogStart,
+}
+
+impl Opening {
+    /// Writes the line.
+    ///
+    /// # Panics
+    /// Never: it is plain data.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("plain data serialises") + "\n"
+    }
+}
+
 impl Logged {
+    /// Writes the line of an entry, given its canonical text and the links before and after it.
+    #[must_use]
+    pub fn line(prev: Link, hash: Link, text: &str) -> String {
+        format!("{{\"prev\":\"{prev:?}\",\"hash\":\"{hash:?}\",{}", &text[1..])
+    }
+
     /// Links `entry` to the chain that ends in `prev`.
     #[must_use]
     pub fn new(prev: Link, entry: Entry) -> Self {

@@ -75,6 +75,41 @@ impl Numbers {
         Self(all)
     }
 
+    /// Adds another set.
+    pub fn merge(&mut self, other: &Self) {
+        let mut all = Vec::with_capacity(self.0.len() + other.0.len());
+        let (mut mine, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        loop {
+            let from_mine = mine.peek().is_some_and(|(first, _)| theirs.peek().is_none_or(|(next, _)| first <= next));
+            let next = if from_mine { mine.next() } else { theirs.next() };
+            let Some((first, last)) = next.copied() else { break };
+            match all.last_mut() {
+                Some((_, top)) if *top + 1 >= first => *top = last.max(*top),
+                _ => all.push((first, last)),
+            }
+        }
+        self.0 = all;
+    }
+
+    /// Counts the runs.
+    #[must_use]
+    pub fn run_count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Gives the set as a bitmap: how many bytes of zeros are left out before it, and its bytes, the lowest
+    /// number first, most significant bit first within a byte. As long as the span of the set.
+    #[must_use]
+    pub fn to_bitmap(&self) -> (u64, Vec<u8>) {
+        let (Some((first, _)), Some((_, last))) = (self.0.first(), self.0.last()) else { return (0, Vec::new()) };
+        let from = first / 8;
+        let mut bytes = vec![0u8; (last / 8 - from + 1) as usize];
+        for number in self.iter() {
+            bytes[(number / 8 - from) as usize] |= 0x80 >> (number % 8);
+        }
+        (from, bytes)
+    }
+
     /// Walks the runs upwards.
     pub fn runs(&self) -> impl Iterator<Item = (Number, Number)> + '_ {
         self.0.iter().copied()
@@ -167,7 +202,24 @@ mod tests {
         assert_eq!(both, Numbers::run(2, 20));
     }
 
+    #[test]
+    fn a_bitmap_begins_with_its_first_byte() {
+        let set: Numbers = [17, 18, 33].into_iter().collect();
+        assert_eq!(set.to_bitmap(), (2, vec![0b0110_0000, 0, 0b0100_0000]));
+        assert_eq!(Numbers::default().to_bitmap(), (0, vec![]));
+    }
+
     proptest! {
+        #[test]
+        fn a_merged_set_holds_both(
+            a in prop::collection::btree_set(0u64..100, 0..60),
+            b in prop::collection::btree_set(0u64..100, 0..60),
+        ) {
+            let mut merged: Numbers = a.iter().copied().collect();
+            merged.merge(&b.iter().copied().collect());
+            prop_assert_eq!(merged, a.union(&b).copied().collect());
+        }
+
         #[test]
         fn text_and_set_are_one(numbers in prop::collection::btree_set(0u64..200, 0..60)) {
             let set: Numbers = numbers.iter().copied().rev().collect();

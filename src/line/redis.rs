@@ -29,7 +29,7 @@ use self::connection::{Connection, Repeat};
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word, promise_text};
+use self::words::{limit_words, phase_word, promise_text, set_word};
 use super::roll::epoch_of;
 use super::state::LineState;
 use super::{
@@ -125,7 +125,7 @@ impl RedisLine {
     fn tick_verbs(&self, room: &RoomName, tick: &Tick, checkpoint: Option<Cmd>) -> Pipeline {
         let mut verbs = redis::pipe();
         let mut vouch = self.verb(Verb::Vouch, room);
-        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(tick.here.to_string()).arg(tick.gone.to_string());
+        vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
         vouch.arg(tick.known.seq);
         verbs.add_command(vouch);
         let after = |verb| self.verb_after(verb, room, tick.known);
@@ -261,7 +261,7 @@ fn one(call: Cmd) -> Pipeline {
 }
 
 fn with(mut call: Cmd, numbers: &Numbers) -> Cmd {
-    call.arg(numbers.to_string());
+    call.arg(set_word(numbers));
     call
 }
 

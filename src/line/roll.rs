@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bits::Bits;
-use super::chain::Link;
+use super::chain::{Link, LogStart};
 use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
 
@@ -116,6 +116,20 @@ impl Roll {
     #[must_use]
     pub fn known(&self) -> Known {
         Known { epoch: self.epoch(), seq: self.seq, issued: self.issued }
+    }
+
+    /// Returns where a log begins that goes on from here.
+    #[must_use]
+    pub fn log_start(&self) -> LogStart {
+        let settings = self.settings.clone();
+        LogStart {
+            seq: self.seq,
+            link: self.link,
+            epoch: self.epoch(),
+            issued: self.issued,
+            tat_us: self.tat_us,
+            settings,
+        }
     }
 
     /// Tells where a number stands, of which a signed ticket says that it is of `epoch`.
@@ -255,12 +269,12 @@ impl Roll {
     }
 
     fn give_up(&mut self, numbers: &Numbers) -> u64 {
-        let gave_up = numbers.iter().filter(|number| self.waiting.remove(*number));
-        let gave_up: Vec<Number> = gave_up.collect();
-        gave_up.iter().for_each(|number| {
-            self.over.insert(*number);
-        });
-        gave_up.len() as u64
+        let before = self.waiting.count();
+        for (first, last) in numbers.runs() {
+            self.over.insert_run_of(&self.waiting, first, last);
+            self.waiting.remove_run(first, last);
+        }
+        before - self.waiting.count()
     }
 
     fn call(&mut self, called: &Numbers, ends_s: u64, at_us: u64) {

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::bits::ones;
 use super::{
-    EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page, PersonId,
-    Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, EPOCH_MARGIN, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, Page,
+    PersonId, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -163,7 +163,7 @@ impl LineState {
             Steering::Phase(phase) => self.change(now_us, |settings| settings.phase = *phase),
             Steering::Message(message) => self.change(now_us, |settings| settings.message.clone_from(message)),
             Steering::Admit(count) => self.call_by_hand(*count, now_us),
-            Steering::Reset => self.leave(&self.roll.waiting.iter_from(0).collect(), now_us),
+            Steering::Reset => self.reset(now_us),
             Steering::Promise(promise) => self.promise(promise, now_us),
             Steering::Forgo => self.forgo(now_us),
             Steering::Draw(reveal) => self.draw(reveal, now_us),
@@ -327,6 +327,14 @@ impl LineState {
         }
     }
 
+    fn reset(&mut self, now_us: u64) {
+        let first = self.roll.waiting.iter_from(0).next();
+        if let Some(first) = first {
+            let left = Numbers::run(first, self.roll.issued);
+            self.append(Entry { left, ..Entry::default() }, now_us);
+        }
+    }
+
     fn call_in(&mut self, called: Numbers, by_hand: u64, now_us: u64) {
         let limits = self.settings().map(|settings| &settings.limits);
         let tat_us = limits.map_or(0, |limits| admission::spend(self.roll.tat_us, now_us, called.len(), limits));
@@ -363,7 +371,7 @@ impl LineState {
 
     fn lowest_callable(&self, count: u64) -> Numbers {
         let numbers = self.callable_words().flat_map(|(i, word)| ones(i, word));
-        numbers.take(usize::try_from(count).unwrap_or(usize::MAX)).collect()
+        numbers.take(count.min(CALL_LIMIT) as usize).collect()
     }
 
     fn callable_words(&self) -> impl Iterator<Item = (usize, u64)> {

@@ -109,9 +109,12 @@ impl Pipeline {
         let Some(ticket) = self.ticket(request.headers(), room, asker) else {
             return self.refuse(asker.reads, &Refused::Nonsense("Show the ticket whose receipt you want."));
         };
-        let (called_at, entry) = match self.standing(room, &ticket) {
-            Standing::Called { at_us, .. } => (Some(at_us / 1_000), room.mirror.call_of(ticket.number, at_us)),
-            _ => (None, None),
+        let standing = self.standing(room, &ticket);
+        let was_called = matches!(standing, Standing::Called { .. } | Standing::Over);
+        let entry = was_called.then(|| room.mirror.call_of(ticket.number)).flatten();
+        let called_us = match standing {
+            Standing::Called { at_us, .. } => Some(at_us),
+            _ => entry.as_ref().map(|logged| logged.entry.at_us),
         };
         respond::tell(&json!({
             "room": room.rules.name,
@@ -120,7 +123,7 @@ impl Pipeline {
             "number": ticket.number,
             "place": room.mirror.read(|roll| roll.place(ticket.number)),
             "issued_at": ticket.issued_ms,
-            "called_at": called_at,
+            "called_at": called_us.map(|us| us / 1_000),
             "entry": entry,
         }))
     }

@@ -80,12 +80,21 @@ def log(rate_us):
     return lines
 
 
+def opening(first, link=None):
+    """The line that says what came before the second entry."""
+    entry = json.loads(first)
+    start = {"seq": 1, "link": link or entry["hash"], "epoch": 1, "issued": 0, "tat_us": 0, "settings": entry["settings"]}
+    return json.dumps({"start": start}, separators=(",", ":"), ensure_ascii=False)
+
+
 def check_page_of_python():
     pages = re.findall(r"```python\n(.*?)```", read("docs/fairness.md"), flags=re.S)
     page = next(page for page in pages if "passed_over" in page)
     true = log(100_000)
     cases = {
         "a true log": (true, 0, "1 were passed over because they were away; 1 of them were called later"),
+        "a log with what came before": ([opening(true[0])] + true[1:], 0, "1 were passed over"),
+        "another beginning": ([opening(true[0], "11" * 32)] + true[1:], 1, "entry 2: the chain is broken"),
         "an edited entry": ([line.replace('"1,3"', '"1,4"') for line in true], 1, "entry 3: the chain is broken"),
         "a missing entry": (true[:1] + true[2:], 1, "entry 3: 2 should be here"),
         "too fast a call": (log(900_000), 1, "entry 4: 1 more than rate and burst allow"),

@@ -81,7 +81,8 @@ function showFigures() {
   row("kept", status.number == null ? null : "");
   row("lot", status.draw ? number(status.number) : null);
   put("until", status.number == null ? "Opens in" : "Starts in");
-  put("grace", Number(settings.grace) > 0 ? span(Number(settings.grace), lang) : "a while");
+  const grace = status.grace_seconds ?? Number(settings.grace);
+  put("grace", grace > 0 ? `at least ${span(grace, lang)}` : "a while");
   showProgress(progress(memory.get("first"), status.position));
 }
 

@@ -8,30 +8,35 @@ end
 
 local function tend_door()
   if now < get('door_at') + DOOR_US then return end
-  mark(DOOR, {{0, get('door_old')}}, false)
-  if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
+  clear_door(get('door_old'))
   put('door_old', line.issued)
   put('door_at', now)
 end
 
--- Those in line since before this period of the grace time who were not seen in all of it.
+-- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
 local function absent(here)
   return in_scratch(function()
+    bases[SCRATCH] = base(WAITING)
     redis.call('BITOP', 'OR', SCRATCH, SEEN, unpack(here))
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
     redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, WAITING)
-    return common(lowest(SCRATCH, math.huge), {{0, get('grace_issued')}})
+    return with_bytes(SCRATCH, up_to(get('grace_issued'), lowest(SCRATCH, LAPSE_LIMIT)))
   end)
 end
 
+local function begin_grace(here)
+  if #here > 0 then redis.call('BITOP', 'OR', SEEN, unpack(here)) else redis.call('DEL', SEEN) end
+  put('grace_at', now)
+  put('grace_issued', line.issued)
+end
+
+-- A period of the grace time ends when all who lapse have, at most some thousands in one tick.
 local function lapse()
   local grace_ms = get('grace_ms')
   if not grace_ms or now < get('grace_at') + grace_ms * 1000 then return end
   local here = here_keys()
   local lapsed = absent(here)
-  if #here > 0 then redis.call('BITOP', 'OR', SEEN, unpack(here)) else redis.call('DEL', SEEN) end
-  put('grace_at', now)
-  put('grace_issued', line.issued)
+  if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end
   give_up('lapsed', lapsed)
 end
 
@@ -46,13 +51,14 @@ lapse()
 local allowed, present = allowance(), 0
 local called = in_scratch(function()
   present = count_present()
-  return allowed > 0 and lowest(SCRATCH, allowed) or {}
+  return allowed > 0 and lowest_callable(allowed) or {}
 end)
 if #called > 0 then
   call_in(called)
 elseif get('issued') > get('told') then
   append({})
 end
+follow_line()
 sweep_persons()
 save()
 return {text(present - size(called)), text(now)}

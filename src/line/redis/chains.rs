@@ -11,7 +11,7 @@ use crate::line::chain::Link;
 use crate::line::{Entry, Known, Roll, RoomName};
 
 /// How many entries there are between two checkpoints.
-const CHECKPOINT: u64 = 1_000;
+const CHECKPOINT: u64 = 256;
 
 /// The newest link that this process knows, for each room of the configuration.
 #[derive(Debug, Default)]

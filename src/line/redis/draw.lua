@@ -6,6 +6,7 @@ local range = {{tonumber(ARGV[7]), tonumber(ARGV[8])}}
 
 local function count_waiting()
   return in_scratch(function()
+    bases[SCRATCH] = base(WAITING)
     mark(SCRATCH, range, true)
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
     return redis.call('BITCOUNT', SCRATCH)
@@ -21,11 +22,11 @@ end
 
 local function put_drawn(key, bits)
   mark(key, range, false)
-  in_scratch(function()
-    redis.call('SET', SCRATCH, bits)
-    redis.call('BITOP', 'OR', key, key, SCRATCH)
-  end)
+  mark(key, {from = 0, bytes = bits}, true)
 end
+
+-- Somebody may draw a place that lies before all who waited.
+rebase_line(0)
 
 if range[1][1] <= range[1][2] then
   put_drawn(WAITING, ARGV[10])
@@ -41,7 +42,7 @@ append({draw = 'd ' .. ARGV[9]})
 -- Gateways knew by number who is here, and say it again by place; until all have, nobody is called.
 redis.call('DEL', DOOR, SEEN, UNSETTLED)
 for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do
-  redis.call('DEL', ROOM .. 'here:' .. gateway)
+  redis.call('DEL', here_key(gateway))
   redis.call('SADD', UNSETTLED, gateway)
 end
 put('door_at', now)

@@ -5,7 +5,7 @@
 
 use super::reply::corrupt;
 use super::scripts::Verb;
-use super::stored::StoredRoll;
+use super::stored::{StoredRoll, over_to_keep};
 use super::words::{draw_text, promise_text};
 use super::{RedisLine, Repeat, StoreFault};
 use crate::line::bits::{Bits, ones};
@@ -57,7 +57,7 @@ impl RedisLine {
         let mut call = self.verb(Verb::Draw, room);
         call.arg(roll.epoch()).arg(promise_text(&pending.promise)).arg(roll.tally.left).arg(roll.tally.lapsed);
         call.arg(draw.within(&roll.waiting).count()).arg(draw.first).arg(draw.last).arg(draw_text(draw));
-        for bits in [&drawn.after.waiting, &drawn.after.called, &drawn.after.over] {
+        for bits in [&drawn.after.waiting, &drawn.after.called, &over_to_keep(&drawn.after)] {
             call.arg(draw.within(bits).to_bytes());
         }
         call.arg(drawn.after.unseen.to_string());

@@ -4,18 +4,24 @@ local groups, all = {}, {}
 for i = 5, (is_behind() or not understands(ARGV[3])) and 0 or #ARGV, 2 do
   local runs = parse(ARGV[i + 1])
   groups[#groups + 1] = {ends = ARGV[i], runs = runs}
-  for _, run in ipairs(without(runs, all)) do all[#all + 1] = run end
-  table.sort(all, function(a, b) return a[1] < b[1] end)
+  for _, run in ipairs(runs) do all[#all + 1] = run end
 end
 
-local running = sift(all, CALLED, OVER)
-local rest, ended = running, {}
+-- Who has a session, and whether it still runs.
+local running, runs_on = sift(union(all), CALLED, OVER), {}
+each(running, function(number) runs_on[number] = true end)
+
+local ended = {}
 for _, group in ipairs(groups) do
-  local told = common(group.runs, running)
+  local told, new = {}, 0
+  each(group.runs, function(number)
+    if runs_on[number] == nil then return end
+    push(told, number, number)
+    if runs_on[number] then new = new + 1 end
+    runs_on[number] = false
+  end)
   if #told > 0 then ended[#ended + 1] = group.ends .. ':' .. write(told) end
-  local new = common(told, rest)
-  rest = without(rest, new)
-  end_sessions(group.ends, size(new))
+  end_sessions(group.ends, new)
 end
 if #ended > 0 then
   mark(OVER, running, true)

@@ -13,6 +13,7 @@ if not is_as_read or given < read or given - read > JOIN_LIMIT then
   return 0
 end
 
+rebase_line(0)
 local at, before = 6, text(epoch()) .. ':'
 local function take()
   at = at + 1
@@ -51,16 +52,16 @@ if line.persons then
   -- Numbers of a line that had to give way are not these.
   if not string.find(',' .. line.eras, ',' .. before, 1, true) then forget_persons() end
   redis.call('BITOP', 'OR', PAST, CALLED)
-  for _, runs in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
-    for set in string.gmatch(runs, '=([^;]+)') do mark(PAST, parse(set), false) end
+  for _, item in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
+    each_called(item, function(runs) mark(PAST, runs, false) end)
   end
 end
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', ROOM .. 'here:' .. gateway) end
+  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
   redis.call('DEL', LEASES, UNSETTLED, SEEN)
-  redis.call('BITOP', 'OR', DOOR, WAITING)
+  all_at_door()
   put('door_at', now)
   put('door_old', 0)
   put('grace_at', now)

@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{DOOR_US, Epoch, JOIN_LIMIT, LOG_CAP};
+use crate::line::{CALL_LIMIT, DOOR_US, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
@@ -50,10 +50,11 @@ const VERBS: [&str; 13] = [
     include_str!("draw.lua"),
 ];
 
-const PRELUDE: [&str; 6] = [
+const PRELUDE: [&str; 7] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
+    include_str!("prelude/bases.lua"),
     include_str!("prelude/calling.lua"),
     include_str!("prelude/joining.lua"),
     include_str!("prelude/persons.lua"),
@@ -73,6 +74,7 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
+         local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),

@@ -57,9 +57,31 @@ local function admit(count)
   local limit = math.min(count, free_sessions())
   local called = limit > 0 and in_scratch(function()
     gather_callable()
-    return lowest(SCRATCH, limit)
+    return lowest_callable(limit)
   end) or {}
   if #called > 0 then call_in(called, true) end
+end
+
+-- Returns those who wait of those whom the store had forgotten once.
+local function returned()
+  local unseen = parse(redis.call('GET', UNSEEN) or '')
+  return #unseen == 0 and {} or in_scratch(function()
+    bases[SCRATCH] = base(WAITING)
+    mark(SCRATCH, unseen, true)
+    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
+    return {from = base(SCRATCH), bytes = redis.call('GET', SCRATCH)}
+  end)
+end
+
+-- Takes every place. The entry names all numbers, of whom those who waited gave up.
+local function reset()
+  local waiting = redis.call('BITCOUNT', WAITING)
+  if waiting == 0 then return end
+  local first = base(WAITING) * 8 + redis.call('BITPOS', WAITING, 1)
+  put('tally_left', get('tally_left') + waiting)
+  mark(OVER, returned(), true)
+  redis.call('DEL', WAITING)
+  append({left = write({{first, get('issued')}})})
 end
 
 if kind == 'configure' then
@@ -77,6 +99,6 @@ elseif kind == 'promise' then
 elseif kind == 'forgo' then
   forgo()
 elseif kind == 'reset' then
-  give_up('left', lowest(WAITING, math.huge))
+  reset()
 end
 save()

@@ -28,6 +28,9 @@ pub struct StoredRoll {
     pub stamp: [u64; 3],
 }
 
+/// As long as a Redis string can be.
+const MAX_BASE: usize = 512 << 20;
+
 /// The fields of a room, taken out one by one.
 struct Fields(HashMap<String, String>);
 
@@ -38,6 +41,12 @@ impl Fields {
 
     fn number(&self, name: &str) -> Result<u64, StoreFault> {
         self.text(name)?.parse().map_err(|_| corrupt(&format!("a room's `{name}` is no number")))
+    }
+
+    /// The base of the bitmap of who waits, in bytes; 0 where nothing was cut off yet.
+    fn base(&self) -> Result<usize, StoreFault> {
+        let base = self.0.get("base").map_or(Ok(0), |base| base.parse());
+        base.ok().filter(|base| *base <= MAX_BASE).ok_or_else(|| corrupt("a room's `base` is no number of bytes"))
     }
 
     fn settings(&self) -> Result<Option<Settings>, StoreFault> {
@@ -66,10 +75,11 @@ impl Fields {
 pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
     let fields = Fields(pairs(reply.array()?)?.into_iter().collect());
     let eras = read_eras(fields.text("eras")?)?;
+    let base = fields.base()?;
     let mut roll = Roll {
         seq: fields.number("seq")?,
         issued: fields.number("issued")?,
-        waiting: Bits::from_bytes(&reply.bytes()?),
+        waiting: Bits::from_bytes_at(base, &reply.bytes()?),
         called: Bits::from_bytes(&reply.bytes()?),
         over: Bits::from_bytes(&reply.bytes()?),
         unseen: numbers(&reply.text()?)?,
@@ -87,6 +97,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         eras,
         link: Link::default(),
     };
+    roll.over.union_with(&given_up(&roll));
     let link_seq = fields.number("link_seq")?;
     let first = reply.number()?;
     let entries = read_entries(reply.array()?, first, roll.epoch())?;
@@ -94,6 +105,25 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
     roll.link = link_after(start, &entries);
     let stamp = [u64::from(roll.epoch()), roll.seq, roll.issued];
     Ok(StoredRoll { link_seq, is_linked: first == link_seq + 1, now_us: reply.number()?, stamp, roll })
+}
+
+/// Returns who gave up, for whoever neither waits nor was called did. Of those whom the store had forgotten once, and of
+/// ended sessions, it keeps a bitmap.
+fn given_up(roll: &Roll) -> Bits {
+    let mut over = Bits::default();
+    over.insert_run(1, roll.issued);
+    over.subtract(&roll.waiting);
+    over.subtract(&roll.called);
+    roll.unseen.runs().for_each(|(first, last)| over.remove_run(first, last));
+    over
+}
+
+/// Returns those of who is over whom the store's bitmap has to have.
+pub fn over_to_keep(roll: &Roll) -> Bits {
+    let mut over = roll.called.clone();
+    roll.unseen.runs().for_each(|(first, last)| over.insert_run(first, last));
+    over.intersect(&roll.over);
+    over
 }
 
 /// Reads entries, of which the first has the place `first`.
@@ -109,7 +139,7 @@ pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
     let (in_use, runs) = sessions_of(&roll.sessions);
     let mut arguments = vec![fields.len().to_string().into_bytes()];
     arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
-    arguments.extend([&roll.waiting, &roll.called, &roll.over].map(Bits::to_bytes));
+    arguments.extend([&roll.waiting, &roll.called, &over_to_keep(roll)].map(Bits::to_bytes));
     arguments.push(roll.unseen.to_string().into_bytes());
     arguments.push(in_use.len().to_string().into_bytes());
     arguments.extend(in_use.into_iter().flatten().map(|number| number.to_string().into_bytes()));
@@ -155,7 +185,7 @@ fn sessions_of(sessions: &Sessions) -> (Vec<[u64; 2]>, Vec<String>) {
     by_end.sort_by_key(|(_, run)| run.ends_s);
     let text = |(first, run): (&Number, &SessionRun)| {
         let before_us = i128::from(run.ends_s) * 1_000_000 - i128::from(run.at_us);
-        format!("{}|{before_us}={}", run.ends_s, Numbers::run(*first, run.last))
+        format!("{}|{before_us}|{first}|0={}", run.ends_s, Numbers::run(0, run.last - first))
     };
     (in_use.iter().map(|(ends_s, count)| [*ends_s, *count]).collect(), by_end.into_iter().map(text).collect())
 }
@@ -168,22 +198,30 @@ fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Ses
     for text in runs {
         let (ends_s, calls) = read_runs(&text).ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
         for (at_us, called) in calls.into_iter().filter(|_| in_use.contains_key(&ends_s)) {
-            by_first.extend(called.runs().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
+            by_first.extend(called.into_iter().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
         }
     }
     Ok(Sessions::from_parts(by_first, in_use))
 }
 
-/// Reads a last second and, for each call whose sessions end in it, the instant and who was called.
-fn read_runs(text: &str) -> Option<(u64, Vec<(u64, Numbers)>)> {
-    let (ends_s, calls) = text.split_once('|')?;
-    let ends_s: u64 = ends_s.parse().ok()?;
+/// A last second and, for each call whose sessions end in it, the instant and who was called.
+type CallsOfSecond = (u64, Vec<(u64, Vec<(Number, Number)>)>);
+
+/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was, the number from which
+/// the runs count, then how long after the first call each was.
+fn read_runs(text: &str) -> Option<CallsOfSecond> {
+    let mut words = text.splitn(4, '|');
+    let ends_s: u64 = words.next()?.parse().ok()?;
+    let before_us: i64 = words.next()?.parse().ok()?;
+    let zero: Number = words.next()?.parse().ok()?;
+    let start_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us)?;
     let call = |text: &str| {
-        let (before_us, called) = text.split_once('=')?;
-        let at_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us.parse().ok()?)?;
-        Some((u64::try_from(at_us).ok()?, called.parse().ok()?))
+        let (us, called) = text.split_once('=')?;
+        let at_us = start_us.checked_add(us.parse().ok()?)?;
+        let run = |(first, last): (Number, Number)| Some((zero.checked_add(first)?, zero.checked_add(last)?));
+        Some((u64::try_from(at_us).ok()?, called.parse::<Numbers>().ok()?.runs().map(run).collect::<Option<_>>()?))
     };
-    Some((ends_s, calls.split(';').map(call).collect::<Option<_>>()?))
+    Some((ends_s, words.next()?.split(';').map(call).collect::<Option<_>>()?))
 }
 
 pub fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
@@ -205,4 +243,20 @@ fn numbers(text: &str) -> Result<Numbers, StoreFault> {
 
 fn number(text: &str) -> Result<u64, StoreFault> {
     text.parse().map_err(|_| corrupt(&format!("`{text}` is no number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_read() {
+        let runs = |text| read_runs(text).unwrap();
+        let (first_us, next_us) = (1_795_000_000_100_000, 1_795_000_000_200_000);
+        let calls = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(46, 46)])];
+        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000=34"), (1_795_000_600, calls));
+        for text in ["", "7", "7|5=1", "7|x|1|0=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
+            assert_eq!(read_runs(text), None, "{text}");
+        }
+    }
 }

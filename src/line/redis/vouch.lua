@@ -1,7 +1,7 @@
 -- ARGV: now, gateway, lease in ms, who is here, who went, the entry that its mirror has come to. Returns whether the
 -- gateway was known and its numbers taken.
 
-local mine = ROOM .. 'here:' .. ARGV[2]
+local mine = here_key(ARGV[2])
 local known = redis.call('HEXISTS', LEASES, ARGV[2])
 -- First the own lease: a gateway that was only slow still has its visitors.
 redis.call('HSET', LEASES, ARGV[2], text(now + tonumber(ARGV[3]) * 1000))
@@ -12,7 +12,7 @@ if not understands(ARGV[6]) then
 end
 redis.call('SREM', UNSETTLED, ARGV[2])
 
-local here = common(parse(ARGV[4]), {{0, get('issued')}})
+local here = up_to(get('issued'), parse(ARGV[4]))
 mark(mine, here, true)
 mark(SEEN, here, true)
 mark(DOOR, here, false)

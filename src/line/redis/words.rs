@@ -11,6 +11,20 @@ use crate::line::draw::{Draw, DrawStep, Promise, Reveal};
 use crate::line::{Ended, Entry, Epoch, Numbers, Phase, Settings};
 use crate::schedule::Schedule;
 
+/// From this many runs on, a set goes to the store as a bitmap: a script marks it at once, not run by run.
+const SCATTERED: usize = 512;
+
+/// Writes a set of numbers: runs as text, or `#`, the first byte, `:` and a bitmap.
+pub fn set_word(numbers: &Numbers) -> Vec<u8> {
+    if numbers.run_count() < SCATTERED {
+        return numbers.to_string().into_bytes();
+    }
+    let (from, bytes) = numbers.to_bitmap();
+    let mut word = format!("#{from}:").into_bytes();
+    word.extend(bytes);
+    word
+}
+
 /// The names of the limits, in the order in which they are written.
 pub const LIMITS: [&str; 8] = [
     "interval_us",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::line::bits::{Bits, ones};
-use crate::line::{DOOR_US, GatewayId, Number, Numbers, Tick};
+use crate::line::{DOOR_US, GatewayId, LAPSE_LIMIT, Number, Numbers, Tick};
 
 /// The attendance of one line.
 #[derive(Clone, Debug, Default)]
@@ -113,8 +113,8 @@ impl Attendance {
         }
     }
 
-    /// When a period of the grace time is over, returns who of `waiting` was away for all of it, and
-    /// begins the next.
+    /// When a period of the grace time is over, returns who of `waiting` was away for all of it, at most
+    /// [`LAPSE_LIMIT`] at once, and begins the next when these were the last.
     pub(super) fn take_lapsed(&mut self, waiting: &Bits, issued: Number, grace_ms: u64, now_us: u64) -> Numbers {
         if now_us < self.grace.since_us + grace_ms * 1_000 {
             return Numbers::default();
@@ -123,8 +123,10 @@ impl Attendance {
         self.here.values().for_each(|lease| here.union_with(&lease.visitors));
         let absent = |i| waiting.word(i) & !self.grace.seen.word(i) & !here.word(i);
         let numbers = (0..waiting.word_count()).flat_map(|i| ones(i, absent(i)));
-        let lapsed = numbers.take_while(|number| *number <= self.grace.issued).collect();
-        self.grace = Grace { seen: here, since_us: now_us, issued };
+        let lapsed: Numbers = numbers.take_while(|n| *n <= self.grace.issued).take(LAPSE_LIMIT).collect();
+        if lapsed.len() < LAPSE_LIMIT as u64 {
+            self.grace = Grace { seen: here, since_us: now_us, issued };
+        }
         lapsed
     }
 

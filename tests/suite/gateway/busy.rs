@@ -192,6 +192,12 @@ async fn a_receipt_shows_the_entry_that_called() {
     let log = stand.operator.text("/api/rooms/sale/log").await;
     let line = log.lines().find(|line| line.contains("\"called\"")).unwrap();
     assert_eq!(receipt["entry"], serde_json::from_str::<serde_json::Value>(line).unwrap());
+    stand.upstream.say("/done", &[("vestibule-end-session", "1")]);
+    visitor.get("/").await;
+    visitor.get("/done").await;
+    stand.operator.until("the session's end", |room| room["active_sessions"] == 0).await;
+    let after = json(&visitor.get("/.vestibule/receipt").await);
+    assert_eq!((&after["entry"], &after["called_at"]), (&receipt["entry"], &receipt["called_at"]));
     assert_eq!(stand.visitor().get("/.vestibule/receipt").await.status(), 400);
     stand.stop().await;
 }

@@ -97,6 +97,9 @@ on_every_store!(
     a_mirror_that_knows_of_lost_joins_begins_an_epoch,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
+    scattered_visitors_are_seen_and_called_in_order,
+    thousands_lapse_some_at_a_time,
+    a_long_line_goes_on_when_its_head_is_cut_off,
     a_sale_starts_and_ends_by_the_stores_clock,
     lots_decide_among_those_who_came_before_the_start,
     after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here,
@@ -323,6 +326,62 @@ async fn joins_at_once_get_different_numbers(stand: Stand) {
         assert_eq!(joined.first, next);
         next += joined.count;
     }
+}
+
+async fn scattered_visitors_are_seen_and_called_in_order(stand: Stand) {
+    stand.configure(Limits { interval_us: 0, ..limits(0.0, 1) }).await;
+    stand.steer(Steering::Phase(Phase::Paused)).await;
+    stand.join(60_000).await;
+    for _ in 0..3 {
+        stand.clock.advance_ms(6_000);
+        stand.tick(tick(1)).await;
+    }
+    let odd: Numbers = (1..=60_000).step_by(2).collect();
+    let third: Numbers = (1..=60_000).step_by(3).collect();
+    assert_eq!(stand.tick(here(1, odd)).await.present, 30_000);
+    let page = stand.tick(Tick { gone: third, ..tick(1) }).await;
+    assert_eq!(page.present, 20_000, "every sixth is odd and of the third");
+    stand.steer(Steering::Phase(Phase::Open)).await;
+    stand.tick(tick(1)).await;
+    let lowest: Vec<u64> = (1..=60_000).filter(|n| n % 2 == 1 && n % 3 != 1).take(5_000).collect();
+    assert_eq!(stand.called().await, lowest, "no more than may be called at once");
+}
+
+async fn thousands_lapse_some_at_a_time(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(10_000).await;
+    let even: Numbers = (2..=10_000).step_by(2).collect();
+    let mut lapsed = Vec::new();
+    for _ in 0..16 {
+        stand.tick(here(1, even.clone())).await;
+        stand.clock.advance_ms(5_000);
+        lapsed.push(stand.roll().await.tally.lapsed);
+    }
+    lapsed.dedup();
+    assert_eq!(lapsed, [0, 2_000, 4_000, 5_000]);
+    assert_eq!(stand.waiting().await, even.iter().collect::<Vec<u64>>());
+}
+
+async fn a_long_line_goes_on_when_its_head_is_cut_off(stand: Stand) {
+    stand.configure(Limits { interval_us: 0, ..limits(0.0, 1) }).await;
+    stand.steer(Steering::Phase(Phase::Paused)).await;
+    stand.join(50_000).await;
+    stand.tick(here(1, Numbers::run(1, 50_000))).await;
+    stand.tick(Tick { left: Numbers::run(100, 20_003), ..tick(1) }).await;
+    stand.steer(Steering::Phase(Phase::Open)).await;
+    stand.tick(tick(1)).await;
+    stand.join(7).await;
+    stand.steer(Steering::Phase(Phase::Paused)).await;
+    let page = stand.tick(tick(2)).await;
+    assert_eq!((page.present, stand.waiting().await[0]), (25_103, 24_905));
+    let roll = stand.roll().await;
+    assert_eq!((roll.over.count(), roll.called.count()), (19_904, 5_000));
+    let restored =
+        stand.store.restore(&stand.room, &Roll { seq: roll.seq + 1, ..roll.clone() }).await.expect("a restore");
+    assert_eq!((restored.over, restored.called, restored.waiting), (roll.over, roll.called, roll.waiting));
+    stand.steer(Steering::Phase(Phase::Open)).await;
+    stand.tick(tick(2)).await;
+    assert_eq!(stand.waiting().await[0], 29_905, "all count as present again, the head first");
 }
 
 async fn a_sale_starts_and_ends_by_the_stores_clock(stand: Stand) {

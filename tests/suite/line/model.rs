@@ -13,7 +13,8 @@ use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{
-    Arrival, Ended, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName, Standing, Steering,
+    Arrival, Ended, LAPSE_LIMIT, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName, Standing,
+    Steering,
 };
 use vestibule::schedule::Schedule;
 
@@ -47,6 +48,12 @@ struct Tally {
     held: u64,
     promised: u64,
     drawn: u64,
+    /// Sets that went to the store as bitmaps, and calls and lapses marked as such.
+    scattered: u64,
+    /// Ticks that lapsed as many as may lapse at once.
+    crowded: u64,
+    /// Looks at a line whose head was cut off.
+    moved: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +96,10 @@ fn numbers() -> impl Strategy<Value = Numbers> {
     let near = prop::collection::vec(1u64..160, 0..10).prop_map(|n| n.into_iter().collect());
     let run = (1u64..400, 0u64..400).prop_map(|(first, len)| Numbers::run(first, first + len));
     let high = prop::collection::vec(131_000u64..131_400, 0..10).prop_map(|n| n.into_iter().collect());
-    prop_oneof![4 => near, 2 => run, 1 => high, 4 => Just(Numbers::default())]
+    let long = (1u64..20_000, 8_000u64..60_000).prop_map(|(first, len)| Numbers::run(first, first + len));
+    let scattered = (1u64..40_000, 2usize..5, 20usize..2_500);
+    let scattered = scattered.prop_map(|(first, step, count)| (first..).step_by(step).take(count).collect());
+    prop_oneof![8 => near, 4 => run, 2 => high, 1 => long, 2 => scattered, 8 => Just(Numbers::default())]
 }
 
 fn say() -> impl Strategy<Value = Say> {
@@ -308,20 +318,23 @@ impl Pair<'_> {
             if (1..5).contains(&say.known_lag) { u64::MAX >> 12 } else { tick.known.seq.saturating_sub(say.known_lag) };
         let expected = self.model.tick(&tick, self.clock.now_us());
         let page = self.runtime.block_on(self.store.tick(&self.room, &tick)).map_err(fail)?;
-        self.count(&expected);
+        self.count(say, &expected);
         prop_assert_eq!(page, expected);
         self.follow()
     }
 
-    fn count(&self, page: &Page) {
+    fn count(&self, say: &Say, page: &Page) {
         let mut seen = self.seen.get();
         seen.vouched += u64::from(page.vouched);
+        seen.scattered += u64::from(say.here.run_count() > 600) + u64::from(say.gone.run_count() > 600);
         match &page.news {
             News::Entries(entries) => entries.iter().for_each(|entry| {
                 seen.called += entry.called.len();
                 seen.by_hand += entry.by_hand;
                 seen.left += entry.left.len();
                 seen.lapsed += entry.lapsed.len();
+                seen.scattered += u64::from(entry.lapsed.run_count().max(entry.called.run_count()) > 40);
+                seen.crowded += u64::from(entry.lapsed.len() == LAPSE_LIMIT as u64);
                 seen.ended += entry.ended.len() as u64;
                 seen.returned += entry.returned.len();
                 seen.settings += u64::from(entry.settings.is_some());
@@ -347,6 +360,10 @@ impl Pair<'_> {
         }
         let roll = self.runtime.block_on(self.store.restore(&self.room, &Roll::default())).map_err(fail)?;
         prop_assert_eq!(&roll, self.model.roll());
+        let base: Option<u64> = self.server.hget(format!("vestibule:{{{}}}:line", self.room), "base").map_err(fail)?;
+        let mut seen = self.seen.get();
+        seen.moved += u64::from(base > Some(0));
+        self.seen.set(seen);
         Ok(())
     }
 
@@ -455,8 +472,9 @@ fn the_scripts_do_what_the_pure_machine_does() {
         panic!("{error}");
     }
     let Tally { called, by_hand, left, lapsed, ended, returned, settings, promised, drawn, .. } = seen.get();
-    let Tally { rolls, behind, failovers, vouched, claimed, held, .. } = seen.get();
+    let Tally { rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } = seen.get();
     let happened = [called, by_hand, left, lapsed, ended, returned, settings, promised, drawn];
-    let least = happened.into_iter().chain([rolls, behind, failovers, vouched, claimed, held]).min();
+    let least = happened.into_iter().chain([rolls, behind, failovers, vouched, claimed, held]);
+    let least = least.chain([scattered, crowded, moved]).min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

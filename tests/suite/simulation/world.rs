@@ -13,6 +13,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use vestibule::audit;
 use vestibule::line::state::LineState;
+use vestibule::mirror::export;
 use vestibule::token::KeyRing;
 
 use super::chance::Chance;
@@ -267,9 +268,8 @@ impl World {
         self.oracle.expect(owed.is_empty(), || format!("(L8) after all trouble is over, not let in: {owed:?}"));
         for gateway in &self.gateways {
             let Some(room) = gateway.room() else { continue };
-            let lines: Vec<String> =
-                room.mirror.history().iter().map(|line| serde_json::to_string(line).expect("plain data")).collect();
-            let (_, findings) = audit::verify(lines.iter().map(String::as_str));
+            let log: String = export(room.mirror.history()).collect();
+            let (_, findings) = audit::verify(log.lines());
             self.oracle.expect(findings.is_empty(), || format!("the audit of the log finds {findings:?}"));
             let known = room.mirror.known();
             let (mirror, roll) = (room.mirror.read(Clone::clone), self.machine.roll());

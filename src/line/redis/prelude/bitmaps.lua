@@ -1,10 +1,17 @@
--- Bitmaps: bit n of a string, as SETBIT counts, stands for number n.
+-- Bitmaps: bit n of a string, as SETBIT counts, stands for the number 8 * base + n. The base of a bitmap
+-- is how many bytes were cut off its head, because nobody in them can matter any more.
 
 local WAITING, CALLED, OVER = ROOM .. 'waiting', ROOM .. 'called', ROOM .. 'over'
 local DOOR, SEEN = ROOM .. 'door', ROOM .. 'seen'
-local SCRATCH, GROWTH = ROOM .. 'scratch', ROOM .. 'growth'
-local STEP = 4096
+local SCRATCH, SPARE = ROOM .. 'scratch', ROOM .. 'spare'
+local STEP, HEADER, CHUNK = 2048, 64, 4096
 local WIDTH = 48
+-- From this many runs on, a set is marked by its bytes rather than run by run.
+local FEW = 32
+
+-- The bases by key, in bytes; the room's fields say them.
+local bases = {}
+local function base(key) return bases[key] or 0 end
 
 -- Does work on the scratch key, which neither replicas nor the append-only file need to see.
 local function in_scratch(work)
@@ -15,14 +22,31 @@ local function in_scratch(work)
   return result
 end
 
--- Lengthens a bitmap in steps. Left to itself, Redis would set aside twice what is needed.
-local function grow(key, last)
-  local need = math.floor(last / 8) + 1
+-- Lengthens a bitmap in steps, each a little short of a round size, for Redis adds a few bytes of its own. Left to
+-- itself, it would set aside twice what is needed.
+local function grow(key, need)
   if redis.call('STRLEN', key) < need then
-    redis.call('SETRANGE', GROWTH, math.ceil(need / STEP) * STEP - 1, '\0')
-    redis.call('BITOP', 'OR', key, key, GROWTH)
-    redis.call('DEL', GROWTH)
+    redis.call('SETRANGE', SPARE, math.ceil((need + HEADER) / STEP) * STEP - HEADER - 1, '\0')
+    redis.call('BITOP', 'OR', key, key, SPARE)
+    redis.call('DEL', SPARE)
   end
+end
+
+-- Gives a bitmap another base: cuts off its head, or puts an empty one before it.
+local function rebase(key, to)
+  local from, bytes = base(key), redis.call('GET', key)
+  bases[key] = to
+  if not bytes or to == from then return end
+  if to > from then bytes = string.sub(bytes, to - from + 1) else bytes = string.rep('\0', from - to) .. bytes end
+  if bytes == '' then redis.call('DEL', key) else redis.call('SET', key, bytes) end
+end
+
+-- Reads bytes of a bitmap, counted from number 0 on.
+local function slice(key, from, count)
+  local at = from - base(key)
+  local head = string.rep('\0', math.max(0, math.min(count, -at)))
+  if at + count <= 0 then return head end
+  return head .. redis.call('GETRANGE', key, math.max(0, at), at + count - 1)
 end
 
 local function write_long(key, first, last, on)
@@ -32,11 +56,10 @@ local function write_long(key, first, last, on)
 end
 
 -- Sets or clears runs of bits: whole bytes at once, ragged edges and short runs many to a command.
-local function mark(key, runs, on)
-  if #runs == 0 then return end
-  if on then grow(key, runs[#runs][2]) end
+local function mark_runs(key, runs, on)
+  local shift = base(key) * 8
+  if on then grow(key, math.floor((runs[#runs][2] - shift) / 8) + 1) end
   local top, fields = redis.call('STRLEN', key) * 8 - 1, {}
-  if top < 0 then return end
   local function flush()
     if #fields > 0 then redis.call('BITFIELD', key, unpack(fields)) end
     fields = {}
@@ -51,7 +74,7 @@ local function mark(key, runs, on)
     end
   end
   for _, run in ipairs(runs) do
-    local first, last = run[1], math.min(run[2], top)
+    local first, last = math.max(0, run[1] - shift), math.min(run[2] - shift, top)
     if last - first > 2 * WIDTH then
       local low, high = write_long(key, first, last, on)
       edge(first, low - 1)
@@ -63,18 +86,46 @@ local function mark(key, runs, on)
   flush()
 end
 
-local function push_byte(runs, byte, first, room)
-  local found = 0
-  for bit = 0, 7 do
-    local weight = 2 ^ (7 - bit)
-    if byte >= weight then
-      byte = byte - weight
-      if found < room then
-        push(runs, first + bit, first + bit)
-        found = found + 1
-      end
-    end
+-- Sets or clears the bits of a set that has its bytes. All but the result is done in the server.
+local function mark_bytes(key, set, on)
+  local at = set.from - base(key)
+  local bytes = at < 0 and string.sub(set.bytes, 1 - at) or set.bytes
+  at = math.max(0, at)
+  if not on then bytes = string.sub(bytes, 1, math.max(0, redis.call('STRLEN', key) - at)) end
+  if bytes == '' then return end
+  if on then grow(key, at + #bytes) end
+  redis.call('SETRANGE', SPARE, at, bytes)
+  if on then
+    redis.call('BITOP', 'OR', key, key, SPARE)
+  else
+    redis.call('BITOP', 'AND', SPARE, SPARE, key)
+    redis.call('BITOP', 'XOR', key, key, SPARE)
   end
+  redis.call('DEL', SPARE)
+end
+
+-- Sets or clears the bits of a set. Bits below the base are left out.
+local function mark(key, set, on)
+  if set.bytes then mark_bytes(key, set, on) elseif #set > 0 then mark_runs(key, set, on) end
+end
+
+-- Which bits of a byte are set, from the left, for each byte met so far.
+local bits_in = {}
+local function bits_of(byte)
+  if not bits_in[byte] then
+    local bits = {}
+    for bit = 0, 7 do
+      if byte % 2 ^ (8 - bit) >= 2 ^ (7 - bit) then bits[#bits + 1] = bit end
+    end
+    bits_in[byte] = bits
+  end
+  return bits_in[byte]
+end
+
+local function push_byte(runs, byte, first, room)
+  local bits = bits_of(byte)
+  local found = math.min(#bits, room)
+  for i = 1, found do push(runs, first + bits[i], first + bits[i]) end
   return found
 end
 
@@ -96,33 +147,51 @@ local function read_chunk(chunk, from, room, runs)
   return found
 end
 
+-- Gives the runs of a set that may have come as bytes.
+local function runs_of(set)
+  if #set > 0 or not set.bytes then return set end
+  local runs = {}
+  read_chunk(set.bytes, set.from, math.huge, runs)
+  return runs
+end
+
+-- Gives runs that hold all bits between their ends, when they are many, their bytes as well.
+local function with_bytes(key, runs)
+  if #runs < FEW then return runs end
+  local first, last = runs[1][1], runs[#runs][2]
+  local from, to = math.floor(first / 8), math.floor(last / 8)
+  if to - from < #runs * 2 * WIDTH then
+    runs.from, runs.bytes = from, clip(slice(key, from, to - from + 1), from, last)
+  end
+  return runs
+end
+
 -- Returns the lowest set bits, at most `limit` of them.
 local function lowest(key, limit)
   local runs, found = {}, 0
   local from = math.floor(redis.call('BITPOS', key, 1) / 8)
   while from >= 0 and found < limit do
-    local chunk = redis.call('GETRANGE', key, from, from + STEP - 1)
+    local chunk = redis.call('GETRANGE', key, from, from + CHUNK - 1)
     if chunk == '' then break end
-    found = found + read_chunk(chunk, from, limit - found, runs)
-    from = from + STEP
+    found = found + read_chunk(chunk, base(key) + from, limit - found, runs)
+    from = from + CHUNK
   end
   return runs
 end
 
--- Returns those of `runs` that are in the bitmap `key` and in none of the further ones.
-local function sift(runs, key, ...)
-  if #runs == 0 then return runs end
+-- Returns those of a set that are in the bitmap `key` and in none of the further ones, which have its base.
+local function sift(set, key, ...)
+  if is_empty(set) then return {} end
   local others = {...}
   return in_scratch(function()
-    mark(SCRATCH, runs, true)
+    bases[SCRATCH] = base(key)
+    mark(SCRATCH, set, true)
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, key)
-    local kept = lowest(SCRATCH, math.huge)
     for _, other in ipairs(others) do
-      redis.call('DEL', SCRATCH)
-      mark(SCRATCH, kept, true)
-      redis.call('BITOP', 'AND', SCRATCH, SCRATCH, other)
-      kept = without(kept, lowest(SCRATCH, math.huge))
+      redis.call('BITOP', 'AND', SPARE, SCRATCH, other)
+      redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
+      redis.call('DEL', SPARE)
     end
-    return kept
+    return with_bytes(SCRATCH, lowest(SCRATCH, math.huge))
   end)
 end

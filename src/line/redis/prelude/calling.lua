@@ -1,18 +1,12 @@
 -- Who is present, how many may be called, and what a call does. The arithmetic is that of
 -- admission.rs; every sum stays below 2^53, where doubles count exactly.
 
-local function here_keys()
-  local keys = {}
-  for i, gateway in ipairs(redis.call('HKEYS', LEASES)) do keys[i] = ROOM .. 'here:' .. gateway end
-  return keys
-end
-
 local function drop_expired_leases()
   local leases = redis.call('HGETALL', LEASES)
   for i = 1, #leases, 2 do
     if tonumber(leases[i + 1]) <= now then
       redis.call('HDEL', LEASES, leases[i])
-      redis.call('DEL', ROOM .. 'here:' .. leases[i])
+      redis.call('DEL', here_key(leases[i]))
       redis.call('SREM', UNSETTLED, leases[i])
     end
   end
@@ -20,7 +14,10 @@ end
 
 -- Puts those who are waiting and present into the scratch key.
 local function gather_callable()
-  redis.call('BITOP', 'OR', SCRATCH, DOOR, unpack(here_keys()))
+  bases[SCRATCH] = base(WAITING)
+  local door = redis.call('GET', DOOR)
+  if door then mark(SCRATCH, {from = base(DOOR), bytes = door}, true) end
+  redis.call('BITOP', 'OR', SCRATCH, SCRATCH, unpack(here_keys()))
   redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
 end
 
@@ -33,18 +30,24 @@ end
 
 -- Tells whether anyone waiting is present. The head of the line mostly knows.
 local function anyone_callable()
-  local from = math.floor(redis.call('BITPOS', WAITING, 1) / 8)
-  if from < 0 then return false end
-  local head = redis.call('GETRANGE', WAITING, from, from + 31)
+  local first = redis.call('BITPOS', WAITING, 1)
+  if first < 0 then return false end
+  local from = base(WAITING) + math.floor(first / 8)
+  local head = slice(WAITING, from, 32)
   local keys = here_keys()
   keys[#keys + 1] = DOOR
   for _, key in ipairs(keys) do
-    if shares_a_bit(head, redis.call('GETRANGE', key, from, from + 31)) then return true end
+    if shares_a_bit(head, slice(key, from, 32)) then return true end
   end
   return in_scratch(function()
     gather_callable()
     return redis.call('BITPOS', SCRATCH, 1) >= 0
   end)
+end
+
+-- Returns the lowest of those gathered.
+local function lowest_callable(limit)
+  return with_bytes(SCRATCH, lowest(SCRATCH, math.min(limit, CALL_LIMIT)))
 end
 
 local function free_sessions()

@@ -14,7 +14,7 @@ local function join(count)
   if admitted < count then
     local waiting = {{first + admitted, last}}
     mark(WAITING, waiting, true)
-    mark(DOOR, waiting, true)
+    stand_at_door(waiting)
   end
 
   local ends = session_end()
@@ -28,11 +28,14 @@ end
 
 -- Gives back the places of those of `numbers` whom the store had forgotten.
 local function come_back(numbers)
-  local returned = common(numbers, parse(redis.call('GET', UNSEEN) or ''))
-  for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(returned, key)) end
+  local all = runs_of(numbers)
+  local returned = common(all, parse(redis.call('GET', UNSEEN) or ''))
+  for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(numbers, key)) end
   if #returned > 0 then
-    mark(DOOR, returned, true)
-    mark(WAITING, returned, true)
+    -- As bytes, if they came so.
+    local bits = size(returned) == size(all) and numbers or returned
+    stand_at_door(bits)
+    mark(WAITING, bits, true)
     append({returned = write(returned)})
   end
 end

@@ -1,8 +1,12 @@
--- Sets of numbers: lists of runs {first, last} that ascend and do not touch; as text `12-40,45`.
+-- Sets of numbers: lists of runs {first, last} that ascend and do not touch; as text `12-40,45`. A large
+-- scattered set comes as a bitmap instead: no runs, but `bytes` as SETBIT counts, from byte `from` on; as
+-- text `#from:bytes`. Runs that were read from a bitmap may have both.
 
-local function text(number) return string.format('%.0f', number) end
+local function text(number) return string.format('%d', number) end
 
 local function parse(set)
+  local from, at = string.match(set, '^#(%d+):()')
+  if from then return {from = tonumber(from), bytes = string.sub(set, at)} end
   local runs = {}
   for first, last in string.gmatch(set, '(%d+)%-?(%d*)') do
     runs[#runs + 1] = {tonumber(first), tonumber(last) or tonumber(first)}
@@ -10,10 +14,12 @@ local function parse(set)
   return runs
 end
 
-local function write(runs)
-  local parts = {}
+-- Writes runs as text, counted from `zero` on if that is given.
+local function write(runs, zero)
+  local parts, less = {}, zero or 0
   for i, run in ipairs(runs) do
-    parts[i] = run[1] == run[2] and text(run[1]) or text(run[1]) .. '-' .. text(run[2])
+    local first, last = run[1] - less, run[2] - less
+    parts[i] = first == last and text(first) or text(first) .. '-' .. text(last)
   end
   return table.concat(parts, ',')
 end
@@ -28,6 +34,23 @@ end
 local function push(runs, first, last)
   local top = runs[#runs]
   if top and top[2] + 1 == first then top[2] = last else runs[#runs + 1] = {first, last} end
+end
+
+local function each(runs, visit)
+  for _, run in ipairs(runs) do
+    for number = run[1], run[2] do visit(number) end
+  end
+end
+
+-- Makes a set of runs in any order.
+local function union(runs)
+  table.sort(runs, function(a, b) return a[1] < b[1] end)
+  local set = {}
+  for _, run in ipairs(runs) do
+    local top = set[#set]
+    if top and run[1] <= top[2] + 1 then top[2] = math.max(top[2], run[2]) else set[#set + 1] = {run[1], run[2]} end
+  end
+  return set
 end
 
 -- Makes a set of numbers in any order, repeated or not.
@@ -48,6 +71,23 @@ local function common(a, b)
     if a[i][2] < b[j][2] then i = i + 1 else j = j + 1 end
   end
   return both
+end
+
+local function is_empty(set) return #set == 0 and not set.bytes end
+
+-- Cuts the bits above `last` off bytes that begin with byte `from`.
+local function clip(bytes, from, last)
+  local top = math.floor(last / 8) - from
+  local kept = string.sub(bytes, 1, math.max(0, top + 1))
+  if #kept <= top or kept == '' then return kept end
+  local byte = string.byte(kept, -1)
+  return string.sub(kept, 1, -2) .. string.char(byte - byte % 2 ^ (7 - last % 8))
+end
+
+-- Returns those of a set that are not above `last`.
+local function up_to(last, set)
+  if not set.bytes then return common(set, {{0, last}}) end
+  return {from = set.from, bytes = clip(set.bytes, set.from, last)}
 end
 
 local function without(a, b)

@@ -25,28 +25,43 @@ local function is_drawn(number)
   return false
 end
 
-local function has(key, number) return redis.call('GETBIT', key, text(number)) == 1 end
+local function has(key, number)
+  local at = number - base(key) * 8
+  return at >= 0 and redis.call('GETBIT', key, text(at)) == 1
+end
 
 local function is_called(number) return has(CALLED, number) and not has(OVER, number) end
 
 local function holds(number) return has(WAITING, number) or is_called(number) end
 
+local function unseen() return parse(redis.call('GET', UNSEEN) or '') end
+
+local function is_in(runs, number) return #common({{number, number}}, runs) > 0 end
+
 local function is_forgotten(number)
   local known = has(WAITING, number) or has(CALLED, number) or has(OVER, number)
-  return not known and #common({{number, number}}, parse(redis.call('GET', UNSEEN) or '')) > 0
+  return not known and is_in(unseen(), number)
+end
+
+-- Tells whether the place of a number is over. Who gave up has a bit only if the store had forgotten them once, as
+-- have those of `forgotten`.
+local function is_over(number, forgotten)
+  if has(OVER, number) or has(PAST, number) then return true end
+  local stands = has(WAITING, number) or has(CALLED, number) or is_in(forgotten, number)
+  return not stands and number <= get('issued')
 end
 
 -- Forgets, in the next few hashes, those whose place is over.
 local function sweep_persons()
   if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
-  local at = get('swept') or 0
+  local at, forgotten = get('swept') or 0, unseen()
   for _ = 1, SWEEP_BUCKETS do
     at = (at + 1) % BUCKETS
     local key = PERSONS .. text(at)
     local pairs_of = redis.call('HGETALL', key)
     for i = 1, #pairs_of, 2 do
-      local number = pairs_of[i + 1]
-      if not is_drawn(tonumber(number)) and (has(OVER, number) or has(PAST, number)) then redis.call('HDEL', key, pairs_of[i]) end
+      local number = tonumber(pairs_of[i + 1])
+      if not is_drawn(number) and is_over(number, forgotten) then redis.call('HDEL', key, pairs_of[i]) end
     end
   end
   put('swept', at)

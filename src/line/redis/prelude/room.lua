@@ -65,16 +65,19 @@ end
 -- that has not heard of a draw does not.
 local function understands(seq) return tonumber(seq) >= get('drawn_seq') end
 
--- The runs called together stand in a list: their last second, then how long before it they were called
--- and who, for some calls together, `second|us=12-40,45;us=46`. Those that have run out leave the list
--- when they reach its head; readers pass them over.
+-- The runs called together stand in a list: their last second, how long before it the first call was,
+-- the lowest number, then for each call how long after the first it was and who was called, counted from
+-- that number, `second|us|number|0=0-28,33;us=34`. Those that have run out leave the list when they reach its
+-- head; readers pass them over.
 local function note_runs(runs, ends)
-  local called = text(ends * 1000000 - now) .. '=' .. write(runs)
-  local tail = redis.call('LINDEX', RUNS, -1)
-  if tail and #tail < RUNS_TOGETHER and string.match(tail, '%d+') == text(ends) then
+  local before, first = ends * 1000000 - now, runs[1][1]
+  local tail = redis.call('LINDEX', RUNS, -1) or ''
+  local second, longest, low = string.match(tail, '^(%d+)|(-?%d+)|(%d+)|')
+  if second == text(ends) and #tail < RUNS_TOGETHER and first >= tonumber(low) then
+    local called = text(tonumber(longest) - before) .. '=' .. write(runs, tonumber(low))
     redis.call('LSET', RUNS, -1, tail .. ';' .. called)
   else
-    redis.call('RPUSH', RUNS, text(ends) .. '|' .. called)
+    redis.call('RPUSH', RUNS, table.concat({text(ends), text(before), text(first), '0=' .. write(runs, first)}, '|'))
   end
 end
 
@@ -103,10 +106,20 @@ local function active()
   return count
 end
 
+-- Visits the sets of who was called in an item of the list.
+local function each_called(item, visit)
+  local low, calls = string.match(item, '^%d+|%-?%d+|(%d+)|(.*)$')
+  for set in string.gmatch(calls, '=([^;]+)') do
+    local runs = parse(set)
+    for _, run in ipairs(runs) do run[1], run[2] = run[1] + tonumber(low), run[2] + tonumber(low) end
+    visit(runs)
+  end
+end
+
 -- Notes whose sessions have run out; only rooms that know persons ask.
-local function pass_by(runs)
+local function pass_by(item)
   if not line.persons then return end
-  for set in string.gmatch(runs, '=([^;]+)') do mark(PAST, parse(set), true) end
+  each_called(item, function(runs) mark(PAST, runs, true) end)
 end
 
 local function prune_sessions()
@@ -148,11 +161,12 @@ end
 
 local function tally(name, runs) put('tally_' .. name, get('tally_' .. name) + size(runs)) end
 
--- Takes places: of those who `left` or `lapsed`.
+-- Takes places: of those who `left` or `lapsed`. Whoever neither waits nor was called gave up, so that need not
+-- be remembered, but of those whom the store had forgotten once.
 local function give_up(kind, runs)
   if #runs == 0 then return end
   mark(WAITING, runs, false)
-  mark(OVER, runs, true)
+  mark(OVER, common(runs, parse(redis.call('GET', UNSEEN) or '')), true)
   tally(kind, runs)
   append({[kind] = write(runs)})
 end

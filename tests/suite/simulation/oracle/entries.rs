@@ -14,6 +14,8 @@ impl Oracle {
         self.rebuilt.apply(entry);
         entry.returned.iter().for_each(|number| self.returned(number));
         entry.left.iter().for_each(|number| self.left(number));
+        let is_empty = !self.asked.reset || self.books.waiting.is_empty();
+        self.demand(is_empty, || "somebody kept a place through a reset".to_owned());
         entry.lapsed.iter().for_each(|number| self.lapsed(number));
         for ended in &entry.ended {
             ended.numbers.iter().for_each(|number| self.ended(number));
@@ -34,7 +36,10 @@ impl Oracle {
     fn left(&mut self, number: Number) {
         let is_asked = self.asked.reset || self.asked.left.contains(&number);
         self.demand(is_asked, || format!("(L8) the place of {number} was taken, and nobody asked"));
-        self.give_up(number);
+        // A reset names all numbers at once, whoever of them waits.
+        if !self.asked.reset || self.books.waiting.contains(&number) {
+            self.give_up(number);
+        }
     }
 
     fn lapsed(&mut self, number: Number) {

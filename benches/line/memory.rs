@@ -1,0 +1,117 @@
+//! Memory of Redis for a million who wait, after an hour of an honest sale.
+
+use redis::Commands as _;
+use vestibule::line::{Ended, Numbers, Steering, Tick};
+
+use crate::stand::{Chance, START_US, Stand, WAITING, limits, tick};
+
+const RATE: u64 = 50;
+const TICKS: u64 = 36_000;
+/// How many more than a million join, for those who never show up and lapse.
+const NO_SHOWS: u64 = 25_000;
+const TICK_US: u64 = 100_000;
+
+/// The visitors of a sale: each is at one of the gateways by chance, one in fifty never shows up after joining,
+/// twenty a second go for a minute and come back, one in ten ends the session early, and one in two hundred
+/// of those called just then would rather leave.
+struct Crowd {
+    chance: Chance,
+    gateways: u64,
+    /// Who went, by the second in which they come back.
+    away: Vec<(u64, u64)>,
+}
+
+impl Crowd {
+    fn home(&self, number: u64) -> u64 {
+        Chance(number).below(self.gateways)
+    }
+
+    fn shows_up(&self, number: u64) -> bool {
+        Chance(number ^ 0xabcd).below(50) > 0
+    }
+
+    fn of(&self, gateway: u64, numbers: impl Iterator<Item = u64>) -> Numbers {
+        numbers.filter(|number| self.home(*number) == gateway && self.shows_up(*number)).collect()
+    }
+
+    /// What changes at one tick: who came back, and who goes.
+    fn stir(&mut self, second: u64, first: u64, last: u64) -> (Vec<u64>, Vec<u64>) {
+        let (back, away): (Vec<_>, Vec<_>) = self.away.drain(..).partition(|(at, _)| *at <= second);
+        self.away = away;
+        let going: Vec<u64> = (0..2).map(|_| first + self.chance.below(last - first)).collect();
+        self.away.extend(going.iter().map(|number| (second + 60, *number)));
+        (back.into_iter().map(|(_, number)| number).collect(), going)
+    }
+}
+
+/// Measures two gateways, then four.
+pub fn measure() {
+    [2, 4].into_iter().for_each(after_an_hour);
+}
+
+fn after_an_hour(gateways: u64) {
+    let mut stand = Stand::start();
+    let before = dataset(&mut stand);
+    stand.fill();
+    assert!(stand.join(NO_SHOWS) > 0);
+    let mut crowd = Crowd { chance: Chance(7), gateways, away: Vec::new() };
+    for gateway in 0..gateways {
+        let here = crowd.of(gateway, 1..=WAITING + NO_SHOWS);
+        stand.tick(tick(gateway, here, stand.mirror.known()));
+    }
+    stand.steer(&Steering::Limits(limits(RATE as f64, RATE / 10)));
+    (1..=TICKS).for_each(|count| one_tick(&mut stand, &mut crowd, count));
+    print_memory(&mut stand, gateways, before);
+}
+
+/// Five join, everybody ticks, and five are called.
+fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) {
+    let second = count * TICK_US / 1_000_000;
+    let joined = stand.join(RATE / 10);
+    let first = stand.mirror.waiting.iter_from(0).next().unwrap_or(joined);
+    let (back, going) = crowd.stir(second, first, joined);
+    let ended_s = START_US / 1_000_000 + second + 300;
+    let early = stand.mirror.called.count().saturating_sub(RATE * 300);
+    for gateway in 0..crowd.gateways {
+        stand.clock.advance_us(TICK_US / crowd.gateways);
+        let came = joined..joined + RATE / 10;
+        let here = crowd.of(gateway, came.chain(back.iter().copied()));
+        let gone = crowd.of(gateway, going.iter().copied());
+        let left = crowd.of(gateway, going.iter().copied().filter(|number| number % 200 == 0));
+        let ended = crowd.of(gateway, (early..early + RATE / 10).filter(|number| number % 10 == 0));
+        let ended = (!ended.is_empty()).then_some(Ended { ends_s: ended_s, numbers: ended }).into_iter().collect();
+        stand.tick(Tick { gone, left, ended, ..tick(gateway, here, stand.mirror.known()) });
+    }
+}
+
+/// All that Redis holds but for its own: clients, the scripts, and the heap of its Lua, which is some 0.8 MB whatever
+/// the line's length.
+fn dataset(stand: &mut Stand) -> f64 {
+    let [all, lua] = ["used_memory_dataset:", "used_memory_vm_eval:"];
+    stand.stat("memory", all, all) - stand.stat("memory", lua, lua)
+}
+
+fn print_memory(stand: &mut Stand, gateways: u64, before: f64) {
+    let keys: Vec<String> = stand.server.scan().expect("keys").map(|key| key.expect("a key")).collect();
+    let mut sum = 0;
+    println!("\n{gateways} gateways, after an hour at {RATE} admissions a second:");
+    for key in keys {
+        let bytes: u64 =
+            redis::cmd("MEMORY").arg(&["USAGE", &key, "SAMPLES", "0"]).query(&mut stand.server).expect("bytes");
+        println!("{bytes:>10}  {key}");
+        sum += bytes;
+    }
+    let waiting = stand.mirror.waiting.count();
+    let active = stand.mirror.active(stand.clock.now_us() / 1_000_000);
+    let used = dataset(stand) - before;
+    println!(
+        "waiting {waiting}, given {}, called {}, in session {active}",
+        stand.mirror.issued,
+        stand.mirror.called.count()
+    );
+    println!(
+        "all keys {:.3} bytes for each who waits; used_memory_dataset but for Lua's heap grew by {:.3}",
+        sum as f64 / waiting as f64,
+        used / waiting as f64
+    );
+}

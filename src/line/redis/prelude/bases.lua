@@ -1,0 +1,60 @@
+-- Where the bitmaps begin. Who waits, who is here and who was seen have one base, which follows the lowest
+-- number that may wait, so that a long line costs no more than those still in it. The door has its own: it is
+-- short, and at the end of the line.
+
+bases[WAITING], bases[SEEN], bases[DOOR] = get('base') or 0, get('base') or 0, get('door_base') or 0
+
+-- How many bytes of a dead head are worth cutting off.
+local DEAD = 1024
+
+local function here_key(gateway)
+  local key = ROOM .. 'here:' .. gateway
+  bases[key] = base(WAITING)
+  return key
+end
+
+local function here_keys()
+  local keys = {}
+  for i, gateway in ipairs(redis.call('HKEYS', LEASES)) do keys[i] = here_key(gateway) end
+  return keys
+end
+
+local function rebase_line(to)
+  for _, key in ipairs(here_keys()) do rebase(key, to) end
+  rebase(SEEN, to)
+  rebase(WAITING, to)
+  put('base', to)
+end
+
+-- Cuts off the head of the line, in which nobody waits, nor can come back to wait.
+local function follow_line()
+  local head = redis.call('BITPOS', WAITING, 1)
+  local first = head < 0 and get('issued') or base(WAITING) * 8 + head
+  if math.floor(first / 8) - base(WAITING) < DEAD then return end
+  local unseen = parse(redis.call('GET', UNSEEN) or '')[1]
+  local to = math.floor(math.min(first, unseen and unseen[1] or first) / 8)
+  if to - base(WAITING) >= DEAD then rebase_line(to) end
+end
+
+local function stand_at_door(set)
+  local first = set.from or math.floor(set[1][1] / 8)
+  if redis.call('EXISTS', DOOR) == 0 then bases[DOOR] = first end
+  if first < base(DOOR) then rebase(DOOR, first) end
+  put('door_base', base(DOOR))
+  mark(DOOR, set, true)
+end
+
+-- Counts all who wait as at the door.
+local function all_at_door()
+  redis.call('BITOP', 'OR', DOOR, WAITING)
+  bases[DOOR] = base(WAITING)
+  put('door_base', base(DOOR))
+end
+
+-- Takes those up to `last` from the door.
+local function clear_door(last)
+  mark(DOOR, {{0, last}}, false)
+  rebase(DOOR, math.max(base(DOOR), math.floor((last + 1) / 8)))
+  if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
+  put('door_base', base(DOOR))
+end
