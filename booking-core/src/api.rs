@@ -29,6 +29,8 @@ mod browse;
 
 mod pay;
 
+mod booking;
+
 use problem::Problem;
 
 /// The most a request's body may have.
@@ -50,9 +52,11 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) 
         .route("/api/trains", get(browse::trains))
         .route("/api/stations", get(browse::stations))
         .route("/api/inventory/{id}", get(browse::inventory))
-        .route("/api/bookings/{reference}", get(browse::booking))
+        .route("/api/bookings/{reference}", get(booking::read))
+        .route("/api/bookings/{reference}/cancellation", post(booking::cancel))
         .route("/api/holds", post(hold::create))
         .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))
+        .route("/api/holds/{id}/extension", post(hold::extend))
         .route("/api/holds/{id}/payments", post(pay::create))
         .route("/api/payments/webhook", post(pay::webhook))
         .route("/api/payments/{id}", get(pay::read))

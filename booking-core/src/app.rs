@@ -2,38 +2,46 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use rand::Rng;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::catalogue::{Catalogue, DamagedCatalogue, NotOnSale};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ProviderKind};
 use crate::domain::inventory::InventoryId;
 use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
 use crate::provider::Provider;
-use crate::provider::simulated::{Delivery, SimulatedProvider};
+use crate::provider::simulated::SimulatedProvider;
+use crate::provider::simulated::bank::Bank;
+use crate::provider::simulated::courier::Address;
+use crate::provider::simulated::house::House;
+use crate::provider::stripe::{self, StripeProvider};
+use crate::provider::wire::{BadAddress, Wire};
 use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
 use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
-use crate::{follower, outbox, reaper, reconciler};
+use crate::{auditor, follower, outbox, reaper, reconciler};
 
 mod opening;
 
 pub use opening::open;
 use opening::take_places;
+
+/// How long the bank in this process waits for us to take a webhook.
+const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says why the booking core does not start, and what to do about it.
 #[derive(Debug, Error)]
@@ -80,6 +88,12 @@ pub enum StartError {
         /// Why not.
         reason: NotOnSale,
     },
+    /// The provider's address or key.
+    #[error(transparent)]
+    Provider(#[from] BadAddress),
+    /// The simulated bank in this process.
+    #[error("the simulated bank does not open: {0}\nCheck `payments.simulated_state` in the configuration.")]
+    Bank(io::Error),
     /// A gateway's address.
     #[error(transparent)]
     Gateway(#[from] BadGateway),
@@ -91,7 +105,10 @@ pub enum StartError {
 /// Is a booking core that runs: its workers go on until [`App::stop`].
 pub struct App {
     service: Arc<Service>,
-    provider: SimulatedProvider,
+    /// The bank, if it is in this process.
+    house: Option<House>,
+    clock: Arc<dyn Clock>,
+    webhook_secret: Vec<u8>,
     ready: Arc<AtomicBool>,
     stop: CancellationToken,
     workers: TaskTracker,
@@ -104,23 +121,6 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let secret = config.payments.webhook_secret.clone().map_or_else(|| random().to_vec(), String::into_bytes);
-        let (provider, inbox) = SimulatedProvider::new(Arc::clone(&clock), secret, config.tempo());
-        Self::start_with(config, clock, provider, inbox).await
-    }
-
-    /// As [`App::start`], with a provider that outlives it; for tests that kill and restart the rest.
-    ///
-    /// The provider must have been made with the configured `webhook_secret`.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    pub async fn start_with(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        provider: SimulatedProvider,
-        inbox: mpsc::Receiver<Delivery>,
-    ) -> Result<Self, StartError> {
         config.check()?;
         let catalogue = Catalogue::embedded()?.with_practices(config.practices.clone());
         let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
@@ -131,6 +131,9 @@ impl App {
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;
+        let webhook_secret =
+            config.payments.webhook_secret.clone().map_or_else(|| random().to_vec(), String::into_bytes);
+        let house = open_bank(&config, &clock).await.map_err(StartError::Bank)?;
         let till: Arc<dyn Till> = Arc::clone(&store) as _;
         let teller = Teller::new(till, metrics.clone(), config.strategies(), config.teller_limits());
         let patience = Duration::from_millis(config.seat_lock.patience_ms);
@@ -140,35 +143,36 @@ impl App {
             store,
             teller,
             seat_lock,
-            provider: Arc::new(provider.clone()) as Arc<dyn Provider>,
+            provider: provider(&config, house.as_ref(), &webhook_secret, &id_secret)?,
             catalogue,
-            clock,
+            clock: Arc::clone(&clock),
             metrics,
             terms: config.terms(),
             boards,
             id_secret,
-            webhook_secret: provider.secret().to_vec(),
         });
         service.open_sale().await.map_err(StartError::Store)?;
         let app = Self {
             service,
-            provider,
+            house,
+            clock,
+            webhook_secret,
             ready: Arc::new(AtomicBool::new(true)),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
             drain: Duration::from_secs(config.drain_seconds),
         };
-        app.start_workers(notifiers, inbox);
+        app.start_workers(notifiers);
         Ok(app)
     }
 
-    fn start_workers(&self, notifiers: Vec<Notifier>, inbox: mpsc::Receiver<Delivery>) {
+    fn start_workers(&self, notifiers: Vec<Notifier>) {
         let (service, stop) = (&self.service, &self.stop);
         self.workers.spawn(reaper::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(follower::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(outbox::run(Arc::clone(service), stop.clone()));
         self.workers.spawn(reconciler::run(Arc::clone(service), stop.clone()));
-        self.workers.spawn(receive(Arc::clone(service), inbox, stop.clone()));
+        self.workers.spawn(auditor::run(Arc::clone(service), stop.clone()));
         for notifier in notifiers {
             self.workers.spawn(notifier.run(stop.clone()));
         }
@@ -181,10 +185,23 @@ impl App {
         &self.service
     }
 
-    /// Returns the simulated provider, to make it misbehave.
+    /// Returns the simulated bank, if it is in this process, to make it misbehave.
     #[must_use]
-    pub fn provider(&self) -> &SimulatedProvider {
-        &self.provider
+    pub fn bank(&self) -> Option<&Bank> {
+        self.house.as_ref().map(House::bank)
+    }
+
+    /// Has the bank in this process send its webhooks to the listener we serve on, as one far away would.
+    fn expect_webhooks(&mut self, listener: &TcpListener) -> Result<(), StartError> {
+        let Some(house) = &mut self.house else { return Ok(()) };
+        let mut own = listener.local_addr().map_err(StartError::Bank)?;
+        if own.ip().is_unspecified() {
+            own.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let wire = Wire::new(&format!("http://{own}"), None, WEBHOOK_PATIENCE)?;
+        let to = Address { wire, path: "/api/payments/webhook".to_owned(), secret: self.webhook_secret.clone() };
+        house.carry_news(to, Arc::clone(&self.clock));
+        Ok(())
     }
 
     /// Returns the API and the site.
@@ -198,10 +215,11 @@ impl App {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
+        self.expect_webhooks(&listener).map_err(io::Error::other)?;
         let ending = CancellationToken::new();
         let (signal, ready) = (ending.clone(), Arc::clone(&self.ready));
         let graceful = async move {
@@ -230,7 +248,9 @@ impl App {
         self.service.close().await;
         self.stop.cancel();
         self.workers.wait().await;
-        self.provider.stop().await;
+        if let Some(house) = self.house {
+            house.stop().await;
+        }
     }
 }
 
@@ -268,18 +288,39 @@ fn notifiers(
     config.gateways.iter().zip(boards).map(notifier).collect()
 }
 
-/// Takes the provider's webhooks in, as if they came over HTTP.
-async fn receive(service: Arc<Service>, mut inbox: mpsc::Receiver<Delivery>, stop: CancellationToken) {
-    loop {
-        let delivery = tokio::select! {
-            () = stop.cancelled() => return,
-            delivery = inbox.recv() => delivery,
-        };
-        let Some(Delivery { signature, body }) = delivery else { return };
-        if let Err(denied) = service.webhook(&signature, &body).await {
-            tracing::warn!(%denied, "a webhook was refused");
-        }
+/// Opens the bank in this process, on a port of its own, if the configuration wants one.
+async fn open_bank(config: &Config, clock: &Arc<dyn Clock>) -> io::Result<Option<House>> {
+    if !config.payments.bank_is_here() {
+        return Ok(None);
     }
+    let memory = config.payments.simulated_state.as_deref();
+    let bank = Bank::open(Arc::clone(clock), config.payments.tempo(), memory)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    House::open(listener, bank, config.payments.provider_key.clone()).map(Some)
+}
+
+/// Opens the adapter of the configured provider.
+fn provider(
+    config: &Config,
+    house: Option<&House>,
+    secret: &[u8],
+    id_secret: &[u8; 32],
+) -> Result<Arc<dyn Provider>, BadAddress> {
+    let rules = &config.payments;
+    let (patience, key) = (Duration::from_millis(rules.provider_timeout_ms), rules.provider_key.as_deref());
+    let url = rules.provider_url.clone();
+    Ok(match rules.provider {
+        ProviderKind::Simulated => {
+            let url = url.or_else(|| house.map(|house| format!("http://{}", house.address()))).unwrap_or_default();
+            Arc::new(SimulatedProvider::new(&url, key, secret.to_vec(), patience)?)
+        }
+        ProviderKind::Stripe => {
+            let url = url.unwrap_or_else(|| stripe::ADDRESS.to_owned());
+            // Two installations never share a database, so what it derives its ids with tells them apart.
+            let site = hex::encode(&Sha256::digest(id_secret)[..8]);
+            Arc::new(StripeProvider::new(&url, key.unwrap_or_default(), (secret.to_vec(), site), patience)?)
+        }
+    })
 }
 
 /// Returns the address a listener really has, for printing.

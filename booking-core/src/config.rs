@@ -8,18 +8,21 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::catalogue::practice::Practice;
+use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::InventoryId;
+use crate::domain::order::Extensions;
 use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
-use crate::provider::simulated::Tempo;
 use crate::seat_lock::SeatLock;
 use crate::service::Terms;
 use crate::strategy::{Rule, Strategies, Strategy};
 use crate::teller::TellerLimits;
 
 mod databases;
+mod payments;
 
 pub use databases::{Database, ShardRules};
+pub use payments::{PaymentRules, ProviderKind};
 
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,8 @@ pub struct Config {
     pub seat_lock: SeatLockRules,
     /// How money is taken.
     pub payments: PaymentRules,
+    /// How much goes back when a booking is cancelled.
+    pub cancellation: Vec<CancellationRule>,
     /// Rows with a capacity of their own. They count only when a row is created.
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
@@ -74,6 +79,10 @@ pub enum LogFormat {
 pub struct HoldRules {
     /// How long seats are promised.
     pub seconds: u32,
+    /// How often a buyer may put that off.
+    pub extensions: u32,
+    /// By how much each time.
+    pub extension_seconds: u32,
     /// Seats in one order, at most.
     pub most_seats: u32,
 }
@@ -102,22 +111,6 @@ pub struct SeatLockRules {
     pub patience_ms: u64,
 }
 
-/// Says how money is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PaymentRules {
-    /// The secret the provider signs its webhooks with; a random one each start when it is missing.
-    pub webhook_secret: Option<String>,
-    /// How long the provider may take to answer.
-    pub provider_timeout_ms: u64,
-    /// After how long a payment the provider does not know counts as failed.
-    pub pending_seconds: u32,
-    /// How long `sim_slow` takes.
-    pub simulated_slow_ms: u64,
-    /// After how long `sim_late` takes the money.
-    pub simulated_late_ms: u64,
-}
-
 /// Gives one row a capacity of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +137,7 @@ impl Default for Config {
             practices: Vec::new(),
             seat_lock: SeatLockRules::default(),
             payments: PaymentRules::default(),
+            cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: Vec::new(),
             gateways: Vec::new(),
         }
@@ -152,7 +146,7 @@ impl Default for Config {
 
 impl Default for HoldRules {
     fn default() -> Self {
-        Self { seconds: 300, most_seats: 6 }
+        Self { seconds: 300, extensions: 1, extension_seconds: 120, most_seats: 6 }
     }
 }
 
@@ -165,18 +159,6 @@ impl Default for SeatLockRules {
 impl Default for TellerRules {
     fn default() -> Self {
         Self { strategy: Strategy::Teller, batch: 1_024, waiting: 50_000, rows: 10_000 }
-    }
-}
-
-impl Default for PaymentRules {
-    fn default() -> Self {
-        Self {
-            webhook_secret: None,
-            provider_timeout_ms: 8_000,
-            pending_seconds: 120,
-            simulated_slow_ms: 2_000,
-            simulated_late_ms: 12_000,
-        }
     }
 }
 
@@ -226,6 +208,8 @@ impl Config {
             ("drain_seconds", self.drain_seconds, 0, 600),
             ("window_days", self.window_days.into(), 0, 400),
             ("holds.seconds", self.holds.seconds.into(), 1, 86_400),
+            ("holds.extensions", self.holds.extensions.into(), 0, 100),
+            ("holds.extension_seconds", self.holds.extension_seconds.into(), 1, 86_400),
             ("holds.most_seats", self.holds.most_seats.into(), 1, 100),
             ("teller.batch", self.teller.batch as u64, 1, 10_000),
             ("teller.waiting", self.teller.waiting as u64, 1, 1_000_000),
@@ -242,6 +226,11 @@ impl Config {
         match self.placement() {
             Ok(_) => problems.extend(self.databases().err()),
             Err(wrong) => problems.extend(wrong),
+        }
+        problems.extend(self.payments.problems());
+        for rule in self.cancellation.iter().filter(|rule| rule.percent > 100 || rule.hours_before > 24 * 400) {
+            problems
+                .push(format!("cancellation: {rule:?}: percent must be from 0 to 100, hours_before from 0 to 9600"));
         }
         for row in self.sale.iter().filter(|row| row.capacity > 1_000_000) {
             problems.push(format!("sale: the capacity of {} must be at most 1000000", row.inventory));
@@ -292,23 +281,22 @@ impl Config {
         let sale: HashMap<_, _> = self.sale.iter().map(|row| (row.inventory, row.capacity)).collect();
         Terms {
             hold_ms: i64::from(self.holds.seconds) * 1000,
+            extensions: Extensions {
+                most: self.holds.extensions,
+                each_ms: i64::from(self.holds.extension_seconds) * 1000,
+            },
             most_seats: self.holds.most_seats,
             window_days: self.window_days,
             provider_timeout: Duration::from_millis(self.payments.provider_timeout_ms),
             pending_ms: i64::from(self.payments.pending_seconds) * 1000,
+            return_url: self.payments.return_url.clone(),
+            cancellation: self.cancellation.clone(),
             sale,
         }
     }
 
     pub(crate) const fn teller_limits(&self) -> TellerLimits {
         TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows }
-    }
-
-    pub(crate) const fn tempo(&self) -> Tempo {
-        Tempo {
-            slow: Duration::from_millis(self.payments.simulated_slow_ms),
-            late: Duration::from_millis(self.payments.simulated_late_ms),
-        }
     }
 }
 
@@ -335,8 +323,13 @@ mod tests {
         let mut config = Config { database: "mysql://x".to_owned(), ..Config::default() };
         config.holds.seconds = 0;
         config.teller.batch = 0;
+        config.payments.provider = ProviderKind::Stripe;
+        config.payments.return_url = Some("javascript:alert(1)".to_owned());
+        config.cancellation.push(CancellationRule { hours_before: 1, percent: 101 });
         let message = config.check().unwrap_err().to_string();
-        for part in ["holds.seconds", "teller.batch", "database must read"] {
+        let parts =
+            ["holds.seconds", "teller.batch", "database must read", "provider_key", "webhook_secret", "return_url"];
+        for part in parts.into_iter().chain(["percent must be"]) {
             assert!(message.contains(part), "{message}");
         }
     }

@@ -25,4 +25,6 @@ pub mod booking;
 
 pub mod payment;
 
+pub mod ledger;
+
 pub mod order;

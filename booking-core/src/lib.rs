@@ -38,6 +38,8 @@ pub mod outbox;
 
 pub mod reconciler;
 
+pub mod auditor;
+
 pub mod config;
 
 pub mod site;

@@ -22,10 +22,19 @@ pub struct Metrics {
     pub available: IntGaugeVec,
     /// Holds not paid for and not over, as of the outbox's last pass.
     pub holds_active: IntGauge,
-    /// Payments by result: `kept`, `failed`, `pending`, `refused`, `refunding`.
+    /// Payments by result: `refused`, `replayed`, or the state in which the answer left them, such as `kept`.
     pub payments: IntCounterVec,
     /// Refunds done.
     pub refunds: IntCounter,
+    /// Reservations of money that were let go.
+    pub voids: IntCounter,
+    /// Payments whose money the ledger and the payment tell differently, as of the last whole audit.
+    pub ledger_faults: IntGauge,
+    /// What each account of the ledger stands at, in paise, as of the last whole audit.
+    pub ledger_paise: IntGaugeVec,
+    /// Charges of which the provider says something else than our books, and that nothing here can put right,
+    /// as of the last whole comparison.
+    pub discrepancies: IntGauge,
     /// Charges found at the provider that nobody here knew.
     pub orphans: IntCounter,
     /// Age of the oldest task that is due.
@@ -61,6 +70,19 @@ impl Metrics {
             holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
             refunds: keep(&registry, IntCounter::with_opts(opts("refunds_total", "Refunds done"))),
+            voids: keep(&registry, IntCounter::with_opts(opts("voids_total", "Reservations of money let go"))),
+            ledger_faults: keep(
+                &registry,
+                IntGauge::with_opts(opts("ledger_faults", "Payments the ledger contradicts")),
+            ),
+            ledger_paise: keep(
+                &registry,
+                IntGaugeVec::new(opts("ledger_paise", "What each account stands at, in paise"), &["account"]),
+            ),
+            discrepancies: keep(
+                &registry,
+                IntGauge::with_opts(opts("reconciler_discrepancies", "Charges the provider tells differently")),
+            ),
             orphans: keep(
                 &registry,
                 IntCounter::with_opts(opts("reconciler_orphans_total", "Charges found that nobody knew")),

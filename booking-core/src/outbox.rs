@@ -1,9 +1,9 @@
-//! The outbox sees every captured payment through to a booking or a refund, across crashes.
+//! The outbox sees every payment through to a booking or back to the buyer, across crashes.
 //!
 //! A task is written in the same transaction as the state that needs it, and is deleted in the same transaction as the
 //! state that ends it. One that fails is put off, longer each time, and keeps no other waiting. Settling is our own work
-//! and quick; giving money back waits for the provider. So each has its own rhythm and its own share of what is due, and
-//! a provider that hangs keeps nobody from a booking.
+//! and quick; taking money and sending it back wait for the provider. So each of the three has its own rhythm and its own
+//! share of what is due: a provider that hangs keeps nobody from a decision, and one whose refunds hang from a booking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
 const AT_ONCE: u32 = 200;
-/// Refunds that wait for the provider at the same time.
-const REFUNDS_ABREAST: usize = 16;
+/// Calls of one kind that wait for the provider at the same time.
+const CALLS_ABREAST: usize = 16;
 const LONGEST_PAUSE_MS: i64 = 60_000;
 
-/// Does everything that is due: first what is to be settled, then what is to go back.
+/// Does everything that is due: first what is to be settled, then what is to be taken, then what is to go back.
 ///
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
@@ -32,7 +32,8 @@ pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
     observe(service).await?;
     let mut pass = Pass::default();
     for database in service.databases() {
-        pass = pass.and(settle_pass(service, database).await?).and(refund_pass(service, database).await?);
+        pass = pass.and(settle_pass(service, database).await?);
+        pass = pass.and(capture_pass(service, database).await?).and(return_pass(service, database).await?);
     }
     Ok(pass)
 }
@@ -45,21 +46,33 @@ async fn settle_pass(service: &Service, database: &dyn Store) -> Result<Pass, St
     Ok(pass)
 }
 
-async fn refund_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
-    let due = database.due(TaskKind::Refund, service.now(), AT_ONCE).await?;
-    let mut refunds = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(REFUNDS_ABREAST);
+async fn capture_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
+    let due = database.due(TaskKind::Capture, service.now(), AT_ONCE).await?;
+    Ok(call(service, database, due).await)
+}
+
+async fn return_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
+    let now = service.now();
+    let mut due = database.due(TaskKind::Void, now, AT_ONCE).await?;
+    due.extend(database.due(TaskKind::Refund, now, AT_ONCE).await?);
+    Ok(call(service, database, due).await)
+}
+
+/// Does tasks that wait for the provider, some of them at the same time.
+async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pass {
+    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(CALLS_ABREAST);
     let mut pass = Pass::default();
-    while let Some(dealt_with) = refunds.next().await {
+    while let Some(dealt_with) = calls.next().await {
         pass.count(dealt_with);
     }
-    Ok(pass)
+    pass
 }
 
 async fn observe(service: &Service) -> Result<(), StoreError> {
     let open = service.store().open_holds().await?;
     service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
     let mut oldest = 0;
-    for kind in [TaskKind::Settle, TaskKind::Refund] {
+    for kind in TaskKind::ALL {
         let due = service.store().due(kind, service.now(), AT_ONCE).await?;
         oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).fold(oldest, i64::max);
     }
@@ -79,6 +92,8 @@ async fn see_to(service: &Service, database: &dyn Store, task: DueTask) -> bool 
 async fn work(service: &Service, task: Task) -> Result<(), String> {
     match task.kind {
         TaskKind::Settle => service.settle(task.payment).await.map_err(|denied| denied.to_string())?,
+        TaskKind::Capture => service.capture(task.payment).await.map_err(|fault| fault.to_string())?,
+        TaskKind::Void => service.void(task.payment).await.map_err(|fault| fault.to_string())?,
         TaskKind::Refund => service.refund(task.payment).await.map_err(|fault| fault.to_string())?,
     }
     tidy(service, task).await
@@ -107,12 +122,15 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let settles = service.databases().into_iter().zip(service.settle_nudge.listeners()).map(|(database, nudge)| {
         worker::run(PERIOD, nudge, stop, move || async move { report(settle_pass(service, database).await) })
     });
-    let refunds = service.databases().into_iter().zip(service.refund_nudge.listeners()).map(|(database, nudge)| {
-        worker::run(PERIOD, nudge, stop, move || async move { report(refund_pass(service, database).await) })
+    let captures = service.databases().into_iter().zip(service.capture_nudge.listeners()).map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, stop, move || async move { report(capture_pass(service, database).await) })
+    });
+    let returns = service.databases().into_iter().zip(service.return_nudge.listeners()).map(|(database, nudge)| {
+        worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
     });
     let figures =
         worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
-    tokio::join!(join_all(settles), join_all(refunds), figures);
+    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures);
 }
 
 fn report(outcome: Result<Pass, StoreError>) {

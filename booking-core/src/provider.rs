@@ -1,58 +1,193 @@
-//! The payment provider, as a port. It is somebody else's computer: it may refuse, hang, repeat itself, or do what it
-//! was asked after we stopped waiting. It is never called inside a transaction.
+//! Who takes the money: another company, over a network, with faults of its own.
+//!
+//! Nobody calls a provider inside a database transaction. Every call may be repeated: the payment's id is the
+//! idempotency key, and a call that comes too late is answered with what has become of the charge meanwhile.
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
-use crate::domain::payment::{ChargeId, PaymentId};
+use crate::domain::payment::{Challenge, ChargeId, PaymentId};
 
-pub mod webhook;
+pub mod signature;
+
+pub mod wire;
 
 pub mod simulated;
 
-/// Says what the provider did about a charge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Charged {
-    /// It took the money.
-    Captured(ChargeId),
-    /// It refused, for a reason the buyer may read.
-    Declined(String),
-}
+pub mod stripe;
 
-/// The provider gave no usable answer. What it did is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the payment provider gave no usable answer: {0}")]
-pub struct ProviderFault(pub String);
-
-/// Is money the provider says it took for us.
+/// Asks a provider to set money aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// Its name there.
-    pub id: ChargeId,
-    /// The payment it was taken for, as we named it when we asked.
+pub struct ChargeOrder {
+    /// For which payment; the idempotency key.
     pub payment: PaymentId,
     /// How much.
     pub amount: Paise,
-    /// When it was taken.
-    pub created_at: Moment,
-    /// Whether it went back.
-    pub refunded: bool,
+    /// By which method.
+    pub method: String,
+    /// Where the buyer comes back to from a page at the bank.
+    pub return_url: Option<String>,
 }
 
-/// Takes money and gives it back.
+/// Is what became of a [`ChargeOrder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charged {
+    /// The money is set aside.
+    Authorized(ChargeId),
+    /// The money is taken already: this way to pay knows no other.
+    Captured(ChargeId),
+    /// The buyer must do something first.
+    Challenged(ChargeId, Challenge),
+    /// Nothing came of it, for a reason the buyer may read.
+    Declined(String),
+}
+
+/// Is what became of money that was to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is taken.
+    Captured,
+    /// It is not set aside any more, and never will be taken.
+    Lost,
+}
+
+/// Is what became of money that was to be let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetGo {
+    /// It is the buyer's again.
+    Voided,
+    /// It is too late: it was taken.
+    Captured,
+}
+
+/// Says how far a charge has come at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeState {
+    /// It waits for the buyer, or for the bank.
+    Open,
+    /// The money is set aside.
+    Authorized,
+    /// The money is taken.
+    Captured,
+    /// The money was let go.
+    Voided,
+    /// Nothing came of it.
+    Failed,
+}
+
+/// Is a charge as the provider lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The provider's name for it.
+    pub id: ChargeId,
+    /// The payment it was asked for.
+    pub payment: PaymentId,
+    /// How much.
+    pub amount: Paise,
+    /// How much of it was given back.
+    pub refunded: Paise,
+    /// When it was made, by the provider's clock.
+    pub created_at: Moment,
+    /// How far it has come.
+    pub state: ChargeState,
+}
+
+/// Is a part of the provider's list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChargePage {
+    /// Some charges.
+    pub charges: Vec<Charge>,
+    /// Where the list goes on; `None` at its end.
+    pub next: Option<String>,
+}
+
+/// Is what a provider tells on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It set the money aside.
+    Authorized {
+        /// For which payment.
+        payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
+        /// How much, in paise.
+        amount: i64,
+    },
+    /// It took the money.
+    Captured {
+        /// For which payment.
+        payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
+        /// How much, in paise.
+        amount: i64,
+    },
+    /// It refused.
+    Failed {
+        /// Which payment.
+        payment: PaymentId,
+        /// Why, in words for the buyer.
+        reason: String,
+    },
+    /// What was set aside is gone.
+    Voided {
+        /// For which payment.
+        payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
+    },
+    /// It is about nothing we keep.
+    Other,
+}
+
+/// Says why news is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadNews {
+    /// The signature is missing, malformed, of another body or under another secret.
+    #[error("the signature does not match; sign `SECONDS.BODY` with HMAC-SHA256 under the shared secret")]
+    Signature,
+    /// The signature is right but old, or from the future.
+    #[error("the signature is more than five minutes off; check the clocks")]
+    Stale,
+    /// The body is not what the provider may tell.
+    #[error("the body is not an event this API knows: {0}")]
+    Body(String),
+}
+
+/// Says that a provider gave no usable answer. Whether it did what was asked is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the payment provider failed: {0}")]
+pub struct ProviderFault(pub String);
+
+/// Takes money.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
-    /// Tells whether a payment method is one the provider knows, without asking it.
+    /// Tells whether it knows a payment method.
     fn accepts(&self, method: &str) -> bool;
 
-    /// Takes money. Asking again for the same payment returns the same charge.
-    async fn charge(&self, payment: PaymentId, amount: Paise, method: &str) -> Result<Charged, ProviderFault>;
+    /// Has money set aside. The same order again returns the same charge.
+    async fn authorize(&self, order: &ChargeOrder) -> Result<Charged, ProviderFault>;
 
-    /// Gives money back. Asking again changes nothing.
-    async fn refund(&self, charge: &ChargeId) -> Result<(), ProviderFault>;
+    /// Takes what is set aside, all of it. Taking it twice is taking it once.
+    async fn capture(&self, charge: &ChargeId) -> Result<Taken, ProviderFault>;
 
-    /// Lists the charges made since a moment.
-    async fn list(&self, since: Moment) -> Result<Vec<Charge>, ProviderFault>;
+    /// Lets go what is set aside. Letting go twice is letting go once.
+    async fn void(&self, charge: &ChargeId) -> Result<LetGo, ProviderFault>;
+
+    /// Gives so much back of what was taken, once for each payment.
+    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<(), ProviderFault>;
+
+    /// Lists a part of the charges made since a moment; `from` is [`ChargePage::next`] of the part before.
+    async fn list(&self, since: Moment, from: Option<&str>) -> Result<ChargePage, ProviderFault>;
+
+    /// Returns the header that carries the signature of its webhooks, in lower case.
+    fn signature_header(&self) -> &'static str;
+
+    /// Believes a webhook, or says why not.
+    ///
+    /// # Errors
+    /// [`BadNews`].
+    fn read_news(&self, now: Moment, signature: &str, body: &[u8]) -> Result<News, BadNews>;
 }

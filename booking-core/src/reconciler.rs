@@ -1,5 +1,5 @@
-//! The reconciler compares the provider's list with ours: money taken that we missed is captured, money nobody knows
-//! goes back, and a payment the provider never heard of fails.
+//! The reconciler compares the provider's list with our books: what we missed is caught up on, money nobody knows goes
+//! back, what the provider gave up is given up, and a payment it never heard of fails.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::moment::Moment;
 use crate::domain::payment::{Payment, PaymentId, PaymentState};
-use crate::provider::{Charge, ProviderFault};
+use crate::provider::{Charge, ChargePage, ChargeState, ProviderFault};
+use crate::service::paying::Then;
 use crate::service::{Denied, Service};
 use crate::store::StoreError;
 use crate::worker::{self, Pass};
@@ -24,6 +25,10 @@ const CLOCKS_APART_MS: i64 = 300_000;
 /// Charges younger than this may still be on their way into our books.
 const SETTLING_MS: i64 = 3_000;
 const AT_ONCE: u32 = 500;
+/// Parts of the provider's list that are read at most; a list that is longer proves nothing.
+const MOST_PAGES: usize = 5_000;
+
+const NOT_TAKEN: &str = "the payment provider did not take the payment";
 
 /// Says why a pass could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -42,24 +47,43 @@ pub enum ReconcileFault {
 /// Compares once.
 ///
 /// # Errors
-/// [`ReconcileFault`] when one of the lists cannot be read.
+/// [`ReconcileFault`] when one of the lists cannot be read to its end.
 pub async fn pass(service: &Service) -> Result<Pass, ReconcileFault> {
     let now = service.now();
     let pending = pending(service, now).await?;
-    let asked = service.parts.provider.list(list_from(&pending, now));
-    let charges = tokio::time::timeout(service.terms().provider_timeout, asked).await??;
-    let mut pass = Pass::default();
-    for charge in charges.iter().filter(|charge| now.since_ms(charge.created_at) >= SETTLING_MS) {
-        note(service, &mut pass, compare(service, charge).await);
-    }
-    let known: HashSet<PaymentId> = charges.iter().map(|charge| charge.payment).collect();
-    for (id, _) in pending {
-        if !known.contains(&id) {
-            let failed = service.failed(id, "the payment provider did not take the payment").await;
-            note(service, &mut pass, failed.map(|()| true));
+    let mut unheard_of: HashSet<PaymentId> = pending.iter().map(|(id, _)| *id).collect();
+    let (mut pass, mut differing) = (Pass::default(), 0);
+    let (since, mut from) = (list_from(&pending, now), None);
+    for _ in 0..MOST_PAGES {
+        let page = read(service, since, from.as_deref()).await?;
+        for charge in &page.charges {
+            unheard_of.remove(&charge.payment);
+            if now.since_ms(charge.created_at) >= SETTLING_MS {
+                let dealt_with = compare(service, charge, now).await;
+                differing += i64::from(matches!(dealt_with, Ok(Dealt::Differs)));
+                note(service, &mut pass, dealt_with);
+            }
+        }
+        from = page.next;
+        if from.is_none() {
+            fail_all(service, &mut pass, unheard_of).await;
+            service.metrics().discrepancies.set(differing);
+            return Ok(pass);
         }
     }
-    Ok(pass)
+    Err(ProviderFault("its list has no end".to_owned()).into())
+}
+
+async fn read(service: &Service, since: Moment, from: Option<&str>) -> Result<ChargePage, ReconcileFault> {
+    let asked = service.parts.provider.list(since, from);
+    Ok(tokio::time::timeout(service.terms().provider_timeout, asked).await??)
+}
+
+async fn fail_all(service: &Service, pass: &mut Pass, unheard_of: HashSet<PaymentId>) {
+    for id in unheard_of {
+        let failed = service.failed(id, NOT_TAKEN).await;
+        note(service, pass, failed.map(|()| Dealt::Done));
+    }
 }
 
 /// Lists what is pending in every database that answers: one that does not is compared in a later pass.
@@ -87,36 +111,106 @@ fn list_from(pending: &[(PaymentId, Moment)], now: Moment) -> Moment {
     oldest.map_or(usual, |oldest| oldest.min(usual))
 }
 
-/// Deals with one charge; `false` when it was in order.
-async fn compare(service: &Service, charge: &Charge) -> Result<bool, Denied> {
-    if charge.refunded {
-        return Ok(false);
-    }
-    match service.store().payment(charge.payment).await? {
-        Some(payment) if missed(&payment, charge) => {
-            service.captured(charge.payment, &charge.id, charge.amount.get()).await.map(|()| true)
-        }
-        Some(payment) if payment.state.charge() == Some(&charge.id) => Ok(false),
-        _ => {
-            let adopted = service.adopt(charge).await?;
-            if adopted {
-                service.metrics().orphans.inc();
-                tracing::warn!(charge = charge.id.0, "money nobody knew of goes back");
-            }
-            Ok(adopted)
-        }
+/// Says what a charge calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    /// Nothing: it is as our books have it, or on its way there.
+    Nothing,
+    /// Money was set aside that we missed.
+    Authorized,
+    /// Money was taken that we missed.
+    Captured,
+    /// The provider gave up what we still count on.
+    Withdrawn,
+    /// The buyer never confirmed, and has had the time.
+    Abandon,
+    /// It is nobody's.
+    Adopt,
+    /// Provider and books contradict each other in a way that only a person can put right.
+    Differs,
+}
+
+/// Judges a charge by the payment it names; pure.
+fn judge(payment: Option<&Payment>, charge: &Charge, old: bool) -> Call {
+    let ours = |payment: &&Payment| {
+        payment.amount == charge.amount && payment.state.charge().is_none_or(|known| *known == charge.id)
+    };
+    let Some(payment) = payment.filter(ours) else { return Call::Adopt };
+    use PaymentState as P;
+    match (charge.state, &payment.state) {
+        (ChargeState::Authorized, P::Pending | P::Challenged { .. } | P::Failed { .. }) => Call::Authorized,
+        (
+            ChargeState::Captured,
+            P::Pending
+            | P::Challenged { .. }
+            | P::Failed { .. }
+            | P::Authorized { .. }
+            | P::Capturing { .. }
+            | P::Voiding { .. }
+            | P::Voided { .. },
+        ) => Call::Captured,
+        (
+            ChargeState::Voided | ChargeState::Failed,
+            P::Pending | P::Challenged { .. } | P::Authorized { .. } | P::Capturing { .. } | P::Voiding { .. },
+        ) => Call::Withdrawn,
+        (ChargeState::Open, P::Challenged { .. }) if old => Call::Abandon,
+        (ChargeState::Captured, P::Kept { .. }) if charge.refunded.get() > 0 => Call::Differs,
+        (ChargeState::Captured, P::Refunded { amount, .. }) if charge.refunded < *amount => Call::Differs,
+        (ChargeState::Voided | ChargeState::Failed, P::Kept { .. } | P::Captured { .. }) => Call::Differs,
+        _ => Call::Nothing,
     }
 }
 
-fn missed(payment: &Payment, charge: &Charge) -> bool {
-    let open = matches!(payment.state, PaymentState::Pending | PaymentState::Failed { .. });
-    open && payment.amount == charge.amount
+/// Says how a charge was dealt with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dealt {
+    /// There was nothing to do.
+    Nothing,
+    /// It is in order now.
+    Done,
+    /// Somebody must look at it.
+    Differs,
 }
 
-fn note(service: &Service, pass: &mut Pass, outcome: Result<bool, Denied>) {
+impl From<bool> for Dealt {
+    fn from(done: bool) -> Self {
+        if done { Self::Done } else { Self::Nothing }
+    }
+}
+
+/// Deals with one charge.
+async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Dealt, Denied> {
+    let payment = service.store().payment(charge.payment).await?;
+    let old = now.since_ms(charge.created_at) >= service.terms().pending_ms;
+    let (id, amount) = (charge.payment, charge.amount.get());
+    match judge(payment.as_ref(), charge, old) {
+        Call::Nothing => return Ok(Dealt::Nothing),
+        Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
+        Call::Captured => service.captured(id, &charge.id, amount).await?,
+        Call::Withdrawn => service.withdrawn(id).await?,
+        Call::Abandon => return service.abandon(id).await.map(Dealt::from),
+        Call::Adopt => return adopt(service, charge).await.map(Dealt::from),
+        Call::Differs => {
+            tracing::error!(charge = charge.id.0, payment = %id, "the provider and the books differ; see to it by hand");
+            return Ok(Dealt::Differs);
+        }
+    }
+    Ok(Dealt::Done)
+}
+
+async fn adopt(service: &Service, charge: &Charge) -> Result<bool, Denied> {
+    let adopted = service.adopt(charge).await?;
+    if adopted {
+        service.metrics().orphans.inc();
+        tracing::warn!(charge = charge.id.0, "money nobody knew of goes back");
+    }
+    Ok(adopted)
+}
+
+fn note(service: &Service, pass: &mut Pass, outcome: Result<Dealt, Denied>) {
     match outcome {
-        Ok(false) => {}
-        Ok(true) => pass.count(true),
+        Ok(Dealt::Nothing | Dealt::Differs) => {}
+        Ok(Dealt::Done) => pass.count(true),
         Err(denied) => {
             service.metrics().worker_faults.with_label_values(&["reconciler"]).inc();
             tracing::error!(%denied, "a charge could not be reconciled");

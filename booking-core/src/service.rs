@@ -13,13 +13,13 @@ use tokio_util::task::TaskTracker;
 use crate::availability::{Availability, SoldOutWord};
 use crate::catalogue::{Catalogue, NotOnSale};
 use crate::clock::Clock;
+use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
-use crate::domain::order::Stop;
+use crate::domain::order::{Extensions, Stop};
 use crate::metrics::Metrics;
 use crate::notifier::Board;
-use crate::provider::Provider;
-use crate::provider::webhook::BadNews;
+use crate::provider::{BadNews, Provider};
 use crate::seat_lock::SeatLock;
 use crate::store::{Store, StoreError};
 use crate::teller::{Teller, TellerError};
@@ -38,6 +38,10 @@ pub mod holding;
 
 pub mod paying;
 
+pub mod returning;
+
+pub mod cancelling;
+
 mod telling;
 
 pub use seating::SeatsTaken;
@@ -54,6 +58,8 @@ const KNOWN_ROWS: usize = 100_000;
 pub struct Terms {
     /// How long seats are promised, in milliseconds.
     pub hold_ms: i64,
+    /// How often and by how much a hold's end may be put off.
+    pub extensions: Extensions,
     /// Seats in one order, at most.
     pub most_seats: u32,
     /// Days ahead that are on sale, today not counted.
@@ -62,6 +68,10 @@ pub struct Terms {
     pub provider_timeout: Duration,
     /// After how long a payment the provider does not know counts as failed, in milliseconds.
     pub pending_ms: i64,
+    /// Where a buyer comes back to from a page at the bank, with `{hold}` for the hold's id.
+    pub return_url: Option<String>,
+    /// How much goes back when a booking is cancelled.
+    pub cancellation: Vec<CancellationRule>,
     /// Rows with a capacity of their own, on sale whatever the day.
     pub sale: HashMap<InventoryId, u32>,
 }
@@ -70,10 +80,13 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             hold_ms: 300_000,
+            extensions: Extensions { most: 1, each_ms: 120_000 },
             most_seats: 6,
             window_days: 120,
             provider_timeout: Duration::from_secs(8),
             pending_ms: 120_000,
+            return_url: None,
+            cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: HashMap::new(),
         }
     }
@@ -178,8 +191,6 @@ pub struct Parts {
     pub boards: Vec<Arc<Board>>,
     /// The secret ids are derived with; from [`Store::secret`].
     pub id_secret: [u8; 32],
-    /// The secret webhooks are signed with.
-    pub webhook_secret: Vec<u8>,
 }
 
 /// Sells.
@@ -199,8 +210,10 @@ pub struct Service {
     tasks: TaskTracker,
     /// Wakes the outbox to settle.
     pub(crate) settle_nudge: Bell,
-    /// Wakes the outbox to give money back.
-    pub(crate) refund_nudge: Bell,
+    /// Wakes the outbox to take what is set aside.
+    pub(crate) capture_nudge: Bell,
+    /// Wakes the outbox to let money go or give it back.
+    pub(crate) return_nudge: Bell,
     /// Wakes the reaper.
     pub(crate) reaper_nudge: Bell,
 }
@@ -220,7 +233,8 @@ impl Service {
             gauges: Mutex::default(),
             tasks: TaskTracker::new(),
             settle_nudge: Bell::new(databases),
-            refund_nudge: Bell::new(databases),
+            capture_nudge: Bell::new(databases),
+            return_nudge: Bell::new(databases),
             reaper_nudge: Bell::new(databases),
         })
     }
@@ -262,6 +276,12 @@ impl Service {
     #[must_use]
     pub fn now(&self) -> Moment {
         self.parts.clock.now()
+    }
+
+    /// Returns the header that carries the signature of the provider's webhooks.
+    #[must_use]
+    pub fn signature_header(&self) -> &'static str {
+        self.parts.provider.signature_header()
     }
 
     /// Wakes the reaper, which otherwise looks by itself every quarter of a second.

@@ -14,6 +14,7 @@ use time::Date;
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer, Stock};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Stop, Task, TaskKind, Verdict};
@@ -199,7 +200,8 @@ pub trait Store: Till {
     /// Counts the holds in `Held`.
     async fn open_holds(&self) -> Result<u64, StoreError>;
 
-    /// Lists payments pending since before a moment, the oldest first, and when each was begun.
+    /// Lists payments that wait for the provider or the buyer since before a moment, the oldest first, and when each was
+    /// begun.
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError>;
 
     /// Lists tasks of a kind that are due, the longest due first.
@@ -216,6 +218,10 @@ pub trait Store: Till {
 
     /// Counts everything twice, for checking (B1), (B3) and (B5).
     async fn books(&self) -> Result<Books, StoreError>;
+
+    /// Reads payments in the order of their ids, beginning after one, with all that the ledger says of each; each
+    /// payment and its transfers as of one moment.
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError>;
 
     /// Tells whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;

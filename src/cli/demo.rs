@@ -195,12 +195,15 @@ impl DemoArgs {
     }
 
     fn booking_config(&self, gateway: &Gateway, data: Option<PathBuf>) -> Result<BookingConfig, CommandFault> {
+        let bank = data.as_ref().map(|data| data.join("bank.jsonl"));
         let embedded = data.map_or_else(
             || "sqlite::memory:".to_owned(),
             |data| format!("sqlite:{}", data.join("booking.db").display()),
         );
         let mut config =
             BookingConfig { database: self.database.clone().unwrap_or(embedded), ..BookingConfig::default() };
+        config.payments.simulated_state = bank;
+        config.payments.return_url = Some(format!("http://{}/hold/{{hold}}", gateway.address));
         config.holds.seconds = self.hold;
         config.gateways.push(GatewayAddress {
             admin: format!("http://{}", gateway.admin_address),

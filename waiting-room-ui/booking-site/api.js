@@ -2,6 +2,8 @@
 
 const LIMIT_MS = 12_000;
 const TRIES = 3;
+/** Writes without a key that change nothing when they are said twice. */
+const REPEATABLE = /\/(extension|cancellation)$/;
 
 /** What went wrong. `kind` is "sold_out", "line" (the gateway wants us back in line), "gone", "refused", "busy" or "network". */
 export class Fault extends Error {
@@ -43,7 +45,7 @@ async function ask(method, path, options = {}) {
     } catch (error) {
       if (options.signal?.aborted) throw error;
       const fault = error instanceof Fault ? error : new Fault("network", "The booking service cannot be reached just now.");
-      const again = (fault.kind === "network" || fault.status >= 500) && (method === "GET" || options.key);
+      const again = (fault.kind === "network" || fault.status >= 500) && (method === "GET" || options.key || REPEATABLE.test(path));
       if (!again || attempt >= TRIES) throw fault;
       await new Promise((next) => setTimeout(next, 300 * 2 ** attempt * (0.5 + Math.random())));
     }
@@ -66,6 +68,9 @@ export const trains = async ({ from, to, date }, signal) => list(await ask("GET"
 export const inventory = (id, signal) => ask("GET", `/api/inventory/${part(id).replaceAll("%3A", ":")}`, { signal });
 export const hold = (id, signal) => ask("GET", `/api/holds/${part(id)}`, { signal });
 export const release = (id) => ask("DELETE", `/api/holds/${part(id)}`);
+export const extend = (id, number) => ask("POST", `/api/holds/${part(id)}/extension`, { body: { number } });
+export const payment = (id, signal) => ask("GET", `/api/payments/${part(id)}`, { signal });
+export const cancel = (reference) => ask("POST", `/api/bookings/${part(reference)}/cancellation`);
 export const booking = (reference, signal) => ask("GET", `/api/bookings/${part(reference)}`, { signal });
 export const makeHold = (id, quantity, key) => ask("POST", `/api/holds?inventory=${part(id)}`, { body: { inventory: id, quantity }, key });
 export const pay = (id, method, key) => ask("POST", `/api/holds/${part(id)}/payments`, { body: { method }, key });

@@ -1,5 +1,5 @@
 // Seats held: the time that is left by the server's own clock, the payment, and the way out.
-import { hold as read, intention, pay, release } from "./api.js";
+import { extend, hold as read, intention, pay, payment, release } from "./api.js";
 import { every, h, say, text } from "./dom.js";
 import { countdown, money, named, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
@@ -7,6 +7,7 @@ import { sorry } from "./words.js";
 
 const METHODS = [
   ["sim_ok", "A card that works", "Paid at once"],
+  ["sim_challenge", "A card that asks you to confirm", "You go to the bank's page and come back"],
   ["sim_slow", "A slow bank", "Paid after a few seconds"],
   ["sim_declined", "A card that is declined", "Nothing is charged; the seats stay yours"],
   ["sim_hang", "A bank that does not answer", "To see that nothing is lost"],
@@ -18,8 +19,9 @@ export async function holdView({ id, go, signal }) {
   let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, waiting = false, over = false;
   const trip = tripOf(now.inventory, now);
   const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
+  const longer = h("button", { type: "button", class: "quiet", hidden: true, onclick: moreTime }, "I need more time");
   const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
-  const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar);
+  const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar, longer);
   const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}${named(now.items)}, together `, h("b", {}, money(now.amount_paise))), note, body));
   const left = () => now.expires_at - (Date.now() - skew);
   body.replaceChildren(form(), cancel());
@@ -38,12 +40,15 @@ export async function holdView({ id, go, signal }) {
     showPaying();
     const intent = intention(`pay ${id} ${method}`);
     try {
-      await pay(id, method, intent.key);
+      const paid = await pay(id, method, intent.key);
+      const page = paid.challenge?.redirect;
+      if (page) return confirmAt(page), location.assign(page);
       await look();
     } catch (fault) {
       if (fault.kind !== "network" && fault.kind !== "busy") intent.settled();
       const type = fault.problem?.type ?? "";
       if (type.endsWith("payment_declined")) return decline("The bank said no and nothing was charged.");
+      if (type.endsWith("payment_voided")) return end("The seats had gone", "The payment arrived after the time was over. Nothing was charged.");
       if (type.endsWith("payment_refunded")) return end("The payment goes back", "It arrived after the time was over, and the seats had gone. You get all of it back.");
       if (type.endsWith("already_paid") || type.endsWith("payment_in_progress")) return await look();
       if (/hold_(expired|cancelled)$/.test(type)) paying = false, await look();
@@ -56,6 +61,20 @@ export async function holdView({ id, go, signal }) {
 
   function showPaying() {
     note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paying…"), " Keep this page open. You will not be charged twice, even if you reload."));
+  }
+
+  /** The bank asks the buyer to confirm on a page of its own; whoever came back without doing so can go there again. */
+  function confirmAt(page) {
+    note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Your bank asks you to confirm."), " Nothing is charged until you do. ", h("a", { href: page }, "Go to the bank")));
+  }
+
+  async function moreTime() {
+    longer.disabled = true;
+    try {
+      now = { ...now, ...(await extend(id, now.extensions + 1)) };
+      say("You have more time.");
+    } catch (fault) { note.replaceChildren(sorry(fault)); } finally { longer.disabled = false; }
+    tick();
   }
 
   /** The payment came to nothing: the next one is a new intention, with a new key. */
@@ -96,15 +115,21 @@ export async function holdView({ id, go, signal }) {
   function follow() {
     if (now.status === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
     if (now.status === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
-    if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it takes the money after all, you get seats if any are left, or all of it back." : "The time was over, so the seats went back on sale. Nothing was charged.");
+    if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it agrees after all, you get seats if any are left; if none are, nothing is charged." : "The time was over, so the seats went back on sale. Nothing was charged.");
     if (waiting && !now.payment) waiting = false, decline("The payment did not go through and nothing was charged.");
-    if (!waiting && now.status === "held" && now.payment) waiting = true, showPaying();
-    if (now.status === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Paid."), " Your booking is being written.")); }
+    if (!waiting && now.status === "held" && now.payment) waiting = true, showPaying(), whatItWaitsFor();
+    if (now.status === "paid") { paying = true; note.replaceChildren(h("p", { class: "banner calm" }, h("b", {}, "Your seats are secured."), " The payment is being completed.")); }
+  }
+
+  async function whatItWaitsFor() {
+    const page = (await payment(now.payment, signal).catch(() => null))?.challenge?.redirect;
+    if (page && waiting && !over) confirmAt(page);
   }
 
   function tick() {
     if (over) return;
     const ms = left();
+    longer.hidden = !(now.status === "held" && now.extensions_left > 0 && ms < 120_000);
     text(clock, now.status === "held" ? countdown(ms) : "as long as it takes");
     bar.value = Math.max(0, Math.min(1, ms / Math.max(1, now.expires_at - (now.created_at ?? now.expires_at - 600_000))));
     element.dataset.hurry = String(ms < 60_000);

@@ -168,6 +168,50 @@ describe("holding and paying", () => {
     await end();
   });
 
+  test("cancelled: what comes back is said first, and followed until it is back", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    await page.getByRole("button", { name: "Cancel this booking" }).click();
+    await page.getByText(/^You get .* back, the way you paid/).waitFor();
+    await fine(page, "booking-cancel-phone");
+    await page.getByRole("button", { name: "Keep it" }).click();
+    assert.equal([...site.holds.values()][0].status, "confirmed");
+    await page.getByRole("button", { name: "Cancel this booking" }).click();
+    await page.getByRole("button", { name: "Yes, cancel it" }).click();
+    await page.getByText(/^₹.* is on its way back/).waitFor();
+    await page.getByText(/^₹.* went back the way you paid/).waitFor({ timeout: 8000 });
+    await fine(page, "booking-cancelled-phone");
+    await end();
+  });
+
+  test("more time: offered when it gets short, given once", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: "I need more time" }).isVisible(), false, "not while there is plenty");
+    [...site.holds.values()][0].expires_at = Date.now() + 50_000;
+    await page.getByRole("button", { name: "I need more time" }).click({ timeout: 8000 });
+    await page.getByRole("button", { name: "I need more time" }).waitFor({ state: "hidden" });
+    assert.ok([...site.holds.values()][0].expires_at > Date.now() + 100_000);
+    await end();
+  });
+
+  test("a bank that asks to confirm: one goes there, and can go again", async () => {
+    const { page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    const hold = page.url();
+    await page.getByLabel("A card that asks you to confirm").check();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.waitForURL(/\/bank\?hold=/);
+    await page.goto(hold);
+    await page.getByText("Your bank asks you to confirm.").waitFor();
+    await fine(page, "booking-confirm-phone");
+    await end();
+  });
+
   test("a slow bank: the page waits and follows", async () => {
     const { page, end } = await visit(`/train/${TRAIN}`);
     await page.getByRole("button", { name: "Hold and go on to pay" }).click();

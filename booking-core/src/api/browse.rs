@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::input::{Pairs, query, text};
 use super::problem::Problem;
-use super::view::{BookingView, InventoryView, SearchView, StationView};
+use super::view::{InventoryView, SearchView, StationView};
 use super::{Api, hold};
 use crate::catalogue::Station;
 use crate::domain::inventory::{InventoryId, parse_date};
@@ -49,13 +49,4 @@ pub(super) async fn inventory(State(api): State<Api>, Path(id): Path<String>) ->
     let mut response = Json(view).into_response();
     hold::tell_stock(&api, response.headers_mut(), id, listing.seen.available).await;
     Ok(response)
-}
-
-pub(super) async fn booking(
-    State(api): State<Api>,
-    Path(reference): Path<String>,
-) -> Result<Json<BookingView>, Problem> {
-    let reference = reference.parse().map_err(|_| Problem::not_found("booking"))?;
-    let booking = api.service.booking(reference).await?;
-    Ok(Json(BookingView::new(&api.service, &booking)))
 }

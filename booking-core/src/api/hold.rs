@@ -52,6 +52,17 @@ pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Re
     Ok(response)
 }
 
+/// Puts the end of a hold off.
+pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
+    let id = hold_id(&id)?;
+    let body = object(body, &["number"])?;
+    let number = body.get("number").ok_or_else(|| Problem::field("number", "is missing"))?;
+    let number = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
+    let number = number.ok_or_else(|| Problem::field("number", "must be a whole number from 1"))?;
+    let answer = api.service.extend(id, number).await?;
+    Ok(respond(&api, StatusCode::OK, &answer).await)
+}
+
 /// Keeps a part of a hold and gives the rest back.
 pub(super) async fn shrink(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Result<Response, Problem> {
     let id = hold_id(&id)?;
@@ -85,7 +96,8 @@ pub(super) async fn tell_stock(api: &Api, headers: &mut HeaderMap, inventory: In
     }
 }
 
-async fn tell_on_sale(api: &Api, headers: &mut HeaderMap, inventory: InventoryId) {
+/// Tells the gateway that seats are on sale again.
+pub(super) async fn tell_on_sale(api: &Api, headers: &mut HeaderMap, inventory: InventoryId) {
     if let Some(version) = api.service.on_sale_version(inventory).await {
         add(headers, ON_SALE, &format!("{inventory}; version={version}"));
     }

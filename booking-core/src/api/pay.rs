@@ -11,7 +11,6 @@ use super::input::{Body, bytes, key, object, text};
 use super::problem::Problem;
 use super::view::PaymentView;
 use crate::domain::payment::PaymentState;
-use crate::provider::webhook::SIGNATURE_HEADER;
 use crate::service::paying::{PaymentAnswer, PaymentOrder};
 
 pub(super) async fn create(
@@ -35,7 +34,12 @@ pub(super) async fn create(
 fn respond(api: &Api, answer: &PaymentAnswer) -> Response {
     let status = match &answer.payment.state {
         PaymentState::Kept { .. } => StatusCode::CREATED,
-        PaymentState::Pending | PaymentState::Captured { .. } => StatusCode::ACCEPTED,
+        PaymentState::Pending
+        | PaymentState::Challenged { .. }
+        | PaymentState::Authorized { .. }
+        | PaymentState::Capturing { .. }
+        | PaymentState::Captured { .. } => StatusCode::ACCEPTED,
+        PaymentState::Voiding { .. } | PaymentState::Voided { .. } => return Problem::voided().into_response(),
         PaymentState::Failed { reason } => return Problem::declined(reason).into_response(),
         PaymentState::Refunding { .. } | PaymentState::Refunded { .. } => return Problem::refunded().into_response(),
     };
@@ -54,7 +58,8 @@ pub(super) async fn webhook(
     body: Body,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let body = bytes(body)?;
-    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signature =
+        headers.get(api.service.signature_header()).and_then(|value| value.to_str().ok()).unwrap_or_default();
     api.service.webhook(signature, &body).await?;
     Ok(Json(serde_json::json!({"received": true})))
 }

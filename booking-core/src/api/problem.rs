@@ -13,7 +13,7 @@ use crate::availability::SoldOutWord;
 use crate::catalogue::NotOnSale;
 use crate::domain::inventory::InventoryId;
 use crate::domain::order::Stop;
-use crate::provider::webhook::BadNews;
+use crate::provider::BadNews;
 use crate::service::{BadOrder, Denied, SeatsTaken, SoldOut};
 use crate::store::StoreError;
 
@@ -97,10 +97,16 @@ impl Problem {
         Self::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "The payment was declined", detail)
     }
 
-    /// The money came too late and goes back.
+    /// The money came too late, or its booking was cancelled, and goes back.
     pub(super) fn refunded() -> Self {
-        let detail = "the seats were gone when the payment arrived; the money is on its way back";
+        let detail = "there is no booking for this payment; the money is on its way back to you";
         Self::new(StatusCode::CONFLICT, "payment_refunded", "The payment goes back", detail)
+    }
+
+    /// What was set aside was let go.
+    pub(super) fn voided() -> Self {
+        let detail = "the seats were gone when the payment arrived; nothing was charged, hold seats again";
+        Self::new(StatusCode::CONFLICT, "payment_voided", "Nothing was charged", detail)
     }
 
     fn sold_out(sold: SoldOut) -> Self {
@@ -184,7 +190,18 @@ impl Problem {
                 "this Idempotency-Key belongs to another request; nothing happened, use a new key",
             ),
             Stop::WrongAmount => Self::field("amount_paise", "is not the amount of the payment"),
-            Stop::SoldOut | Stop::Already | Stop::NotDue => {
+            Stop::NoExtensionLeft => conflict(
+                "no_extension_left",
+                "No more time",
+                "this hold was extended as often as it may be; pay before it runs out",
+            ),
+            Stop::NotTheNextExtension => Self::field("number", "must be one more than the hold's extensions"),
+            Stop::TooLateToCancel => conflict(
+                "too_late_to_cancel",
+                "Too late to cancel",
+                "the time in which this booking may be cancelled is over; the booking stays as it is",
+            ),
+            Stop::SoldOut | Stop::Already | Stop::NotDue | Stop::NotBooked => {
                 conflict("not_in_this_state", "Not in this state", "look at the hold and try again")
             }
         }

@@ -5,15 +5,16 @@ use time::Date;
 
 use super::seats::{ItemView, SeatMapView};
 use crate::catalogue::{Catalogue, Station};
-use crate::domain::booking::{Booking, Reference};
+use crate::domain::booking::Reference;
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
 use crate::domain::inventory::{Class, InventoryId};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
-use crate::domain::payment::{PaymentId, PaymentState, PaymentStatus};
+use crate::domain::payment::{Challenge, PaymentId, PaymentState, PaymentStatus};
 use crate::domain::seat::Numbering;
 use crate::service::Service;
 use crate::service::browsing::{Listing, TrainOfDay};
+use crate::service::cancelling::BookingAnswer;
 use crate::service::paying::PaymentAnswer;
 use crate::service::seating::SeatMap;
 
@@ -195,6 +196,10 @@ pub struct HoldView {
     status: HoldStatus,
     created_at: Moment,
     expires_at: Moment,
+    /// How often its end was put off.
+    extensions: u32,
+    /// How often that may still be done.
+    extensions_left: u32,
     now: Moment,
     /// The payment under way or done.
     payment: Option<PaymentId>,
@@ -218,10 +223,29 @@ impl HoldView {
             status: hold.state.status(),
             created_at: hold.created_at,
             expires_at: hold.expires_at,
+            extensions: hold.extensions,
+            extensions_left: service.terms().extensions.most.saturating_sub(hold.extensions),
             now: service.now(),
             payment: hold.attempt,
             booking,
         }
+    }
+}
+
+/// What the buyer must do before the payment goes on; one of the two.
+#[derive(Debug, Serialize)]
+pub struct ChallengeView {
+    /// The page at the bank to go to.
+    redirect: Option<String>,
+    /// What the provider's script in the page asks for.
+    client_secret: Option<String>,
+}
+
+impl From<&Challenge> for ChallengeView {
+    fn from(challenge: &Challenge) -> Self {
+        let redirect = challenge.page().map(str::to_owned);
+        let client_secret = redirect.is_none().then(|| challenge.0.clone());
+        Self { redirect, client_secret }
     }
 }
 
@@ -236,6 +260,8 @@ pub struct PaymentView {
     status: PaymentStatus,
     /// Why it failed.
     reason: Option<String>,
+    /// What the buyer must do first.
+    challenge: Option<ChallengeView>,
     /// The booking it bought.
     booking: Option<Reference>,
     hold_status: Option<HoldStatus>,
@@ -245,11 +271,13 @@ pub struct PaymentView {
 impl PaymentView {
     pub(super) fn new(answer: &PaymentAnswer, now: Moment) -> Self {
         let payment = &answer.payment;
-        let (booking, reason) = match &payment.state {
-            PaymentState::Kept { booking, .. } => (Some(*booking), None),
-            PaymentState::Failed { reason } => (None, Some(reason.clone())),
-            _ => (None, None),
-        };
+        let (mut booking, mut reason, mut challenge) = (None, None, None);
+        match &payment.state {
+            PaymentState::Kept { booking: bought, .. } => booking = Some(*bought),
+            PaymentState::Failed { reason: why } => reason = Some(why.clone()),
+            PaymentState::Challenged { challenge: what, .. } => challenge = Some(ChallengeView::from(what)),
+            _ => {}
+        }
         Self {
             id: payment.id,
             hold: payment.hold,
@@ -258,6 +286,7 @@ impl PaymentView {
             method: payment.method.clone(),
             status: payment.state.status(),
             reason,
+            challenge,
             booking,
             hold_status: answer.hold.as_ref().map(|hold| hold.state.status()),
             now,
@@ -284,14 +313,30 @@ pub struct BookingView {
     items: Vec<ItemView>,
     hold: HoldId,
     created_at: Moment,
+    cancelled_at: Option<Moment>,
+    /// What comes back if it is cancelled now; `null` when it cannot be.
+    refund_if_cancelled_paise: Option<Paise>,
+    /// What goes or went back, once it is cancelled.
+    refund: Option<RefundView>,
+    now: Moment,
+}
+
+/// Money on its way back.
+#[derive(Debug, Serialize)]
+pub struct RefundView {
+    amount_paise: Paise,
+    status: PaymentStatus,
 }
 
 impl BookingView {
-    pub(super) fn new(service: &Service, booking: &Booking) -> Self {
+    pub(super) fn new(service: &Service, answer: &BookingAnswer) -> Self {
+        let booking = &answer.booking;
         let (catalogue, inventory) = (service.catalogue(), booking.lines[0].inventory);
+        let state = answer.payment.as_ref().map(|payment| &payment.state);
+        let refund = state.and_then(|state| Some(RefundView { amount_paise: state.refund()?, status: state.status() }));
         Self {
             reference: booking.reference,
-            status: "confirmed",
+            status: if booking.cancelled_at.is_some() { "cancelled" } else { "confirmed" },
             inventory,
             train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
             practice: PracticeView::of(catalogue, inventory),
@@ -304,6 +349,10 @@ impl BookingView {
             items: ItemView::of(service, &booking.lines),
             hold: booking.hold,
             created_at: booking.created_at,
+            cancelled_at: booking.cancelled_at,
+            refund_if_cancelled_paise: answer.refund,
+            refund,
+            now: service.now(),
         }
     }
 }

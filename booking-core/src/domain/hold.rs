@@ -39,6 +39,8 @@ pub struct Hold {
     pub created_at: Moment,
     /// Until when the seats are promised.
     pub expires_at: Moment,
+    /// How often that was put off.
+    pub extensions: u32,
     /// The payment under way or done, at most one at a time; a declined one is cleared so that another may be tried.
     pub attempt: Option<PaymentId>,
     /// How far it has come.
@@ -80,14 +82,14 @@ impl Hold {
 
 /// Says how far a hold has come.
 ///
-/// `Held → Paid → Confirmed` is the good way; `Held → Expired` and `Held → Cancelled` give the seats back in the same
-/// transaction. The one way out of `Expired` is `Confirmed`: the money came late, seats were left, and they were taken
-/// a second time. Nothing moves backwards.
+/// `Held → Paid → Confirmed` is the good way; `Held → Expired` and every way to `Cancelled` give the seats back in the
+/// same transaction. The one way out of `Expired` is to have the seats taken a second time, because the money came late
+/// and seats were left. Nothing moves backwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldState {
     /// The seats are promised until `expires_at`.
     Held,
-    /// The money is captured; the seats can no longer lapse.
+    /// The money is set aside or taken; the seats can no longer lapse.
     Paid {
         /// By which payment.
         payment: PaymentId,
@@ -108,7 +110,7 @@ pub enum HoldState {
         /// When they went back.
         at: Moment,
     },
-    /// The buyer gave the seats back.
+    /// The buyer gave the seats back, before they were booked or after; or the bank withdrew what it had promised.
     Cancelled {
         /// When.
         at: Moment,

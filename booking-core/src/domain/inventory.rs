@@ -196,6 +196,12 @@ impl StockMove {
         Self { available: 0, held: -(quantity as i32), sold: quantity as i32 }
     }
 
+    /// Puts sold seats on sale again.
+    #[must_use]
+    pub const fn take_back(quantity: u32) -> Self {
+        Self { available: quantity as i32, held: 0, sold: -(quantity as i32) }
+    }
+
     /// Sells seats that are on sale, for a payment whose hold ran out.
     #[must_use]
     pub const fn sell_available(quantity: u32) -> Self {

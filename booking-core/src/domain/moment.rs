@@ -35,6 +35,12 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Returns the moment at which a calendar day begins in India.
+    #[must_use]
+    pub fn beginning_in_india(day: Date) -> Self {
+        Self(day.midnight().assume_utc().unix_timestamp().saturating_sub(i64::from(IST_SECONDS)).saturating_mul(1000))
+    }
+
     /// Returns the calendar day in India at this moment.
     ///
     /// Trains run and are sold by Indian days, wherever the server stands. A moment beyond the calendar counts as its
@@ -57,6 +63,8 @@ mod tests {
     fn the_day_turns_at_half_past_six_in_the_evening_utc() {
         let before = Moment::from_ms(1_795_285_799_000); // 2026-11-21T18:29:59Z
         assert_eq!(before.day_in_india().to_string(), "2026-11-21");
-        assert_eq!(before.plus_ms(1000).day_in_india().to_string(), "2026-11-22");
+        let day = before.plus_ms(1000).day_in_india();
+        assert_eq!(day.to_string(), "2026-11-22");
+        assert_eq!(Moment::beginning_in_india(day), before.plus_ms(1000));
     }
 }

@@ -31,6 +31,19 @@ impl Paise {
         }
     }
 
+    /// Returns so many hundredths of it, rounded down to the paisa.
+    #[must_use]
+    pub const fn percent(self, percent: u8) -> Self {
+        let share = self.0 as u64 * percent as u64 / 100;
+        Self(if share < self.0 as u64 { share as u32 } else { self.0 })
+    }
+
+    /// Returns what is left of it without a part, at least nothing.
+    #[must_use]
+    pub const fn less(self, part: Self) -> Self {
+        Self(self.0.saturating_sub(part.0))
+    }
+
     /// Adds; `None` when the sum is beyond what one order may cost.
     #[must_use]
     pub const fn plus(self, other: Self) -> Option<Self> {
@@ -60,6 +73,17 @@ mod tests {
     #[test]
     fn writes_rupees_and_paise() {
         assert_eq!(Paise::new(207_605).to_string(), "₹2076.05");
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_and_never_more_than_the_whole() {
+        for (paise, percent, share) in
+            [(999, 50, 499), (999, 100, 999), (u32::MAX, 100, u32::MAX), (3, 33, 0), (5, 200, 5)]
+        {
+            let whole = Paise::new(paise);
+            assert_eq!(whole.percent(percent), Paise::new(share));
+            assert_eq!(whole.less(whole.percent(percent)), Paise::new(paise - share));
+        }
     }
 
     #[test]

@@ -2,12 +2,22 @@
 //!
 //! A function returns the [`Step`] to write or the [`Stop`] that says why nothing is written. The store runs it on rows
 //! it has locked, so each transition happens at most once, whatever retries, webhooks, outbox and reaper do at once.
+//!
+//! What becomes of a hold by itself is here; [`paying`] is the way to a booking, [`undoing`] every way back.
 
-use super::booking::{Booking, Reference};
+use super::booking::Booking;
 use super::hold::{Hold, HoldState};
-use super::inventory::{InventoryId, StockChange, StockMove};
+use super::inventory::{StockChange, StockMove};
+use super::ledger::Transfer;
 use super::moment::Moment;
-use super::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use super::payment::{Payment, PaymentId};
+
+pub mod paying;
+
+pub mod undoing;
+
+pub use paying::{authorized, captured, challenged, fail, open_payment, settle};
+pub use undoing::{Orphan, adopt, cancel_booking, give_up, lost, refund, refunded, tidy, void, voided};
 
 pub mod shrinking;
 
@@ -34,10 +44,12 @@ pub struct Step {
     pub stock: Vec<StockChange>,
     /// Which line of the hold has become shorter, if one has.
     pub shrunk: Option<usize>,
-    /// A booking that comes into being.
+    /// A booking that comes into being or is cancelled.
     pub booking: Option<Booking>,
-    /// Work that must follow, whatever happens to this process.
-    pub enqueue: Option<Task>,
+    /// What the ledger says of the payment's money.
+    pub transfers: Vec<Transfer>,
+    /// Work that must follow, whatever happens to this process, and from when on the outbox sees to it.
+    pub enqueue: Option<(Task, Moment)>,
     /// Work that is done by this step.
     pub complete: Option<Task>,
 }
@@ -54,18 +66,27 @@ pub struct Task {
 /// Says what the outbox is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskKind {
-    /// Turn captured money into a booking, or into a refund.
+    /// Find seats for money that is set aside or taken, or send it back.
     Settle,
+    /// Ask the provider to take what is set aside.
+    Capture,
+    /// Ask the provider to let go what is set aside.
+    Void,
     /// Ask the provider to give money back.
     Refund,
 }
 
 impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Settle, Self::Capture, Self::Void, Self::Refund];
+
     /// Returns the word the databases store.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Settle => "settle",
+            Self::Capture => "capture",
+            Self::Void => "void",
             Self::Refund => "refund",
         }
     }
@@ -73,7 +94,7 @@ impl TaskKind {
     /// Reads the word the databases store.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Settle, Self::Refund].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -104,6 +125,14 @@ pub enum Stop {
     SoldOut,
     /// The money in question is another amount than the payment's.
     WrongAmount,
+    /// The hold was put off as often as it may be.
+    NoExtensionLeft,
+    /// It is not the next extension that is asked for.
+    NotTheNextExtension,
+    /// It is too late to cancel the booking.
+    TooLateToCancel,
+    /// The booking was not paid for by this payment.
+    NotBooked,
 }
 
 /// Is what a decision returns.
@@ -136,213 +165,52 @@ pub fn cancel(loaded: &Loaded, now: Moment) -> Verdict {
     }
 }
 
+/// Says how often and by how much a hold's end may be put off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extensions {
+    /// How often.
+    pub most: u32,
+    /// By how much each time, in milliseconds.
+    pub each_ms: i64,
+}
+
+/// Puts off the end of a hold for the `number`-th time, counted from 1.
+///
+/// The number makes it safe to repeat: asking for the same one again changes nothing.
+///
+/// # Errors
+/// [`Stop::Already`] when that extension was given before, [`Stop::NotTheNextExtension`], [`Stop::NoExtensionLeft`], and
+/// whatever keeps the hold from being paid.
+pub fn extend(loaded: &Loaded, number: u32, rule: Extensions, now: Moment) -> Verdict {
+    let mut hold = loaded.hold.clone().ok_or(Stop::NoSuchHold)?;
+    if (1..=hold.extensions).contains(&number) {
+        return Err(Stop::Already);
+    }
+    payable(&hold, now)?;
+    if hold.extensions >= rule.most {
+        return Err(Stop::NoExtensionLeft);
+    }
+    if number != hold.extensions + 1 {
+        return Err(Stop::NotTheNextExtension);
+    }
+    hold.extensions = number;
+    hold.expires_at = hold.expires_at.plus_ms(rule.each_ms);
+    Ok(Step { hold: Some(hold), ..Step::default() })
+}
+
+/// Tells whether a hold still promises its seats and waits for money.
+fn payable(hold: &Hold, now: Moment) -> Result<(), Stop> {
+    match hold.state {
+        HoldState::Held if hold.expires_at <= now => Err(Stop::HoldExpired),
+        HoldState::Held => Ok(()),
+        HoldState::Expired { .. } => Err(Stop::HoldExpired),
+        HoldState::Cancelled { .. } => Err(Stop::HoldCancelled),
+        HoldState::Paid { .. } | HoldState::Confirmed { .. } => Err(Stop::AlreadyPaid),
+    }
+}
+
 fn give_back(mut hold: Hold, state: HoldState) -> Step {
     let stock = hold.moves(StockMove::release);
     hold.state = state;
     Step { hold: Some(hold), stock, ..Step::default() }
-}
-
-/// Begins a payment: writes it down before the provider hears of it.
-///
-/// # Errors
-/// [`Stop::Already`] for a replay of the same request, [`Stop::KeyReused`] for another request under the same key, and
-/// whatever keeps the hold from being paid.
-pub fn open_payment(loaded: &Loaded, payment: Payment, now: Moment) -> Verdict {
-    if let Some(known) = &loaded.payment {
-        let same = known.request_hash == payment.request_hash;
-        return Err(if same { Stop::Already } else { Stop::KeyReused });
-    }
-    let mut hold = loaded.hold.clone().ok_or(Stop::NoSuchHold)?;
-    match hold.state {
-        HoldState::Held if hold.expires_at <= now => return Err(Stop::HoldExpired),
-        HoldState::Held => {}
-        HoldState::Expired { .. } => return Err(Stop::HoldExpired),
-        HoldState::Cancelled { .. } => return Err(Stop::HoldCancelled),
-        HoldState::Paid { .. } | HoldState::Confirmed { .. } => return Err(Stop::AlreadyPaid),
-    }
-    if hold.attempt.is_some() {
-        return Err(Stop::PaymentInProgress);
-    }
-    assert_eq!(payment.amount, hold.amount(), "a payment is over what its hold costs");
-    hold.attempt = Some(payment.id);
-    Ok(Step { hold: Some(hold), payment: Some(payment), ..Step::default() })
-}
-
-/// Records that the provider took the money, by whichever way we came to know it.
-///
-/// The seats are secured at the same instant if the hold still keeps them; what the money bought is for
-/// [`settle`] to decide.
-///
-/// # Errors
-/// [`Stop::Already`] when it was recorded before; [`Stop::WrongAmount`] when the provider took something else.
-pub fn capture(loaded: &Loaded, charge: &ChargeId, amount: i64, now: Moment) -> Verdict {
-    let mut payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    if payment.amount.get() != amount {
-        return Err(Stop::WrongAmount);
-    }
-    match payment.state {
-        PaymentState::Pending | PaymentState::Failed { .. } => {}
-        _ => return Err(Stop::Already),
-    }
-    let hold = loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now));
-    payment.state = PaymentState::Captured { charge: charge.clone() };
-    payment.changed_at = now;
-    let enqueue = Some(Task { kind: TaskKind::Settle, payment: payment.id });
-    Ok(Step { hold, payment: Some(payment), enqueue, ..Step::default() })
-}
-
-/// Returns the hold as paid, if it still keeps its seats and no other payment is under way for it.
-fn secure(mut hold: Hold, payment: PaymentId, now: Moment) -> Option<Hold> {
-    let ours = hold.attempt.is_none_or(|attempt| attempt == payment);
-    if hold.state != HoldState::Held || !ours {
-        return None;
-    }
-    hold.attempt = Some(payment);
-    hold.state = HoldState::Paid { payment, at: now };
-    Some(hold)
-}
-
-/// Records that the provider refused, and frees the hold for another try.
-///
-/// # Errors
-/// [`Stop::Already`] when the payment has left `Pending`: a failure that comes after the capture changes nothing.
-pub fn fail(loaded: &Loaded, reason: &str, now: Moment) -> Verdict {
-    let mut payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    if payment.state != PaymentState::Pending {
-        return Err(Stop::Already);
-    }
-    let hold = loaded.hold.clone().filter(|hold| hold.attempt == Some(payment.id)).map(|mut hold| {
-        hold.attempt = None;
-        hold
-    });
-    payment.state = PaymentState::Failed { reason: reason.to_owned() };
-    payment.changed_at = now;
-    Ok(Step { hold, payment: Some(payment), ..Step::default() })
-}
-
-/// Decides what captured money bought: a booking, or its way back.
-///
-/// A hold that ran out is bought a second time while its row is still on sale, which `on_sale` tells, and seats are left;
-/// the store answers [`Stop::SoldOut`] when none are, and the caller then asks [`refund`].
-///
-/// # Errors
-/// [`Stop::Already`] when it was decided before.
-pub fn settle(loaded: &Loaded, on_sale: impl Fn(InventoryId) -> bool, now: Moment) -> Verdict {
-    let payment = captured(loaded)?;
-    let Some(hold) = loaded.hold.clone() else {
-        return refund(loaded, now);
-    };
-    match hold.state {
-        HoldState::Paid { payment: by, .. } if by == payment.id => {
-            let stock = hold.moves(StockMove::sell_held);
-            Ok(confirm(hold, payment, stock, now))
-        }
-        HoldState::Expired { .. } if hold.lines.iter().all(|line| on_sale(line.inventory)) => {
-            let stock = hold.moves(StockMove::sell_available);
-            Ok(confirm(hold, payment, stock, now))
-        }
-        _ => refund(loaded, now),
-    }
-}
-
-fn confirm(mut hold: Hold, mut payment: Payment, stock: Vec<StockChange>, now: Moment) -> Step {
-    let PaymentState::Captured { charge } = payment.state else {
-        unreachable!("only captured money is settled");
-    };
-    let reference = Reference::of(hold.id);
-    let booking = Booking {
-        reference,
-        hold: hold.id,
-        payment: payment.id,
-        lines: hold.lines.clone(),
-        amount: hold.amount(),
-        created_at: now,
-    };
-    payment.state = PaymentState::Kept { charge, booking: reference };
-    payment.changed_at = now;
-    hold.attempt = Some(payment.id);
-    hold.state = HoldState::Confirmed { payment: payment.id, booking: reference, at: now };
-    Step {
-        stock,
-        complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
-        hold: Some(hold),
-        payment: Some(payment),
-        booking: Some(booking),
-        enqueue: None,
-        shrunk: None,
-    }
-}
-
-/// Decides that captured money goes back.
-///
-/// # Errors
-/// [`Stop::Already`] when it was decided before.
-pub fn refund(loaded: &Loaded, now: Moment) -> Verdict {
-    let mut payment = captured(loaded)?;
-    let PaymentState::Captured { charge } = payment.state else {
-        unreachable!("only captured money is refunded");
-    };
-    payment.state = PaymentState::Refunding { charge };
-    payment.changed_at = now;
-    Ok(Step {
-        enqueue: Some(Task { kind: TaskKind::Refund, payment: payment.id }),
-        complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
-        payment: Some(payment),
-        ..Step::default()
-    })
-}
-
-fn captured(loaded: &Loaded) -> Result<Payment, Stop> {
-    let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    match payment.state {
-        PaymentState::Captured { .. } => Ok(payment),
-        _ => Err(Stop::Already),
-    }
-}
-
-/// Records that the provider gave the money back.
-///
-/// # Errors
-/// [`Stop::Already`] when no refund is under way.
-pub fn refunded(loaded: &Loaded, now: Moment) -> Verdict {
-    let mut payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    let PaymentState::Refunding { charge } = payment.state else {
-        return Err(Stop::Already);
-    };
-    payment.state = PaymentState::Refunded { charge };
-    payment.changed_at = now;
-    Ok(Step {
-        complete: Some(Task { kind: TaskKind::Refund, payment: payment.id }),
-        payment: Some(payment),
-        ..Step::default()
-    })
-}
-
-/// Takes charge of money the provider holds for us and we know nothing of, so that it goes back.
-///
-/// # Errors
-/// [`Stop::Already`] when it was adopted before.
-pub fn adopt(loaded: &Loaded, orphan: Payment) -> Verdict {
-    if loaded.payment.is_some() {
-        return Err(Stop::Already);
-    }
-    assert!(matches!(orphan.state, PaymentState::Refunding { .. }), "an orphan is only ever refunded");
-    let enqueue = Some(Task { kind: TaskKind::Refund, payment: orphan.id });
-    Ok(Step { payment: Some(orphan), enqueue, ..Step::default() })
-}
-
-/// Ends a task whose payment no longer needs it.
-///
-/// # Errors
-/// [`Stop::Already`] while the payment still needs it.
-pub fn tidy(loaded: &Loaded, task: Task) -> Verdict {
-    let state = loaded.payment.as_ref().map(|payment| &payment.state);
-    let needed = match task.kind {
-        TaskKind::Settle => matches!(state, Some(PaymentState::Captured { .. })),
-        TaskKind::Refund => matches!(state, Some(PaymentState::Refunding { .. })),
-    };
-    if needed {
-        return Err(Stop::Already);
-    }
-    Ok(Step { complete: Some(task), ..Step::default() })
 }

@@ -33,19 +33,55 @@ pub struct Payment {
     pub state: PaymentState,
 }
 
+/// Is what the buyer must do before the provider goes on, as the provider gave it: the address of a page at the bank, or
+/// what the provider's own script in the page asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge(pub String);
+
+impl Challenge {
+    /// Returns the page the buyer is to be sent to, if it is one.
+    #[must_use]
+    pub fn page(&self) -> Option<&str> {
+        let page = self.0.starts_with("https://") || self.0.starts_with("http://");
+        page.then_some(&self.0)
+    }
+}
+
 /// Says how far a payment has come.
 ///
+/// `Pending → Capturing → Kept` is the good way: the money is set aside, the seats are secured, and only then is the
+/// money taken. Where the seats are gone, what was set aside is let go (`Voiding → Voided`) and nobody was charged. Money
+/// that was taken without a seat, because a provider takes it at once or took it unasked, goes back
+/// (`Refunding → Refunded`), and so does the money of a booking that is cancelled.
+///
 /// # Invariants
-/// (B3) money is kept only in `Kept`, which names the booking; `Captured` and `Refunding` are never resting states, the
-/// outbox holds a task for each.
+/// (B3) money is kept only in `Kept`, which names the booking; `Authorized`, `Capturing`, `Captured`, `Voiding` and
+/// `Refunding` are never resting states, the outbox holds a task for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PaymentState {
     /// The provider has been or is about to be asked.
     Pending,
+    /// The provider waits for the buyer.
+    Challenged {
+        /// The provider's charge.
+        charge: ChargeId,
+        /// What the buyer must do.
+        challenge: Challenge,
+    },
     /// The provider refused, or never heard of it.
     Failed {
         /// Why, in words for the buyer.
         reason: String,
+    },
+    /// The provider has set the money aside; whether there are seats for it is not decided yet.
+    Authorized {
+        /// The provider's charge.
+        charge: ChargeId,
+    },
+    /// The seats are secured, and the money is to be taken.
+    Capturing {
+        /// The provider's charge.
+        charge: ChargeId,
     },
     /// The provider took the money; what it bought is not decided yet.
     Captured {
@@ -59,15 +95,29 @@ pub enum PaymentState {
         /// What it bought.
         booking: Reference,
     },
+    /// What was set aside must be let go.
+    Voiding {
+        /// The provider's charge.
+        charge: ChargeId,
+    },
+    /// What was set aside is the buyer's again; nothing was taken.
+    Voided {
+        /// The provider's charge.
+        charge: ChargeId,
+    },
     /// The money must go back.
     Refunding {
         /// The provider's charge.
         charge: ChargeId,
+        /// How much of it.
+        amount: Paise,
     },
     /// The money went back.
     Refunded {
         /// The provider's charge.
         charge: ChargeId,
+        /// How much of it.
+        amount: Paise,
     },
 }
 
@@ -77,9 +127,14 @@ impl PaymentState {
     pub const fn status(&self) -> PaymentStatus {
         match self {
             Self::Pending => PaymentStatus::Pending,
+            Self::Challenged { .. } => PaymentStatus::Challenged,
             Self::Failed { .. } => PaymentStatus::Failed,
+            Self::Authorized { .. } => PaymentStatus::Authorized,
+            Self::Capturing { .. } => PaymentStatus::Capturing,
             Self::Captured { .. } => PaymentStatus::Captured,
             Self::Kept { .. } => PaymentStatus::Kept,
+            Self::Voiding { .. } => PaymentStatus::Voiding,
+            Self::Voided { .. } => PaymentStatus::Voided,
             Self::Refunding { .. } => PaymentStatus::Refunding,
             Self::Refunded { .. } => PaymentStatus::Refunded,
         }
@@ -90,10 +145,24 @@ impl PaymentState {
     pub const fn charge(&self) -> Option<&ChargeId> {
         match self {
             Self::Pending | Self::Failed { .. } => None,
-            Self::Captured { charge }
+            Self::Challenged { charge, .. }
+            | Self::Authorized { charge }
+            | Self::Capturing { charge }
+            | Self::Captured { charge }
             | Self::Kept { charge, .. }
-            | Self::Refunding { charge }
-            | Self::Refunded { charge } => Some(charge),
+            | Self::Voiding { charge }
+            | Self::Voided { charge }
+            | Self::Refunding { charge, .. }
+            | Self::Refunded { charge, .. } => Some(charge),
+        }
+    }
+
+    /// Returns what goes or went back.
+    #[must_use]
+    pub const fn refund(&self) -> Option<Paise> {
+        match self {
+            Self::Refunding { amount, .. } | Self::Refunded { amount, .. } => Some(*amount),
+            _ => None,
         }
     }
 }
@@ -104,12 +173,22 @@ impl PaymentState {
 pub enum PaymentStatus {
     /// See [`PaymentState::Pending`].
     Pending,
+    /// See [`PaymentState::Challenged`].
+    Challenged,
     /// See [`PaymentState::Failed`].
     Failed,
+    /// See [`PaymentState::Authorized`].
+    Authorized,
+    /// See [`PaymentState::Capturing`].
+    Capturing,
     /// See [`PaymentState::Captured`].
     Captured,
     /// See [`PaymentState::Kept`].
     Kept,
+    /// See [`PaymentState::Voiding`].
+    Voiding,
+    /// See [`PaymentState::Voided`].
+    Voided,
     /// See [`PaymentState::Refunding`].
     Refunding,
     /// See [`PaymentState::Refunded`].
@@ -117,14 +196,33 @@ pub enum PaymentStatus {
 }
 
 impl PaymentStatus {
+    const ALL: [Self; 11] = [
+        Self::Pending,
+        Self::Challenged,
+        Self::Failed,
+        Self::Authorized,
+        Self::Capturing,
+        Self::Captured,
+        Self::Kept,
+        Self::Voiding,
+        Self::Voided,
+        Self::Refunding,
+        Self::Refunded,
+    ];
+
     /// Returns the word the databases store.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Challenged => "challenged",
             Self::Failed => "failed",
+            Self::Authorized => "authorized",
+            Self::Capturing => "capturing",
             Self::Captured => "captured",
             Self::Kept => "kept",
+            Self::Voiding => "voiding",
+            Self::Voided => "voided",
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
         }
@@ -133,8 +231,6 @@ impl PaymentStatus {
     /// Reads the word the databases store.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Failed, Self::Captured, Self::Kept, Self::Refunding, Self::Refunded]
-            .into_iter()
-            .find(|status| status.word() == word)
+        Self::ALL.into_iter().find(|status| status.word() == word)
     }
 }

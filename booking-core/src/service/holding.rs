@@ -190,7 +190,21 @@ impl Service {
         let service = Arc::clone(self);
         self.detach(async move {
             let now = service.now();
-            service.end_hold(id, Arc::new(move |loaded| order::cancel(loaded, now))).await
+            service.change_hold(id, Arc::new(move |loaded| order::cancel(loaded, now))).await
+        })
+        .await
+    }
+
+    /// Puts off the end of a hold for the `number`-th time; saying so twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Denied::State`] when it is paid for, ran out or was put off as often as it may be; [`Denied::Fault`].
+    pub async fn extend(self: &Arc<Self>, id: HoldId, number: u32) -> Result<HoldAnswer, Denied> {
+        let service = Arc::clone(self);
+        self.detach(async move {
+            let (now, rule) = (service.now(), service.parts.terms.extensions);
+            let decide = Arc::new(move |loaded: &order::Loaded| order::extend(loaded, number, rule, now));
+            service.change_hold(id, decide).await
         })
         .await
     }
@@ -226,14 +240,14 @@ impl Service {
     /// [`Denied::Fault`].
     pub async fn expire(&self, id: HoldId) -> Result<bool, Denied> {
         let now = self.now();
-        match self.end_hold(id, Arc::new(move |loaded| order::expire(loaded, now))).await {
+        match self.change_hold(id, Arc::new(move |loaded| order::expire(loaded, now))).await {
             Ok(answer) => Ok(!answer.replayed),
             Err(Denied::State(_)) => Ok(false),
             Err(denied) => Err(denied),
         }
     }
 
-    async fn end_hold(&self, id: HoldId, decide: crate::store::Decide) -> Result<HoldAnswer, Denied> {
+    async fn change_hold(&self, id: HoldId, decide: crate::store::Decide) -> Result<HoldAnswer, Denied> {
         let outcome = match self.parts.store.transact(Subject::Hold(id), decide).await? {
             Ok(outcome) => outcome,
             Err(Stop::Already) => {
@@ -246,7 +260,9 @@ impl Service {
         for (&(inventory, available), line) in outcome.available.iter().zip(&hold.lines) {
             self.changed(inventory, available, available == line.quantity);
         }
-        self.unlock_hold(&hold).await;
+        if !hold.state.keeps_seats() {
+            self.unlock_hold(&hold).await;
+        }
         Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
     }
 }

@@ -1,18 +1,16 @@
-//! Paying: written down before the provider hears of it, decided after it has spoken, and never left undecided.
+//! Paying: written down before the provider hears of it, seats secured before money is taken, and never left undecided.
 //!
-//! Whatever way we learn that money was taken (the answer, a webhook, the reconciler) ends in [`Service::captured`],
-//! which writes that down and leaves a task in the outbox; [`Service::settle`] then makes it a booking or a refund.
+//! Whatever way we learn what the provider did (its answer, a webhook, the reconciler) ends in the same few methods; each
+//! writes it down together with the task that must follow, so the outbox goes on where a process ended.
 
 use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId, HoldState};
-use crate::domain::money::Paise;
-use crate::domain::order::{self, Stop};
-use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::order::{self, Stop, Task, TaskKind};
+use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
-use crate::provider::webhook::{ProviderNews, verify};
-use crate::provider::{Charge, Charged};
+use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};
 use crate::store::{Decide, Outcome, Subject};
 
 /// Is how a buyer wants to pay.
@@ -37,11 +35,34 @@ pub struct PaymentAnswer {
     pub replayed: bool,
 }
 
+/// Says who has the money taken after it is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Whoever asks: the outbox stays away until the provider's time to answer is over.
+    CaptureHere,
+    /// The outbox, at once.
+    LeaveToOutbox,
+}
+
+/// Says why the provider's part could not be done yet.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFault {
+    /// The database failed.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The provider failed.
+    #[error(transparent)]
+    Provider(#[from] ProviderFault),
+    /// The provider did not answer in time.
+    #[error("the provider did not answer in time")]
+    Slow(#[from] tokio::time::error::Elapsed),
+}
+
 impl Service {
     /// Pays for a hold.
     ///
-    /// Returns when the provider has answered or its time is over; a payment that is still pending then is seen through
-    /// by webhook or reconciler.
+    /// Returns when the provider has answered or its time is over; a payment that is still on its way then is seen
+    /// through by webhook, outbox or reconciler.
     ///
     /// # Errors
     /// [`Denied`].
@@ -63,16 +84,15 @@ impl Service {
         }
         let hold = self.find_hold(order.hold).await?;
         let payment = self.new_payment(&hold, &order);
-        let (id, amount) = (payment.id, payment.amount);
-        let now = self.now();
-        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
-        match self.parts.store.transact(Subject::Opening(hold.id, id), decide).await? {
+        let (opened, now) = (payment.clone(), self.now());
+        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, opened.clone(), now));
+        match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
             Ok(_) => {}
-            Err(Stop::Already) => return self.pay_again(id).await,
+            Err(Stop::Already) => return self.pay_again(payment.id).await,
             Err(stop) => return Err(stop.into()),
         }
-        self.charge(id, amount, &order.method).await?;
-        self.find_payment(id, false).await
+        self.charge(&payment).await?;
+        self.find_payment(payment.id, false).await
     }
 
     /// Returns a payment that was begun before. The process that wrote it down may have ended before it asked the
@@ -80,28 +100,55 @@ impl Service {
     async fn pay_again(&self, id: PaymentId) -> Result<PaymentAnswer, Denied> {
         let known = self.find_payment(id, true).await?;
         let (payment, now) = (&known.payment, self.now());
-        let patience_ms = i64::try_from(self.parts.terms.provider_timeout.as_millis()).unwrap_or(i64::MAX);
-        let overdue = payment.state == PaymentState::Pending && now.since_ms(payment.created_at) > patience_ms;
+        let overdue = payment.state == PaymentState::Pending && now.since_ms(payment.created_at) > self.patience_ms();
         let waits = |hold: &Hold| hold.state == HoldState::Held && hold.attempt == Some(id) && hold.expires_at > now;
         if !overdue || !known.hold.as_ref().is_some_and(waits) {
             return Ok(known);
         }
-        self.charge(id, payment.amount, &payment.method).await?;
+        self.charge(payment).await?;
         self.find_payment(id, true).await
     }
 
+    pub(super) fn patience_ms(&self) -> i64 {
+        i64::try_from(self.parts.terms.provider_timeout.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
-    async fn charge(&self, id: PaymentId, amount: Paise, method: &str) -> Result<(), Denied> {
-        let asked = self.parts.provider.charge(id, amount, method);
+    async fn charge(&self, payment: &Payment) -> Result<(), Denied> {
+        let (id, amount) = (payment.id, payment.amount);
+        let order =
+            ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
+        let asked = self.parts.provider.authorize(&order);
         let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
         fail_point::reached(PROVIDER_ANSWERED);
         match answered {
-            Ok(Ok(Charged::Captured(charge))) => return self.captured(id, &charge, amount.get()).await,
-            Ok(Ok(Charged::Declined(reason))) => return self.failed(id, &reason).await,
+            Ok(Ok(Charged::Authorized(charge))) => {
+                self.authorized(id, &charge, amount.get(), Then::CaptureHere).await?;
+                self.capture_now(id).await;
+            }
+            Ok(Ok(Charged::Captured(charge))) => self.captured(id, &charge, amount.get()).await?,
+            Ok(Ok(Charged::Challenged(charge, challenge))) => self.challenged(id, charge, challenge).await?,
+            Ok(Ok(Charged::Declined(reason))) => self.failed(id, &reason).await?,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
             Err(_) => tracing::warn!(payment = %id, "a payment is pending: no answer in time"),
         }
         Ok(())
+    }
+
+    fn way_back(&self, payment: &Payment) -> Option<String> {
+        let (url, hold) = (self.parts.terms.return_url.as_ref()?, payment.hold?);
+        Some(url.replace("{hold}", &hold.to_string()))
+    }
+
+    /// Has the money taken for a buyer who waits; what does not work now is left to the outbox, at once.
+    async fn capture_now(&self, id: PaymentId) {
+        let Err(fault) = self.capture(id).await else { return };
+        tracing::warn!(payment = %id, %fault, "taking the money is left to the outbox");
+        let task = Task { kind: TaskKind::Capture, payment: id };
+        if let Err(error) = self.store().postpone(task, self.now(), &fault.to_string()).await {
+            tracing::warn!(payment = %id, %error, "the outbox will take it when it is due");
+        }
+        self.capture_nudge.ring();
     }
 
     fn new_payment(&self, hold: &Hold, order: &PaymentOrder) -> Payment {
@@ -131,22 +178,64 @@ impl Service {
         Ok(PaymentAnswer { payment, hold, replayed })
     }
 
+    async fn challenged(&self, id: PaymentId, charge: ChargeId, challenge: Challenge) -> Result<(), Denied> {
+        let now = self.now();
+        self.step(id, Arc::new(move |loaded| order::challenged(loaded, &charge, &challenge, now))).await.map(drop)
+    }
+
+    /// Takes note that the provider has set the money aside, and secures the seats. Safe to repeat and to reorder.
+    ///
+    /// # Errors
+    /// [`Denied::State`] for a payment that is unknown or of another amount, [`Denied::Fault`].
+    pub async fn authorized(&self, id: PaymentId, charge: &ChargeId, amount: i64, then: Then) -> Result<(), Denied> {
+        let (now, charge) = (self.now(), charge.clone());
+        let due_at = if then == Then::CaptureHere { now.plus_ms(self.patience_ms()) } else { now };
+        let decide: Decide = Arc::new(move |loaded| order::authorized(loaded, &charge, amount, (now, due_at)));
+        match self.step(id, decide).await? {
+            Some(outcome) if status(&outcome) == Some(PaymentStatus::Authorized) => self.settle_now(id).await,
+            Some(_) if then == Then::LeaveToOutbox => self.capture_nudge.ring(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Has the provider take what is set aside, then writes that down. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`CallFault`].
+    pub async fn capture(&self, id: PaymentId) -> Result<(), CallFault> {
+        let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
+        let PaymentState::Capturing { charge } = payment.state else { return Ok(()) };
+        let asked = self.parts.provider.capture(&charge);
+        let taken = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match taken {
+            Taken::Captured => self.captured(id, &charge, payment.amount.get()).await?,
+            Taken::Lost => self.lost(id).await?,
+        }
+        Ok(())
+    }
+
     /// Takes note that the provider has the money, and decides what it bought. Safe to repeat and to reorder.
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown or of another amount, [`Denied::Fault`].
     pub async fn captured(&self, id: PaymentId, charge: &ChargeId, amount: i64) -> Result<(), Denied> {
         let (now, charge) = (self.now(), charge.clone());
-        let decide: Decide = Arc::new(move |loaded| order::capture(loaded, &charge, amount, now));
-        match self.parts.store.transact(Subject::Payment(id), decide).await? {
-            Ok(_) | Err(Stop::Already) => {}
-            Err(stop) => return Err(stop.into()),
+        let decide: Decide = Arc::new(move |loaded| order::captured(loaded, &charge, amount, now));
+        match self.step(id, decide).await? {
+            Some(outcome) if status(&outcome) == Some(PaymentStatus::Captured) => self.settle_now(id).await,
+            Some(outcome) => self.after(&outcome, false),
+            None => {}
         }
+        Ok(())
+    }
+
+    async fn settle_now(&self, id: PaymentId) {
         if let Err(denied) = self.settle(id).await {
             tracing::warn!(payment = %id, %denied, "settling is left to the outbox");
             self.settle_nudge.ring();
         }
-        Ok(())
     }
 
     /// Takes note that the provider refused.
@@ -155,64 +244,49 @@ impl Service {
     /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
     pub async fn failed(&self, id: PaymentId, reason: &str) -> Result<(), Denied> {
         let (now, reason) = (self.now(), reason.to_owned());
-        let decide: Decide = Arc::new(move |loaded| order::fail(loaded, &reason, now));
-        match self.parts.store.transact(Subject::Payment(id), decide).await? {
-            Ok(_) | Err(Stop::Already) => Ok(()),
-            Err(stop) => Err(stop.into()),
-        }
+        self.step(id, Arc::new(move |loaded| order::fail(loaded, &reason, now))).await.map(drop)
     }
 
-    /// Makes captured money a booking, or sends it back when there is nothing left to book. Safe to repeat.
+    /// Finds seats for money that has none, or sends it back when there are none left. Safe to repeat.
     ///
     /// # Errors
     /// [`Denied::Fault`].
     pub async fn settle(&self, id: PaymentId) -> Result<(), Denied> {
         let now = self.now();
-        let subject = Subject::Payment(id);
         let on_sale = self.on_sale(now);
-        let decide: Decide = Arc::new(move |loaded| order::settle(loaded, &on_sale, now));
-        let settled = self.parts.store.transact(subject, decide).await?;
-        let settled = match settled {
-            Err(Stop::SoldOut) => {
-                self.parts.store.transact(subject, Arc::new(move |loaded| order::refund(loaded, now))).await?
+        let settled = match self.step(id, Arc::new(move |loaded| order::settle(loaded, &on_sale, now))).await {
+            Err(Denied::State(Stop::SoldOut)) => {
+                self.step(id, Arc::new(move |loaded| order::give_up(loaded, now))).await
             }
             settled => settled,
         };
-        match settled {
-            Ok(outcome) => self.after_settling(outcome).await,
-            Err(Stop::Already) => {}
-            Err(stop) => return Err(stop.into()),
+        if let Some(outcome) = settled? {
+            self.after(&outcome, false);
         }
         Ok(())
     }
 
-    async fn after_settling(&self, outcome: Outcome) {
-        for (inventory, available) in outcome.available {
-            self.changed(inventory, available, false);
-        }
-        if outcome.payment.is_some_and(|payment| payment.state.status() == PaymentStatus::Refunding) {
-            self.refund_nudge.ring();
+    /// Takes a payment one step further; `None` when it was taken there before.
+    pub(super) async fn step(&self, id: PaymentId, decide: Decide) -> Result<Option<Outcome>, Denied> {
+        match self.parts.store.transact(Subject::Payment(id), decide).await? {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(Stop::Already) => Ok(None),
+            Err(stop) => Err(stop.into()),
         }
     }
 
-    /// Has the provider give money back, then writes that down. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`Denied::Fault`] from the database; the provider's fault as text.
-    pub async fn refund(&self, id: PaymentId) -> Result<(), RefundFault> {
-        let payment = self.store().payment(id).await.map_err(Denied::from)?;
-        let Some(PaymentState::Refunding { charge }) = payment.map(|payment| payment.state) else {
-            return Ok(());
-        };
-        let asked = self.parts.provider.refund(&charge);
-        tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
-        fail_point::reached(PROVIDER_ANSWERED);
-        let now = self.now();
-        let decide: Decide = Arc::new(move |loaded| order::refunded(loaded, now));
-        if self.parts.store.transact(Subject::Payment(id), decide).await.map_err(Denied::from)?.is_ok() {
-            self.parts.metrics.refunds.inc();
+    /// Tells whoever must know what a step left behind. `came_back`: it put seats on sale again.
+    pub(super) fn after(&self, outcome: &Outcome, came_back: bool) {
+        let lines = outcome.hold.as_ref().map(|hold| hold.lines.as_slice()).unwrap_or_default();
+        for &(inventory, available) in &outcome.available {
+            let seats = lines.iter().find(|line| line.inventory == inventory).map_or(0, |line| line.quantity);
+            self.changed(inventory, available, came_back && available == seats);
         }
-        Ok(())
+        match status(outcome) {
+            Some(PaymentStatus::Capturing) => self.capture_nudge.ring(),
+            Some(PaymentStatus::Voiding | PaymentStatus::Refunding) => self.return_nudge.ring(),
+            _ => {}
+        }
     }
 
     /// Believes signed news from the provider. Repeated or reordered news changes nothing.
@@ -221,53 +295,23 @@ impl Service {
     /// [`Denied::News`] when it is not signed by the provider; [`Denied::State`] when it speaks of a payment nobody
     /// knows or of another amount.
     pub async fn webhook(self: &Arc<Self>, signature: &str, body: &[u8]) -> Result<(), Denied> {
-        let news = verify(&self.parts.webhook_secret, self.parts.clock.wall(), signature, body)?;
+        let news = self.parts.provider.read_news(self.parts.clock.wall(), signature, body)?;
         let service = Arc::clone(self);
         self.detach(async move {
             match news {
-                ProviderNews::Captured { payment, charge, amount_paise } => {
-                    service.captured(payment, &charge, amount_paise).await
+                News::Authorized { payment, charge, amount } => {
+                    service.authorized(payment, &charge, amount, Then::LeaveToOutbox).await
                 }
-                ProviderNews::Failed { payment, reason } => service.failed(payment, &reason).await,
+                News::Captured { payment, charge, amount } => service.captured(payment, &charge, amount).await,
+                News::Failed { payment, reason } => service.failed(payment, &reason).await,
+                News::Voided { payment, .. } => service.withdrawn(payment).await,
+                News::Other => Ok(()),
             }
         })
         .await
     }
-
-    /// Takes charge of money at the provider that nobody here knows, so that it goes back; `false` when it is known.
-    ///
-    /// # Errors
-    /// [`Denied::Fault`].
-    pub async fn adopt(&self, charge: &Charge) -> Result<bool, Denied> {
-        let now = self.now();
-        let orphan = Payment {
-            id: self.ids.orphan(charge),
-            hold: None,
-            amount: charge.amount,
-            method: "orphan".to_owned(),
-            request_hash: request_hash(&[&charge.id.0]),
-            created_at: now,
-            changed_at: now,
-            state: PaymentState::Refunding { charge: charge.id.clone() },
-        };
-        let subject = Subject::Payment(orphan.id);
-        let adopted =
-            self.parts.store.transact(subject, Arc::new(move |loaded| order::adopt(loaded, orphan.clone()))).await?;
-        self.refund_nudge.ring();
-        Ok(adopted.is_ok())
-    }
 }
 
-/// Says why money could not be given back yet.
-#[derive(Debug, thiserror::Error)]
-pub enum RefundFault {
-    /// The database failed.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The provider failed.
-    #[error(transparent)]
-    Provider(#[from] crate::provider::ProviderFault),
-    /// The provider did not answer in time.
-    #[error("the provider did not answer in time")]
-    Slow(#[from] tokio::time::error::Elapsed),
+fn status(outcome: &Outcome) -> Option<PaymentStatus> {
+    outcome.payment.as_ref().map(|payment| payment.state.status())
 }

@@ -11,15 +11,15 @@ pub struct Books {
     pub kept_without_booking: u64,
     /// Bookings whose payment is not kept.
     pub booking_without_money: u64,
-    /// Payments captured and not decided yet, or being refunded; may be above zero only while work is under way.
+    /// Payments whose money is set aside or taken and not decided yet, or on its way back; may be above zero only while work is under way.
     pub unsettled: u64,
-    /// Payments captured or being refunded for which the outbox holds no task: nobody would ever see to them.
+    /// Payments of that kind for which the outbox holds no task: nobody would ever see to them.
     pub unsettled_without_task: u64,
     /// Payments of which nothing is known yet.
     pub pending: u64,
     /// Refunds done.
     pub refunded: u64,
-    /// Bookings.
+    /// Bookings, cancelled ones left out.
     pub bookings: u64,
     /// Holds that keep seats.
     pub open_holds: u64,

@@ -16,6 +16,7 @@ use super::{
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
@@ -23,14 +24,16 @@ use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
 use crate::fail_point::{self, COMMITTED, COMMITTING};
 
+mod counting;
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
+    include_str!("postgres/0003_money.sql"),
     include_str!("postgres/0005_seats.sql"),
     include_str!("postgres/0006_turns.sql"),
 ];
@@ -234,7 +237,11 @@ impl Store for PostgresStore {
     }
 
     async fn books(&self) -> Result<Books, StoreError> {
-        ledger::books(&mut self.connection().await?).await
+        counting::books(&mut self.connection().await?).await
+    }
+
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        ledger::statements(&mut self.connection().await?, after, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

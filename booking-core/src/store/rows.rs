@@ -5,9 +5,10 @@ use super::{StockRow, StoreError, TurnedRow};
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use crate::domain::inventory::{InventoryId, Stock};
+use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
-use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::{Numbering, SeatNumber};
 
@@ -31,6 +32,7 @@ pub(super) struct HoldRow {
     pub expires_at: i64,
     pub changed_at: i64,
     pub attempt: Option<Vec<u8>>,
+    pub extensions: i64,
 }
 
 /// The columns of a payment.
@@ -45,6 +47,8 @@ pub(super) struct PaymentRow {
     pub reason: Option<String>,
     pub created_at: i64,
     pub changed_at: i64,
+    pub challenge: Option<String>,
+    pub refund: Option<i64>,
 }
 
 /// The columns of a booking.
@@ -53,6 +57,7 @@ pub(super) struct BookingRow {
     pub payment: Vec<u8>,
     pub amount: i64,
     pub created_at: i64,
+    pub cancelled_at: Option<i64>,
 }
 
 /// The columns of a row of stock.
@@ -157,6 +162,7 @@ impl HoldRow {
             request_hash: bytes(&self.request_hash)?,
             created_at: Moment::from_ms(self.created_at),
             expires_at: Moment::from_ms(self.expires_at),
+            extensions: count(self.extensions)?,
             attempt,
             state,
         })
@@ -203,16 +209,23 @@ impl PaymentRow {
 
     fn state(&self, hold: Option<HoldId>) -> Result<PaymentState, StoreError> {
         let charge = || self.charge.clone().map(ChargeId).ok_or_else(|| corrupt("payment: no charge"));
+        let refund = || money(self.refund.ok_or_else(|| corrupt("payment: no refund"))?);
+        let challenge = || self.challenge.clone().map(Challenge).ok_or_else(|| corrupt("payment: no challenge"));
         Ok(match PaymentStatus::from_word(&self.status).ok_or_else(|| corrupt("payment status"))? {
             PaymentStatus::Pending => PaymentState::Pending,
             PaymentStatus::Failed => PaymentState::Failed { reason: self.reason.clone().unwrap_or_default() },
+            PaymentStatus::Challenged => PaymentState::Challenged { charge: charge()?, challenge: challenge()? },
+            PaymentStatus::Authorized => PaymentState::Authorized { charge: charge()? },
+            PaymentStatus::Capturing => PaymentState::Capturing { charge: charge()? },
             PaymentStatus::Captured => PaymentState::Captured { charge: charge()? },
             PaymentStatus::Kept => {
                 let hold = hold.ok_or_else(|| corrupt("payment: kept for no hold"))?;
                 PaymentState::Kept { charge: charge()?, booking: Reference::of(hold) }
             }
-            PaymentStatus::Refunding => PaymentState::Refunding { charge: charge()? },
-            PaymentStatus::Refunded => PaymentState::Refunded { charge: charge()? },
+            PaymentStatus::Voiding => PaymentState::Voiding { charge: charge()? },
+            PaymentStatus::Voided => PaymentState::Voided { charge: charge()? },
+            PaymentStatus::Refunding => PaymentState::Refunding { charge: charge()?, amount: refund()? },
+            PaymentStatus::Refunded => PaymentState::Refunded { charge: charge()?, amount: refund()? },
         })
     }
 }
@@ -223,6 +236,20 @@ pub(super) fn failure_reason(payment: &Payment) -> Option<&str> {
         PaymentState::Failed { reason } => Some(reason),
         _ => None,
     }
+}
+
+/// Returns what a payment waits for the buyer to do, for the column that keeps it.
+pub(super) fn challenge(payment: &Payment) -> Option<&str> {
+    match &payment.state {
+        PaymentState::Challenged { challenge, .. } => Some(&challenge.0),
+        _ => None,
+    }
+}
+
+/// Reads a transfer of the ledger back; its accounts follow from its cause.
+pub(super) fn transfer(cause: &str, amount: i64) -> Result<Transfer, StoreError> {
+    let cause = Cause::from_word(cause).ok_or_else(|| corrupt("cause of a transfer"))?;
+    Ok(Transfer { cause, amount: money(amount)? })
 }
 
 impl BookingRow {
@@ -236,6 +263,7 @@ impl BookingRow {
             lines,
             amount: money(self.amount)?,
             created_at: Moment::from_ms(self.created_at),
+            cancelled_at: self.cancelled_at.map(Moment::from_ms),
         })
     }
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
@@ -205,6 +206,13 @@ impl Store for Shards {
     async fn books(&self) -> Result<Books, StoreError> {
         let books = try_join_all(self.all().map(|database| database.books())).await?;
         Ok(books.into_iter().fold(Books::default(), Books::and))
+    }
+
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        let mut read = try_join_all(self.all().map(|database| database.statements(after, limit))).await?.concat();
+        read.sort_unstable_by_key(|statement| statement.payment.id);
+        read.truncate(limit as usize);
+        Ok(read)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ use super::{
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
+use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
 use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
@@ -29,14 +30,16 @@ use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
 use crate::fail_point::{self, COMMITTED, COMMITTING};
 
+mod counting;
 mod ledger;
 mod read;
 mod take;
 mod write;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
+    include_str!("sqlite/0003_money.sql"),
     include_str!("sqlite/0005_seats.sql"),
     include_str!("sqlite/0006_turns.sql"),
 ];
@@ -132,13 +135,15 @@ fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
 }
 
 fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
-    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
                    PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(|error| fault(&error))?;
     connection.set_prepared_statement_cache_capacity(64);
     // Without it a statement is planned again for each value that is bound to it, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|error| fault(&error))?;
     migrate(connection).map_err(|error| fault(&error))?;
+    // A migration may have to put a new table in the place of one that others refer to.
+    connection.execute_batch("PRAGMA foreign_keys = ON;").map_err(|error| fault(&error))?;
     let version: usize = version(connection).map_err(|error| fault(&error))?;
     if version > MIGRATIONS.len() {
         let detail = format!("it was written by a newer version (schema {version}); use that version");
@@ -269,7 +274,11 @@ impl Store for SqliteStore {
     }
 
     async fn books(&self) -> Result<Books, StoreError> {
-        self.call(|db| ledger::books(db)).await
+        self.call(|db| counting::books(db)).await
+    }
+
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        self.call(move |db| ledger::statements(db, after, limit)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -39,6 +39,7 @@ impl TakeRequest {
             request_hash: self.request_hash,
             created_at: self.created_at,
             expires_at: self.expires_at,
+            extensions: 0,
             attempt: None,
             state: HoldState::Held,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use booking_core::clock::{Clock, ManualClock, SystemClock};
 use booking_core::domain::moment::Moment;
-use booking_core::provider::webhook::sign;
+use booking_core::provider::signature::sign;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -43,7 +43,18 @@ impl Answer {
 
 impl Site {
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        self.send_to(&self.base, method, path, headers, body).await
+    }
+
+    pub async fn send_to(
+        &self,
+        base: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -59,19 +70,19 @@ impl Site {
         self.send(Method::GET, path, &[], "").await
     }
 
-    async fn hold(&self, key: &str, quantity: u32) -> Answer {
+    pub async fn hold(&self, key: &str, quantity: u32) -> Answer {
         let body = json!({"inventory": row(), "quantity": quantity}).to_string();
         self.send(Method::POST, &format!("/api/holds?inventory={}", row()), &[("idempotency-key", key)], body).await
     }
 
-    async fn pay(&self, hold: &Value, key: &str, method: &str) -> Answer {
+    pub async fn pay(&self, hold: &Value, key: &str, method: &str) -> Answer {
         let path = format!("/api/holds/{}/payments", hold["id"].as_str().unwrap());
         let body = json!({"method": method}).to_string();
         self.send(Method::POST, &path, &[("idempotency-key", key)], body).await
     }
 }
 
-async fn site(db: &Database, seats: u32) -> Site {
+pub async fn site(db: &Database, seats: u32) -> Site {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOON));
     Site::open(site_config(db, seats), clock).await
 }
@@ -302,7 +313,7 @@ async fn requests_under_way_are_finished_before_the_end() {
     config.payments.simulated_slow_ms = 300;
     let site = Site::open(config, Arc::new(ManualClock::at(NOON))).await;
     let held = site.hold("k", 1).await.json();
-    let (provider, service) = (site.provider.clone(), Arc::clone(&site.service));
+    let (provider, service) = (site.bank.clone(), Arc::clone(&site.service));
     let path = format!("{}/api/holds/{}/payments", site.base, held["id"].as_str().unwrap());
     let paying = tokio::spawn(async move {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();

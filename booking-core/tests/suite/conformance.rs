@@ -67,7 +67,7 @@ async fn open_payment(store: &dyn Store, payment: &Payment) -> Result<Outcome, S
 
 async fn capture(store: &dyn Store, payment: &Payment) -> Result<Outcome, Stop> {
     let (charge, amount) = (ChargeId(format!("ch_{}", payment.id)), payment.amount.get());
-    let decide = Arc::new(move |l: &_| order::capture(l, &charge, amount, NOON));
+    let decide = Arc::new(move |l: &_| order::captured(l, &charge, amount, NOON));
     store.transact(Subject::Payment(payment.id), decide).await.unwrap()
 }
 

@@ -8,10 +8,13 @@ use std::time::Duration;
 use booking_core::clock::{Clock, Course, ManualClock, SystemClock};
 use booking_core::domain::hold::{Hold, HoldStatus};
 use booking_core::domain::moment::Moment;
-use booking_core::domain::payment::{ChargeId, PaymentStatus};
+use booking_core::domain::money::Paise;
+use booking_core::domain::payment::PaymentStatus;
 use booking_core::fail_point::{COMMITTED, COMMITTING, PROVIDER_ANSWERED};
 use booking_core::metrics::Metrics;
-use booking_core::provider::webhook::{ProviderNews, SIGNATURE_HEADER, sign};
+use booking_core::provider::signature::sign;
+use booking_core::provider::simulated::SIGNATURE_HEADER;
+use booking_core::provider::simulated::account::Telling;
 use booking_core::service::holding::HoldAnswer;
 use booking_core::service::{Denied, Parts, Service};
 use booking_core::strategy::Strategy;
@@ -23,12 +26,12 @@ use serde_json::Value;
 use crate::cut::Cut;
 use crate::database::{Cluster, Database, on_both};
 use crate::process::{Process, configuration};
-use crate::world::{self, NOON, SECRET, World, row};
+use crate::world::{self, NOON, SECRET, TestBank, World, row};
 
 const SEATS: u32 = 5;
 
 /// Goes through a whole purchase; `None` as soon as the process has died over it.
-async fn buy(process: &Process) -> Option<()> {
+async fn buy(process: &Process, _bank: &TestBank) -> Option<()> {
     let (status, hold) = process.hold("h", 2).await?;
     assert_eq!(status, 201, "{hold}");
     let hold = hold["id"].as_str().unwrap().to_owned();
@@ -47,20 +50,20 @@ async fn buy(process: &Process) -> Option<()> {
 }
 
 /// Has money taken for a hold that is cancelled meanwhile, and waits until it has gone back.
-async fn be_refunded(process: &Process) -> Option<()> {
+async fn be_refunded(process: &Process, bank: &TestBank) -> Option<()> {
     let (_, hold) = process.hold("h", 2).await?;
     let hold = hold["id"].as_str().unwrap().to_owned();
     let (_, mut payment) = process.pay(&hold, "p", "sim_hang").await?;
     // Money that is on its way back already is a problem, which names no payment.
     let Some(id) = payment["id"].as_str().map(str::to_owned) else { return Some(()) };
     process.ask(Method::DELETE, &format!("/api/holds/{hold}"), &[], Value::Null).await?;
-    let payment_id = id.parse().unwrap();
-    let charge = ChargeId(format!("ch_{id}"));
     let amount_paise =
         process.ask(Method::GET, &format!("/api/holds/{hold}"), &[], Value::Null).await?.1["amount_paise"]
             .as_i64()
             .unwrap();
-    let news = ProviderNews::Captured { payment: payment_id, charge, amount_paise };
+    let payment_id = id.parse().unwrap();
+    let charge = bank.stray_charge(payment_id, Paise::from_i64(amount_paise).unwrap());
+    let news = Telling::Captured { payment: payment_id, charge, amount_paise };
     let body = serde_json::to_vec(&news).unwrap();
     let now = SystemClock::new().wall();
     let signature = sign(SECRET.as_bytes(), now, &body);
@@ -78,24 +81,27 @@ async fn be_refunded(process: &Process) -> Option<()> {
 /// same person says the same again. Returns how often it died.
 async fn die_at_every(
     point: &str,
-    story: impl AsyncFn(&Process) -> Option<()>,
+    story: impl AsyncFn(&Process, &TestBank) -> Option<()>,
     fresh: impl AsyncFn() -> Database,
     sold: u32,
 ) -> u32 {
     for nth in 1..100 {
-        let db = fresh().await;
-        let mut first = Process::start(&configuration(&db, SEATS), "", Some(&format!("{point}:{nth}")));
-        let survived = tokio::time::timeout(Duration::from_secs(60), story(&first)).await.expect("it does or dies");
+        let (db, (bank, _inbox)) = (fresh().await, world::bank(Arc::new(SystemClock::new())));
+        let configuration = configuration(&db, SEATS, Some(&bank));
+        let mut first = Process::start(&configuration, "", Some(&format!("{point}:{nth}")));
+        let survived =
+            tokio::time::timeout(Duration::from_secs(60), story(&first, &bank)).await.expect("it does or dies");
         let died = first.is_dead() || survived.is_none();
         let mut living = first;
         if died {
-            living = Process::start(&configuration(&db, SEATS), "", None);
-            let told = tokio::time::timeout(Duration::from_secs(60), story(&living)).await;
+            living = Process::start(&configuration, "", None);
+            let told = tokio::time::timeout(Duration::from_secs(60), story(&living, &bank)).await;
             told.unwrap_or_else(|_| panic!("{point}:{nth}: it does not come to its end")).expect("nothing dies");
         }
         let store = db.open().await;
-        until(async || store.books().await.unwrap().unsettled == 0).await;
+        until(async || store.books().await.unwrap().unsettled == 0 && bank.bank().set_aside().is_empty()).await;
         drop(living);
+        world::assert_books(&*store, &bank).await;
         let books = store.books().await.unwrap();
         assert_eq!(books.faults(), Vec::<String>::new(), "{point}:{nth}");
         assert_eq!((books.unsettled, books.pending), (0, 0), "{point}:{nth}");
@@ -210,7 +216,7 @@ async fn a_connection_cut_while_it_commits_takes_one_seat_and_gives_the_first_an
 impl World {
     /// Asks under the same key until the payment is decided, and lets the background work come to rest.
     async fn settle_down_after(&self, held: &HoldAnswer) {
-        self.clock.advance_ms(1_000);
+        self.clock.advance_ms(i64::try_from(world::PATIENCE.as_millis()).unwrap() + 1);
         let paid = self.pay(held, "p", "sim_ok").await.unwrap();
         assert!(paid.replayed);
         self.settle_down().await;
@@ -244,8 +250,8 @@ on_both! {
         }
         let stock = world.store.stock(&[row()]).await.unwrap()[0].stock;
         assert_eq!((stock.available, stock.held, stock.sold), (160, 0, 40));
-        let refunds = world.service.metrics().refunds.get() + twin.metrics().refunds.get();
-        assert_eq!((refunds, world.store.books().await.unwrap().refunded), (10, 10));
+        let voids = world.service.metrics().voids.get() + twin.metrics().voids.get();
+        assert_eq!((voids, world.store.books().await.unwrap().refunded), (10, 0));
         world.assert_books().await;
     }
 }
@@ -346,7 +352,7 @@ on_both! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_may_not_grow_is_said_and_what_was_held_stays_held() {
     let db = Database::sqlite();
-    let config = configuration(&db, 100_000);
+    let config = configuration(&db, 100_000, None);
     let mut granted = 0;
     {
         let full = Process::start(&config, "trap '' XFSZ; ulimit -f 4096;", None);

@@ -52,10 +52,12 @@ fn each_thing_is_known_in_one_place_only() {
         ("UPDATE inventory", "store"),
         ("std::fs", "config.rs"),
         ("redis::", "seat_lock.rs"),
-        ("rand::rng", "app.rs"),
+        ("rand::rng()", "app.rs"),
     ] {
         for (file, text) in library() {
-            assert!(file.starts_with(home) || !text.contains(word), "{file} knows {word}");
+            // A provider is another company, even the one that is simulated: it has its own files and its own answers.
+            let elsewhere = file.starts_with("provider/") && matches!(word, "StatusCode::NOT_FOUND" | "std::fs");
+            assert!(elsewhere || file.starts_with(home) || !text.contains(word), "{file} knows {word}");
         }
     }
     for (file, text) in library().into_iter().filter(|(file, _)| file.starts_with("domain")) {

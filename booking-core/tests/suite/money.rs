@@ -8,15 +8,17 @@ use async_trait::async_trait;
 use booking_core::domain::booking::{Booking, Reference};
 use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
 use booking_core::domain::inventory::{InventoryId, Offer};
+use booking_core::domain::ledger::Statement;
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
-use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
+use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use booking_core::domain::placement::ShardNumber;
 use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
-use booking_core::provider::simulated::Behaviour;
-use booking_core::provider::webhook::{ProviderNews, sign};
+use booking_core::provider::signature::sign;
+use booking_core::provider::simulated::account::Telling;
+use booking_core::provider::simulated::faults::{FaultKind, Verb};
 use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
@@ -32,7 +34,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, on_both};
-use crate::world::{self, HOLD_MS, NOON, SECRET, World, hold, pay, provider};
+use crate::world::{
+    self, HASTE, HOLD_MS, NOON, PATIENCE, SECRET, TestBank, World, hold, pay, pay_unanswered, provider,
+};
 
 fn stopped<T: std::fmt::Debug>(outcome: Result<T, Denied>) -> Stop {
     match outcome.unwrap_err() {
@@ -46,21 +50,17 @@ fn status(answer: &PaymentAnswer) -> PaymentStatus {
 }
 
 impl World {
-    async fn hold_status(&self, held: &HoldAnswer) -> HoldStatus {
-        self.service.find_hold(held.hold.id).await.unwrap().state.status()
-    }
-
-    async fn news(&self, news: &ProviderNews) -> Result<(), Denied> {
+    async fn news(&self, news: &Telling) -> Result<(), Denied> {
         let body = serde_json::to_vec(news).unwrap();
         let now = self.service.now();
         self.service.webhook(&sign(SECRET.as_bytes(), now, &body), &body).await
     }
 }
 
-fn captured(answer: &PaymentAnswer) -> ProviderNews {
+fn authorized(answer: &PaymentAnswer) -> Telling {
     let payment = &answer.payment;
     let charge = ChargeId(format!("ch_{}", payment.id));
-    ProviderNews::Captured { payment: payment.id, charge, amount_paise: payment.amount.get() }
+    Telling::Authorized { payment: payment.id, charge, amount_paise: payment.amount.get() }
 }
 
 on_both! {
@@ -69,7 +69,7 @@ on_both! {
         let held = world.hold("h", 2).await.unwrap();
         let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!(status(&paid), PaymentStatus::Kept);
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
         let booking = world.service.booking(Reference::of(held.hold.id)).await.unwrap();
         assert_eq!((booking.lines, booking.amount), (held.hold.lines.clone(), held.hold.amount()));
         world.assert_books().await;
@@ -151,10 +151,11 @@ on_both! {
         let paid = world.pay(&held, "p", "sim_repeat").await.unwrap();
         assert_eq!(status(&paid), PaymentStatus::Kept);
         let mut deliveries = JoinSet::new();
-        for _ in 0..10 {
-            let delivery = world.inbox.recv().await.unwrap();
-            let service = Arc::clone(&world.service);
-            deliveries.spawn(async move { service.webhook(&delivery.signature, &delivery.body).await });
+        // Ten of the money set aside, ten of the money taken, all at once and in any order.
+        for _ in 0..20 {
+            let body = world.inbox.recv().await.unwrap().body;
+            let (service, signature) = (Arc::clone(&world.service), sign(SECRET.as_bytes(), NOON, &body));
+            deliveries.spawn(async move { service.webhook(&signature, &body).await });
         }
         assert!(deliveries.join_all().await.iter().all(Result::is_ok));
         world.assert_books().await;
@@ -167,9 +168,9 @@ on_both! {
         let world = World::new(&db, 5).await;
         let held = world.hold("h", 1).await.unwrap();
         let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
-        let failed = ProviderNews::Failed { payment: paid.payment.id, reason: "late".to_owned() };
+        let failed = Telling::Failed { payment: paid.payment.id, reason: "late".to_owned() };
         world.news(&failed).await.unwrap();
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
         world.assert_books().await;
     }
 }
@@ -178,15 +179,17 @@ on_both! {
     async fn news_of_another_amount_or_payment_is_refused(db: Database) {
         let world = World::new(&db, 5).await;
         let held = world.hold("h", 1).await.unwrap();
-        world.provider.force(Some(Behaviour::Hang));
+        world.provider.force(Some(FaultKind::Hang));
         let pending = world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!(status(&pending), PaymentStatus::Pending);
-        let ProviderNews::Captured { payment, charge, amount_paise } = captured(&pending) else { unreachable!() };
-        let less = ProviderNews::Captured { payment, charge: charge.clone(), amount_paise: amount_paise - 1 };
+        let Telling::Authorized { payment, charge, amount_paise } = authorized(&pending) else { unreachable!() };
+        let less = Telling::Authorized { payment, charge: charge.clone(), amount_paise: amount_paise - 1 };
         assert_eq!(stopped(world.news(&less).await), Stop::WrongAmount);
-        let unknown = ProviderNews::Captured { payment: PaymentId::from_bytes([9; 16]), charge, amount_paise };
+        let more = Telling::Captured { payment, charge: charge.clone(), amount_paise: amount_paise + 1 };
+        assert_eq!(stopped(world.news(&more).await), Stop::WrongAmount);
+        let unknown = Telling::Captured { payment: PaymentId::from_bytes([9; 16]), charge, amount_paise };
         assert_eq!(stopped(world.news(&unknown).await), Stop::NoSuchPayment);
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Held);
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Held);
     }
 }
 
@@ -199,9 +202,11 @@ on_both! {
         world.clock.advance_ms(HOLD_MS);
         assert!(world.service.expire(held.hold.id).await.unwrap());
         assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::HoldExpired);
-        late_capture(&world).await;
-        world.news(&captured(&pending)).await.unwrap();
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        late_answer(&world).await;
+        world.news(&authorized(&pending)).await.unwrap();
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Paid, "the seat is taken before the money is");
+        outbox::pass(&world.service).await.unwrap();
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
         world.assert_books().await;
     }
 }
@@ -215,15 +220,15 @@ on_both! {
         assert!(world.service.expire(held.hold.id).await.unwrap());
         let other = world.hold("other", 1).await.unwrap();
         assert_eq!(status(&world.pay(&other, "o", "sim_ok").await.unwrap()), PaymentStatus::Kept);
-        late_capture(&world).await;
-        world.news(&captured(&pending)).await.unwrap();
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Expired);
-        assert_eq!(world.hold_status(&other).await, HoldStatus::Confirmed);
+        late_answer(&world).await;
+        world.news(&authorized(&pending)).await.unwrap();
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Expired);
+        assert_eq!(world.hold_status_of(&other).await, HoldStatus::Confirmed);
         outbox::pass(&world.service).await.unwrap();
-        let refunded = world.service.find_payment(pending.payment.id, false).await.unwrap();
-        assert_eq!(status(&refunded), PaymentStatus::Refunded);
+        let let_go = world.service.find_payment(pending.payment.id, false).await.unwrap();
+        assert_eq!(status(&let_go), PaymentStatus::Voided, "nobody was charged, so there is nothing to give back");
         world.assert_books().await;
-        assert_eq!(world.store.books().await.unwrap().refunded, 1);
+        assert_eq!(world.store.books().await.unwrap().refunded, 0);
     }
 }
 
@@ -234,19 +239,19 @@ on_both! {
         let order = HoldOrder::new(tomorrow, 1, "h");
         let held = world.service.hold(order).await.unwrap();
         let pending = world.pay(&held, "p", "sim_late").await.unwrap();
-        late_capture(&world).await;
+        late_answer(&world).await;
         world.clock.advance_ms(48 * 3_600_000);
         assert!(world.service.expire(held.hold.id).await.unwrap());
-        world.news(&captured(&pending)).await.unwrap();
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Expired, "no seat of a train that has left");
+        world.news(&authorized(&pending)).await.unwrap();
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Expired, "no seat of a train that has left");
         world.settle_down().await;
         assert!(world.provider.kept().is_empty());
         world.assert_books().await;
     }
 }
 
-/// Waits until the provider has taken the money behind our back.
-async fn late_capture(world: &World) {
+/// Waits until the bank has done behind our back what it did not answer.
+async fn late_answer(world: &World) {
     world.provider.idle().await;
 }
 
@@ -257,10 +262,10 @@ on_both! {
         let pending = world.pay(&held, "p", "sim_late").await.unwrap();
         assert_eq!(stopped(world.pay(&held, "q", "sim_ok").await), Stop::PaymentInProgress);
         world.service.cancel(held.hold.id).await.unwrap();
-        late_capture(&world).await;
-        world.news(&captured(&pending)).await.unwrap();
+        late_answer(&world).await;
+        world.news(&authorized(&pending)).await.unwrap();
         world.settle_down().await;
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Cancelled);
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Cancelled);
         assert!(world.provider.kept().is_empty());
         world.assert_books().await;
     }
@@ -273,10 +278,11 @@ on_both! {
             let held = world.hold(method, 1).await.unwrap();
             let pending = world.pay(&held, "p", method).await.unwrap();
             assert_eq!(status(&pending), PaymentStatus::Pending, "{method}");
-            late_capture(&world).await;
+            late_answer(&world).await;
             world.clock.advance_ms(5_000);
             assert_eq!(reconciler::pass(&world.service).await.unwrap().done, 1, "{method}");
-            assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed, "{method}");
+            outbox::pass(&world.service).await.unwrap();
+            assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed, "{method}");
         }
     }
 }
@@ -285,7 +291,8 @@ on_both! {
     async fn a_provider_that_hangs_costs_nobody_a_seat(db: Database) {
         let world = World::new(&db, 1).await;
         let held = world.hold("h", 1).await.unwrap();
-        let pending = world.pay(&held, "p", "sim_hang").await.unwrap();
+        let hasty = hasty(&world);
+        let pending = pay(&hasty, &held, "p", "sim_hang").await.unwrap();
         assert_eq!(status(&pending), PaymentStatus::Pending);
         world.clock.advance_ms(120_000);
         reconciler::pass(&world.service).await.unwrap();
@@ -308,7 +315,7 @@ on_both! {
         world.assert_books().await;
         assert_eq!(world.service.metrics().orphans.get(), 2);
         assert_eq!(world.service.metrics().refunds.get(), 2);
-        assert_eq!(world.hold_status(&held).await, HoldStatus::Confirmed);
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
     }
 }
 
@@ -316,7 +323,7 @@ on_both! {
     async fn a_refund_is_tried_until_it_works_and_blocks_nobody(db: Database) {
         let world = World::new(&db, 3).await;
         let _never = world.provider.stray_charge(PaymentId::from_bytes([5; 16]), Paise::new(700));
-        world.provider.refuse_refunds(true);
+        world.provider.spoil(Verb::Refund, FaultKind::Fail);
         world.clock.advance_ms(10_000);
         reconciler::pass(&world.service).await.unwrap();
         assert_eq!(outbox::pass(&world.service).await.unwrap().failed, 1);
@@ -324,7 +331,7 @@ on_both! {
         assert_eq!(world.service.metrics().holds_active.get(), 0);
         world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!(outbox::pass(&world.service).await.unwrap(), booking_core::worker::Pass::default());
-        world.provider.refuse_refunds(false);
+        world.provider.mend();
         world.settle_down().await;
         world.assert_books().await;
         assert_eq!(world.provider.kept().len(), 1);
@@ -336,12 +343,12 @@ on_both! {
         let world = World::new(&db, 2).await;
         let held = world.hold("h", 1).await.unwrap();
         // As if the process had ended between writing it down and asking.
-        world.provider.force(Some(Behaviour::Hang));
+        world.provider.force(Some(FaultKind::Hang));
         assert_eq!(status(&world.pay(&held, "p", "sim_ok").await.unwrap()), PaymentStatus::Pending);
         world.provider.force(None);
         let early = world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!(status(&early), PaymentStatus::Pending, "the first answer may still be on its way");
-        world.clock.advance_ms(1_000);
+        world.clock.advance_ms(i64::try_from(PATIENCE.as_millis()).unwrap() + 1);
         let again = world.pay(&held, "p", "sim_ok").await.unwrap();
         assert_eq!((status(&again), again.replayed), (PaymentStatus::Kept, true));
         assert_eq!(world.provider.kept().len(), 1);
@@ -353,7 +360,7 @@ on_both! {
     async fn a_payment_for_a_hold_that_ran_out_is_not_asked_for_again(db: Database) {
         let world = World::new(&db, 2).await;
         let held = world.hold("h", 1).await.unwrap();
-        world.provider.force(Some(Behaviour::Hang));
+        world.provider.force(Some(FaultKind::Hang));
         world.pay(&held, "p", "sim_ok").await.unwrap();
         world.provider.force(None);
         world.clock.advance_ms(HOLD_MS);
@@ -367,10 +374,11 @@ on_both! {
         let world = World::new(&db, 2).await;
         let held = world.hold("h", 1).await.unwrap();
         let pending = world.pay(&held, "p", "sim_silent").await.unwrap();
-        late_capture(&world).await;
+        late_answer(&world).await;
         // Nobody looked for more than a day.
         world.clock.advance_ms(25 * 3_600_000);
         reconciler::pass(&world.service).await.unwrap();
+        outbox::pass(&world.service).await.unwrap();
         let found = world.service.find_payment(pending.payment.id, false).await.unwrap();
         assert_eq!(status(&found), PaymentStatus::Kept);
         world.assert_books().await;
@@ -385,19 +393,19 @@ on_both! {
         }
         world.clock.advance_ms(10_000);
         reconciler::pass(&world.service).await.unwrap();
-        world.provider.hang_refunds(true);
+        world.provider.spoil(Verb::Refund, FaultKind::Hang);
         let stop = CancellationToken::new();
         let working = tokio::spawn(outbox::run(patient(&world), stop.clone()));
-        until(async || world.provider.refunds_under_way() == 16).await;
+        until(async || world.provider.bank().hanging() == 16).await;
         let held = world.hold("h", 1).await.unwrap();
-        world.provider.force(Some(Behaviour::Hang));
-        let pending = world.pay(&held, "p", "sim_ok").await.unwrap();
+        let pending = open_only(&world, &held).await;
         capture_without_settling(&world, &pending).await;
-        until(async || world.hold_status(&held).await == HoldStatus::Confirmed).await;
-        assert_eq!(world.provider.refunds_under_way(), 16, "side by side, and not all at once");
-        world.provider.hang_refunds(false);
+        until(async || world.hold_status_of(&held).await == HoldStatus::Confirmed).await;
+        assert_eq!(world.provider.bank().hanging(), 16, "side by side, and not all at once");
         stop.cancel();
+        world.provider.mend();
         working.await.unwrap();
+        world.settle_down().await;
         world.assert_books().await;
     }
 }
@@ -407,7 +415,16 @@ fn patient(world: &World) -> Arc<Service> {
     let metrics = Metrics::new();
     let teller = Teller::new(Arc::clone(&world.store) as _, metrics.clone(), Strategy::Teller, world::LIMITS);
     let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 3);
-    parts.terms.provider_timeout = Duration::from_secs(60);
+    parts.terms.pending_ms = i64::MAX / 2;
+    Service::new(parts)
+}
+
+/// A service on the same world that hardly waits for the provider.
+fn hasty(world: &World) -> Arc<Service> {
+    let metrics = Metrics::new();
+    let teller = Teller::new(Arc::clone(&world.store) as _, metrics.clone(), Strategy::Teller, world::LIMITS);
+    let mut parts = world::parts(Arc::clone(&world.store), teller, metrics, &world.provider, &world.clock, 1);
+    parts.terms.provider_timeout = HASTE;
     Service::new(parts)
 }
 
@@ -420,12 +437,30 @@ async fn until(came_true: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes true");
 }
 
+/// Writes a payment down, and then nothing more happens: as if the process had ended there.
+async fn open_only(world: &World, held: &HoldAnswer) -> PaymentAnswer {
+    let payment = Payment {
+        id: PaymentId::from_bytes([77; 16]),
+        hold: Some(held.hold.id),
+        amount: held.hold.amount(),
+        method: "sim_ok".to_owned(),
+        request_hash: [0; 32],
+        created_at: NOON,
+        changed_at: NOON,
+        state: PaymentState::Pending,
+    };
+    let (id, now) = (payment.id, world.service.now());
+    let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
+    world.store.transact(Subject::Opening(held.hold.id, id), decide).await.unwrap().unwrap();
+    world.service.find_payment(id, false).await.unwrap()
+}
+
 /// Writes down that the money was taken, and then nothing more happens: as if the process had ended there.
 async fn capture_without_settling(world: &World, answer: &PaymentAnswer) {
     let (charge, amount) =
         (world.provider.stray_charge(answer.payment.id, answer.payment.amount), answer.payment.amount);
     let now = world.service.now();
-    let decide: Decide = Arc::new(move |loaded| order::capture(loaded, &charge, amount.get(), now));
+    let decide: Decide = Arc::new(move |loaded| order::captured(loaded, &charge, amount.get(), now));
     world.store.transact(Subject::Payment(answer.payment.id), decide).await.unwrap().unwrap();
 }
 
@@ -534,6 +569,9 @@ impl Store for Dying {
     async fn books(&self) -> Result<Books, StoreError> {
         self.inner.books().await
     }
+    async fn statements(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+        self.inner.statements(after, limit).await
+    }
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
     }
@@ -548,7 +586,7 @@ async fn die_and_recover(db: &Database, writes: u32, last_is_written: bool, stor
     let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left: AtomicU32::new(writes), last_is_written });
     let doomed = world::service(dying, &provider, &clock, 1, Strategy::Teller).await;
     if let Ok(held) = hold(&doomed, "h", 1).await {
-        drop(pay(&doomed, &held, "p", story.method()).await);
+        drop(story.pay(&doomed, &provider, &held).await);
         provider.idle().await;
         if story == Story::SoldToAnother {
             clock.advance_ms(HOLD_MS);
@@ -577,10 +615,10 @@ enum Story {
 }
 
 impl Story {
-    fn method(self) -> &'static str {
+    async fn pay(self, service: &Arc<Service>, bank: &TestBank, held: &HoldAnswer) -> Result<PaymentAnswer, Denied> {
         match self {
-            Self::Paid => "sim_ok",
-            Self::SoldToAnother => "sim_silent",
+            Self::Paid => pay(service, held, "p", "sim_ok").await,
+            Self::SoldToAnother => pay_unanswered(service, bank, held, "p", "sim_silent").await,
         }
     }
 }
@@ -595,7 +633,7 @@ async fn at_every_step(story: Story, steps: u32, fresh: impl AsyncFn() -> Databa
     bookings
 }
 
-// Writes of the story: hold, open payment, capture, settle.
+// Writes of the story: hold, open payment, seats secured for money set aside, booked for money taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_at_any_step_of_a_payment_on_sqlite() {
     let bookings = at_every_step(Story::Paid, 5, async || Database::sqlite()).await;
@@ -616,4 +654,34 @@ async fn death_at_any_step_of_a_refund_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_at_any_step_of_a_refund_on_postgres() {
     at_every_step(Story::SoldToAnother, 9, Database::postgres).await;
+}
+
+on_both! {
+    async fn an_answer_that_was_lost_in_the_commit_is_given_to_the_same_key(db: Database) {
+        let clock = Arc::new(booking_core::clock::ManualClock::at(NOON));
+        let (provider, _inbox) = provider(&clock);
+        let store = db.open().await;
+        for writes in 1..=4 {
+            let (h, p) = (format!("h{writes}"), format!("p{writes}"));
+            let writes_left = AtomicU32::new(writes);
+            let dying = Arc::new(Dying { inner: Arc::clone(&store), writes_left, last_is_written: true });
+            let doomed = world::service(dying, &provider, &clock, 4, Strategy::Teller).await;
+            match hold(&doomed, &h, 1).await {
+                Ok(held) => assert!(pay(&doomed, &held, &p, "sim_ok").await.is_err(), "nobody heard the answer"),
+                Err(_) => assert_eq!(writes, 1),
+            }
+            let next = world::service(Arc::clone(&store), &provider, &clock, 4, Strategy::Teller).await;
+            let held = hold(&next, &h, 1).await.unwrap();
+            assert!(held.replayed, "the first answer, and no second decrement");
+            clock.advance_ms(i64::try_from(PATIENCE.as_millis()).unwrap() + 1);
+            let paid = pay(&next, &held, &p, "sim_ok").await.unwrap();
+            assert_eq!(paid.replayed, writes > 1);
+            world::settle_down(&next, &clock).await;
+            let paid = next.find_payment(paid.payment.id, false).await.unwrap();
+            assert_eq!(status(&paid), PaymentStatus::Kept, "after {writes} writes");
+        }
+        world::assert_books(&*store, &provider).await;
+        assert_eq!(provider.kept().len(), 4);
+        assert_eq!(store.stock(&[world::row()]).await.unwrap()[0].stock.sold, 4);
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use booking_core::domain::booking::Booking;
 use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use booking_core::domain::inventory::{Stock, StockMove};
+use booking_core::domain::ledger::{Cause, Statement, Transfer, audit};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
-use booking_core::domain::order::{self, Loaded, Step, Stop, Task, TaskKind, Verdict};
-use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::order::{self, Extensions, Loaded, Step, Stop, Task, TaskKind, Verdict};
+use booking_core::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState};
 use proptest::prelude::*;
 
 use crate::world::{NOON, row};
@@ -18,10 +20,17 @@ enum Event {
     Expire { hold: u8 },
     Cancel { hold: u8 },
     OpenPayment { hold: u8, payment: u8 },
+    Extend { hold: u8, number: u32 },
+    Challenge { payment: u8 },
+    Authorize { payment: u8 },
     Capture { payment: u8 },
+    Lose { payment: u8 },
+    GiveUp { payment: u8 },
+    Void { payment: u8 },
+    Voided { payment: u8 },
+    CancelBooking { hold: u8, percent: u8 },
     Fail { payment: u8 },
     Settle { payment: u8, on_sale: bool },
-    Refund { payment: u8 },
     Refunded { payment: u8 },
     Wait { ms: i64 },
 }
@@ -32,11 +41,18 @@ fn event() -> impl Strategy<Value = Event> {
         (hold.clone(), 1..4_u32).prop_map(|(hold, quantity)| Event::Take { hold, quantity }),
         hold.clone().prop_map(|hold| Event::Expire { hold }),
         hold.clone().prop_map(|hold| Event::Cancel { hold }),
+        (hold.clone(), 0..4_u32).prop_map(|(hold, number)| Event::Extend { hold, number }),
+        (hold.clone(), 0..=100_u8).prop_map(|(hold, percent)| Event::CancelBooking { hold, percent }),
         (hold, payment.clone()).prop_map(|(hold, payment)| Event::OpenPayment { hold, payment }),
         payment.clone().prop_map(|payment| Event::Capture { payment }),
         payment.clone().prop_map(|payment| Event::Fail { payment }),
         (payment.clone(), any::<bool>()).prop_map(|(payment, on_sale)| Event::Settle { payment, on_sale }),
-        payment.clone().prop_map(|payment| Event::Refund { payment }),
+        payment.clone().prop_map(|payment| Event::GiveUp { payment }),
+        payment.clone().prop_map(|payment| Event::Challenge { payment }),
+        payment.clone().prop_map(|payment| Event::Authorize { payment }),
+        payment.clone().prop_map(|payment| Event::Lose { payment }),
+        payment.clone().prop_map(|payment| Event::Void { payment }),
+        payment.clone().prop_map(|payment| Event::Voided { payment }),
         payment.prop_map(|payment| Event::Refunded { payment }),
         (0..2_000_i64).prop_map(|ms| Event::Wait { ms }),
     ]
@@ -48,8 +64,9 @@ struct Model {
     stock: Stock,
     holds: HashMap<HoldId, Hold>,
     payments: HashMap<PaymentId, Payment>,
-    bookings: HashMap<HoldId, PaymentId>,
+    bookings: HashMap<HoldId, Booking>,
     outbox: Vec<Task>,
+    ledger: HashMap<PaymentId, Vec<(Transfer, Moment)>>,
 }
 
 impl Model {
@@ -61,6 +78,7 @@ impl Model {
             payments: HashMap::new(),
             bookings: HashMap::new(),
             outbox: Vec::new(),
+            ledger: HashMap::new(),
         }
     }
 
@@ -81,12 +99,20 @@ impl Model {
             assert!(!moved || may_follow(before.state.status(), hold.state.status()), "{before:?} → {hold:?}");
         }
         if let Some(payment) = step.payment {
+            let ledger = self.ledger.entry(payment.id).or_default();
+            for transfer in step.transfers {
+                let again = ledger.iter().any(|(known, _)| known.cause == transfer.cause);
+                assert!(!again, "each cause once: {transfer:?} {payment:?}");
+                ledger.push((transfer, self.now));
+            }
             self.payments.insert(payment.id, payment);
         }
         if let Some(booking) = step.booking {
-            assert_eq!(self.bookings.insert(booking.hold, booking.payment), None, "a hold is booked once");
+            let cancelled = booking.cancelled_at.is_some();
+            let before = self.bookings.insert(booking.hold, booking);
+            assert_eq!(before.is_some(), cancelled, "a hold is booked once, and cancelled after that");
         }
-        if let Some(task) = step.enqueue {
+        if let Some((task, _)) = step.enqueue {
             assert!(!self.outbox.contains(&task));
             self.outbox.push(task);
         }
@@ -112,7 +138,17 @@ impl Model {
             Event::Settle { payment, on_sale } => {
                 self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), |_| on_sale, now))
             }
-            Event::Refund { payment } => self.apply(order::refund(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::GiveUp { payment } => self.apply(order::give_up(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Extend { hold, number } => {
+                let rule = Extensions { most: 2, each_ms: 500 };
+                self.apply(order::extend(&self.loaded(Some(hold_id(hold)), None), number, rule, now))
+            }
+            Event::Challenge { payment } => self.challenge(payment_id(payment)),
+            Event::Authorize { payment } => self.authorize(payment_id(payment)),
+            Event::Lose { payment } => self.apply(order::lost(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Void { payment } => self.apply(order::void(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Voided { payment } => self.apply(order::voided(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::CancelBooking { hold, percent } => self.cancel_booking(hold_id(hold), percent),
             Event::Refunded { payment } => {
                 self.apply(order::refunded(&self.loaded(None, Some(payment_id(payment))), now))
             }
@@ -134,6 +170,7 @@ impl Model {
             request_hash: [0; 32],
             created_at: self.now,
             expires_at: self.now.plus_ms(1000),
+            extensions: 0,
             attempt: None,
             state: HoldState::Held,
         };
@@ -160,7 +197,33 @@ impl Model {
     fn capture(&mut self, id: PaymentId) -> Result<(), Stop> {
         let loaded = self.loaded(None, Some(id));
         let amount = loaded.payment.as_ref().map_or(0, |payment| payment.amount.get());
-        self.apply(order::capture(&loaded, &ChargeId(id.to_string()), amount, self.now))
+        self.apply(order::captured(&loaded, &ChargeId(id.to_string()), amount, self.now))
+    }
+
+    fn authorize(&mut self, id: PaymentId) -> Result<(), Stop> {
+        let loaded = self.loaded(None, Some(id));
+        let amount = loaded.payment.as_ref().map_or(0, |payment| payment.amount.get());
+        self.apply(order::authorized(&loaded, &ChargeId(id.to_string()), amount, (self.now, self.now)))
+    }
+
+    fn challenge(&mut self, id: PaymentId) -> Result<(), Stop> {
+        let (charge, challenge) = (ChargeId(id.to_string()), Challenge("https://bank.example".to_owned()));
+        self.apply(order::challenged(&self.loaded(None, Some(id)), &charge, &challenge, self.now))
+    }
+
+    fn cancel_booking(&mut self, hold: HoldId, percent: u8) -> Result<(), Stop> {
+        let booking = self.bookings.get(&hold).cloned().ok_or(Stop::NotBooked)?;
+        let loaded = self.loaded(Some(hold), Some(booking.payment));
+        self.apply(order::cancel_booking(&loaded, &booking, booking.amount.percent(percent), self.now))
+    }
+
+    fn check_money(&self, payment: &Payment) {
+        let ledger = self.ledger.get(&payment.id).cloned().unwrap_or_default();
+        let taken = ledger.iter().any(|(transfer, _)| transfer.cause == Cause::Captured);
+        let statement = Statement { payment: payment.clone(), transfers: ledger };
+        assert_eq!(audit(&statement), None, "the ledger adds up at any moment");
+        let ended_without = matches!(payment.state, PaymentState::Failed { .. } | PaymentState::Voided { .. });
+        assert!(!(taken && ended_without), "money that was taken is kept or given back: {payment:?}");
     }
 
     fn check(&self) {
@@ -171,15 +234,19 @@ impl Model {
         assert_eq!(seats(HoldState::keeps_seats), self.stock.held, "B1: held");
         assert_eq!(seats(|state| matches!(state, HoldState::Confirmed { .. })), self.stock.sold, "B1: sold");
         for payment in self.payments.values() {
-            let booked = payment.hold.and_then(|hold| self.bookings.get(&hold)) == Some(&payment.id);
+            self.check_money(payment);
+            let booking = payment.hold.and_then(|hold| self.bookings.get(&hold));
+            let booked = booking.is_some_and(|booking| booking.payment == payment.id && booking.cancelled_at.is_none());
             let kept = matches!(payment.state, PaymentState::Kept { .. });
             assert_eq!(kept, booked, "B3: {payment:?}");
             let waits_for = match payment.state {
-                PaymentState::Captured { .. } => Some(TaskKind::Settle),
+                PaymentState::Authorized { .. } | PaymentState::Captured { .. } => Some(TaskKind::Settle),
+                PaymentState::Capturing { .. } => Some(TaskKind::Capture),
+                PaymentState::Voiding { .. } => Some(TaskKind::Void),
                 PaymentState::Refunding { .. } => Some(TaskKind::Refund),
                 _ => None,
             };
-            for kind in [TaskKind::Settle, TaskKind::Refund] {
+            for kind in TaskKind::ALL {
                 let task = Task { kind, payment: payment.id };
                 assert_eq!(self.outbox.contains(&task), waits_for == Some(kind), "a task exactly while needed");
             }
@@ -189,7 +256,10 @@ impl Model {
 
 fn may_follow(before: HoldStatus, after: HoldStatus) -> bool {
     use HoldStatus::{Cancelled, Confirmed, Expired, Held, Paid};
-    matches!((before, after), (Held, Paid | Expired | Cancelled) | (Paid | Expired, Confirmed))
+    matches!(
+        (before, after),
+        (Held | Expired, Paid) | (Held, Expired) | (Held | Paid | Confirmed, Cancelled) | (Paid | Expired, Confirmed)
+    )
 }
 
 proptest! {

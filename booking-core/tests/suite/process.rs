@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::database::Database;
-use crate::world::{SECRET, row};
+use crate::world::{SECRET, TestBank, row};
 
 /// A `booking-api` that runs.
 pub struct Process {
@@ -25,10 +25,11 @@ pub struct Process {
 pub type Heard = Option<(u16, Value)>;
 
 /// The configuration of a small sale, in which what was left behind is soon seen to.
-pub fn configuration(database: &Database, seats: u32) -> String {
+pub fn configuration(database: &Database, seats: u32, bank: Option<&TestBank>) -> String {
+    let bank = bank.map(|bank| format!("provider_url = '{}'\n", bank.url())).unwrap_or_default();
     format!(
         "listen = '127.0.0.1:0'\ndatabase = '{}'\n[payments]\nwebhook_secret = {SECRET:?}\nprovider_timeout_ms = 300\n\
-         pending_seconds = 60\n[[sale]]\ninventory = '{}'\ncapacity = {seats}\n",
+         {bank}pending_seconds = 60\n[[sale]]\ninventory = '{}'\ncapacity = {seats}\n",
         database.url,
         row()
     )

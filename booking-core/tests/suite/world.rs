@@ -1,5 +1,6 @@
 //! A small world: one train, one day, a clock that stands still, a provider that does what it is told.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +8,25 @@ use booking_core::app::App;
 use booking_core::catalogue::Catalogue;
 use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow};
+use booking_core::domain::hold::HoldStatus;
 use booking_core::domain::inventory::InventoryId;
+use booking_core::domain::ledger::Account;
 use booking_core::domain::moment::Moment;
+use booking_core::domain::money::Paise;
+use booking_core::domain::payment::{ChargeId, PaymentId};
 use booking_core::metrics::Metrics;
-use booking_core::provider::simulated::{Delivery, SimulatedProvider, Tempo};
+use booking_core::provider::simulated::SimulatedProvider;
+use booking_core::provider::simulated::account::{Account as Charge, Status};
+use booking_core::provider::simulated::bank::{Bank, Delivery, Tempo};
+use booking_core::provider::simulated::faults::{FaultKind, Rule, Script, Verb};
+use booking_core::provider::simulated::house::House;
 use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::{PaymentAnswer, PaymentOrder};
 use booking_core::service::{Denied, Parts, Service, Terms};
 use booking_core::store::Store;
 use booking_core::strategy::{Strategies, Strategy};
 use booking_core::teller::{Teller, TellerLimits};
-use booking_core::{outbox, reaper, reconciler};
+use booking_core::{auditor, outbox, reaper, reconciler};
 use tokio::sync::mpsc;
 
 use crate::database::Database;
@@ -33,11 +42,16 @@ pub fn row() -> InventoryId {
 
 pub const LIMITS: TellerLimits = TellerLimits { batch: 256, waiting: 10_000, rows: 100 };
 
+/// For an answer of the bank that comes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// For an answer that does not.
+pub const HASTE: Duration = Duration::from_millis(250);
+
 /// A service without workers: a test makes their passes itself, when it wants them.
 pub struct World {
     pub service: Arc<Service>,
     pub store: Arc<dyn Store>,
-    pub provider: SimulatedProvider,
+    pub provider: TestBank,
     pub inbox: mpsc::Receiver<Delivery>,
     pub clock: Arc<ManualClock>,
 }
@@ -56,7 +70,15 @@ impl World {
     }
 
     pub async fn pay(&self, held: &HoldAnswer, key: &str, method: &str) -> Result<PaymentAnswer, Denied> {
+        let silent = matches!(method, "sim_hang" | "sim_late" | "sim_silent") || self.provider.is_silent();
+        if silent {
+            return pay_unanswered(&self.service, &self.provider, held, key, method).await;
+        }
         pay(&self.service, held, key, method).await
+    }
+
+    pub async fn hold_status_of(&self, held: &HoldAnswer) -> HoldStatus {
+        self.service.find_hold(held.hold.id).await.unwrap().state.status()
     }
 
     /// Lets the background work come to rest.
@@ -69,15 +91,80 @@ impl World {
     }
 }
 
-pub fn provider(clock: &Arc<ManualClock>) -> (SimulatedProvider, mpsc::Receiver<Delivery>) {
-    let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+/// A simulated bank behind a socket of its own, and the hand that makes it misbehave.
+pub struct TestBank {
+    house: House,
+}
+
+impl TestBank {
+    pub fn bank(&self) -> &Bank {
+        self.house.bank()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.house.address())
+    }
+
+    fn rule(&self, verb: Verb, fault: Option<FaultKind>) {
+        let rule = |fault| Rule { verb, fault, probability: 1.0, times: None, ms: None };
+        self.bank().play(Script { seed: 0, rules: fault.map(rule).into_iter().collect() });
+    }
+
+    /// Makes every later order go wrong in one way, whatever its method; `None` ends that.
+    pub fn force(&self, fault: Option<FaultKind>) {
+        self.rule(Verb::Authorize, fault);
+    }
+
+    /// Makes every later call of one kind go wrong.
+    pub fn spoil(&self, verb: Verb, fault: FaultKind) {
+        self.rule(verb, Some(fault));
+    }
+
+    /// Ends whatever was spoilt.
+    pub fn mend(&self) {
+        self.bank().play(Script::default());
+    }
+
+    fn is_silent(&self) -> bool {
+        let silent =
+            |rule: &Rule| rule.verb == Verb::Authorize && matches!(rule.fault, FaultKind::Hang | FaultKind::Late);
+        self.bank().script().rules.iter().any(silent)
+    }
+
+    pub fn stray_charge(&self, payment: PaymentId, amount: Paise) -> ChargeId {
+        self.bank().stray(payment, amount, Status::Captured).unwrap().id
+    }
+
+    pub fn stray_reservation(&self, payment: PaymentId, amount: Paise) -> ChargeId {
+        self.bank().stray(payment, amount, Status::Authorized).unwrap().id
+    }
+
+    pub fn kept(&self) -> Vec<Charge> {
+        self.bank().kept()
+    }
+
+    pub async fn idle(&self) {
+        self.bank().idle().await;
+    }
+}
+
+pub fn provider(clock: &Arc<ManualClock>) -> (TestBank, mpsc::Receiver<Delivery>) {
+    bank(Arc::clone(clock) as _)
+}
+
+pub fn bank(clock: Arc<dyn Clock>) -> (TestBank, mpsc::Receiver<Delivery>) {
     let tempo = Tempo { slow: Duration::from_millis(5), late: Duration::from_millis(20) };
-    SimulatedProvider::new(clock, SECRET.into(), tempo)
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let mut house = House::open(listener, Bank::open(clock, tempo, None).unwrap(), None).unwrap();
+    let inbox = house.take_news().unwrap();
+    (TestBank { house }, inbox)
 }
 
 pub async fn service(
     store: Arc<dyn Store>,
-    provider: &SimulatedProvider,
+    provider: &TestBank,
     clock: &Arc<ManualClock>,
     seats: u32,
     strategies: impl Into<Strategies>,
@@ -91,7 +178,7 @@ pub async fn service_with(
     store: Arc<dyn Store>,
     teller: Teller,
     metrics: Metrics,
-    provider: &SimulatedProvider,
+    provider: &TestBank,
     clock: &Arc<ManualClock>,
     seats: u32,
 ) -> Arc<Service> {
@@ -102,28 +189,23 @@ pub fn parts(
     store: Arc<dyn Store>,
     teller: Teller,
     metrics: Metrics,
-    provider: &SimulatedProvider,
+    provider: &TestBank,
     clock: &Arc<ManualClock>,
     seats: u32,
 ) -> Parts {
-    let terms = Terms {
-        hold_ms: HOLD_MS,
-        provider_timeout: Duration::from_millis(10),
-        sale: [(row(), seats)].into(),
-        ..Terms::default()
-    };
+    let terms =
+        Terms { hold_ms: HOLD_MS, provider_timeout: PATIENCE, sale: [(row(), seats)].into(), ..Terms::default() };
     Parts {
         id_secret: [7; 32],
         store,
         teller,
         seat_lock: None,
-        provider: Arc::new(provider.clone()),
+        provider: Arc::new(SimulatedProvider::new(&provider.url(), None, SECRET.into(), PATIENCE).unwrap()),
         catalogue: Arc::new(Catalogue::embedded().unwrap()),
         clock: Arc::clone(clock) as _,
         metrics,
         terms,
         boards: Vec::new(),
-        webhook_secret: SECRET.into(),
     }
 }
 
@@ -136,6 +218,26 @@ pub async fn pay(service: &Arc<Service>, held: &HoldAnswer, key: &str, method: &
     service.pay(order).await
 }
 
+/// Pays at a bank that does not answer: the call is ended as soon as the bank has heard it.
+pub async fn pay_unanswered(
+    service: &Arc<Service>,
+    provider: &TestBank,
+    held: &HoldAnswer,
+    key: &str,
+    method: &str,
+) -> Result<PaymentAnswer, Denied> {
+    let order = PaymentOrder { hold: held.hold.id, method: method.to_owned(), key: key.to_owned() };
+    let (service, bank) = (Arc::clone(service), provider.bank());
+    let paying = tokio::spawn(async move { service.pay(order).await });
+    while !paying.is_finished() {
+        if bank.hanging() > 0 {
+            bank.let_go();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    paying.await.unwrap()
+}
+
 /// Makes passes of every worker, moving the clock so that everything put off becomes due.
 pub async fn settle_down(service: &Service, clock: &ManualClock) {
     for _ in 0..6 {
@@ -146,19 +248,33 @@ pub async fn settle_down(service: &Service, clock: &ManualClock) {
     }
 }
 
-/// (B1), (B3), (B5), and that the provider keeps exactly what is booked.
-pub async fn assert_books(store: &dyn Store, provider: &SimulatedProvider) {
+/// (B1), (B3), (B5), that the ledger tells every payment right, and that the bank keeps exactly what the ledger says.
+pub async fn assert_books(store: &dyn Store, provider: &TestBank) {
     let books = store.books().await.unwrap();
     assert_eq!(books.faults(), Vec::<String>::new());
     assert_eq!(books.unsettled, 0, "no money is left undecided");
-    assert_eq!(provider.kept().len() as u64, books.bookings, "one charge kept for each booking, and no other");
+    let report = auditor::audit(store).await.unwrap();
+    assert_eq!(report.words, Vec::<String>::new());
+    assert_eq!((report.faults, report.balances.sum()), (0, 0));
+    for at_rest in [Account::Reserve, Account::Deposits, Account::RefundsOwed] {
+        assert_eq!(report.balances.of(at_rest), 0, "{at_rest:?}");
+    }
+    let kept = provider.kept();
+    let at_the_bank: i64 = kept.iter().map(|charge| charge.kept().get()).sum();
+    assert_eq!(report.balances.of(Account::Provider), at_the_bank, "the bank has what the ledger says");
+    assert_eq!(provider.bank().set_aside(), [], "nothing stays set aside");
+    let payments: HashSet<PaymentId> = kept.iter().map(|charge| charge.payment).collect();
+    assert_eq!(payments.len(), kept.len(), "no payment was charged twice");
+    if report.balances.of(Account::CancellationCharges) == 0 {
+        assert_eq!(kept.len() as u64, books.bookings, "one charge kept for each booking, and no other");
+    }
 }
 
 /// The whole thing over a real socket, on the real workers.
 pub struct Site {
     pub base: String,
     pub service: Arc<Service>,
-    pub provider: SimulatedProvider,
+    pub bank: Bank,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     serving: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
@@ -175,11 +291,11 @@ impl Site {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (service, provider) = (Arc::clone(app.service()), app.provider().clone());
+        let (service, bank) = (Arc::clone(app.service()), app.bank().unwrap().clone());
         let serving = tokio::spawn(app.serve(listener, async {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { base, service, provider, stop: Some(stop), serving: Some(serving) }
+        Self { base, service, bank, stop: Some(stop), serving: Some(serving) }
     }
 
     pub async fn close(mut self) {

@@ -41,7 +41,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
   function makeHold({ inventory, quantity }) {
     if (left(inventory) < quantity) return null;
     site.stock.set(row(inventory), left(inventory) - quantity);
-    const hold = { id: randomUUID(), inventory, quantity, amount_paise: FARES[inventory.split(":")[2]] * quantity, status: "held", payment: null, created_at: Date.now(), expires_at: Date.now() + holdSeconds * 1000, booking: null };
+    const hold = { id: randomUUID(), inventory, quantity, amount_paise: FARES[inventory.split(":")[2]] * quantity, status: "held", payment: null, extensions: 0, extensions_left: 1, created_at: Date.now(), expires_at: Date.now() + holdSeconds * 1000, booking: null };
     site.holds.set(hold.id, hold);
     return hold;
   }
@@ -49,6 +49,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
   function pay(hold, method) {
     if (method === "sim_declined") return null;
     hold.payment = randomUUID();
+    if (method === "sim_challenge") return { id: hold.payment, hold: hold.id, status: "challenged", booking: null, challenge: (hold.challenge = { redirect: `${site.url}/bank?hold=${hold.id}`, client_secret: null }) };
     const confirm = () => Object.assign(hold, { status: "confirmed", booking: hold.id.slice(0, 10).toUpperCase().replace("-", "X") });
     if (method === "sim_ok") confirm();
     if (method === "sim_hang") setTimeout(() => { hold.payment = null; }, 1800);
@@ -67,8 +68,11 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     if (kind === "inventory" && left(id) != null) return json(response, 200, { ...offer(...id.split(":")), train: run(id.split(":")[0]), date: id.split(":")[1], seats: null, most_seats: 6, now: Date.now() });
     if (kind === "bookings") {
       const hold = [...site.holds.values()].find((one) => one.booking === id);
-      return hold ? json(response, 200, { ...hold, reference: id, status: "confirmed", train: run(hold.inventory.split(":")[0]) }) : problem(response, "gone");
+      if (hold && sub === "cancellation" && hold.status === "confirmed") { finish(hold, "cancelled"); hold.refund = { amount_paise: hold.amount_paise, status: "refunding" }; setTimeout(() => { hold.refund.status = "refunded"; }, 1500); }
+      if (hold?.status === "cancelled") return json(response, 200, { ...hold, reference: id, refund_if_cancelled_paise: null, train: run(hold.inventory.split(":")[0]) });
+      return hold ? json(response, 200, { ...hold, reference: id, status: "confirmed", refund_if_cancelled_paise: hold.amount_paise, refund: null, train: run(hold.inventory.split(":")[0]) }) : problem(response, "gone");
     }
+    if (kind === "payments") return json(response, 200, { id, challenge: [...site.holds.values()].find((one) => one.payment === id)?.challenge ?? null });
     if (kind !== "holds") return problem(response, "gone");
     if (request.method === "POST" && !id) {
       site.posts += 1;
@@ -79,6 +83,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     }
     const hold = site.holds.get(id);
     if (!hold) return problem(response, "gone");
+    if (sub === "extension") return (hold.extensions = 1), (hold.extensions_left = 0), (hold.expires_at += 120_000), json(response, 200, shown(hold));
     if (sub === "payments") {
       const { method } = await bodyOf(request), paid = once(key, () => pay(hold, method));
       return paid ? json(response, paid.booking ? 201 : 202, paid) : problem(response, "payment_declined");

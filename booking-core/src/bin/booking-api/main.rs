@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 mod measuring;
+mod money;
 
 /// Sells seats without ever selling one twice.
 #[derive(Parser)]
@@ -32,6 +33,11 @@ enum Command {
     Bench(measuring::Bench),
     /// Makes a picture and a table of what benches wrote as JSON.
     Plot(measuring::Plot),
+    /// Runs the simulated payment provider as a process of its own.
+    Provider(money::Bank),
+    /// Prints what every account of the ledger stands at, and compares each payment with its transfers; exit 1 when any
+    /// does not fit.
+    Ledger(Serve),
 }
 
 #[derive(Args)]
@@ -45,6 +51,12 @@ struct Serve {
     /// sqlite:FILE, sqlite::memory: or postgres://…; overrides the file.
     #[arg(long, env = "BOOKING_DATABASE")]
     database: Option<String>,
+    /// The secret key of the calls to the payment provider; overrides the file.
+    #[arg(long, env = "BOOKING_PROVIDER_KEY", hide_env_values = true)]
+    provider_key: Option<String>,
+    /// The secret of the provider's webhooks; overrides the file.
+    #[arg(long, env = "BOOKING_WEBHOOK_SECRET", hide_env_values = true)]
+    webhook_secret: Option<String>,
     /// For tests of crashes: dies at the N-th time it comes to a point, POINT:N. Not in release builds.
     #[arg(long, env = "BOOKING_DIE_AT", hide = true)]
     die_at: Option<String>,
@@ -61,13 +73,16 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Bench(bench)) => measuring::bench(bench).await,
-            Some(Command::Plot(plot)) => measuring::plot(&plot),
-            None => serve(arguments.serve).await,
+            Some(Command::Bench(bench)) => measuring::bench(bench).await.map(|()| true),
+            Some(Command::Plot(plot)) => measuring::plot(&plot).map(|()| true),
+            Some(Command::Provider(bank)) => money::run_bank(bank).await.map(|()| true),
+            Some(Command::Ledger(which)) => money::check_ledger(&configured(&which)?).await,
+            None => serve(arguments.serve).await.map(|()| true),
         }
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("booking-api: {error:#}");
             ExitCode::from(2)
@@ -75,14 +90,21 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(arguments: Serve) -> anyhow::Result<()> {
+fn configured(arguments: &Serve) -> anyhow::Result<Config> {
     let mut config = match &arguments.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
-    config.listen = arguments.listen.unwrap_or(config.listen);
-    config.database = arguments.database.unwrap_or(config.database);
+    config.listen = arguments.listen.clone().unwrap_or(config.listen);
+    config.database = arguments.database.clone().unwrap_or(config.database);
+    config.payments.provider_key = arguments.provider_key.clone().or(config.payments.provider_key);
+    config.payments.webhook_secret = arguments.webhook_secret.clone().or(config.payments.webhook_secret);
     config.check()?;
+    Ok(config)
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    let config = configured(&arguments)?;
     if let Some(point) = &arguments.die_at {
         fail_point::arm(point).map_err(anyhow::Error::msg)?;
     }

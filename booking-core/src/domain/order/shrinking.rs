@@ -95,6 +95,7 @@ mod tests {
             request_hash: [0; 32],
             created_at: NOW,
             expires_at: NOW.plus_ms(10),
+            extensions: 0,
             attempt: None,
             state: HoldState::Held,
         };

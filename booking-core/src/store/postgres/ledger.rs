@@ -1,79 +1,66 @@
-//! Counting everything twice, in one snapshot.
+//! The ledger: written with the step it belongs to, read payment by payment.
 
-use deadpool_postgres::Object;
+use std::collections::HashMap;
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row};
 
 use super::fault;
-use super::read::{inventory_row, query};
-use crate::domain::seat::Numbering;
+use super::read::{execute, payment_row, query};
+use crate::domain::ledger::{Statement, Transfer};
+use crate::domain::moment::Moment;
+use crate::domain::payment::{Payment, PaymentId};
 use crate::store::StoreError;
-use crate::store::books::{Books, Numbers, RowBooks};
+use crate::store::rows::{payment_id, transfer};
 
-const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price,
-        i.numbering, i.version,
-        coalesce(h.open, 0)::bigint, coalesce(h.confirmed, 0)::bigint, coalesce(b.booked, 0)::bigint,
-        coalesce(s.owned, 0)::bigint, coalesce(s.numbers, 0)::bigint
-    FROM inventory i
-    LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
-                      sum(quantity) FILTER (WHERE status = 'confirmed') AS confirmed
-               FROM holds GROUP BY inventory_id) h ON h.inventory_id = i.id
-    LEFT JOIN (SELECT inventory_id, sum(quantity) AS booked
-               FROM (SELECT inventory_id, quantity FROM bookings
-                     UNION ALL
-                     SELECT part.inventory_id, part.quantity
-                     FROM holds part JOIN bookings ON bookings.hold_id = part.part_of) lines
-               GROUP BY inventory_id) b ON b.inventory_id = i.id
-    LEFT JOIN (SELECT inventory_id, count(*) AS owned, count(DISTINCT number) AS numbers
-               FROM seats GROUP BY inventory_id) s ON s.inventory_id = i.id
-    ORDER BY i.name";
+const POST: &str = "INSERT INTO ledger (payment_id, cause, debit, credit, amount, at) VALUES ($1, $2, $3, $4, $5, $6)";
+const PAYMENTS: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
+                               changed_at, challenge, refund
+                        FROM payments WHERE id > $1 ORDER BY id LIMIT $2";
+const TRANSFERS: &str =
+    "SELECT payment_id, cause, amount, at FROM ledger WHERE payment_id = ANY($1::bytea[]) ORDER BY id";
 
-const MONEY: &str = "SELECT
-        (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id WHERE p.status = 'kept' AND b.reference IS NULL),
-        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id WHERE p.status <> 'kept'),
-        (SELECT count(*) FROM payments WHERE status IN ('captured', 'refunding')),
-        (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
-            WHERE p.status IN ('captured', 'refunding') AND o.kind IS NULL),
-        (SELECT count(*) FROM payments WHERE status = 'pending'),
-        (SELECT count(*) FROM payments WHERE status = 'refunded'),
-        (SELECT count(*) FROM bookings),
-        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
-        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
-            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
+pub(super) async fn post(tx: &Transaction<'_>, payment: &Payment, transfers: &[Transfer]) -> Result<(), StoreError> {
+    for transfer in transfers.iter().filter(|transfer| transfer.moves_money()) {
+        let (debit, credit) = transfer.cause.accounts();
+        let params: [&(dyn ToSql + Sync); 6] = [
+            &payment.id.as_bytes().as_slice(),
+            &transfer.cause.word(),
+            &debit.word(),
+            &credit.word(),
+            &transfer.amount.get(),
+            &payment.changed_at.as_ms(),
+        ];
+        execute(tx, POST, &params).await?;
+    }
+    Ok(())
+}
 
-pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> {
+pub(super) async fn statements(
+    connection: &mut Object,
+    after: Option<PaymentId>,
+    limit: u32,
+) -> Result<Vec<Statement>, StoreError> {
     let snapshot =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
     let tx = snapshot.await.map_err(|error| fault(&error))?;
-    let rows = query(&tx, ROWS, &[]).await?;
-    let money = tx.query_one(MONEY, &[]).await.map_err(|error| fault(&error))?;
+    let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
+    let rows = query(&tx, PAYMENTS, &[&after, &i64::from(limit)]).await?;
+    let payments: Vec<Payment> =
+        rows.iter().map(|row| payment_row(row).into_payment()).collect::<Result<_, StoreError>>()?;
+    let ids: Vec<&[u8]> = payments.iter().map(|payment| payment.id.as_bytes().as_slice()).collect();
+    let mut transfers: HashMap<PaymentId, Vec<(Transfer, Moment)>> = HashMap::new();
+    for row in &query(&tx, TRANSFERS, &[&ids]).await? {
+        let (payment, posted) = posted(row)?;
+        transfers.entry(payment).or_default().push(posted);
+    }
     tx.commit().await.map_err(|error| fault(&error))?;
-    Ok(Books {
-        rows: rows.iter().map(row_books).collect::<Result<_, _>>()?,
-        kept_without_booking: number(&money, 0),
-        booking_without_money: number(&money, 1),
-        unsettled: number(&money, 2),
-        unsettled_without_task: number(&money, 3),
-        pending: number(&money, 4),
-        refunded: number(&money, 5),
-        bookings: number(&money, 6),
-        open_holds: number(&money, 7),
-        stray_seats: number(&money, 8),
-    })
+    let mut of = |id| transfers.remove(&id).unwrap_or_default();
+    Ok(payments.into_iter().map(|payment| Statement { transfers: of(payment.id), payment }).collect())
 }
 
-fn row_books(row: &Row) -> Result<RowBooks, StoreError> {
-    let read = inventory_row(row).into_stock()?;
-    Ok(RowBooks {
-        inventory: read.inventory,
-        stock: read.stock,
-        in_open_holds: number(row, 8),
-        in_confirmed_holds: number(row, 9),
-        in_bookings: number(row, 10),
-        numbers: (read.numbering != Numbering::Pool)
-            .then(|| Numbers { owned: number(row, 11), distinct: number(row, 12) }),
-    })
-}
-
-fn number(row: &Row, column: usize) -> u64 {
-    row.get::<_, i64>(column).unsigned_abs()
+fn posted(row: &Row) -> Result<(PaymentId, (Transfer, Moment)), StoreError> {
+    let posted = transfer(row.get(1), row.get(2))?;
+    Ok((payment_id(row.get(0))?, (posted, Moment::from_ms(row.get(3)))))
 }

@@ -19,20 +19,23 @@ use crate::store::rows::{
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                            h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers
+                            h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)";
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
-                                  h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers
+                                  h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers,
+                                  h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
 const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
+const PAYMENT: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                              challenge, refund
                        FROM payments WHERE id = $1";
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
-                                     changed_at
+                                     changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
-const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at FROM bookings WHERE reference = $1";
+const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering, version FROM inventory WHERE name = ANY($1)";
 const OWNED: &str = "SELECT number::bigint FROM seats
                      WHERE inventory_id = (SELECT id FROM inventory WHERE name = $1) ORDER BY number";
@@ -45,8 +48,8 @@ const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >=
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
                       WHERE t.turned_at >= clock_timestamp() - make_interval(secs => $1)
                       ORDER BY t.turned_at DESC LIMIT $2";
-const PENDING: &str =
-    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+const PENDING: &str = "SELECT id, created_at FROM payments
+                       WHERE status IN ('pending', 'challenged') AND created_at <= $1 ORDER BY created_at LIMIT $2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
                    WHERE kind = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
 
@@ -81,10 +84,11 @@ fn hold_row(row: &Row) -> HoldRow {
         expires_at: row.get(7),
         changed_at: row.get(8),
         attempt: row.get(9),
+        extensions: row.get(12),
     }
 }
 
-fn payment_row(row: &Row) -> PaymentRow {
+pub(super) fn payment_row(row: &Row) -> PaymentRow {
     PaymentRow {
         id: row.get(0),
         hold: row.get(1),
@@ -96,6 +100,8 @@ fn payment_row(row: &Row) -> PaymentRow {
         reason: row.get(7),
         created_at: row.get(8),
         changed_at: row.get(9),
+        challenge: row.get(10),
+        refund: row.get(11),
     }
 }
 
@@ -151,7 +157,13 @@ pub(super) async fn payment_in(
 pub(super) async fn booking(db: &impl GenericClient, reference: Reference) -> Result<Option<Booking>, StoreError> {
     let rows = query(db, BOOKING, &[&reference.to_string()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let row = BookingRow { hold: row.get(0), payment: row.get(1), amount: row.get(2), created_at: row.get(3) };
+    let row = BookingRow {
+        hold: row.get(0),
+        payment: row.get(1),
+        amount: row.get(2),
+        created_at: row.get(3),
+        cancelled_at: row.get(4),
+    };
     let hold = hold(db, hold_id(&row.hold)?).await?;
     row.into_booking(hold.map(|hold| hold.lines).unwrap_or_default()).map(Some)
 }

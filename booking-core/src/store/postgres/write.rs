@@ -7,15 +7,16 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::types::ToSql;
 
 use super::read::{execute, query};
-use super::{commit, fault, read};
+use super::{commit, fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
 use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers, shard_number};
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
@@ -26,18 +27,23 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id)
                    ORDER BY n.number ON CONFLICT DO NOTHING";
 const DISOWN: &str = "DELETE FROM seats USING inventory i
                       WHERE i.name = $1 AND inventory_id = i.id AND number = ANY($2::int[]) AND hold_id = $3";
-const HOLD: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4 WHERE id = $1";
+const HOLD: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4, expires_at = $5, extensions = $6
+                    WHERE id = $1";
 const SHRINK: &str = "UPDATE holds SET quantity = $2, amount = $3, numbers = $4 WHERE id = $1";
-const PARTS: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4 WHERE part_of = $1";
+const PARTS: &str = "UPDATE holds SET status = $2, attempt = $3, changed_at = $4, expires_at = $5, extensions = $6
+                     WHERE part_of = $1";
 const PAYMENT: &str =
-    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                           challenge, refund)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                        ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
-                           reason = excluded.reason, changed_at = excluded.changed_at";
+                           reason = excluded.reason, changed_at = excluded.changed_at,
+                           challenge = excluded.challenge, refund = excluded.refund";
 const BOOKING: &str =
     "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
                        SELECT $1, $2, $3, id, $5::int, $6, $7 FROM inventory WHERE name = $4";
-const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $3)
+const CANCEL: &str = "UPDATE bookings SET cancelled_at = $2 WHERE reference = $1 AND cancelled_at IS NULL";
+const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $4)
                        ON CONFLICT (kind, payment_id) DO NOTHING";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = $3, attempts = attempts + 1, last_error = $4
@@ -92,13 +98,15 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
     }
     if let Some(payment) = &step.payment {
         write_payment(tx, payment).await?;
+        ledger::post(tx, payment, &step.transfers).await?;
     }
     if let Some(booking) = &step.booking {
         write_booking(tx, booking).await?;
     }
     if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
-        let (due, id) = (payment.changed_at.as_ms(), task.payment.as_bytes().as_slice());
-        execute(tx, ENQUEUE, &[&task.kind.word(), &id, &due]).await?;
+        let (task, due_at) = task;
+        let (created, due, id) = (payment.changed_at.as_ms(), due_at.as_ms(), task.payment.as_bytes().as_slice());
+        execute(tx, ENQUEUE, &[&task.kind.word(), &id, &created, &due]).await?;
     }
     if let Some(task) = step.complete {
         execute(tx, COMPLETE, &[&task.kind.word(), &task.payment.as_bytes().as_slice()]).await?;
@@ -140,7 +148,9 @@ async fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<u64, StoreError
     let attempt = hold.attempt.as_ref().map(|attempt| attempt.as_bytes().as_slice());
     let changed_at = hold_changed_at(hold).as_ms();
     let id = hold.id.as_bytes().as_slice();
-    let params: [&(dyn ToSql + Sync); 4] = [&id, &hold.state.status().word(), &attempt, &changed_at];
+    let (status, expires_at) = (hold.state.status().word(), hold.expires_at.as_ms());
+    let extensions = hold.extensions as i32;
+    let params: [&(dyn ToSql + Sync); 6] = [&id, &status, &attempt, &changed_at, &expires_at, &extensions];
     if hold.lines.len() > 1 {
         execute(tx, PARTS, &params).await?;
     }
@@ -154,7 +164,7 @@ async fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result
 }
 
 async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, StoreError> {
-    let params: [&(dyn ToSql + Sync); 10] = [
+    let params: [&(dyn ToSql + Sync); 12] = [
         &payment.id.as_bytes().as_slice(),
         &payment.hold.as_ref().map(|hold| hold.as_bytes().as_slice()),
         &payment.amount.get(),
@@ -165,12 +175,17 @@ async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, S
         &failure_reason(payment),
         &payment.created_at.as_ms(),
         &payment.changed_at.as_ms(),
+        &challenge(payment),
+        &payment.state.refund().map(Paise::get),
     ];
     execute(tx, PAYMENT, &params).await
 }
 
 /// Writes a booking with its first line; the others are those of its hold.
 async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, StoreError> {
+    if let Some(at) = booking.cancelled_at {
+        return execute(tx, CANCEL, &[&booking.reference.to_string(), &at.as_ms()]).await;
+    }
     let first = &booking.lines[0];
     let params: [&(dyn ToSql + Sync); 7] = [
         &booking.reference.to_string(),

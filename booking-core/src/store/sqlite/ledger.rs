@@ -1,96 +1,46 @@
-//! Counting everything twice.
+//! The ledger: written with the step it belongs to, read payment by payment.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Transaction, params};
 
-use super::read::{inventory_row, many, one};
-use crate::domain::seat::Numbering;
+use super::read::{many, payment_row};
+use super::write::execute;
+use crate::domain::ledger::{Statement, Transfer};
+use crate::domain::moment::Moment;
+use crate::domain::payment::{Payment, PaymentId};
 use crate::store::StoreError;
-use crate::store::books::{Books, Numbers, RowBooks};
-use crate::store::rows::InventoryRow;
+use crate::store::rows::{PaymentRow, transfer};
 
-const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.numbering, i.version,
-        coalesce(h.open, 0), coalesce(h.confirmed, 0), coalesce(b.booked, 0),
-        coalesce(s.owned, 0), coalesce(s.numbers, 0)
-    FROM inventory i
-    LEFT JOIN (SELECT inventory_id, sum(quantity) FILTER (WHERE status IN ('held', 'paid')) AS open,
-                      sum(quantity) FILTER (WHERE status = 'confirmed') AS confirmed
-               FROM holds GROUP BY inventory_id) h ON h.inventory_id = i.id
-    LEFT JOIN (SELECT inventory_id, sum(quantity) AS booked
-               FROM (SELECT inventory_id, quantity FROM bookings
-                     UNION ALL
-                     SELECT part.inventory_id, part.quantity
-                     FROM holds part JOIN bookings ON bookings.hold_id = part.part_of) lines
-               GROUP BY inventory_id) b ON b.inventory_id = i.id
-    LEFT JOIN (SELECT inventory_id, count(*) AS owned, count(DISTINCT number) AS numbers
-               FROM seats GROUP BY inventory_id) s ON s.inventory_id = i.id
-    ORDER BY i.name";
+const POST: &str = "INSERT INTO ledger (payment_id, cause, debit, credit, amount, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PAYMENTS: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
+                               changed_at, challenge, refund
+                        FROM payments WHERE id > ?1 ORDER BY id LIMIT ?2";
+const TRANSFERS: &str = "SELECT cause, amount, at FROM ledger WHERE payment_id = ?1 ORDER BY id";
 
-const MONEY: &str = "SELECT
-        (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id WHERE p.status = 'kept' AND b.reference IS NULL),
-        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id WHERE p.status <> 'kept'),
-        (SELECT count(*) FROM payments WHERE status IN ('captured', 'refunding')),
-        (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
-            WHERE p.status IN ('captured', 'refunding') AND o.kind IS NULL),
-        (SELECT count(*) FROM payments WHERE status = 'pending'),
-        (SELECT count(*) FROM payments WHERE status = 'refunded'),
-        (SELECT count(*) FROM bookings),
-        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
-        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
-            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
-
-pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
-    let tx = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
-    let rows = many(&tx, ROWS, [], row_books)?.into_iter().map(Counted::into_books).collect::<Result<_, _>>()?;
-    let money = one(&tx, MONEY, [], |row| {
-        Ok(Books {
-            rows: Vec::new(),
-            kept_without_booking: number(row, 0)?,
-            booking_without_money: number(row, 1)?,
-            unsettled: number(row, 2)?,
-            unsettled_without_task: number(row, 3)?,
-            pending: number(row, 4)?,
-            refunded: number(row, 5)?,
-            bookings: number(row, 6)?,
-            open_holds: number(row, 7)?,
-            stray_seats: number(row, 8)?,
-        })
-    })?;
-    Ok(Books { rows, ..money.unwrap_or_default() })
-}
-
-/// A row as the database counts it.
-struct Counted {
-    row: InventoryRow,
-    in_open_holds: u64,
-    in_confirmed_holds: u64,
-    in_bookings: u64,
-    numbers: Numbers,
-}
-
-fn row_books(row: &Row<'_>) -> rusqlite::Result<Counted> {
-    Ok(Counted {
-        row: inventory_row(row)?,
-        in_open_holds: number(row, 8)?,
-        in_confirmed_holds: number(row, 9)?,
-        in_bookings: number(row, 10)?,
-        numbers: Numbers { owned: number(row, 11)?, distinct: number(row, 12)? },
-    })
-}
-
-impl Counted {
-    fn into_books(self) -> Result<RowBooks, StoreError> {
-        let read = self.row.into_stock()?;
-        Ok(RowBooks {
-            inventory: read.inventory,
-            stock: read.stock,
-            in_open_holds: self.in_open_holds,
-            in_confirmed_holds: self.in_confirmed_holds,
-            in_bookings: self.in_bookings,
-            numbers: (read.numbering != Numbering::Pool).then_some(self.numbers),
-        })
+pub(super) fn post(tx: &Transaction<'_>, payment: &Payment, transfers: &[Transfer]) -> Result<(), StoreError> {
+    for transfer in transfers.iter().filter(|transfer| transfer.moves_money()) {
+        let (debit, credit) = transfer.cause.accounts();
+        let amount = transfer.amount.get();
+        let at = payment.changed_at.as_ms();
+        let id = payment.id.as_bytes();
+        execute(tx, POST, params![id, transfer.cause.word(), debit.word(), credit.word(), amount, at])?;
     }
+    Ok(())
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(i64::unsigned_abs)
+pub(super) fn statements(db: &Connection, after: Option<PaymentId>, limit: u32) -> Result<Vec<Statement>, StoreError> {
+    let snapshot = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
+    let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
+    let payments = many(&snapshot, PAYMENTS, params![after, limit], payment_row)?;
+    payments.into_iter().map(|row| statement(&snapshot, row)).collect()
+}
+
+fn statement(db: &Connection, row: PaymentRow) -> Result<Statement, StoreError> {
+    let payment = row.into_payment()?;
+    let map = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let rows = many(db, TRANSFERS, [payment.id.as_bytes()], map)?;
+    let transfers = rows
+        .into_iter()
+        .map(|(cause, amount, at)| Ok((transfer(&cause, amount)?, Moment::from_ms(at))))
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Statement { payment, transfers })
 }

@@ -17,13 +17,15 @@ use crate::store::rows::{
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
-                           h.changed_at, h.attempt, h.parts, h.numbers
+                           h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
 const PARTS: &str = "SELECT i.name, h.quantity, h.amount, h.numbers
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ?1";
-const PAYMENT: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at
+const PAYMENT: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                              challenge, refund
                        FROM payments WHERE id = ?1";
-const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at FROM bookings WHERE reference = ?1";
+const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = ?1";
 const STOCK: &str =
     "SELECT name, capacity, available, held, sold, price, numbering, version FROM inventory WHERE name = ?1";
 const OWNED: &str = "SELECT number FROM seats
@@ -36,8 +38,8 @@ const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
                       WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
-const PENDING: &str =
-    "SELECT id, created_at FROM payments WHERE status = 'pending' AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
+const PENDING: &str = "SELECT id, created_at FROM payments
+                       WHERE status IN ('pending', 'challenged') AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
 const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
                    WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
 
@@ -82,6 +84,7 @@ fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
         expires_at: row.get(7)?,
         changed_at: row.get(8)?,
         attempt: row.get(9)?,
+        extensions: row.get(12)?,
     })
 }
 
@@ -89,7 +92,7 @@ pub(super) fn payment(db: &Connection, id: PaymentId) -> Result<Option<Payment>,
     one(db, PAYMENT, [id.as_bytes()], payment_row)?.map(PaymentRow::into_payment).transpose()
 }
 
-fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
+pub(super) fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
     Ok(PaymentRow {
         id: row.get(0)?,
         hold: row.get(1)?,
@@ -101,12 +104,20 @@ fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
         reason: row.get(7)?,
         created_at: row.get(8)?,
         changed_at: row.get(9)?,
+        challenge: row.get(10)?,
+        refund: row.get(11)?,
     })
 }
 
 pub(super) fn booking(db: &Connection, reference: Reference) -> Result<Option<Booking>, StoreError> {
     let map = |row: &Row<'_>| {
-        Ok(BookingRow { hold: row.get(0)?, payment: row.get(1)?, amount: row.get(2)?, created_at: row.get(3)? })
+        Ok(BookingRow {
+            hold: row.get(0)?,
+            payment: row.get(1)?,
+            amount: row.get(2)?,
+            created_at: row.get(3)?,
+            cancelled_at: row.get(4)?,
+        })
     };
     let Some(row) = one(db, BOOKING, [reference.to_string()], map)? else { return Ok(None) };
     let hold = hold(db, hold_id(&row.hold)?)?;

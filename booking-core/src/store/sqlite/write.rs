@@ -2,15 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{commit, fault, read};
+use super::{commit, fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
 use crate::domain::inventory::{InventoryId, Offer, StockChange, StockMove};
 use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
 use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
-use crate::store::rows::{bytes, count, failure_reason, hold_changed_at, numbers, shard_number};
+use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
 use crate::store::{Decide, Outcome, StoreError, Subject};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
@@ -20,18 +21,23 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) SELECT id, 
                    ON CONFLICT DO NOTHING";
 const DISOWN: &str = "DELETE FROM seats WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                       AND number = ?2 AND hold_id = ?3";
-const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE id = ?1";
+const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
+                    WHERE id = ?1";
 const SHRINK: &str = "UPDATE holds SET quantity = ?2, amount = ?3, numbers = ?4 WHERE id = ?1";
-const PARTS: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4 WHERE part_of = ?1";
+const PARTS: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
+                     WHERE part_of = ?1";
 const PAYMENT: &str =
-    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    "INSERT INTO payments (id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
+                           challenge, refund)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                        ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
-                           reason = excluded.reason, changed_at = excluded.changed_at";
+                           reason = excluded.reason, changed_at = excluded.changed_at,
+                           challenge = excluded.challenge, refund = excluded.refund";
 const BOOKING: &str =
     "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
                        SELECT ?1, ?2, ?3, id, ?5, ?6, ?7 FROM inventory WHERE name = ?4";
-const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?3)
+const CANCEL: &str = "UPDATE bookings SET cancelled_at = ?2 WHERE reference = ?1 AND cancelled_at IS NULL";
+const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT (kind, payment_id) DO NOTHING";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = ?1 AND payment_id = ?2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = ?3, attempts = attempts + 1, last_error = ?4
@@ -44,7 +50,7 @@ fn begin(db: &mut Connection) -> Result<Transaction<'_>, StoreError> {
     db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))
 }
 
-fn execute(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
+pub(super) fn execute(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
     tx.prepare_cached(sql).and_then(|mut sql| sql.execute(params)).map_err(|error| fault(&error))
 }
 
@@ -90,10 +96,12 @@ fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError
         write_shrunk(tx, hold, index)?;
     }
     step.payment.as_ref().map(|payment| write_payment(tx, payment)).transpose()?;
+    step.payment.as_ref().map(|payment| ledger::post(tx, payment, &step.transfers)).transpose()?;
     step.booking.as_ref().map(|booking| write_booking(tx, booking)).transpose()?;
     if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
-        let due = payment.changed_at.as_ms();
-        execute(tx, ENQUEUE, params![task.kind.word(), task.payment.as_bytes(), due])?;
+        let (task, due_at) = task;
+        let times = (payment.changed_at.as_ms(), due_at.as_ms());
+        execute(tx, ENQUEUE, params![task.kind.word(), task.payment.as_bytes(), times.0, times.1])?;
     }
     if let Some(task) = step.complete {
         execute(tx, COMPLETE, params![task.kind.word(), task.payment.as_bytes()])?;
@@ -128,7 +136,8 @@ fn move_stock(tx: &Transaction<'_>, row: InventoryId, change: StockMove) -> Resu
 fn write_hold(tx: &Transaction<'_>, hold: &Hold) -> Result<usize, StoreError> {
     let attempt = hold.attempt.as_ref().map(|attempt| attempt.as_bytes());
     let changed_at = hold_changed_at(hold).as_ms();
-    let params = params![hold.id.as_bytes(), hold.state.status().word(), attempt, changed_at];
+    let (status, expires_at) = (hold.state.status().word(), hold.expires_at.as_ms());
+    let params = params![hold.id.as_bytes(), status, attempt, changed_at, expires_at, hold.extensions];
     if hold.lines.len() > 1 {
         execute(tx, PARTS, params)?;
     }
@@ -152,12 +161,17 @@ fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, Store
         failure_reason(payment),
         payment.created_at.as_ms(),
         payment.changed_at.as_ms(),
+        challenge(payment),
+        payment.state.refund().map(Paise::get),
     ];
     execute(tx, PAYMENT, params)
 }
 
 /// Writes a booking with its first line; the others are those of its hold.
 fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<usize, StoreError> {
+    if let Some(at) = booking.cancelled_at {
+        return execute(tx, CANCEL, params![booking.reference.to_string(), at.as_ms()]);
+    }
     let first = &booking.lines[0];
     let params = params![
         booking.reference.to_string(),

@@ -134,7 +134,7 @@ fn settled(body: &[u8]) -> Purchase {
     gather(&body, 0, &mut words);
     if words.contains(&"confirmed") {
         Purchase::Booked
-    } else if words.iter().any(|word| matches!(*word, "refunded" | "failed")) {
+    } else if words.iter().any(|word| matches!(*word, "refunded" | "voided" | "failed")) {
         Purchase::Undone
     } else {
         Purchase::Paid
@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(settled(br#"{"status":"paid"}"#), Purchase::Paid);
         assert_eq!(settled(br#"{"status":"confirmed","booking":"ABC"}"#), Purchase::Booked);
         assert_eq!(settled(br#"{"status":"expired","payment":{"state":"refunded"}}"#), Purchase::Undone);
+        assert_eq!(settled(br#"{"status":"voided","hold_status":"expired"}"#), Purchase::Undone);
         assert_eq!(settled(b"nonsense"), Purchase::Paid);
     }
 }

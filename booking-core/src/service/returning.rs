@@ -1,0 +1,122 @@
+//! The ways money takes back: what is set aside is let go, what is taken is given back, what nobody knows is adopted.
+
+use std::sync::Arc;
+
+use super::paying::CallFault;
+use super::{Denied, Service};
+use crate::domain::money::Paise;
+use crate::domain::order::{self, Orphan, Stop};
+use crate::domain::payment::{PaymentId, PaymentState};
+use crate::fail_point::{self, PROVIDER_ANSWERED};
+use crate::provider::{Charge, ChargeState, LetGo};
+use crate::store::Subject;
+
+/// What a buyer reads whose payment the provider withdrew.
+const WITHDRAWN: &str = "the payment was not completed";
+
+impl Service {
+    /// Takes note that what was set aside is gone though nobody here asked for that. Safe to repeat and to reorder.
+    ///
+    /// # Errors
+    /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
+    pub async fn lost(&self, id: PaymentId) -> Result<(), Denied> {
+        let now = self.now();
+        if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, now))).await? {
+            self.parts.metrics.voids.inc();
+            self.after(&outcome, true);
+            if let Some(hold) = &outcome.hold {
+                self.unlock_hold(hold).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note that the provider gave a payment up, whether or not money was set aside for it.
+    ///
+    /// # Errors
+    /// As [`Service::lost`].
+    pub async fn withdrawn(&self, id: PaymentId) -> Result<(), Denied> {
+        self.failed(id, WITHDRAWN).await?;
+        self.lost(id).await
+    }
+
+    /// Gives up a payment whose buyer never confirmed it, once its hold is over; `false` while it may still come.
+    ///
+    /// # Errors
+    /// [`Denied::Fault`].
+    pub async fn abandon(&self, id: PaymentId) -> Result<bool, Denied> {
+        let known = self.find_payment(id, false).await?;
+        let now = self.now();
+        if known.hold.as_ref().is_some_and(|hold| hold.expires_at > now) {
+            return Ok(false);
+        }
+        let given_up = self.step(id, Arc::new(move |loaded| order::void(loaded, now))).await?;
+        let done = given_up.is_some();
+        given_up.iter().for_each(|outcome| self.after(outcome, false));
+        Ok(done)
+    }
+
+    /// Has the provider let go what is set aside, then writes that down. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`CallFault`].
+    pub async fn void(&self, id: PaymentId) -> Result<(), CallFault> {
+        let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
+        let PaymentState::Voiding { charge } = payment.state else { return Ok(()) };
+        let asked = self.parts.provider.void(&charge);
+        let let_go = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
+        match let_go {
+            LetGo::Captured => self.captured(id, &charge, payment.amount.get()).await?,
+            LetGo::Voided => {
+                let now = self.now();
+                let voided = self.step(id, Arc::new(move |loaded| order::voided(loaded, now))).await?;
+                self.parts.metrics.voids.inc_by(voided.is_some().into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the provider give money back, then writes that down. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`CallFault`].
+    pub async fn refund(&self, id: PaymentId) -> Result<(), CallFault> {
+        let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
+        let PaymentState::Refunding { charge, amount } = payment.state else { return Ok(()) };
+        if amount > Paise::default() {
+            let asked = self.parts.provider.refund(&charge, id, amount);
+            tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+            fail_point::reached(PROVIDER_ANSWERED);
+        }
+        let now = self.now();
+        let refunded = self.step(id, Arc::new(move |loaded| order::refunded(loaded, now))).await?;
+        self.parts.metrics.refunds.inc_by(refunded.is_some().into());
+        Ok(())
+    }
+
+    /// Takes charge of money at the provider that nobody here knows, so that it goes back; `false` when it is known, or
+    /// when there is nothing to send back.
+    ///
+    /// # Errors
+    /// [`Denied::Fault`].
+    pub async fn adopt(&self, charge: &Charge) -> Result<bool, Denied> {
+        let (amount, taken) = match charge.state {
+            ChargeState::Captured => (charge.amount.less(charge.refunded), true),
+            ChargeState::Authorized => (charge.amount, false),
+            ChargeState::Open | ChargeState::Voided | ChargeState::Failed => return Ok(false),
+        };
+        if amount == Paise::default() {
+            return Ok(false);
+        }
+        let orphan = Orphan { payment: self.ids.orphan(charge), charge: charge.id.clone(), amount, taken };
+        let (subject, now) = (Subject::Payment(orphan.payment), self.now());
+        let decide = Arc::new(move |loaded: &order::Loaded| order::adopt(loaded, orphan.clone(), now));
+        match self.parts.store.transact(subject, decide).await? {
+            Ok(_) => self.return_nudge.ring(),
+            Err(Stop::Already) => return Ok(false),
+            Err(stop) => return Err(stop.into()),
+        }
+        Ok(true)
+    }
+}
