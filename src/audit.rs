@@ -15,7 +15,7 @@ use crate::line::bits::Bits;
 use crate::line::chain::{Link, LogStart, Logged, Opening};
 use crate::line::draw::{Draw, DrawStep};
 use crate::line::roll::Era;
-use crate::line::{Number, Numbers, Roll};
+use crate::line::{Entry, Number, Numbers, Roll};
 
 /// What is wrong with a log, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum FindingKind {
     LateStart,
     /// The count of numbers given went down.
     Shrunk,
+    /// A number that was not given yet is named, or is beyond any line.
+    NeverGiven(u64),
     /// A draw is not what was promised, or people were called before it.
     WrongDraw(&'static str),
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Finding {
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
             FindingKind::TooMany(over) => write!(f, "{over} more sessions were in use than the active limit allows"),
             FindingKind::LateStart => write!(f, "the log begins anew in its middle"),
+            FindingKind::NeverGiven(number) => write!(f, "number {number} had not been given"),
             FindingKind::WrongDraw(why) => f.write_str(why),
             FindingKind::Shrunk => write!(f, "fewer numbers were given than before"),
         }
@@ -83,7 +86,7 @@ pub struct Summary {
     /// Who was passed over: waited, while a higher number was called.
     pub passed: Passed,
     /// The draws that were made.
-    pub draws: Vec<Draw>,
+    pub draws: Vec<AuditedDraw>,
     /// The last link.
     pub link: Link,
 }
@@ -110,6 +113,18 @@ fn read(line: &str) -> serde_json::Result<Line> {
         false => serde_json::from_str(line).map(|logged| Line::Entry(Box::new(logged))),
     }
 }
+
+/// A draw of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditedDraw {
+    /// The draw.
+    pub draw: Draw,
+    /// Whether the log holds its promise too, and it was kept. A log that begins later cannot tell.
+    pub promise_seen: bool,
+}
+
+/// More than any line has: 512 MB of bits. An edited log may say anything.
+const NUMBERS_CAP: Number = 1 << 32;
 
 /// Verifies the lines of a log, which may begin anywhere.
 #[must_use]
@@ -154,6 +169,7 @@ impl Audit {
         self.roll.eras.push(Era { epoch: start.epoch, above: 0 });
         (self.roll.issued, self.roll.tat_us) = (start.issued, start.tat_us);
         self.roll.pace_us = start.pace_us;
+        self.roll.pending.clone_from(&start.pending);
         self.roll.settings.clone_from(&start.settings);
         self.last = Some(start);
     }
@@ -166,6 +182,9 @@ impl Audit {
         }
         if logged.prev.then(&logged.entry) != logged.hash {
             self.find(FindingKind::BrokenLink);
+        }
+        if !self.check_numbers(&logged.entry) {
+            return;
         }
         self.check_calls(&logged);
         let tat_us = self.check_rate(&logged);
@@ -182,7 +201,6 @@ impl Audit {
         self.summary.entries += 1;
         self.summary.called += logged.entry.called.len();
         self.summary.link = logged.hash;
-        self.summary.draws.clone_from(&self.roll.draws);
         let (seq, issued) = (logged.entry.seq, logged.entry.issued);
         self.last = Some(LogStart { seq, issued, link: logged.hash, ..LogStart::default() });
     }
@@ -200,11 +218,29 @@ impl Audit {
         }
     }
 
+    /// Tells whether an entry names nobody but those who were given numbers. One that does not is left out: it would
+    /// make a line as large as it likes.
+    fn check_numbers(&mut self, entry: &Entry) -> bool {
+        let ended = entry.ended.iter().map(|ended| &ended.numbers);
+        let sets = [&entry.called, &entry.left, &entry.lapsed, &entry.returned, &entry.unseen].into_iter().chain(ended);
+        let drawn = match &entry.draw {
+            Some(DrawStep::Drawn(draw)) => draw.last,
+            Some(DrawStep::Closed { last }) => *last,
+            _ => 0,
+        };
+        let highest = sets.filter_map(|set| set.runs().last()).map(|(_, last)| last).max().unwrap_or(0).max(drawn);
+        let holds = entry.issued <= NUMBERS_CAP && highest <= entry.issued;
+        if !holds {
+            self.find(FindingKind::NeverGiven(highest.max(entry.issued)));
+        }
+        holds
+    }
+
     fn check_calls(&mut self, logged: &Logged) {
         let entry = &logged.entry;
         for number in entry.called.iter() {
             let again = self.roll.called.contains(number) || self.roll.over.contains(number);
-            if again || number > entry.issued {
+            if again {
                 self.find(FindingKind::WrongCall(number));
             }
         }
@@ -278,11 +314,12 @@ impl Audit {
             (Some(DrawStep::Closed { last }), Some(_)) if *last != entry.issued => {
                 Some("the entries of the draw were not closed at the last number given")
             }
-            (Some(DrawStep::Drawn(_)), None) if self.roll.seq > 0 && self.is_whole => {
-                Some("lots were drawn without a promise")
-            }
+            (Some(DrawStep::Drawn(_)), None) if !self.begins_blind => Some("lots were drawn without a promise"),
             _ => None,
         };
+        if let Some(DrawStep::Drawn(draw)) = &entry.draw {
+            self.summary.draws.push(AuditedDraw { draw: draw.clone(), promise_seen: pending.is_some() });
+        }
         wrong.into_iter().for_each(|why| self.find(FindingKind::WrongDraw(why)));
     }
 
@@ -297,7 +334,7 @@ mod tests {
     use crate::line::Settings;
     use crate::line::draw::{Promise, Reveal};
     use crate::line::state::LineState;
-    use crate::line::{Entry, GatewayId, Known, News, Numbers, Steering, Tick};
+    use crate::line::{GatewayId, Known, News, Numbers, Steering, Tick};
     use crate::schedule::Schedule;
 
     const START_US: u64 = 1_795_000_000_000_000;
@@ -473,6 +510,36 @@ mod tests {
         early[at + 1].entry.seq += 1;
         relink(&mut early);
         assert!(matches!(findings(&early)[0], FindingKind::WrongDraw(_)), "called before the draw");
+    }
+
+    #[test]
+    fn a_draw_whose_promise_is_not_in_the_log_is_not_called_kept() {
+        let log = drawn();
+        let at = log.iter().position(|logged| logged.entry.is_drawn()).unwrap();
+        let lines: Vec<String> = log[at..].iter().map(|logged| serde_json::to_string(logged).unwrap()).collect();
+        let (summary, found) = verify(lines.iter().map(String::as_str));
+        assert_eq!((found, summary.draws[0].promise_seen), (vec![], false));
+        let mut start = LogStart::default();
+        log[..at].iter().for_each(|logged| start.follow(&logged.entry, logged.hash));
+        let with_start: Vec<String> = std::iter::once(Opening { start }.to_line()).chain(lines).collect();
+        let (summary, found) = verify(with_start.iter().map(String::as_str));
+        assert_eq!((found, summary.draws[0].promise_seen), (vec![], true));
+    }
+
+    #[test]
+    fn numbers_that_nobody_was_given_are_found_and_fill_no_memory() {
+        let mut forged = log();
+        forged[2].entry.issued = u64::MAX - 1;
+        forged[3].entry.left = Numbers::run(5, u64::MAX - 1);
+        relink(&mut forged);
+        let found = findings(&forged);
+        assert!(matches!(found[..], [FindingKind::NeverGiven(_), .., FindingKind::NeverGiven(_)]) || found.len() > 1);
+        let mut drawn = drawn();
+        let at = drawn.iter().position(|logged| logged.entry.is_drawn()).unwrap();
+        let Some(DrawStep::Drawn(draw)) = &mut drawn[at].entry.draw else { panic!() };
+        draw.last = u64::MAX;
+        relink(&mut drawn);
+        assert!(findings(&drawn).contains(&FindingKind::NeverGiven(u64::MAX)));
     }
 
     #[test]

@@ -114,8 +114,6 @@ pub struct Room {
     store_up: AtomicBool,
     /// How far the store's clock is ahead of this gateway's, in milliseconds.
     ahead_ms: AtomicI64,
-    /// Whether this gateway is making a draw.
-    drawing: AtomicBool,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -179,7 +177,6 @@ impl Room {
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             ahead_ms: AtomicI64::new(0),
-            drawing: AtomicBool::new(false),
         }
     }
 

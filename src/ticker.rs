@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ const LEAST: Duration = Duration::from_millis(10);
 /// Ticks until `stop`, then once more, so that the store hears who has gone.
 pub async fn run(room: Arc<Room>, stop: CancellationToken) {
     let mut last = Instant::now();
+    // The line goes on to tick while lots are drawn; a stop ends the drawing, and another gateway makes it.
+    let mut drawing = JoinSet::new();
     while !stop.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(pause(&room)) => {}
@@ -32,7 +35,11 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
         }
         tokio::time::sleep_until(last + LEAST).await;
         tick(&room).await;
-        room.draw_when_due();
+        while drawing.try_join_next().is_some() {}
+        if drawing.is_empty() && room.is_draw_due() {
+            let room = Arc::clone(&room);
+            drawing.spawn(async move { room.make_draw().await });
+        }
         room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64());
         last = Instant::now();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CommandFault;
-use crate::audit::{self, Passed};
+use crate::audit::{self, AuditedDraw, Passed};
 
 /// How much of a list of numbers is printed.
 const LONGEST: usize = 400;
@@ -33,12 +33,21 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
     println!("{} were called, none twice", summary.called);
     print_passed(&summary.passed);
-    for draw in &summary.draws {
-        println!("the order of the numbers {} to {} was drawn by the seed that was promised", draw.first, draw.last);
+    for AuditedDraw { draw, promise_seen } in &summary.draws {
+        let kept = match promise_seen {
+            true => "by the seed that was promised".to_owned(),
+            false => format!(
+                "by a seed whose promise is not in this log; compare the commitment {} with what was published before",
+                hex::encode(draw.reveal.commitment())
+            ),
+        };
+        println!("the order of the numbers {} to {} was drawn {kept}", draw.first, draw.last);
     }
     if let Some(number) = args.number {
-        match summary.draws.iter().find(|draw| draw.covers(number)) {
-            Some(draw) => println!("number {number} drew place {}", draw.permutation().place(number)),
+        match summary.draws.iter().find(|audited| audited.draw.covers(number)) {
+            Some(AuditedDraw { draw, .. }) => {
+                println!("number {number} drew place {}", draw.permutation().place(number))
+            }
             None => println!("number {number} was in no draw of this log: its place is {number}"),
         }
     }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::draw::Pending;
 use super::{Entry, Epoch, Number, Settings};
 use crate::admission::{self, Limits};
 
@@ -88,6 +89,9 @@ pub struct LogStart {
     /// The interval that the gateways had come to, where the rate adapts.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub pace_us: u64,
+    /// The draw that was promised and not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
     /// The settings, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
@@ -98,6 +102,9 @@ impl LogStart {
     pub fn follow(&mut self, entry: &Entry, link: Link) {
         (self.seq, self.link, self.epoch, self.issued) = (entry.seq, link, entry.epoch, entry.issued);
         self.tat_us = self.tat_us.max(entry.tat_us);
+        if let Some(step) = &entry.draw {
+            self.pending = Pending::after(self.pending.take(), step, entry.issued);
+        }
         let old = self.limits();
         if entry.pace_us > 0 {
             self.pace_us = entry.pace_us;

@@ -108,6 +108,16 @@ impl Promise {
 }
 
 impl Pending {
+    /// Returns what is pending after a step that is taken when `issued` numbers have been given.
+    #[must_use]
+    pub fn after(before: Option<Self>, step: &DrawStep, issued: Number) -> Option<Self> {
+        match step {
+            DrawStep::Promised(promise) => Some(Self { promise: promise.clone(), above: issued, closed: None }),
+            DrawStep::Closed { last } => before.map(|pending| Self { closed: Some(*last), ..pending }),
+            DrawStep::Drawn(_) | DrawStep::Forgone => None,
+        }
+    }
+
     /// Makes the draw that `reveal` decides; `None` before the entries are closed, or where it is not what was
     /// promised.
     #[must_use]
@@ -135,7 +145,8 @@ impl Draw {
     pub fn permutation(&self) -> Permutation {
         let value = self.reveal.public_value.as_deref().unwrap_or_default();
         let hash = Sha256::new().chain_update(b"vestibule draw").chain_update(self.reveal.seed).chain_update(value);
-        Permutation::new(hash.finalize().into(), self.first, (self.last + 1).saturating_sub(self.first))
+        let size = self.last.saturating_sub(self.first.saturating_sub(1));
+        Permutation::new(hash.finalize().into(), self.first, size)
     }
 
     /// Returns those of a set that are in the draw.

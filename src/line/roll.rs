@@ -139,6 +139,7 @@ impl Roll {
             issued: self.issued,
             tat_us: self.tat_us,
             pace_us: self.pace_us,
+            pending: self.pending.clone(),
             settings,
         }
     }

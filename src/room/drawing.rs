@@ -4,9 +4,6 @@
 //! every gateway can tell it. All of them try; the first wins, and for the others there is nothing
 //! left to draw.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use super::Room;
 use crate::gate::QueueingMethod;
 use crate::line::Steering;
@@ -60,21 +57,20 @@ impl Room {
         Ok(Promise::of(&seed, self.root_name(), nonce, self.rules.public_value.clone()))
     }
 
-    /// Makes the draw that is due, in a task of its own: the line goes on to tick meanwhile.
-    pub fn draw_when_due(self: &Arc<Self>) {
-        let is_due = self.mirror.read(|roll| {
+    /// Tells whether a draw is to be made that waits for no public value.
+    #[must_use]
+    pub fn is_draw_due(&self) -> bool {
+        self.mirror.read(|roll| {
             let closed = |pending: &Pending| pending.closed.is_some() && pending.promise.public_value.is_none();
             roll.pending.as_ref().is_some_and(closed)
-        });
-        if is_due && !self.drawing.swap(true, Ordering::AcqRel) {
-            let room = Arc::clone(self);
-            tokio::spawn(async move {
-                if let Err(fault) = room.draw(None).await {
-                    tracing::error!(room = %room.rules.name, %fault, "the draw is not made yet");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                }
-                room.drawing.store(false, Ordering::Release);
-            });
+        })
+    }
+
+    /// Makes the draw that is due; where it cannot be made, rests for a moment before it may be tried again.
+    pub async fn make_draw(&self) {
+        if let Err(fault) = self.draw(None).await {
+            tracing::error!(room = %self.rules.name, %fault, "the draw is not made yet");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 

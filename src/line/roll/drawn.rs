@@ -57,18 +57,10 @@ impl Roll {
     }
 
     pub(super) fn take_step(&mut self, step: &DrawStep, seq: u64) {
-        match step {
-            DrawStep::Promised(promise) => {
-                self.pending = Some(Pending { promise: promise.clone(), above: self.issued, closed: None });
-            }
-            DrawStep::Closed { last } => {
-                self.pending.iter_mut().for_each(|pending| pending.closed = Some(*last));
-            }
-            DrawStep::Drawn(draw) => {
-                self.redraw(draw);
-                (self.pending, self.drawn_seq) = (None, seq);
-            }
-            DrawStep::Forgone => self.pending = None,
+        self.pending = Pending::after(self.pending.take(), step, self.issued);
+        if let DrawStep::Drawn(draw) = step {
+            self.redraw(draw);
+            self.drawn_seq = seq;
         }
     }
 }
