@@ -47,10 +47,10 @@ impl Roll {
     /// Puts everyone in the place that was drawn, once.
     pub(in crate::line) fn redraw(&mut self, draw: &Draw) {
         if draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first)) {
-            let unseen: Bits = self.unseen.iter().collect();
+            let unseen = Bits::from(&self.unseen);
             [&mut self.waiting, &mut self.called, &mut self.over].into_iter().for_each(|bits| *bits = draw.apply(bits));
             if unseen.iter_from(draw.first).next().is_some_and(|number| draw.covers(number)) {
-                self.unseen = draw.apply(&unseen).iter_from(0).collect();
+                self.unseen = draw.apply(&unseen).into();
             }
             self.draws.push(draw.clone());
         }

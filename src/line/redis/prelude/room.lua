@@ -198,7 +198,7 @@ local function tally(name, runs) put('tally_' .. name, get('tally_' .. name) + s
 local function give_up(kind, runs)
   if #runs == 0 then return end
   mark(WAITING, runs, false)
-  mark(OVER, common(runs, parse(redis.call('GET', UNSEEN) or '')), true)
+  mark(OVER, sift(runs, UNSEEN), true)
   tally(kind, runs)
   append({[kind] = write(runs)})
 end
