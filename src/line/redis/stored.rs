@@ -96,6 +96,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         pending: fields.pending()?,
         draws: fields.draws()?,
         drawn_seq: fields.number("drawn_seq")?,
+        step_seq: fields.number("step_seq")?,
         eras,
         link: Link::default(),
     };
@@ -172,6 +173,7 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tally_lapsed", roll.tally.lapsed.to_string()),
         ("draws", roll.draws.iter().map(draw_text).collect::<Vec<_>>().join(",")),
         ("drawn_seq", roll.drawn_seq.to_string()),
+        ("step_seq", roll.step_seq.to_string()),
     ];
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         fields.push(("pending", promise_text(promise)));
