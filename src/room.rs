@@ -135,12 +135,14 @@ struct Introduced {
 }
 
 impl Introduced {
-    /// Tells whether it is the first time in `epoch`, and notes it.
-    fn is_first(&mut self, epoch: Epoch, number: Number) -> bool {
+    /// Tells of a number the first time in `epoch`, and notes that if `tell` could.
+    fn once(&mut self, epoch: Epoch, number: Number, tell: impl FnOnce() -> bool) {
         if self.epoch != epoch {
             *self = Self { epoch, numbers: Bits::default() };
         }
-        self.numbers.insert(number)
+        if !self.numbers.contains(number) && tell() {
+            self.numbers.insert(number);
+        }
     }
 }
 
@@ -219,7 +221,9 @@ impl Room {
     /// Gives back, at the next tick, the place of a visitor whom the store has forgotten, if it has.
     pub fn take_back(&self, number: Number, standing: Standing) {
         match standing {
-            Standing::Unseen => push_bounded(&mut self.pending().returned, number),
+            Standing::Unseen => {
+                push_bounded(&mut self.pending().returned, number);
+            }
             Standing::Bygone => self.recall(number),
             _ => {}
         }
@@ -244,9 +248,8 @@ impl Room {
         let epoch = self.mirror.known().epoch;
         if ticket.epoch < epoch && self.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
             let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
-            if introduced.is_first(epoch, ticket.number) {
-                push_bounded(&mut self.pending().introduced, (person, ticket.number));
-            }
+            let tell = || push_bounded(&mut self.pending().introduced, (person, ticket.number));
+            introduced.once(epoch, ticket.number, tell);
         }
     }
 
@@ -351,10 +354,13 @@ pub async fn timed<A>(
     answer.unwrap_or_else(|_| Err(StoreFault::Unreachable(format!("no answer within {STORE_TIMEOUT:?}"))))
 }
 
-fn push_bounded<T>(list: &mut Vec<T>, item: T) {
-    if list.len() < PENDING_CAP {
+/// Adds an item unless the list is full; returns whether it was added.
+fn push_bounded<T>(list: &mut Vec<T>, item: T) -> bool {
+    let has_space = list.len() < PENDING_CAP;
+    if has_space {
         list.push(item);
     }
+    has_space
 }
 
 fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
@@ -370,4 +376,22 @@ fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
             Ended { ends_s: group[0].0, numbers }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_could_not_be_introduced_is_introduced_later() {
+        let mut introduced = Introduced::default();
+        let mut list = vec![0; PENDING_CAP];
+        introduced.once(7, 12, || push_bounded(&mut list, 12));
+        assert_eq!(list.len(), PENDING_CAP, "it is full");
+        list.clear();
+        for epoch in [7, 7, 8] {
+            introduced.once(epoch, 12, || push_bounded(&mut list, 12));
+        }
+        assert_eq!(list, [12, 12], "once in an epoch");
+    }
 }

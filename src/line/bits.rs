@@ -111,6 +111,27 @@ impl Bits {
         })
     }
 
+    /// Walks the runs upwards: numbers that follow each other, of which the ends are given. A long run costs
+    /// no more than its words.
+    pub fn runs(&self) -> impl Iterator<Item = (Number, Number)> + '_ {
+        let end = self.words.len() as u64 * WORD_BITS;
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let first = self.next_of(at, |word| word)?;
+            at = self.next_of(first, |word| !word).unwrap_or(end);
+            Some((first, at - 1))
+        })
+    }
+
+    /// Returns the lowest bit from `from` on that is set in what `look` makes of the words.
+    fn next_of(&self, from: Number, look: impl Fn(u64) -> u64) -> Option<Number> {
+        let start = word_of(from);
+        let head = look(*self.words.get(start)?) & !(mask_of(from) - 1);
+        let rest = (start + 1..self.words.len()).map(|i| (i, look(self.words[i])));
+        let (i, word) = std::iter::once((start, head)).chain(rest).find(|(_, word)| *word != 0)?;
+        Some(i as u64 * WORD_BITS + u64::from(word.trailing_zeros()))
+    }
+
     /// Returns the 64 numbers of word `i` as bits; zero beyond the end.
     #[must_use]
     pub fn word(&self, i: usize) -> u64 {

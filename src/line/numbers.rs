@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
+use super::bits::Bits;
 
 /// A set of numbers, ascending, as inclusive runs that neither touch nor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,20 @@ impl Numbers {
     }
 }
 
+impl From<&Numbers> for Bits {
+    fn from(numbers: &Numbers) -> Self {
+        let mut bits = Self::default();
+        numbers.runs().for_each(|(first, last)| bits.insert_run(first, last));
+        bits
+    }
+}
+
+impl From<Bits> for Numbers {
+    fn from(bits: Bits) -> Self {
+        Self(bits.runs().collect())
+    }
+}
+
 impl FromIterator<Number> for Numbers {
     /// Collects numbers in any order, repeated or not.
     fn from_iter<I: IntoIterator<Item = Number>>(numbers: I) -> Self {
@@ -226,6 +241,9 @@ mod tests {
             prop_assert_eq!(set.to_string().parse::<Numbers>().unwrap(), set.clone());
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), numbers.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(set.len() as usize, numbers.len());
+            let bits = Bits::from(&set);
+            prop_assert!(bits.iter_from(0).eq(numbers.iter().copied()));
+            prop_assert_eq!(Numbers::from(bits), set.clone());
             for n in 0..200 {
                 prop_assert_eq!(set.contains(n), numbers.contains(&n));
             }

@@ -55,6 +55,9 @@ pub struct Roll {
     /// The draw that was promised and not made yet.
     #[serde(default)]
     pub pending: Option<Pending>,
+    /// The entry of the last step of a draw: who knows the later one knows what is pending.
+    #[serde(default)]
+    pub step_seq: u64,
     /// The draws that were made, oldest first. The bitmaps are of places: see [`Roll::place`].
     #[serde(default)]
     pub draws: Vec<Draw>,

@@ -1,5 +1,5 @@
 -- ARGV: now, the epoch, the promise, how many had left and lapsed, how many of the draw wait; the draw's first and last
--- number and its text; then, as bits, who of the draw waits, was called, is over, by place; and the unseen. Puts everyone in
+-- number and its text; then, as bits, who of the draw waits, was called, is over, is unseen, by place. Puts everyone in
 -- the place that was drawn. Returns 0 where somebody of the draw has come or gone since it was made: it is made anew.
 
 local range = {{tonumber(ARGV[7]), tonumber(ARGV[8])}}
@@ -32,7 +32,7 @@ if range[1][1] <= range[1][2] then
   put_drawn(WAITING, ARGV[10])
   put_drawn(CALLED, ARGV[11])
   put_drawn(OVER, ARGV[12])
-  redis.call('SET', UNSEEN, ARGV[13])
+  put_drawn(UNSEEN, ARGV[13])
   put('draws', (line.draws and line.draws ~= '') and line.draws .. ',' .. ARGV[9] or ARGV[9])
 end
 for _, name in ipairs({'pending', 'pending_above', 'pending_closed'}) do drop(name) end

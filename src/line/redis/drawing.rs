@@ -57,10 +57,10 @@ impl RedisLine {
         let mut call = self.verb(Verb::Draw, room);
         call.arg(roll.epoch()).arg(promise_text(&pending.promise)).arg(roll.tally.left).arg(roll.tally.lapsed);
         call.arg(draw.within(&roll.waiting).count()).arg(draw.first).arg(draw.last).arg(draw_text(draw));
-        for bits in [&drawn.after.waiting, &drawn.after.called, &over_to_keep(&drawn.after)] {
+        let after = &drawn.after;
+        for bits in [&after.waiting, &after.called, &over_to_keep(after), &Bits::from(&after.unseen)] {
             call.arg(draw.within(bits).to_bytes());
         }
-        call.arg(drawn.after.unseen.to_string());
         Ok(self.run_one(room, call, Repeat::Once).await? == Value::Int(1))
     }
 }

@@ -66,10 +66,10 @@ end
 
 -- Returns those who wait of those whom the store had forgotten once.
 local function returned()
-  local unseen = parse(redis.call('GET', UNSEEN) or '')
-  return #unseen == 0 and {} or in_scratch(function()
+  local unseen = redis.call('GET', UNSEEN)
+  return not unseen and {} or in_scratch(function()
     bases[SCRATCH] = base(WAITING)
-    mark(SCRATCH, unseen, true)
+    mark(SCRATCH, {from = 0, bytes = unseen}, true)
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
     return {from = base(SCRATCH), bytes = redis.call('GET', SCRATCH)}
   end)

@@ -82,7 +82,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         waiting: Bits::from_bytes_at(base, &reply.bytes()?),
         called: Bits::from_bytes(&reply.bytes()?),
         over: Bits::from_bytes(&reply.bytes()?),
-        unseen: numbers(&reply.text()?)?,
+        unseen: Bits::from_bytes(&reply.bytes()?).into(),
         tat_us: fields.number("tat")?,
         pace_us: fields.number("pace")?,
         paced_at_us: fields.number("paced_at")?,
@@ -96,6 +96,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         pending: fields.pending()?,
         draws: fields.draws()?,
         drawn_seq: fields.number("drawn_seq")?,
+        step_seq: fields.number("step_seq")?,
         eras,
         link: Link::default(),
     };
@@ -116,14 +117,14 @@ fn given_up(roll: &Roll) -> Bits {
     over.insert_run(1, roll.issued);
     over.subtract(&roll.waiting);
     over.subtract(&roll.called);
-    roll.unseen.runs().for_each(|(first, last)| over.remove_run(first, last));
+    over.subtract(&Bits::from(&roll.unseen));
     over
 }
 
 /// Returns those of who is over whom the store's bitmap has to have.
 pub fn over_to_keep(roll: &Roll) -> Bits {
     let mut over = roll.called.clone();
-    roll.unseen.runs().for_each(|(first, last)| over.insert_run(first, last));
+    over.union_with(&Bits::from(&roll.unseen));
     over.intersect(&roll.over);
     over
 }
@@ -146,8 +147,8 @@ pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
     let (in_use, runs) = sessions_of(&roll.sessions);
     let mut arguments = vec![fields.len().to_string().into_bytes()];
     arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
-    arguments.extend([&roll.waiting, &roll.called, &over_to_keep(roll)].map(Bits::to_bytes));
-    arguments.push(roll.unseen.to_string().into_bytes());
+    let unseen = Bits::from(&roll.unseen);
+    arguments.extend([&roll.waiting, &roll.called, &over_to_keep(roll), &unseen].map(Bits::to_bytes));
     arguments.push(in_use.len().to_string().into_bytes());
     arguments.extend(in_use.into_iter().flatten().map(|number| number.to_string().into_bytes()));
     arguments.push(runs.len().to_string().into_bytes());
@@ -172,6 +173,7 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tally_lapsed", roll.tally.lapsed.to_string()),
         ("draws", roll.draws.iter().map(draw_text).collect::<Vec<_>>().join(",")),
         ("drawn_seq", roll.drawn_seq.to_string()),
+        ("step_seq", roll.step_seq.to_string()),
     ];
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         fields.push(("pending", promise_text(promise)));
@@ -244,10 +246,6 @@ pub fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
 fn pairs(reply: Reply) -> Result<Vec<(String, String)>, StoreFault> {
     let mut texts = reply.texts()?.into_iter();
     Ok(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
-}
-
-fn numbers(text: &str) -> Result<Numbers, StoreFault> {
-    text.parse().map_err(|_| corrupt("a room's numbers cannot be read"))
 }
 
 fn number(text: &str) -> Result<u64, StoreFault> {

@@ -39,7 +39,9 @@ impl Roll {
         other.draws.iter().for_each(|draw| self.redraw(draw));
         self.draws.iter().for_each(|draw| other.redraw(draw));
         self.drawn_seq = self.drawn_seq.max(other.drawn_seq);
-        self.pending = self.pending.take().or(other.pending.take());
+        if other.step_seq > self.step_seq {
+            (self.step_seq, self.pending) = (other.step_seq, other.pending.take());
+        }
         self.pending = self.pending.take().filter(|pending| !self.draws.iter().any(|draw| pending.is_made_by(draw)));
         other
     }
@@ -47,20 +49,45 @@ impl Roll {
     /// Puts everyone in the place that was drawn, once.
     pub(in crate::line) fn redraw(&mut self, draw: &Draw) {
         if draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first)) {
-            let unseen: Bits = self.unseen.iter().collect();
+            let unseen = Bits::from(&self.unseen);
             [&mut self.waiting, &mut self.called, &mut self.over].into_iter().for_each(|bits| *bits = draw.apply(bits));
             if unseen.iter_from(draw.first).next().is_some_and(|number| draw.covers(number)) {
-                self.unseen = draw.apply(&unseen).iter_from(0).collect();
+                self.unseen = draw.apply(&unseen).into();
             }
             self.draws.push(draw.clone());
         }
     }
 
     pub(super) fn take_step(&mut self, step: &DrawStep, seq: u64) {
+        self.step_seq = seq;
         self.pending = Pending::after(self.pending.take(), step, self.issued);
         if let DrawStep::Drawn(draw) = step {
             self.redraw(draw);
             self.drawn_seq = seq;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::draw::{Promise, Reveal};
+
+    #[test]
+    fn of_two_rolls_the_one_that_knows_the_later_step_knows_what_is_pending() {
+        let reveal = Reveal { seed: [7; 32], public_value: None };
+        let mut old = Roll::default();
+        old.take_step(&DrawStep::Promised(Promise::of(&reveal.seed, "root".to_owned(), [0; 16], None)), 3);
+        for end in [DrawStep::Forgone, DrawStep::Drawn(Draw { reveal, first: 1, last: 0 })] {
+            let mut new = old.clone();
+            new.take_step(&end, 7);
+            let (mut ahead, mut behind) = (new.clone(), old.clone());
+            ahead.merge(&old);
+            behind.merge(&new);
+            assert_eq!([ahead.pending, behind.pending], [None, None], "{end:?} is not undone");
+        }
+        let mut empty = Roll::default();
+        empty.merge(&old);
+        assert_eq!(empty.pending, old.pending, "a promise that was lost comes back");
     }
 }

@@ -31,8 +31,8 @@ local function follow_line()
   local head = redis.call('BITPOS', WAITING, 1)
   local first = head < 0 and get('issued') or base(WAITING) * 8 + head
   if math.floor(first / 8) - base(WAITING) < DEAD then return end
-  local unseen = parse(redis.call('GET', UNSEEN) or '')[1]
-  local to = math.floor(math.min(first, unseen and unseen[1] or first) / 8)
+  local unseen = redis.call('BITPOS', UNSEEN, 1)
+  local to = math.floor((unseen < 0 and first or math.min(first, unseen)) / 8)
   if to - base(WAITING) >= DEAD then rebase_line(to) end
 end
 

@@ -181,7 +181,7 @@ end
 
 -- Returns those of a set that are in the bitmap `key` and in none of the further ones, which have its base.
 local function sift(set, key, ...)
-  if is_empty(set) then return {} end
+  if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
   local others = {...}
   return in_scratch(function()
     bases[SCRATCH] = base(key)

@@ -15,12 +15,6 @@ local function rested_tat()
   return math.min(now + REST_US + get('burst') * interval, MAX_TAT_US)
 end
 
-local function add_unseen(first, last)
-  local unseen = parse(redis.call('GET', UNSEEN) or '')
-  push(unseen, first, last)
-  redis.call('SET', UNSEEN, write(unseen))
-end
-
 -- Nobody is known to be here; until that can have been said again, all who wait stand at the door.
 local function empty_attendance()
   for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
@@ -36,7 +30,7 @@ end
 -- not to follow it.
 local function succeed()
   local first, last = get('issued') + 1, get('issued') + EPOCH_MARGIN
-  add_unseen(first, last)
+  mark(UNSEEN, {{first, last}}, true)
   put('eras', line.eras .. ',' .. text(math.max(math.min(now_s, MAX_EPOCH), epoch() + 1)) .. ':' .. text(last))
   put('issued', last)
   empty_attendance()

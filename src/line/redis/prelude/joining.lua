@@ -29,8 +29,7 @@ end
 -- Gives back the places of those of `numbers` whom the store had forgotten.
 local function come_back(numbers)
   local all = runs_of(numbers)
-  local returned = common(all, parse(redis.call('GET', UNSEEN) or ''))
-  for _, key in ipairs({WAITING, CALLED, OVER}) do returned = without(returned, sift(numbers, key)) end
+  local returned = without(sift(numbers, UNSEEN, CALLED, OVER), sift(numbers, WAITING))
   if #returned > 0 then
     -- As bytes, if they came so.
     local bits = size(returned) == size(all) and numbers or returned

@@ -34,34 +34,29 @@ local function is_called(number) return has(CALLED, number) and not has(OVER, nu
 
 local function holds(number) return has(WAITING, number) or is_called(number) end
 
-local function unseen() return parse(redis.call('GET', UNSEEN) or '') end
-
-local function is_in(runs, number) return #common({{number, number}}, runs) > 0 end
-
 local function is_forgotten(number)
   local known = has(WAITING, number) or has(CALLED, number) or has(OVER, number)
-  return not known and is_in(unseen(), number)
+  return not known and has(UNSEEN, number)
 end
 
--- Tells whether the place of a number is over. Who gave up has a bit only if the store had forgotten them once, as
--- have those of `forgotten`.
-local function is_over(number, forgotten)
+-- Tells whether the place of a number is over. Who gave up has a bit only if the store had forgotten them once.
+local function is_over(number)
   if has(OVER, number) or has(PAST, number) then return true end
-  local stands = has(WAITING, number) or has(CALLED, number) or is_in(forgotten, number)
+  local stands = has(WAITING, number) or has(CALLED, number) or has(UNSEEN, number)
   return not stands and number <= get('issued')
 end
 
 -- Forgets, in the next few hashes, those whose place is over.
 local function sweep_persons()
   if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
-  local at, forgotten = get('swept') or 0, unseen()
+  local at = get('swept') or 0
   for _ = 1, SWEEP_BUCKETS do
     at = (at + 1) % BUCKETS
     local key = PERSONS .. text(at)
     local pairs_of = redis.call('HGETALL', key)
     for i = 1, #pairs_of, 2 do
       local number = tonumber(pairs_of[i + 1])
-      if not is_drawn(number) and is_over(number, forgotten) then redis.call('HDEL', key, pairs_of[i]) end
+      if not is_drawn(number) and is_over(number) then redis.call('HDEL', key, pairs_of[i]) end
     end
   end
   put('swept', at)

@@ -42,7 +42,7 @@ if not next(line) then
   put('grace_at', now)
   put('link', string.rep('0', 64))
   for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'in_use', 'door_old', 'grace_issued',
-                         'link_seq', 'drawn_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
+                         'link_seq', 'drawn_seq', 'step_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then
   return redis.error_reply('LAYOUT of ' .. KEYS[1] .. ' is not ' .. LAYOUT .. ', the one this program writes')
@@ -179,6 +179,7 @@ end
 local function append(entry)
   put('seq', get('seq') + 1)
   put('told', line.issued)
+  if entry.draw then put('step_seq', line.seq) end
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
@@ -198,7 +199,7 @@ local function tally(name, runs) put('tally_' .. name, get('tally_' .. name) + s
 local function give_up(kind, runs)
   if #runs == 0 then return end
   mark(WAITING, runs, false)
-  mark(OVER, common(runs, parse(redis.call('GET', UNSEEN) or '')), true)
+  mark(OVER, sift(runs, UNSEEN), true)
   tally(kind, runs)
   append({[kind] = write(runs)})
 end
