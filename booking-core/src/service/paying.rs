@@ -86,12 +86,13 @@ impl Service {
         let payment = self.new_payment(&hold, &order);
         let (opened, now) = (payment.clone(), self.now());
         let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, opened.clone(), now));
-        match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
-            Ok(_) => {}
+        let opened = match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
+            Ok(outcome) => outcome.payment,
             Err(Stop::Already) => return self.pay_again(payment.id).await,
             Err(stop) => return Err(stop.into()),
-        }
-        self.charge(&payment).await?;
+        };
+        // What was written down counts, not what was read before.
+        self.charge(opened.as_ref().unwrap_or(&payment)).await?;
         self.find_payment(payment.id, false).await
     }
 

@@ -9,7 +9,8 @@ use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState};
 
-/// Begins a payment: writes it down before the provider hears of it.
+/// Begins a payment: writes it down before the provider hears of it. It is over what the hold costs now, whatever the
+/// caller read before: a part may have been given back since.
 ///
 /// # Errors
 /// [`Stop::Already`] for a replay of the same request, [`Stop::KeyReused`] for another request under the same key, and
@@ -24,7 +25,7 @@ pub fn open_payment(loaded: &Loaded, payment: Payment, now: Moment) -> Verdict {
     if hold.attempt.is_some() {
         return Err(Stop::PaymentInProgress);
     }
-    assert_eq!(payment.amount, hold.amount(), "a payment is over what its hold costs");
+    let payment = Payment { amount: hold.amount(), ..payment };
     hold.attempt = Some(payment.id);
     Ok(Step { hold: Some(hold), payment: Some(payment), ..Step::default() })
 }
@@ -58,7 +59,7 @@ pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at)
         PaymentState::Pending | PaymentState::Challenged { .. } | PaymentState::Failed { .. } => {}
         _ => return Err(Stop::Already),
     }
-    let hold = loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now));
+    let hold = loaded.hold.clone().and_then(|hold| secure(hold, &payment, now));
     let charge = charge.clone();
     let (state, kind) = match hold {
         Some(_) => (PaymentState::Capturing { charge }, TaskKind::Capture),
@@ -73,10 +74,10 @@ pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at)
     })
 }
 
-/// Returns the hold as paid, if it still keeps its seats and no other payment is under way for it.
-fn secure(hold: Hold, payment: PaymentId, now: Moment) -> Option<Hold> {
-    let ours = hold.attempt.is_none_or(|attempt| attempt == payment);
-    (hold.state == HoldState::Held && ours).then(|| paid(hold, payment, now))
+/// Returns the hold as paid, if it still keeps its seats, costs what was paid and no other payment is under way for it.
+fn secure(hold: Hold, payment: &Payment, now: Moment) -> Option<Hold> {
+    let ours = hold.attempt.is_none_or(|attempt| attempt == payment.id) && hold.amount() == payment.amount;
+    (hold.state == HoldState::Held && ours).then(|| paid(hold, payment.id, now))
 }
 
 fn paid(mut hold: Hold, payment: PaymentId, now: Moment) -> Hold {
@@ -138,7 +139,7 @@ fn captured_unasked(loaded: &Loaded, payment: Payment, charge: &ChargeId, now: M
     let set_aside = matches!(payment.state, PaymentState::Authorized { .. });
     let causes = if set_aside { &[Cause::Released, Cause::Captured][..] } else { &[Cause::Captured] };
     Step {
-        hold: loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now)),
+        hold: loaded.hold.clone().and_then(|hold| secure(hold, &payment, now)),
         // What is set aside waits to be settled already.
         enqueue: (!set_aside).then_some((Task { kind: TaskKind::Settle, payment: payment.id }, now)),
         transfers: causes.iter().map(|&cause| Transfer { cause, amount: payment.amount }).collect(),
@@ -192,7 +193,8 @@ pub fn settle(loaded: &Loaded, on_sale: impl Fn(InventoryId) -> bool, now: Momen
     let Some(hold) = loaded.hold.clone() else {
         return give_up();
     };
-    let lapsed = matches!(hold.state, HoldState::Expired { .. });
+    // A payment that failed leaves the hold open to be shrunk; money that comes late for it all the same buys nothing else.
+    let lapsed = matches!(hold.state, HoldState::Expired { .. }) && hold.amount() == payment.amount;
     let on_sale = hold.lines.iter().all(|line| on_sale(line.inventory));
     match payment.state {
         PaymentState::Authorized { .. } if lapsed && on_sale => Ok(secure_again(hold, payment, now)),
