@@ -14,6 +14,7 @@ mod order;
 mod process;
 mod returns;
 mod stripe;
+mod upgrade;
 mod race;
 mod seating;
 mod shards;
