@@ -77,6 +77,14 @@ pub enum ChargeState {
     Failed,
 }
 
+impl ChargeState {
+    /// Tells whether the provider has the buyer's money, set aside or taken.
+    #[must_use]
+    pub const fn has_money(self) -> bool {
+        matches!(self, Self::Authorized | Self::Captured)
+    }
+}
+
 /// Is a charge as the provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {

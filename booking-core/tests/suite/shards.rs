@@ -9,15 +9,18 @@ use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow, ShardRules};
 use booking_core::domain::hold::{Hold, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
+use booking_core::domain::money::Paise;
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::domain::placement::ShardNumber;
 use booking_core::service::holding::HoldOrder;
 use booking_core::service::paying::PaymentOrder;
 use booking_core::service::{BadOrder, Denied, Item, Service, Want};
 use booking_core::store::Store;
+use booking_core::strategy::Strategy;
+use booking_core::{outbox, reconciler};
 
 use crate::database::{Database, on_both};
-use crate::world::{HOLD_MS, NOON, SECRET};
+use crate::world::{self, HOLD_MS, NOON, SECRET};
 
 const DAY: &str = "2026-11-23";
 const LATER: &str = "2026-11-30";
@@ -228,4 +231,31 @@ async fn rows_of_many_databases_are_read_together() {
         assert_eq!(store.rows_from(NOON.day_in_india()).await.unwrap(), [*row]);
     }
     app.stop().await;
+}
+
+on_both! {
+    async fn money_of_a_shard_that_was_taken_out_is_left_alone(db: Database) {
+        let other = twin(&db).await;
+        let both = config(vec![shard(0, &db, None), shard(1, &other, None)]);
+        let clock = Arc::new(ManualClock::at(NOON));
+        let (bank, _inbox) = world::provider(&clock);
+        let sell = async |config: &Config| {
+            world::service(app::open(config).await.unwrap(), &bank, &clock, 5, Strategy::Teller).await
+        };
+        let service = sell(&both).await;
+        let held = world::hold(&service, "h", 1).await.unwrap();
+        let paid = world::pay(&service, &held, "p", "sim_ok").await.unwrap().payment;
+        assert_eq!(paid.state.status(), PaymentStatus::Kept);
+        let gone = ShardNumber::of_payment(paid.id);
+        let rest = config(both.shards.into_iter().filter(|shard| shard.number != gone).collect());
+        let service = sell(&rest).await;
+        let _stray = bank.stray_charge(rest.shards[0].number.name_payment(paid.id), Paise::new(700));
+        clock.advance_ms(60_000);
+        reconciler::pass(&service).await.unwrap();
+        outbox::pass(&service).await.unwrap();
+        assert_eq!(service.metrics().discrepancies.get(), 1, "a person must look at it");
+        let kept: Vec<_> = bank.kept().iter().map(|charge| charge.payment).collect();
+        assert_eq!(kept, [paid.id], "the booking keeps its money");
+        assert_eq!(service.metrics().orphans.get(), 1, "what names a shard we have goes back");
+    }
 }
