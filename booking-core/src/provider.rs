@@ -136,6 +136,8 @@ pub enum News {
     Failed {
         /// Which payment.
         payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
         /// Why, in words for the buyer.
         reason: String,
     },

@@ -82,7 +82,7 @@ async fn read(service: &Service, since: Moment, from: Option<&str>) -> Result<Ch
 
 async fn fail_all(service: &Service, pass: &mut Pass, unheard_of: HashSet<PaymentId>) {
     for id in unheard_of {
-        let failed = service.failed(id, NOT_TAKEN).await;
+        let failed = service.failed(id, None, NOT_TAKEN).await;
         note(service, pass, failed.map(|()| Dealt::Done));
     }
 }
@@ -191,7 +191,7 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         Call::Nothing => return Ok(Dealt::Nothing),
         Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
         Call::Captured => service.captured(id, &charge.id, amount).await?,
-        Call::Withdrawn => service.withdrawn(id).await?,
+        Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
         Call::Abandon => return service.abandon(id).await.map(Dealt::from),
         Call::Adopt => return adopt(service, charge).await.map(Dealt::from),
         Call::Differs => return Ok(differs(charge)),

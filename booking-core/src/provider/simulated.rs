@@ -176,7 +176,7 @@ impl Provider for SimulatedProvider {
             Telling::Captured { payment, charge, amount_paise } => {
                 News::Captured { payment, charge, amount: amount_paise }
             }
-            Telling::Failed { payment, reason } => News::Failed { payment, reason },
+            Telling::Failed { payment, charge, reason } => News::Failed { payment, charge, reason },
             Telling::Voided { payment, charge } => News::Voided { payment, charge },
         })
     }

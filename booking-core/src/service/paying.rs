@@ -129,7 +129,7 @@ impl Service {
             }
             Ok(Ok(Charged::Captured(charge))) => self.captured(id, &charge, amount.get()).await?,
             Ok(Ok(Charged::Challenged(charge, challenge))) => self.challenged(id, charge, challenge).await?,
-            Ok(Ok(Charged::Declined(reason))) => self.failed(id, &reason).await?,
+            Ok(Ok(Charged::Declined(reason))) => self.failed(id, None, &reason).await?,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
             Err(_) => tracing::warn!(payment = %id, "a payment is pending: no answer in time"),
         }
@@ -212,7 +212,7 @@ impl Service {
         fail_point::reached(PROVIDER_ANSWERED);
         match taken {
             Taken::Captured => self.captured(id, &charge, payment.amount.get()).await?,
-            Taken::Lost => self.lost(id).await?,
+            Taken::Lost => self.lost(id, &charge).await?,
         }
         Ok(())
     }
@@ -239,13 +239,13 @@ impl Service {
         }
     }
 
-    /// Takes note that the provider refused.
+    /// Takes note that the provider refused; `charge` is what it refused, if it says so.
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
-    pub async fn failed(&self, id: PaymentId, reason: &str) -> Result<(), Denied> {
-        let (now, reason) = (self.now(), reason.to_owned());
-        self.step(id, Arc::new(move |loaded| order::fail(loaded, &reason, now))).await.map(drop)
+    pub async fn failed(&self, id: PaymentId, charge: Option<&ChargeId>, reason: &str) -> Result<(), Denied> {
+        let (now, charge, reason) = (self.now(), charge.cloned(), reason.to_owned());
+        self.step(id, Arc::new(move |loaded| order::fail(loaded, charge.as_ref(), &reason, now))).await.map(drop)
     }
 
     /// Finds seats for money that has none, or sends it back when there are none left. Safe to repeat.
@@ -304,8 +304,8 @@ impl Service {
                     service.authorized(payment, &charge, amount, Then::LeaveToOutbox).await
                 }
                 News::Captured { payment, charge, amount } => service.captured(payment, &charge, amount).await,
-                News::Failed { payment, reason } => service.failed(payment, &reason).await,
-                News::Voided { payment, .. } => service.withdrawn(payment).await,
+                News::Failed { payment, charge, reason } => service.failed(payment, Some(&charge), &reason).await,
+                News::Voided { payment, charge } => service.withdrawn(payment, &charge).await,
                 News::Other => Ok(()),
             }
         })

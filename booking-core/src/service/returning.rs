@@ -6,7 +6,7 @@ use super::paying::CallFault;
 use super::{Denied, Service};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Orphan, Stop};
-use crate::domain::payment::{PaymentId, PaymentState};
+use crate::domain::payment::{ChargeId, PaymentId, PaymentState};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{Charge, ChargeState, LetGo};
 use crate::store::Subject;
@@ -19,9 +19,9 @@ impl Service {
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
-    pub async fn lost(&self, id: PaymentId) -> Result<(), Denied> {
-        let now = self.now();
-        if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, now))).await? {
+    pub async fn lost(&self, id: PaymentId, charge: &ChargeId) -> Result<(), Denied> {
+        let (now, charge) = (self.now(), charge.clone());
+        if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, &charge, now))).await? {
             self.parts.metrics.voids.inc();
             self.after(&outcome, true);
             if let Some(hold) = &outcome.hold {
@@ -35,9 +35,9 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::lost`].
-    pub async fn withdrawn(&self, id: PaymentId) -> Result<(), Denied> {
-        self.failed(id, WITHDRAWN).await?;
-        self.lost(id).await
+    pub async fn withdrawn(&self, id: PaymentId, charge: &ChargeId) -> Result<(), Denied> {
+        self.failed(id, Some(charge), WITHDRAWN).await?;
+        self.lost(id, charge).await
     }
 
     /// Gives up a payment whose buyer never confirmed it, once its hold is over; `false` while it may still come.

@@ -49,13 +49,15 @@ pub fn challenged(loaded: &Loaded, charge: &ChargeId, challenge: &Challenge, now
 /// [`settle`] looks for seats first. The caller may have the money taken itself; the outbox does so from `due_at` on.
 ///
 /// # Errors
-/// [`Stop::Already`] when it was recorded before; [`Stop::WrongAmount`] when the provider set aside something else.
+/// [`Stop::Already`] when it was recorded before, or the charge is not this payment's; [`Stop::WrongAmount`] when the
+/// provider set aside something else.
 pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at): (Moment, Moment)) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
     if payment.amount.get() != amount {
         return Err(Stop::WrongAmount);
     }
     match payment.state {
+        _ if payment.state.knows_another(charge) => return Err(Stop::Already),
         PaymentState::Pending | PaymentState::Challenged { .. } | PaymentState::Failed { .. } => {}
         _ => return Err(Stop::Already),
     }
@@ -100,8 +102,7 @@ pub fn captured(loaded: &Loaded, charge: &ChargeId, amount: i64, now: Moment) ->
     if payment.amount.get() != amount {
         return Err(Stop::WrongAmount);
     }
-    let known = payment.state.charge();
-    if known.is_some_and(|known| known != charge) {
+    if payment.state.knows_another(charge) {
         return Err(Stop::Already);
     }
     match payment.state {
@@ -160,12 +161,16 @@ fn captured_unwanted(payment: Payment, charge: &ChargeId, now: Moment) -> Step {
     }
 }
 
-/// Records that the provider refused, and frees the hold for another try.
+/// Records that the provider refused, and frees the hold for another try. `charge` is what it refused, if it says so.
 ///
 /// # Errors
-/// [`Stop::Already`] when money was set aside or taken, or it was recorded before: nothing moves backwards.
-pub fn fail(loaded: &Loaded, reason: &str, now: Moment) -> Verdict {
+/// [`Stop::Already`] when money was set aside or taken, it was recorded before, or the charge is not this payment's:
+/// nothing moves backwards.
+pub fn fail(loaded: &Loaded, charge: Option<&ChargeId>, reason: &str, now: Moment) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    if charge.is_some_and(|charge| payment.state.knows_another(charge)) {
+        return Err(Stop::Already);
+    }
     match payment.state {
         PaymentState::Pending | PaymentState::Challenged { .. } => {}
         _ => return Err(Stop::Already),
