@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
 use crate::domain::payment::{Payment, PaymentId, PaymentState};
 use crate::domain::placement::ShardNumber;
 use crate::provider::{Charge, ChargePage, ChargeState, ProviderFault};
@@ -187,7 +188,7 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
     let (id, amount) = (charge.payment, charge.amount.get());
     match judge(payment.as_ref(), charge, old) {
         // A database that was taken out of the configuration may know it, and what it bought.
-        Call::Adopt if !at_home && charge.state.has_money() => return Ok(differs(charge)),
+        Call::Adopt if !at_home && charge.left() > Paise::default() => return Ok(differs(charge)),
         Call::Nothing => return Ok(Dealt::Nothing),
         Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
         Call::Captured => service.captured(id, &charge.id, amount).await?,

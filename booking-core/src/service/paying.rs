@@ -56,6 +56,9 @@ pub enum CallFault {
     /// The provider did not answer in time.
     #[error("the provider did not answer in time")]
     Slow(#[from] tokio::time::error::Elapsed),
+    /// The provider has begun, and is to be asked again.
+    #[error("the provider has begun to give the money back")]
+    UnderWay,
 }
 
 impl Service {
@@ -306,6 +309,7 @@ impl Service {
                 News::Captured { payment, charge, amount } => service.captured(payment, &charge, amount).await,
                 News::Failed { payment, charge, reason } => service.failed(payment, Some(&charge), &reason).await,
                 News::Voided { payment, charge } => service.withdrawn(payment, &charge).await,
+                News::RefundMoved { payment, failed } => service.refund_moved(payment, failed).await,
                 News::Other => Ok(()),
             }
         })
