@@ -7,7 +7,8 @@ use booking_core::app::{self, App, StartError};
 use booking_core::catalogue::Catalogue;
 use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow, ShardRules};
-use booking_core::domain::hold::{Hold, HoldStatus};
+use booking_core::domain::booking::Reference;
+use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
 use booking_core::domain::money::Paise;
 use booking_core::domain::payment::PaymentStatus;
@@ -88,7 +89,7 @@ on_both! {
             assert_eq!(u8::from(ShardNumber::of_hold(bought.id)), number, "the id tells where it is");
             assert_eq!(hold(service, row, "k").await.id, bought.id, "the same key is the same hold");
             assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
-            let booking = booking_core::domain::booking::Reference::of(bought.id);
+            let booking = Reference::of(bought.id);
             assert_eq!(service.booking(booking).await.unwrap().lines[0].inventory, row);
             clock.advance_ms(HOLD_MS);
             service.nudge_reaper();
@@ -258,4 +259,29 @@ on_both! {
         assert_eq!(kept, [paid.id], "the booking keeps its money");
         assert_eq!(service.metrics().orphans.get(), 1, "what names a shard we have goes back");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_takes_only_its_own_along() {
+    let (well, ill, beside) = (Database::postgres().await, Database::postgres().await, Database::postgres().await);
+    let drop_database = async |database: &Database| {
+        let (_, name) = database.url.rsplit_once('/').unwrap();
+        beside.raw(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    };
+    let config = config(vec![shard(0, &well, None), shard(1, &ill, None)]);
+    let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+    let (service, away) = (app.service(), &app.service().metrics().databases_away);
+    let bought = hold(service, row_on(&config, 0, DAY), "k").await;
+    assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
+    let (known, unknown) = (Reference::of(bought.id), Reference::of(HoldId::from_bytes([9; 16])));
+    assert_eq!((service.store().booking(unknown).await.unwrap(), away.get()), (None, 0));
+    drop_database(&ill).await;
+    assert_eq!(service.store().booking(known).await.unwrap().unwrap().hold, bought.id);
+    service.store().booking(unknown).await.expect_err("the one that is away may know it");
+    service.store().ping().await.expect("one answers");
+    until(async || away.get() == 1).await;
+    drop_database(&well).await;
+    service.store().ping().await.expect_err("none answers");
+    until(async || away.get() == 2).await;
+    app.stop().await;
 }
