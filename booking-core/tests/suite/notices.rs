@@ -255,7 +255,7 @@ async fn a_database_that_fails_keeps_no_gateway_from_news_of_another() {
     gateway.down.store(true, Ordering::SeqCst);
     let (site, here, there) = open_on_two([&well, &ill], address).await;
     let take = async |row: InventoryId| {
-        site.service.hold(HoldOrder::new(row, 1, &row.to_string())).await.unwrap();
+        site.service.hold(HoldOrder::new(row, 1, row.to_string())).await.unwrap();
     };
     for row in &there {
         take(*row).await;
