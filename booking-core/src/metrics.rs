@@ -35,6 +35,8 @@ pub struct Metrics {
     /// Charges of which the provider says something else than our books, and that nothing here can put right,
     /// as of the last whole comparison.
     pub discrepancies: IntGauge,
+    /// Databases that did not answer, as of the last look.
+    pub databases_away: IntGauge,
     /// Charges found at the provider that nobody here knew.
     pub orphans: IntCounter,
     /// Age of the oldest task that is due.
@@ -82,6 +84,10 @@ impl Metrics {
             discrepancies: keep(
                 &registry,
                 IntGauge::with_opts(opts("reconciler_discrepancies", "Charges the provider tells differently")),
+            ),
+            databases_away: keep(
+                &registry,
+                IntGauge::with_opts(opts("databases_away", "Databases that do not answer")),
             ),
             orphans: keep(
                 &registry,

@@ -131,7 +131,7 @@ enum Rest {
     UntilNews,
     /// Until there is news, but no longer than until stock may be told again.
     UntilStockIsDue,
-    /// So long, whatever comes: the gateway or the database is not well.
+    /// So long, whatever comes: the gateway is not well.
     For(Duration),
 }
 
@@ -220,6 +220,8 @@ impl Notifier {
     }
 
     /// Tells everything that is due; what is not due yet or not taken goes back on the board.
+    ///
+    /// A gateway that fails ends the round. Of a row whose database fails nothing is known, and the others go on.
     async fn tell_all(&mut self) -> Result<(), CallFault> {
         let mut outcome = Ok(());
         for (inventory, notice) in self.board.take_all() {
@@ -241,11 +243,18 @@ impl Notifier {
                 Err(error) => {
                     self.metrics.notice_failures.inc();
                     self.board.put(inventory, notice);
-                    outcome = Err(error);
+                    outcome = self.after_failure(inventory, error);
                 }
             }
         }
         outcome
+    }
+
+    /// Says whether a failure is the gateway's.
+    fn after_failure(&self, inventory: InventoryId, error: CallFault) -> Result<(), CallFault> {
+        let CallFault::Store(error) = error else { return Err(error) };
+        tracing::warn!(gateway = self.address.admin, %inventory, %error, "what to tell of a row is not known");
+        Ok(())
     }
 
     fn is_stock_due(&self, told: Option<Told>) -> bool {

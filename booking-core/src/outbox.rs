@@ -22,6 +22,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 const AT_ONCE: u32 = 200;
 /// Calls of one kind that wait for the provider at the same time.
 const CALLS_ABREAST: usize = 16;
+/// A database that does not answer for so long counts as away.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE_MS: i64 = 60_000;
 
 /// Does everything that is due: first what is to be settled, then what is to be taken, then what is to go back.
@@ -68,7 +70,15 @@ async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pas
     pass
 }
 
+/// Counts the databases that do not answer.
+async fn count_away(service: &Service) {
+    let pings = service.databases().into_iter().map(|database| tokio::time::timeout(PING_PATIENCE, database.ping()));
+    let away = join_all(pings).await.iter().filter(|answer| !matches!(answer, Ok(Ok(())))).count();
+    service.metrics().databases_away.set(i64::try_from(away).unwrap_or(i64::MAX));
+}
+
 async fn observe(service: &Service) -> Result<(), StoreError> {
+    count_away(service).await;
     let open = service.store().open_holds().await?;
     service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
     let mut oldest = 0;

@@ -62,6 +62,15 @@ pub enum LetGo {
     Captured,
 }
 
+/// Is what became of money that was to go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenBack {
+    /// The buyer has it.
+    Done,
+    /// It is on its way, and may yet fail.
+    UnderWay,
+}
+
 /// Says how far a charge has come at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChargeState {
@@ -92,6 +101,17 @@ pub struct Charge {
     pub created_at: Moment,
     /// How far it has come.
     pub state: ChargeState,
+}
+
+impl Charge {
+    /// Returns what the provider still has of the buyer's money, set aside or taken.
+    #[must_use]
+    pub const fn left(&self) -> Paise {
+        match self.state {
+            ChargeState::Authorized | ChargeState::Captured => self.amount.less(self.refunded),
+            ChargeState::Open | ChargeState::Voided | ChargeState::Failed => Paise::new(0),
+        }
+    }
 }
 
 /// Is a part of the provider's list.
@@ -128,6 +148,8 @@ pub enum News {
     Failed {
         /// Which payment.
         payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
         /// Why, in words for the buyer.
         reason: String,
     },
@@ -137,6 +159,13 @@ pub enum News {
         payment: PaymentId,
         /// Its charge.
         charge: ChargeId,
+    },
+    /// A refund went on or failed; how it stands is for the provider to say when it is asked.
+    RefundMoved {
+        /// For which payment.
+        payment: PaymentId,
+        /// Whether it failed.
+        failed: bool,
     },
     /// It is about nothing we keep.
     Other,
@@ -177,7 +206,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn void(&self, charge: &ChargeId) -> Result<LetGo, ProviderFault>;
 
     /// Gives so much back of what was taken, once for each payment.
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<(), ProviderFault>;
+    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault>;
 
     /// Lists a part of the charges made since a moment; `from` is [`ChargePage::next`] of the part before.
     async fn list(&self, since: Moment, from: Option<&str>) -> Result<ChargePage, ProviderFault>;

@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::moment::Moment;
+use crate::domain::money::Paise;
 use crate::domain::payment::{Payment, PaymentId, PaymentState};
+use crate::domain::placement::ShardNumber;
 use crate::provider::{Charge, ChargePage, ChargeState, ProviderFault};
 use crate::service::paying::Then;
 use crate::service::{Denied, Service};
@@ -81,7 +83,7 @@ async fn read(service: &Service, since: Moment, from: Option<&str>) -> Result<Ch
 
 async fn fail_all(service: &Service, pass: &mut Pass, unheard_of: HashSet<PaymentId>) {
     for id in unheard_of {
-        let failed = service.failed(id, NOT_TAKEN).await;
+        let failed = service.failed(id, None, NOT_TAKEN).await;
         note(service, pass, failed.map(|()| Dealt::Done));
     }
 }
@@ -181,21 +183,33 @@ impl From<bool> for Dealt {
 /// Deals with one charge.
 async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Dealt, Denied> {
     let payment = service.store().payment(charge.payment).await?;
+    let at_home = payment.is_some() || is_configured(service, charge.payment);
     let old = now.since_ms(charge.created_at) >= service.terms().pending_ms;
     let (id, amount) = (charge.payment, charge.amount.get());
     match judge(payment.as_ref(), charge, old) {
+        // A database that was taken out of the configuration may know it, and what it bought.
+        Call::Adopt if !at_home && charge.left() > Paise::default() => return Ok(differs(charge)),
         Call::Nothing => return Ok(Dealt::Nothing),
         Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
         Call::Captured => service.captured(id, &charge.id, amount).await?,
-        Call::Withdrawn => service.withdrawn(id).await?,
+        Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
         Call::Abandon => return service.abandon(id).await.map(Dealt::from),
         Call::Adopt => return adopt(service, charge).await.map(Dealt::from),
-        Call::Differs => {
-            tracing::error!(charge = charge.id.0, payment = %id, "the provider and the books differ; see to it by hand");
-            return Ok(Dealt::Differs);
-        }
+        Call::Differs => return Ok(differs(charge)),
     }
     Ok(Dealt::Done)
+}
+
+/// Tells whether the database a payment's id names is among ours. With only one there is no other it could be in.
+fn is_configured(service: &Service, payment: PaymentId) -> bool {
+    let (databases, named) = (service.store().databases(), ShardNumber::of_payment(payment));
+    databases.is_empty() || databases.iter().any(|(number, _)| *number == named)
+}
+
+fn differs(charge: &Charge) -> Dealt {
+    let (id, payment) = (&charge.id.0, charge.payment);
+    tracing::error!(charge = id, %payment, "the provider and the books differ; see to it by hand");
+    Dealt::Differs
 }
 
 async fn adopt(service: &Service, charge: &Charge) -> Result<bool, Denied> {

@@ -157,6 +157,12 @@ impl PaymentState {
         }
     }
 
+    /// Tells whether the provider's charge for this is known to be another one.
+    #[must_use]
+    pub fn knows_another(&self, charge: &ChargeId) -> bool {
+        self.charge().is_some_and(|known| known != charge)
+    }
+
     /// Returns what goes or went back.
     #[must_use]
     pub const fn refund(&self) -> Option<Paise> {

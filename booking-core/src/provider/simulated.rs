@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 
 use super::wire::{BadAddress, Call, Wire};
 use super::{
-    BadNews, Charge, ChargeOrder, ChargePage, ChargeState, Charged, LetGo, News, Provider, ProviderFault, Taken,
-    signature,
+    BadNews, Charge, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault,
+    Taken, signature,
 };
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
@@ -145,11 +145,11 @@ impl Provider for SimulatedProvider {
         }
     }
 
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<(), ProviderFault> {
+    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault> {
         let (path, body) = (format!("/charges/{}/refunds", charge.0), json!({"amount_paise": amount}));
         let (status, made) = self.post(path, format!("refund {payment}"), body).await?;
         match status.is_success() && made.refunded_paise >= amount {
-            true => Ok(()),
+            true => Ok(GivenBack::Done),
             false => Err(ProviderFault(format!("a refund of {amount} left {} given back", made.refunded_paise))),
         }
     }
@@ -176,7 +176,7 @@ impl Provider for SimulatedProvider {
             Telling::Captured { payment, charge, amount_paise } => {
                 News::Captured { payment, charge, amount: amount_paise }
             }
-            Telling::Failed { payment, reason } => News::Failed { payment, reason },
+            Telling::Failed { payment, charge, reason } => News::Failed { payment, charge, reason },
             Telling::Voided { payment, charge } => News::Voided { payment, charge },
         })
     }

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::wire::{BadAddress, Call, Wire};
 use super::{
-    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, LetGo, News, Provider, ProviderFault, Taken, signature,
+    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault, Taken,
+    signature,
 };
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
@@ -24,7 +25,10 @@ use crate::domain::payment::{ChargeId, PaymentId};
 
 mod intent;
 
+mod refund;
+
 use intent::{Intent, MARK, SITE};
+use refund::Refunds;
 
 /// Where Stripe is.
 pub const ADDRESS: &str = "https://api.stripe.com";
@@ -61,17 +65,23 @@ impl StripeProvider {
         Ok(Self { wire: Wire::new(base, Some(key), patience)?, webhook_secret, site })
     }
 
-    async fn post(&self, path: &str, key: String, form: &[(&str, &str)]) -> Result<(StatusCode, Value), ProviderFault> {
+    async fn post(
+        &self,
+        path: &str,
+        key: Option<String>,
+        form: &[(&str, &str)],
+    ) -> Result<(StatusCode, Value), ProviderFault> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
-        self.wire
-            .call(Call { method: Method::POST, path: path.to_owned(), key: Some(key), content_type: FORM, body })
-            .await
+        self.wire.call(Call { method: Method::POST, path: path.to_owned(), key, content_type: FORM, body }).await
     }
 
     /// Does something to an intent. What Stripe refuses because of the intent's state is answered with that state.
+    ///
+    /// There is no idempotency key: the state already keeps anything from being done twice, while under a key Stripe
+    /// would repeat its first answer for a day, a fault of its own included.
     async fn act(&self, charge: &ChargeId, verb: &str) -> Result<Intent, ProviderFault> {
         let path = intent_path(charge)?;
-        let (status, answer) = self.post(&format!("{path}/{verb}"), format!("{verb} {}", charge.0), &[]).await?;
+        let (status, answer) = self.post(&format!("{path}/{verb}"), None, &[]).await?;
         if status.is_success() {
             return intent::read(answer);
         }
@@ -82,17 +92,15 @@ impl StripeProvider {
         if status.is_success() { intent::read(answer) } else { Err(refused(status, &answer)) }
     }
 
-    /// Tells whether a refund for this payment was made before. Stripe forgets idempotency keys after a day, and we may
+    /// Returns what Stripe lists of our refunds for this payment. Stripe forgets idempotency keys after a day, and we may
     /// have to ask again after a longer one.
-    async fn is_refunded(&self, charge: &ChargeId, payment: PaymentId) -> Result<bool, ProviderFault> {
+    async fn refunds(&self, charge: &ChargeId, payment: PaymentId) -> Result<Refunds, ProviderFault> {
         let path = format!("/v1/refunds?payment_intent={}&limit={PAGE}", charge.0);
         let (status, answer) = self.wire.call(Call::get(path)).await?;
         if !status.is_success() {
             return Err(refused(status, &answer));
         }
-        let made = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let ours = |refund: &&Value| refund["metadata"][MARK] == payment.to_string();
-        Ok(made.iter().filter(ours).any(|refund| !matches!(refund["status"].as_str(), Some("failed" | "canceled"))))
+        Refunds::of(payment, &answer)
     }
 }
 
@@ -160,7 +168,7 @@ impl Provider for StripeProvider {
             (&site, &self.site),
         ];
         form.extend(order.return_url.as_deref().map(|back| ("return_url", back)));
-        let (status, answer) = self.post("/v1/payment_intents", payment.clone(), &form).await?;
+        let (status, answer) = self.post("/v1/payment_intents", Some(payment.clone()), &form).await?;
         if status.is_success() { charged(intent::read(answer)?) } else { declined(status, &answer) }
     }
 
@@ -180,18 +188,20 @@ impl Provider for StripeProvider {
         }
     }
 
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<(), ProviderFault> {
+    /// One that failed is made again, under a key of its own: under the old one Stripe would only repeat itself.
+    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault> {
         intent_path(charge)?;
-        if self.is_refunded(charge, payment).await? {
-            return Ok(());
+        let made = self.refunds(charge, payment).await?;
+        if let Some(given_back) = made.standing {
+            return Ok(given_back);
         }
-        let (amount, mark, id) = (amount.get().to_string(), format!("metadata[{MARK}]"), payment.to_string());
-        let form = [("payment_intent", charge.0.as_str()), ("amount", &amount), (&mark, &id)];
-        let (status, answer) = self.post("/v1/refunds", format!("refund {payment}"), &form).await?;
-        match answer["status"].as_str() {
-            Some("succeeded" | "pending") if status.is_success() => Ok(()),
-            _ => Err(refused(status, &answer)),
-        }
+        let (amount, id) = (amount.get().to_string(), payment.to_string());
+        let (mark, site) = (format!("metadata[{MARK}]"), format!("metadata[{SITE}]"));
+        let form = [("payment_intent", charge.0.as_str()), ("amount", &amount), (&mark, &id), (&site, &self.site)];
+        let key = format!("refund {payment} {}", made.failed);
+        let (status, answer) = self.post("/v1/refunds", Some(key), &form).await?;
+        let made = status.is_success().then(|| refund::standing(&answer)).flatten();
+        made.ok_or_else(|| refused(status, &answer))
     }
 
     /// Stripe lists the youngest first, so what is older than `since` ends the list.
@@ -220,6 +230,9 @@ impl Provider for StripeProvider {
         signature::verify(&self.webhook_secret, now, header, body)?;
         let event: Value = serde_json::from_slice(body).map_err(|error| BadNews::Body(error.to_string()))?;
         let kind = event["type"].as_str().ok_or_else(|| BadNews::Body("it has no type".to_owned()))?;
+        if refund::EVENTS.contains(&kind) {
+            return Ok(refund::news(&self.site, &event["data"]["object"]));
+        }
         if !kind.starts_with("payment_intent.") {
             return Ok(News::Other);
         }

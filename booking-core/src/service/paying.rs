@@ -56,6 +56,9 @@ pub enum CallFault {
     /// The provider did not answer in time.
     #[error("the provider did not answer in time")]
     Slow(#[from] tokio::time::error::Elapsed),
+    /// The provider has begun, and is to be asked again.
+    #[error("the provider has begun to give the money back")]
+    UnderWay,
 }
 
 impl Service {
@@ -86,12 +89,13 @@ impl Service {
         let payment = self.new_payment(&hold, &order);
         let (opened, now) = (payment.clone(), self.now());
         let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, opened.clone(), now));
-        match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
-            Ok(_) => {}
+        let opened = match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
+            Ok(outcome) => outcome.payment,
             Err(Stop::Already) => return self.pay_again(payment.id).await,
             Err(stop) => return Err(stop.into()),
-        }
-        self.charge(&payment).await?;
+        };
+        // What was written down counts, not what was read before.
+        self.charge(opened.as_ref().unwrap_or(&payment)).await?;
         self.find_payment(payment.id, false).await
     }
 
@@ -128,7 +132,7 @@ impl Service {
             }
             Ok(Ok(Charged::Captured(charge))) => self.captured(id, &charge, amount.get()).await?,
             Ok(Ok(Charged::Challenged(charge, challenge))) => self.challenged(id, charge, challenge).await?,
-            Ok(Ok(Charged::Declined(reason))) => self.failed(id, &reason).await?,
+            Ok(Ok(Charged::Declined(reason))) => self.failed(id, None, &reason).await?,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
             Err(_) => tracing::warn!(payment = %id, "a payment is pending: no answer in time"),
         }
@@ -211,7 +215,7 @@ impl Service {
         fail_point::reached(PROVIDER_ANSWERED);
         match taken {
             Taken::Captured => self.captured(id, &charge, payment.amount.get()).await?,
-            Taken::Lost => self.lost(id).await?,
+            Taken::Lost => self.lost(id, &charge).await?,
         }
         Ok(())
     }
@@ -238,13 +242,13 @@ impl Service {
         }
     }
 
-    /// Takes note that the provider refused.
+    /// Takes note that the provider refused; `charge` is what it refused, if it says so.
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
-    pub async fn failed(&self, id: PaymentId, reason: &str) -> Result<(), Denied> {
-        let (now, reason) = (self.now(), reason.to_owned());
-        self.step(id, Arc::new(move |loaded| order::fail(loaded, &reason, now))).await.map(drop)
+    pub async fn failed(&self, id: PaymentId, charge: Option<&ChargeId>, reason: &str) -> Result<(), Denied> {
+        let (now, charge, reason) = (self.now(), charge.cloned(), reason.to_owned());
+        self.step(id, Arc::new(move |loaded| order::fail(loaded, charge.as_ref(), &reason, now))).await.map(drop)
     }
 
     /// Finds seats for money that has none, or sends it back when there are none left. Safe to repeat.
@@ -303,8 +307,9 @@ impl Service {
                     service.authorized(payment, &charge, amount, Then::LeaveToOutbox).await
                 }
                 News::Captured { payment, charge, amount } => service.captured(payment, &charge, amount).await,
-                News::Failed { payment, reason } => service.failed(payment, &reason).await,
-                News::Voided { payment, .. } => service.withdrawn(payment).await,
+                News::Failed { payment, charge, reason } => service.failed(payment, Some(&charge), &reason).await,
+                News::Voided { payment, charge } => service.withdrawn(payment, &charge).await,
+                News::RefundMoved { payment, failed } => service.refund_moved(payment, failed).await,
                 News::Other => Ok(()),
             }
         })

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::paying::CallFault;
 use super::{Denied, Service};
 use crate::domain::money::Paise;
-use crate::domain::order::{self, Orphan, Stop};
-use crate::domain::payment::{PaymentId, PaymentState};
+use crate::domain::order::{self, Orphan, Stop, Task, TaskKind};
+use crate::domain::payment::{ChargeId, PaymentId, PaymentState};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
-use crate::provider::{Charge, ChargeState, LetGo};
+use crate::provider::{Charge, ChargeState, GivenBack, LetGo};
 use crate::store::Subject;
 
 /// What a buyer reads whose payment the provider withdrew.
@@ -19,9 +19,9 @@ impl Service {
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown, [`Denied::Fault`].
-    pub async fn lost(&self, id: PaymentId) -> Result<(), Denied> {
-        let now = self.now();
-        if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, now))).await? {
+    pub async fn lost(&self, id: PaymentId, charge: &ChargeId) -> Result<(), Denied> {
+        let (now, charge) = (self.now(), charge.clone());
+        if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, &charge, now))).await? {
             self.parts.metrics.voids.inc();
             self.after(&outcome, true);
             if let Some(hold) = &outcome.hold {
@@ -35,9 +35,9 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::lost`].
-    pub async fn withdrawn(&self, id: PaymentId) -> Result<(), Denied> {
-        self.failed(id, WITHDRAWN).await?;
-        self.lost(id).await
+    pub async fn withdrawn(&self, id: PaymentId, charge: &ChargeId) -> Result<(), Denied> {
+        self.failed(id, Some(charge), WITHDRAWN).await?;
+        self.lost(id, charge).await
     }
 
     /// Gives up a payment whose buyer never confirmed it, once its hold is over; `false` while it may still come.
@@ -86,12 +86,35 @@ impl Service {
         let PaymentState::Refunding { charge, amount } = payment.state else { return Ok(()) };
         if amount > Paise::default() {
             let asked = self.parts.provider.refund(&charge, id, amount);
-            tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+            let given_back = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
             fail_point::reached(PROVIDER_ANSWERED);
+            if given_back == GivenBack::UnderWay {
+                return Err(CallFault::UnderWay);
+            }
         }
         let now = self.now();
         let refunded = self.step(id, Arc::new(move |loaded| order::refunded(loaded, now))).await?;
         self.parts.metrics.refunds.inc_by(refunded.is_some().into());
+        Ok(())
+    }
+
+    /// Has the outbox ask at once how a refund stands of which the provider said something.
+    ///
+    /// # Errors
+    /// [`Stop::NoSuchPayment`], [`Denied::Fault`].
+    pub(super) async fn refund_moved(&self, id: PaymentId, failed: bool) -> Result<(), Denied> {
+        let payment = self.store().payment(id).await?.ok_or(Stop::NoSuchPayment)?;
+        match payment.state {
+            PaymentState::Refunding { .. } => {
+                let task = Task { kind: TaskKind::Refund, payment: id };
+                self.store().postpone(task, self.now(), "the provider said something").await?;
+                self.return_nudge.ring();
+            }
+            PaymentState::Refunded { .. } if failed => {
+                tracing::error!(payment = %id, "a refund that was done has failed since; see to it by hand");
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -101,11 +124,7 @@ impl Service {
     /// # Errors
     /// [`Denied::Fault`].
     pub async fn adopt(&self, charge: &Charge) -> Result<bool, Denied> {
-        let (amount, taken) = match charge.state {
-            ChargeState::Captured => (charge.amount.less(charge.refunded), true),
-            ChargeState::Authorized => (charge.amount, false),
-            ChargeState::Open | ChargeState::Voided | ChargeState::Failed => return Ok(false),
-        };
+        let (amount, taken) = (charge.left(), charge.state == ChargeState::Captured);
         if amount == Paise::default() {
             return Ok(false);
         }

@@ -30,12 +30,13 @@ mod read;
 mod take;
 mod write;
 
+/// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
 const MIGRATIONS: [&str; 5] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
-    include_str!("postgres/0003_money.sql"),
     include_str!("postgres/0005_seats.sql"),
     include_str!("postgres/0006_turns.sql"),
+    include_str!("postgres/0007_money.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -104,6 +105,8 @@ impl PostgresStore {
 
 async fn run_migrations(connection: &mut Object) -> Result<usize, tokio_postgres::Error> {
     let tx = connection.transaction().await?;
+    // A large table may take longer than any request is worth, and so may another process that is at it.
+    tx.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     tx.batch_execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)").await?;
     let row = tx.query_one("SELECT coalesce(max(version), 0) FROM schema_version", &[]).await?;

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::StreamExt;
+use futures_util::future::{select_ok, try_join_all};
+use futures_util::stream::FuturesUnordered;
 
 use super::books::Books;
 use super::{
@@ -161,10 +163,19 @@ impl Store for Shards {
         Ok(None)
     }
 
-    /// A reference is for travellers and tells no database: all are asked at once.
+    /// A reference is for travellers and tells no database: all are asked at once, and the first that knows it answers.
+    /// That nobody knows it is certain only when all have said so.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
-        let found = try_join_all(self.all().map(|database| database.booking(reference))).await?;
-        Ok(found.into_iter().flatten().next())
+        let mut asked: FuturesUnordered<_> = self.all().map(|database| database.booking(reference)).collect();
+        let mut unknown = Ok(None);
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(None) => {}
+                Ok(Some(booking)) => return Ok(Some(booking)),
+                Err(error) => unknown = Err(error),
+            }
+        }
+        unknown
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
@@ -215,7 +226,8 @@ impl Store for Shards {
         Ok(read)
     }
 
+    /// One that answers is enough: the others take only their own rows along.
     async fn ping(&self) -> Result<(), StoreError> {
-        try_join_all(self.all().map(|database| database.ping())).await.map(drop)
+        select_ok(self.all().map(|database| database.ping())).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 //! SQLite has one writer at a time, so one thread with a bounded mailbox loses nothing, and there is no lock to wait
 //! for and no "database is locked".
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
@@ -36,12 +37,13 @@ mod read;
 mod take;
 mod write;
 
+/// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
 const MIGRATIONS: [&str; 5] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
-    include_str!("sqlite/0003_money.sql"),
     include_str!("sqlite/0005_seats.sql"),
     include_str!("sqlite/0006_turns.sql"),
+    include_str!("sqlite/0007_money.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -86,13 +88,17 @@ impl SqliteStore {
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
 
+    /// Has the thread do a job. One that panics fails by itself: what it had not committed is rolled back as it
+    /// unwinds, and the thread goes on with the next.
     async fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let _caller_may_have_left = answer.send(job(connection));
+            let done = catch_unwind(AssertUnwindSafe(|| job(connection)));
+            let panicked = |_| Err(StoreError::Corrupt("a job panicked, which is a bug; see the log".to_owned()));
+            let _caller_may_have_left = answer.send(done.unwrap_or_else(panicked));
         });
         let gone = || StoreError::Unavailable("the SQLite thread has ended".to_owned());
         self.jobs.as_ref().ok_or_else(gone)?.send(job).await.map_err(|_| gone())?;

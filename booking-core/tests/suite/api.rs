@@ -177,7 +177,8 @@ async fn a_lapsed_hold_is_on_sale_again_within_a_second() {
 async fn a_webhook_is_believed_only_when_it_is_signed() {
     let db = Database::sqlite();
     let site = site(&db, 1).await;
-    let body = r#"{"type":"payment.failed","payment":"00000000-0000-0000-0000-000000000001","reason":"x"}"#;
+    let body =
+        r#"{"type":"payment.failed","payment":"00000000-0000-0000-0000-000000000001","charge":"ch_1","reason":"x"}"#;
     let post = async |signature: &str| {
         let headers = [("vestibule-provider-signature", signature)];
         site.send(Method::POST, "/api/payments/webhook", &headers, body).await.problem()

@@ -14,6 +14,8 @@ mod order;
 mod process;
 mod returns;
 mod stripe;
+mod stripe_again;
+mod upgrade;
 mod race;
 mod seating;
 mod shards;

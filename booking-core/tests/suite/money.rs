@@ -57,9 +57,13 @@ impl World {
     }
 }
 
+fn charge_of(answer: &PaymentAnswer) -> ChargeId {
+    ChargeId(format!("ch_{}", answer.payment.id))
+}
+
 fn authorized(answer: &PaymentAnswer) -> Telling {
     let payment = &answer.payment;
-    let charge = ChargeId(format!("ch_{}", payment.id));
+    let charge = charge_of(answer);
     Telling::Authorized { payment: payment.id, charge, amount_paise: payment.amount.get() }
 }
 
@@ -168,10 +172,49 @@ on_both! {
         let world = World::new(&db, 5).await;
         let held = world.hold("h", 1).await.unwrap();
         let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
-        let failed = Telling::Failed { payment: paid.payment.id, reason: "late".to_owned() };
+        let (payment, charge) = (paid.payment.id, charge_of(&paid));
+        let failed = Telling::Failed { payment, charge, reason: "late".to_owned() };
         world.news(&failed).await.unwrap();
         assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
         world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn news_of_a_stray_charge_takes_nothing_from_the_payment_it_names(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 1).await.unwrap();
+        // The money is set aside and the seat secured, but it cannot be taken yet.
+        world.provider.spoil(Verb::Capture, FaultKind::Fail);
+        let capturing = world.pay(&held, "p", "sim_ok").await.unwrap();
+        assert_eq!(status(&capturing), PaymentStatus::Capturing);
+        let (payment, charge) = (capturing.payment.id, ChargeId("ch_stray".to_owned()));
+        world.news(&Telling::Voided { payment, charge: charge.clone() }).await.unwrap();
+        let reason = "another charge".to_owned();
+        world.news(&Telling::Failed { payment, charge, reason }).await.unwrap();
+        let seen = world.service.find_payment(payment, false).await.unwrap();
+        assert_eq!((status(&seen), world.hold_status_of(&held).await), (PaymentStatus::Capturing, HoldStatus::Paid));
+        world.provider.mend();
+        world.settle_down().await;
+        assert_eq!(world.hold_status_of(&held).await, HoldStatus::Confirmed);
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_stray_charge_that_fails_does_not_end_a_challenge(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 1).await.unwrap();
+        let waits = world.pay(&held, "p", "sim_challenge").await.unwrap();
+        assert_eq!(status(&waits), PaymentStatus::Challenged);
+        let (payment, charge) = (waits.payment.id, ChargeId("ch_stray".to_owned()));
+        world.news(&Telling::Failed { payment, charge, reason: "another charge".to_owned() }).await.unwrap();
+        let seen = world.service.find_payment(payment, false).await.unwrap();
+        assert_eq!(status(&seen), PaymentStatus::Challenged);
+        let (charge, reason) = (charge_of(&waits), "not confirmed".to_owned());
+        world.news(&Telling::Failed { payment, charge, reason }).await.unwrap();
+        let seen = world.service.find_payment(payment, false).await.unwrap();
+        assert_eq!(status(&seen), PaymentStatus::Failed);
     }
 }
 

@@ -9,6 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use booking_core::clock::SystemClock;
+use booking_core::config::{Config, SaleRow, ShardRules};
+use booking_core::domain::inventory::InventoryId;
 use booking_core::notifier::GatewayAddress;
 use booking_core::service::holding::HoldOrder;
 use serde_json::{Value, json};
@@ -223,5 +225,46 @@ async fn a_gateway_is_told_what_turned_before_this_process_began() {
     config.gateways = vec![address];
     let site = Site::open(config, Arc::new(SystemClock::new())).await;
     assert_eq!(next_turn(&mut hearing).await.0, "sold-out");
+    site.close().await;
+}
+
+/// Opens a site with a sale on two databases: rows of the first, and many more of the second.
+async fn open_on_two(databases: [&Database; 2], address: GatewayAddress) -> (Site, InventoryId, Vec<InventoryId>) {
+    let mut config = site_config(databases[0], 1);
+    config.database = Config::default().database;
+    config.shards = (0..2_u8)
+        .map(|number| ShardRules {
+            number: number.try_into().unwrap(),
+            database: databases[usize::from(number)].url.clone(),
+            from: None,
+            until: None,
+        })
+        .collect();
+    let placement = config.placement().unwrap().unwrap();
+    let rows = (1..=60_i64).map(|day| InventoryId { date: row().date + time::Duration::days(day), ..row() });
+    let (here, there): (Vec<_>, Vec<_>) = rows.partition(|row| u8::from(placement.of(*row)) == 0);
+    config.sale = here.iter().chain(&there).map(|&inventory| SaleRow { inventory, capacity: 1 }).collect();
+    config.gateways = vec![address];
+    (Site::open(config, Arc::new(SystemClock::new())).await, here[0], there)
+}
+
+#[tokio::test]
+async fn a_database_that_fails_keeps_no_gateway_from_news_of_another() {
+    let (well, ill) = (Database::sqlite(), Database::sqlite());
+    let (gateway, mut hearing, address) = gateway().await;
+    gateway.down.store(true, Ordering::SeqCst);
+    let (site, here, there) = open_on_two([&well, &ill], address).await;
+    let take = async |row: InventoryId| {
+        site.service.hold(HoldOrder::new(row, 1, row.to_string())).await.unwrap();
+    };
+    for row in &there {
+        take(*row).await;
+    }
+    assert!(there.len() > 10, "so many that one of them comes first");
+    ill.raw("ALTER TABLE inventory RENAME TO away").await.unwrap();
+    take(here).await;
+    gateway.down.store(false, Ordering::SeqCst);
+    let (verb, body) = next_turn(&mut hearing).await;
+    assert_eq!((verb.as_str(), &body["key"]), ("sold-out", &json!(here)));
     site.close().await;
 }

@@ -133,7 +133,7 @@ impl Model {
             Event::OpenPayment { hold, payment } => self.open(hold_id(hold), payment_id(payment)),
             Event::Capture { payment } => self.capture(payment_id(payment)),
             Event::Fail { payment } => {
-                self.apply(order::fail(&self.loaded(None, Some(payment_id(payment))), "no", now))
+                self.apply(order::fail(&self.loaded(None, Some(payment_id(payment))), None, "no", now))
             }
             Event::Settle { payment, on_sale } => {
                 self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), |_| on_sale, now))
@@ -145,7 +145,10 @@ impl Model {
             }
             Event::Challenge { payment } => self.challenge(payment_id(payment)),
             Event::Authorize { payment } => self.authorize(payment_id(payment)),
-            Event::Lose { payment } => self.apply(order::lost(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Lose { payment } => {
+                let charge = ChargeId(payment_id(payment).to_string());
+                self.apply(order::lost(&self.loaded(None, Some(payment_id(payment))), &charge, now))
+            }
             Event::Void { payment } => self.apply(order::void(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::Voided { payment } => self.apply(order::voided(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::CancelBooking { hold, percent } => self.cancel_booking(hold_id(hold), percent),

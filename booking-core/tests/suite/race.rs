@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use booking_core::domain::hold::HoldId;
+use booking_core::domain::hold::{Hold, HoldId};
 use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order;
+use booking_core::domain::payment::{Payment, PaymentId, PaymentState, PaymentStatus};
 use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::metrics::Metrics;
 use booking_core::reaper;
-use booking_core::service::Denied;
-use booking_core::store::{Guard, Subject, TakeRequest};
+use booking_core::service::paying::Then;
+use booking_core::service::{Denied, Item, Want};
+use booking_core::store::{Decide, Guard, StoreError, Subject, TakeRequest};
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
 use tokio::task::JoinSet;
@@ -240,4 +242,79 @@ fn request(row: InventoryId, [round, number]: [u8; 2]) -> TakeRequest {
         created_at: NOON,
         expires_at: NOON.plus_ms(HOLD_MS),
     }
+}
+
+on_both! {
+    async fn a_payment_that_races_with_a_part_given_back_is_over_what_is_left(db: Database) {
+        let world = World::new(&db, 200).await;
+        for round in 0..20 {
+            let held = world.hold(&format!("h{round}"), 2).await.unwrap();
+            let one = Item { inventory: row(), want: Want::Any(1) };
+            let paying = world::pay(&world.service, &held, "p", "sim_ok");
+            let (paid, shrunk) = tokio::join!(paying, world.service.shrink(held.hold.id, one));
+            let hold = world.service.find_hold(held.hold.id).await.unwrap();
+            assert_eq!(hold.quantity(), if shrunk.is_ok() { 1 } else { 2 });
+            assert_eq!(paid.unwrap().payment.amount, hold.amount());
+        }
+        world.settle_down().await;
+        world.assert_books().await;
+    }
+}
+
+on_both! {
+    async fn a_payment_written_down_from_an_old_reading_is_over_what_the_hold_costs_now(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 3).await.unwrap();
+        let one = Item { inventory: row(), want: Want::Any(1) };
+        let left = world.service.shrink(held.hold.id, one).await.unwrap();
+        let payment = payment_of(&held.hold);
+        let (subject, old) = (Subject::Opening(held.hold.id, payment.id), payment.amount);
+        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), NOON));
+        let opened = world.store.transact(subject, decide).await.unwrap().unwrap().payment.unwrap();
+        assert_eq!(opened.amount, left.hold.amount());
+        assert!(opened.amount < old);
+        assert_eq!(world.store.payment(opened.id).await.unwrap().unwrap().amount, opened.amount);
+    }
+}
+
+fn payment_of(hold: &Hold) -> Payment {
+    Payment {
+        id: PaymentId::from_bytes([1; 16]),
+        hold: Some(hold.id),
+        amount: hold.amount(),
+        method: "sim_ok".to_owned(),
+        request_hash: [1; 32],
+        created_at: NOON,
+        changed_at: NOON,
+        state: PaymentState::Pending,
+    }
+}
+
+on_both! {
+    async fn money_that_comes_late_for_a_hold_that_shrank_meanwhile_goes_back(db: Database) {
+        let world = World::new(&db, 5).await;
+        let held = world.hold("h", 2).await.unwrap();
+        let declined = world.pay(&held, "p", "sim_declined").await.unwrap().payment;
+        let one = Item { inventory: row(), want: Want::Any(1) };
+        world.service.shrink(held.hold.id, one).await.unwrap();
+        let charge = world.provider.stray_reservation(declined.id, declined.amount);
+        let amount = declined.amount.get();
+        world.service.authorized(declined.id, &charge, amount, Then::LeaveToOutbox).await.unwrap();
+        world.settle_down().await;
+        assert!(world.provider.kept().is_empty(), "it is not what the hold costs now");
+        world.assert_books().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_panics_costs_nobody_the_database() {
+    let db = Database::sqlite();
+    let world = World::new(&db, 5).await;
+    let held = world.hold("h", 1).await.unwrap();
+    let decide: Decide = Arc::new(|_| panic!("on purpose: a decision with a bug"));
+    let failed = world.store.transact(Subject::Hold(held.hold.id), decide).await;
+    assert!(matches!(failed, Err(StoreError::Corrupt(_))), "{failed:?}");
+    assert_eq!(world.store.hold(held.hold.id).await.unwrap(), Some(held.hold.clone()));
+    let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
+    assert_eq!(paid.payment.state.status(), PaymentStatus::Kept, "and it writes on");
 }

@@ -7,17 +7,21 @@ use booking_core::app::{self, App, StartError};
 use booking_core::catalogue::Catalogue;
 use booking_core::clock::{Clock, ManualClock};
 use booking_core::config::{Config, SaleRow, ShardRules};
-use booking_core::domain::hold::{Hold, HoldStatus};
+use booking_core::domain::booking::Reference;
+use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
+use booking_core::domain::money::Paise;
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::domain::placement::ShardNumber;
 use booking_core::service::holding::HoldOrder;
 use booking_core::service::paying::PaymentOrder;
 use booking_core::service::{BadOrder, Denied, Item, Service, Want};
 use booking_core::store::Store;
+use booking_core::strategy::Strategy;
+use booking_core::{outbox, reconciler};
 
 use crate::database::{Database, on_both};
-use crate::world::{HOLD_MS, NOON, SECRET};
+use crate::world::{self, HOLD_MS, NOON, SECRET};
 
 const DAY: &str = "2026-11-23";
 const LATER: &str = "2026-11-30";
@@ -85,7 +89,7 @@ on_both! {
             assert_eq!(u8::from(ShardNumber::of_hold(bought.id)), number, "the id tells where it is");
             assert_eq!(hold(service, row, "k").await.id, bought.id, "the same key is the same hold");
             assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
-            let booking = booking_core::domain::booking::Reference::of(bought.id);
+            let booking = Reference::of(bought.id);
             assert_eq!(service.booking(booking).await.unwrap().lines[0].inventory, row);
             clock.advance_ms(HOLD_MS);
             service.nudge_reaper();
@@ -227,5 +231,57 @@ async fn rows_of_many_databases_are_read_together() {
         let store: Arc<dyn Store> = app::open(&database.config_of_shard(&config)).await.unwrap();
         assert_eq!(store.rows_from(NOON.day_in_india()).await.unwrap(), [*row]);
     }
+    app.stop().await;
+}
+
+on_both! {
+    async fn money_of_a_shard_that_was_taken_out_is_left_alone(db: Database) {
+        let other = twin(&db).await;
+        let both = config(vec![shard(0, &db, None), shard(1, &other, None)]);
+        let clock = Arc::new(ManualClock::at(NOON));
+        let (bank, _inbox) = world::provider(&clock);
+        let sell = async |config: &Config| {
+            world::service(app::open(config).await.unwrap(), &bank, &clock, 5, Strategy::Teller).await
+        };
+        let service = sell(&both).await;
+        let held = world::hold(&service, "h", 1).await.unwrap();
+        let paid = world::pay(&service, &held, "p", "sim_ok").await.unwrap().payment;
+        assert_eq!(paid.state.status(), PaymentStatus::Kept);
+        let gone = ShardNumber::of_payment(paid.id);
+        let rest = config(both.shards.into_iter().filter(|shard| shard.number != gone).collect());
+        let service = sell(&rest).await;
+        let _stray = bank.stray_charge(rest.shards[0].number.name_payment(paid.id), Paise::new(700));
+        clock.advance_ms(60_000);
+        reconciler::pass(&service).await.unwrap();
+        outbox::pass(&service).await.unwrap();
+        assert_eq!(service.metrics().discrepancies.get(), 1, "a person must look at it");
+        let kept: Vec<_> = bank.kept().iter().map(|charge| charge.payment).collect();
+        assert_eq!(kept, [paid.id], "the booking keeps its money");
+        assert_eq!(service.metrics().orphans.get(), 1, "what names a shard we have goes back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_takes_only_its_own_along() {
+    let (well, ill, beside) = (Database::postgres().await, Database::postgres().await, Database::postgres().await);
+    let drop_database = async |database: &Database| {
+        let (_, name) = database.url.rsplit_once('/').unwrap();
+        beside.raw(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    };
+    let config = config(vec![shard(0, &well, None), shard(1, &ill, None)]);
+    let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+    let (service, away) = (app.service(), &app.service().metrics().databases_away);
+    let bought = hold(service, row_on(&config, 0, DAY), "k").await;
+    assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
+    let (known, unknown) = (Reference::of(bought.id), Reference::of(HoldId::from_bytes([9; 16])));
+    assert_eq!((service.store().booking(unknown).await.unwrap(), away.get()), (None, 0));
+    drop_database(&ill).await;
+    assert_eq!(service.store().booking(known).await.unwrap().unwrap().hold, bought.id);
+    service.store().booking(unknown).await.expect_err("the one that is away may know it");
+    service.store().ping().await.expect("one answers");
+    until(async || away.get() == 1).await;
+    drop_database(&well).await;
+    service.store().ping().await.expect_err("none answers");
+    until(async || away.get() == 2).await;
     app.stop().await;
 }

@@ -9,7 +9,8 @@ use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState};
 
-/// Begins a payment: writes it down before the provider hears of it.
+/// Begins a payment: writes it down before the provider hears of it. It is over what the hold costs now, whatever the
+/// caller read before: a part may have been given back since.
 ///
 /// # Errors
 /// [`Stop::Already`] for a replay of the same request, [`Stop::KeyReused`] for another request under the same key, and
@@ -24,7 +25,7 @@ pub fn open_payment(loaded: &Loaded, payment: Payment, now: Moment) -> Verdict {
     if hold.attempt.is_some() {
         return Err(Stop::PaymentInProgress);
     }
-    assert_eq!(payment.amount, hold.amount(), "a payment is over what its hold costs");
+    let payment = Payment { amount: hold.amount(), ..payment };
     hold.attempt = Some(payment.id);
     Ok(Step { hold: Some(hold), payment: Some(payment), ..Step::default() })
 }
@@ -48,17 +49,19 @@ pub fn challenged(loaded: &Loaded, charge: &ChargeId, challenge: &Challenge, now
 /// [`settle`] looks for seats first. The caller may have the money taken itself; the outbox does so from `due_at` on.
 ///
 /// # Errors
-/// [`Stop::Already`] when it was recorded before; [`Stop::WrongAmount`] when the provider set aside something else.
+/// [`Stop::Already`] when it was recorded before, or the charge is not this payment's; [`Stop::WrongAmount`] when the
+/// provider set aside something else.
 pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at): (Moment, Moment)) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
     if payment.amount.get() != amount {
         return Err(Stop::WrongAmount);
     }
     match payment.state {
+        _ if payment.state.knows_another(charge) => return Err(Stop::Already),
         PaymentState::Pending | PaymentState::Challenged { .. } | PaymentState::Failed { .. } => {}
         _ => return Err(Stop::Already),
     }
-    let hold = loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now));
+    let hold = loaded.hold.clone().and_then(|hold| secure(hold, &payment, now));
     let charge = charge.clone();
     let (state, kind) = match hold {
         Some(_) => (PaymentState::Capturing { charge }, TaskKind::Capture),
@@ -73,10 +76,10 @@ pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at)
     })
 }
 
-/// Returns the hold as paid, if it still keeps its seats and no other payment is under way for it.
-fn secure(hold: Hold, payment: PaymentId, now: Moment) -> Option<Hold> {
-    let ours = hold.attempt.is_none_or(|attempt| attempt == payment);
-    (hold.state == HoldState::Held && ours).then(|| paid(hold, payment, now))
+/// Returns the hold as paid, if it still keeps its seats, costs what was paid and no other payment is under way for it.
+fn secure(hold: Hold, payment: &Payment, now: Moment) -> Option<Hold> {
+    let ours = hold.attempt.is_none_or(|attempt| attempt == payment.id) && hold.amount() == payment.amount;
+    (hold.state == HoldState::Held && ours).then(|| paid(hold, payment.id, now))
 }
 
 fn paid(mut hold: Hold, payment: PaymentId, now: Moment) -> Hold {
@@ -99,8 +102,7 @@ pub fn captured(loaded: &Loaded, charge: &ChargeId, amount: i64, now: Moment) ->
     if payment.amount.get() != amount {
         return Err(Stop::WrongAmount);
     }
-    let known = payment.state.charge();
-    if known.is_some_and(|known| known != charge) {
+    if payment.state.knows_another(charge) {
         return Err(Stop::Already);
     }
     match payment.state {
@@ -138,7 +140,7 @@ fn captured_unasked(loaded: &Loaded, payment: Payment, charge: &ChargeId, now: M
     let set_aside = matches!(payment.state, PaymentState::Authorized { .. });
     let causes = if set_aside { &[Cause::Released, Cause::Captured][..] } else { &[Cause::Captured] };
     Step {
-        hold: loaded.hold.clone().and_then(|hold| secure(hold, payment.id, now)),
+        hold: loaded.hold.clone().and_then(|hold| secure(hold, &payment, now)),
         // What is set aside waits to be settled already.
         enqueue: (!set_aside).then_some((Task { kind: TaskKind::Settle, payment: payment.id }, now)),
         transfers: causes.iter().map(|&cause| Transfer { cause, amount: payment.amount }).collect(),
@@ -159,12 +161,16 @@ fn captured_unwanted(payment: Payment, charge: &ChargeId, now: Moment) -> Step {
     }
 }
 
-/// Records that the provider refused, and frees the hold for another try.
+/// Records that the provider refused, and frees the hold for another try. `charge` is what it refused, if it says so.
 ///
 /// # Errors
-/// [`Stop::Already`] when money was set aside or taken, or it was recorded before: nothing moves backwards.
-pub fn fail(loaded: &Loaded, reason: &str, now: Moment) -> Verdict {
+/// [`Stop::Already`] when money was set aside or taken, it was recorded before, or the charge is not this payment's:
+/// nothing moves backwards.
+pub fn fail(loaded: &Loaded, charge: Option<&ChargeId>, reason: &str, now: Moment) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    if charge.is_some_and(|charge| payment.state.knows_another(charge)) {
+        return Err(Stop::Already);
+    }
     match payment.state {
         PaymentState::Pending | PaymentState::Challenged { .. } => {}
         _ => return Err(Stop::Already),
@@ -192,7 +198,8 @@ pub fn settle(loaded: &Loaded, on_sale: impl Fn(InventoryId) -> bool, now: Momen
     let Some(hold) = loaded.hold.clone() else {
         return give_up();
     };
-    let lapsed = matches!(hold.state, HoldState::Expired { .. });
+    // A payment that failed leaves the hold open to be shrunk; money that comes late for it all the same buys nothing else.
+    let lapsed = matches!(hold.state, HoldState::Expired { .. }) && hold.amount() == payment.amount;
     let on_sale = hold.lines.iter().all(|line| on_sale(line.inventory));
     match payment.state {
         PaymentState::Authorized { .. } if lapsed && on_sale => Ok(secure_again(hold, payment, now)),

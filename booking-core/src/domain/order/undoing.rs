@@ -70,9 +70,12 @@ pub fn voided(loaded: &Loaded, now: Moment) -> Verdict {
 /// not give it after all. Seats that were secured for it go back on sale.
 ///
 /// # Errors
-/// [`Stop::Already`] when nothing was set aside any more.
-pub fn lost(loaded: &Loaded, now: Moment) -> Verdict {
+/// [`Stop::Already`] when nothing was set aside any more, or the charge is not this payment's.
+pub fn lost(loaded: &Loaded, charge: &ChargeId, now: Moment) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    if payment.state.knows_another(charge) {
+        return Err(Stop::Already);
+    }
     let (charge, kind) = match payment.state.clone() {
         PaymentState::Voiding { .. } => return voided(loaded, now),
         PaymentState::Authorized { charge } => (charge, TaskKind::Settle),

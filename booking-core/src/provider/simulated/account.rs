@@ -83,6 +83,8 @@ pub enum Telling {
     Failed {
         /// Which payment.
         payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
         /// Why, in words for the buyer.
         reason: String,
     },
@@ -117,7 +119,9 @@ impl Account {
             Status::Authorized => Some(Telling::Authorized { payment, charge, amount_paise }),
             Status::Captured => Some(Telling::Captured { payment, charge, amount_paise }),
             Status::Voided => Some(Telling::Voided { payment, charge }),
-            Status::Failed => Some(Telling::Failed { payment, reason: self.reason.clone().unwrap_or_default() }),
+            Status::Failed => {
+                Some(Telling::Failed { payment, charge, reason: self.reason.clone().unwrap_or_default() })
+            }
         }
     }
 

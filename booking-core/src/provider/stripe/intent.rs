@@ -89,7 +89,7 @@ impl Intent {
             ChargeState::Authorized => News::Authorized { payment, charge, amount },
             ChargeState::Captured => News::Captured { payment, charge, amount },
             ChargeState::Voided => News::Voided { payment, charge },
-            _ if kind == "payment_intent.payment_failed" => News::Failed { payment, reason: self.failure() },
+            _ if kind == "payment_intent.payment_failed" => News::Failed { payment, charge, reason: self.failure() },
             _ => News::Other,
         }
     }
