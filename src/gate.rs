@@ -48,8 +48,7 @@ pub struct View<'a> {
     pub verifier: &'a PassVerifier,
     /// The line as this gateway knows it.
     pub roll: &'a Roll,
-    /// The time of the line's store, in milliseconds since the Unix epoch: sales open, and sessions end, on all gateways
-    /// at once.
+    /// The time of the line's store, in milliseconds since the Unix epoch: a sale opens on all gateways at once.
     pub line_now_ms: u64,
 }
 
@@ -103,10 +102,10 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
         return Decision::Pass;
     }
     let Some(ticket) = ticket(credentials, view, now_ms) else { return join(view) };
-    if let Some(claims) = pass_of(&ticket, credentials, view) {
+    if let Some(claims) = pass_of(&ticket, credentials, view, now_ms) {
         return Decision::Admit(ticket, claims);
     }
-    match view.roll.standing(ticket.epoch, ticket.number, view.line_now_ms / 1_000) {
+    match view.roll.standing(ticket.epoch, ticket.number, now_ms / 1_000) {
         Standing::Called { ends_s, .. } => Decision::Enter { ticket, ends_s },
         standing @ (Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone) => {
             Decision::Wait(ticket, standing)
@@ -115,9 +114,8 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
     }
 }
 
-/// A session ends by the store's clock, as its slot does: a gateway that is slow lets nobody stay longer.
-fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>) -> Option<Arc<Claims>> {
-    let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, view.line_now_ms)?;
+fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Arc<Claims>> {
+    let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, now_ms)?;
     let ended = view.roll.is_over(ticket.epoch, ticket.number);
     // A person's places all have one id, so the number is looked at too.
     let is_its_own = claims.ticket() == Some(ticket.id) && claims.num == ticket.number;

@@ -99,7 +99,7 @@ impl Status {
     pub fn of(room: &Room, ticket: &Ticket) -> Self {
         let now_ms = room.shared.clock.now_ms();
         room.mirror.read(|roll| {
-            let standing = roll.standing(ticket.epoch, ticket.number, room.line_now_ms() / 1_000);
+            let standing = roll.standing(ticket.epoch, ticket.number, now_ms / 1_000);
             let mut status = Self::of_room(room, roll, now_ms);
             status.number = Some(ticket.number);
             status.place = roll.pending.is_none().then(|| roll.place(ticket.number));

@@ -236,6 +236,7 @@ impl Roll {
     pub fn merge(&mut self, other: &Self) {
         let other = &self.with_same_draws(other);
         self.issued = self.issued.max(other.issued);
+        self.remember_unseen(other);
         self.called.union_with(&other.called);
         self.over.union_with(&other.over);
         self.waiting.union_with(&other.waiting);
@@ -247,6 +248,15 @@ impl Roll {
         self.tally = self.tally.max(other.tally);
         if self.settings.is_none() {
             self.settings.clone_from(&other.settings);
+        }
+    }
+
+    /// What may be held by a forgotten visitor in either of the two may still be.
+    fn remember_unseen(&mut self, other: &Self) {
+        if self.unseen != other.unseen && !other.unseen.is_empty() {
+            let mut unseen = Bits::from(&self.unseen);
+            unseen.union_with(&Bits::from(&other.unseen));
+            self.unseen = unseen.into();
         }
     }
 

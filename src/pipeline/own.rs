@@ -283,7 +283,7 @@ impl Pipeline {
     }
 
     fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
-        let now_s = room.line_now_ms() / 1_000;
+        let now_s = super::now_s(room);
         room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
     }
 
