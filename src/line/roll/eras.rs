@@ -6,16 +6,21 @@ use crate::line::{Epoch, Number, Numbers};
 /// The epoch of a line of which nothing is known but tickets: it stands for all that it had.
 const BYGONE: Epoch = 0;
 
+/// How far above the first ticket that returns numbers may have been given, in a line that was lost whole: more than
+/// ever wait in one line, for those above would be strangers.
+const BYGONE_MARGIN: u64 = 1 << 24;
+
 /// For how long a line that began from nothing gives way to an older one, in seconds.
 const YOUNG_S: u64 = 60;
 
 impl Roll {
-    /// Makes all that a returning visitor's ticket tells of a line that was lost whole: that numbers were given,
-    /// up to this one at the least.
+    /// Makes all that a returning visitor's ticket tells of a line that was lost whole: that numbers were given, up
+    /// to this one at the least. Those who come back first may be the first in line, so many more count as given.
     #[must_use]
     pub fn bygone(number: Number) -> Self {
         let eras = vec![Era { epoch: BYGONE, above: 0 }];
-        Self { eras, issued: number, unseen: Numbers::run(1, number), ..Self::default() }
+        let issued = number + BYGONE_MARGIN;
+        Self { eras, issued, unseen: Numbers::run(1, issued), ..Self::default() }
     }
 
     /// Tells whether `number` can have been given in `epoch`.

@@ -415,8 +415,11 @@ fn a_line_of_which_only_tickets_are_left_comes_back_with_their_holders() {
     anew.steer(&Steering::Configure(limits(1.0, 1)), later);
     let newcomers = anew.join(3, later);
     assert_eq!(anew.roll.standing(epoch, 150, later / 1_000_000), Standing::Bygone);
-    anew.restore(&Roll::bygone(150), later);
-    assert_eq!(anew.restore(&Roll::bygone(90), later).issued, 150 + EPOCH_MARGIN, "another gateway's adds nothing");
+    let issued = anew.restore(&Roll::bygone(150), later).issued;
+    assert_eq!(issued, Roll::bygone(150).issued + EPOCH_MARGIN);
+    for other in [90, 300_000] {
+        assert_eq!(anew.restore(&Roll::bygone(other), later).issued, issued, "another gateway's adds nothing");
+    }
     let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
     assert_eq!(standing(&anew, epoch, 180), Standing::Unseen, "also beyond the ticket that was seen");
     assert_eq!(standing(&anew, newcomers.epoch, 2), Standing::Foreign, "no number has two holders");
@@ -431,6 +434,22 @@ fn a_line_of_which_only_tickets_are_left_comes_back_with_their_holders() {
         Standing::Waiting { ahead: 6 },
         "a mirror of it that turns up adds what it knows"
     );
+}
+
+#[test]
+fn the_lowest_ticket_of_a_lost_line_may_come_back_first() {
+    let later = START_US + 600_000_000;
+    let mut anew = LineState::new(later);
+    anew.steer(&Steering::Configure(limits(1.0, 1)), later);
+    let epoch = anew.roll.epoch() - 600;
+    anew.restore(&Roll::bygone(5), later);
+    let newcomer = anew.join(1, later);
+    let highest = 5 + 10_000_000;
+    let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
+    assert_eq!(standing(&anew, epoch, highest), Standing::Unseen);
+    anew.take_back(&[highest, 5].into_iter().collect(), later);
+    assert_eq!(standing(&anew, epoch, highest), Standing::Waiting { ahead: 1 });
+    assert_eq!(standing(&anew, newcomer.epoch, newcomer.first), Standing::Waiting { ahead: 2 });
 }
 
 #[test]
