@@ -8,7 +8,7 @@ const BYGONE: Epoch = 0;
 
 /// How far above the first ticket that returns numbers may have been given, in a line that was lost whole: more than
 /// ever wait in one line, for those above would be strangers.
-const BYGONE_MARGIN: u64 = 1 << 24;
+const BYGONE_MARGIN: u64 = 1 << 22;
 
 /// For how long a line that began from nothing gives way to an older one, in seconds.
 const YOUNG_S: u64 = 60;

@@ -444,7 +444,7 @@ fn the_lowest_ticket_of_a_lost_line_may_come_back_first() {
     let epoch = anew.roll.epoch() - 600;
     anew.restore(&Roll::bygone(5), later);
     let newcomer = anew.join(1, later);
-    let highest = 5 + 10_000_000;
+    let highest = 5 + 4_000_000;
     let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
     assert_eq!(standing(&anew, epoch, highest), Standing::Unseen);
     anew.take_back(&[highest, 5].into_iter().collect(), later);
