@@ -22,16 +22,19 @@ pub struct ServeArgs {
 /// # Errors
 /// When the configuration or the start fails.
 pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
+    // First of all: whoever is told to stop or to read anew while it starts does so, and is not killed by the signal.
+    let (mut stop, mut hang_up) = (Stop::new()?, listen(SignalKind::hangup())?);
     let config = read(&args.config)?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    let gateway =
-        Gateway::start(&config, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    let started = tokio::select! {
+        () = stop.asked() => return Ok(()),
+        started = Gateway::start(&config, Clock::system()) => started,
+    };
+    let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
     println!("gateway http://{}", gateway.address);
     println!("console http://{}", gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
     }
-    let mut stop = Stop::new()?;
     loop {
         tokio::select! {
             () = stop.asked() => break,

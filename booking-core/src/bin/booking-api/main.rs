@@ -12,6 +12,7 @@ use booking_core::config::{Config, LogFormat};
 use booking_core::fail_point;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 mod measuring;
@@ -104,6 +105,7 @@ fn configured(arguments: &Serve) -> anyhow::Result<Config> {
 }
 
 async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    let asked_to_end = asked_to_end()?;
     let config = configured(&arguments)?;
     if let Some(point) = &arguments.die_at {
         fail_point::arm(point).map_err(anyhow::Error::msg)?;
@@ -113,7 +115,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let address = app::address(&listener)?;
     let app = App::start(config, Arc::new(SystemClock::new())).await?;
     println!("booking http://{address}");
-    app.serve(listener, asked_to_end()).await.context("the listener failed")
+    app.serve(listener, asked_to_end).await.context("the listener failed")
 }
 
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {
@@ -131,16 +133,15 @@ fn start_logs(format: LogFormat) {
     }
 }
 
-async fn asked_to_end() {
-    let interrupted = tokio::signal::ctrl_c();
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+/// Listens for Ctrl-C and SIGTERM from now on; the future it returns ends with the first. Called before anything else,
+/// so that a signal during the start is heard and does not kill.
+fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = interrupted => {}
-        () = terminated => {}
-    }
+    })
 }

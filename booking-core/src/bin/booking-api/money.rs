@@ -39,6 +39,7 @@ pub struct Bank {
 
 /// Runs the simulated provider until it is asked to end.
 pub async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
+    let asked_to_end = super::asked_to_end()?;
     super::start_logs(LogFormat::Text);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = bank::Bank::open(Arc::clone(&clock), Tempo::default(), arguments.state.as_deref());
@@ -48,7 +49,7 @@ pub async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
     let secret = arguments.secret.into_bytes();
     house.carry_news(Address { wire, path: "/api/payments/webhook".to_owned(), secret }, clock);
     println!("provider http://{}", house.address());
-    super::asked_to_end().await;
+    asked_to_end.await;
     house.stop().await;
     Ok(())
 }
