@@ -11,6 +11,7 @@ use booking_core::app::App;
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config as BookingConfig, SaleRow};
 use booking_core::notifier::GatewayAddress;
+use booking_core::strategy::{Rule, Strategy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,9 @@ const QUIET_RATE: f64 = 2.0;
 
 /// How many are ahead in a demo that is started with nothing said.
 const QUIET_COMPANY: u64 = 20;
+
+/// The classes whose seats have numbers in the demo, to be chosen on a map; the others are pools.
+const NUMBERED: [&str; 4] = ["*:*:1A", "*:*:2A", "*:*:EC", "*:*:CC"];
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -213,9 +217,19 @@ impl DemoArgs {
         if let (Some(item), Some(capacity)) = (&self.item, self.seats) {
             let inventory = item.parse().map_err(|e| input(format!("--item `{item}`: {e}")))?;
             config.sale.push(SaleRow { inventory, capacity });
+            config.strategies.push(rule(item, Strategy::Teller)?);
+        }
+        for rows in NUMBERED {
+            config.strategies.push(rule(rows, Strategy::SeatKey)?);
         }
         Ok(config)
     }
+}
+
+/// Has rows sold in another way than the default.
+fn rule(rows: &str, strategy: Strategy) -> Result<Rule, CommandFault> {
+    let rows = rows.parse().map_err(|e| input(format!("the rows `{rows}`: {e}")))?;
+    Ok(Rule { rows, strategy })
 }
 
 fn input(text: String) -> CommandFault {
