@@ -42,6 +42,8 @@ pub mod auditor;
 
 pub mod config;
 
+pub mod lab;
+
 pub mod site;
 
 pub mod api;

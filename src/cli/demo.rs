@@ -11,6 +11,7 @@ use booking_core::app::App;
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config as BookingConfig, SaleRow};
 use booking_core::notifier::GatewayAddress;
+use booking_core::seat_lock::SeatLock;
 use booking_core::strategy::{Rule, Strategy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,7 @@ impl Demo {
         println!("gateway http://{address}");
         println!("console http://{admin_address}");
         println!("booking http://{}", self.booking);
+        println!("lab http://{}/lab/", self.booking);
         println!("token {admin_token}");
         eprintln!(
             "\nOpen the gateway's address as a visitor, and http://{admin_address}/#token={admin_token} as the operator."
@@ -209,6 +211,9 @@ impl DemoArgs {
         config.payments.simulated_state = bank;
         config.payments.return_url = Some(format!("http://{}/hold/{{hold}}", gateway.address));
         config.holds.seconds = self.hold;
+        config.lab.enabled = true;
+        // The line may be kept in ways that a lock on seats has no use for: by Sentinel, or in a cluster.
+        config.seat_lock.redis = self.redis.clone().filter(|url| SeatLock::check(url).is_ok());
         config.gateways.push(GatewayAddress {
             admin: format!("http://{}", gateway.admin_address),
             room: ROOM.to_owned(),
@@ -219,8 +224,9 @@ impl DemoArgs {
             config.sale.push(SaleRow { inventory, capacity });
             config.strategies.push(rule(item, Strategy::Teller)?);
         }
+        let choosing = if config.seat_lock.redis.is_some() { Strategy::SeatLock } else { Strategy::SeatKey };
         for rows in NUMBERED {
-            config.strategies.push(rule(rows, Strategy::SeatKey)?);
+            config.strategies.push(rule(rows, choosing)?);
         }
         Ok(config)
     }

@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod cut;
 mod database;
+mod lab;
 mod laws;
 mod money;
 mod notices;
