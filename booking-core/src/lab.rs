@@ -39,12 +39,14 @@ mod race;
 
 mod rush;
 
+mod selling;
+
 pub use board::{Line, Order, Standing};
-pub use ground::Trouble;
+pub use ground::{CONNECTIONS, Trouble};
 pub use lease::Lease;
 pub use person::{PATIENCE_S, Pace};
 pub use race::{InRedis, RaceView, Table};
-pub use rush::{CONNECTIONS, Outcome, PEOPLE, SEATS};
+pub use rush::{Outcome, PEOPLE, SEATS};
 pub use step::Engine;
 
 use ground::Ground;
@@ -238,6 +240,15 @@ impl Lab {
         self.check(way)?;
         let _one_at_a_time = self.rushing.try_acquire().map_err(|_| Refusal::Rushing)?;
         rush::run(&self.ground, self.leases.clone(), way, &self.clock).await
+    }
+
+    /// Sends the thousand to the teller that really sells, on a database of the lab's own.
+    ///
+    /// # Errors
+    /// [`Refusal::Rushing`], [`Refusal::Trouble`].
+    pub async fn rush_the_teller(&self) -> Result<Outcome, Refusal> {
+        let _one_at_a_time = self.rushing.try_acquire().map_err(|_| Refusal::Rushing)?;
+        selling::run(&self.ground, &self.clock).await
     }
 
     /// Ends every race.

@@ -17,39 +17,44 @@ export function racePart({ engine, redis }) {
   const element = h("div", { class: "race" }, idea, look, h("p", { class: "row" }, slowly, fast, again), note,
     h("div", { class: "pair" }, people.map((person) => person.element)), outcome,
     h("div", { class: "stores" }, table, lease),
-    h("section", {}, h("h3", {}, "The log"), h("div", { class: "lanes", "aria-hidden": "true" }, PEOPLE.map((name) => h("b", {}, name))), log, empty));
-  let way = null, now = null, busy = false, playing = null, timer = 0;
+    h("section", {}, h("h2", {}, "The log"), h("div", { class: "lanes", "aria-hidden": "true" }, PEOPLE.map((name) => h("b", {}, name))), log, empty));
+  let way = null, race = 0, now = null, line = Promise.resolve(), waitingWork = 0, playing = null, timer = 0;
 
   /** Begins a race; the one before is ended. */
   async function show(next) {
     stop();
     if (now) api.close(now.id);
     way = next;
+    race++;
     now = null;
+    draw();
     text(idea, forEngine(WAYS[way].idea, engine));
     text(look, `What to look for: ${forEngine(WAYS[way].look, engine)}`);
     await act(() => api.begin(way));
   }
 
-  /** Does one thing at a time, and draws what came of it. */
-  async function act(work) {
-    if (busy) return;
-    busy = true;
-    const wanted = way;
+  /** Does one thing after the other, and draws what came of each. What was asked of a race that is gone is left. */
+  function act(work) {
+    const wanted = race;
+    waitingWork++;
+    line = line.then(() => (wanted === race ? attempt(work, wanted) : null)).finally(() => { waitingWork--; });
+    return line;
+  }
+
+  async function attempt(work, wanted) {
+    clearTimeout(timer);
     try {
       const said = await work();
-      if (wanted !== way) return void api.close(said.id);
+      if (wanted !== race) return void api.close(said.id);
       now = said;
       note.replaceChildren();
     } catch (fault) {
       // A click that came too late is no news: what is drawn next says why.
       if (!["waiting", "over"].includes(fault.name)) stop(), note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "That did not work."), ` ${fault.message}.`));
       if (fault.name === "no_such_race") now = null;
-    } finally {
-      busy = false;
-      draw();
-      follow();
     }
+    draw();
+    follow();
   }
 
   /** Looks again by itself while there is something to wait for. */
@@ -57,13 +62,14 @@ export function racePart({ engine, redis }) {
     clearTimeout(timer);
     if (!now || now.over) return;
     const pause = waiting(now) ? WAITING_MS : now.redis?.lease ? LEASE_MS : IDLE_MS;
-    timer = setTimeout(() => (document.hidden ? follow() : act(() => api.view(now.id))), pause);
+    timer = setTimeout(() => (document.hidden || waitingWork ? follow() : act(() => api.view(now.id))), pause);
   }
 
   /** Clicks in the order that shows the point, with time to read. */
   async function play() {
     if (playing) return stop();
     if (!now || now.over || now.log.length) await show(way);
+    if (!now) return;
     const mine = (playing = {});
     text(slowly, "Stop");
     for (let i = 0; playing === mine && now && !now.over; i++) {
@@ -85,6 +91,7 @@ export function racePart({ engine, redis }) {
   function draw() {
     people.forEach((person, i) => person.draw(now?.people[i], now?.retries[i] ?? 0, engine));
     fast.disabled = !now || now.over;
+    outcome.hidden = true;
     if (!now) return void [table, lease, log].forEach((part) => part.replaceChildren());
     drawTable(table, now.table, way);
     drawLease(lease, now.redis, { way, redis, end: () => act(() => api.endLease(now.id)) });
@@ -105,7 +112,7 @@ const waiting = (race) => race.people.some(({ standing }) => standing === "askin
 function personCard(name, send) {
   const state = h("p", { class: "state" }), code = h("code", { class: "sql" }), why = h("p", { class: "hint" });
   const button = h("button", { type: "button", class: "solid", onclick: send }, `${name}: send it`);
-  const element = h("section", { class: "card person", "aria-label": name }, h("h3", {}, name), state, code, why, button);
+  const element = h("section", { class: "card person", "aria-label": name }, h("h2", {}, name), state, code, why, button);
 
   function draw(standing, retries, engine) {
     const next = standing?.next;
@@ -135,7 +142,7 @@ function drawTable(place, { capacity, available, version, holds, seats }, way) {
   if (way === "optimistic") facts.push(fact("inventory.version", version));
   if (["seat-key", "seat-lock", "tickets"].includes(way)) facts.push(fact("seats", list(seats.map(([number, person]) => `${number} is ${who(person)}'s`))));
   facts.push(fact("holds", list(holds.map(([person]) => who(person))), holds.length > capacity));
-  redraw(place, h("h3", {}, "What the tables hold"), h("dl", { class: "facts" }, facts), h("p", { class: "hint" }, "As a third connection sees it: what is committed."));
+  redraw(place, h("h2", {}, "What the tables hold"), h("dl", { class: "facts" }, facts), h("p", { class: "hint" }, "As a third connection sees it: what is committed."));
 }
 
 function drawLease(place, lease, { way, redis, end }) {
@@ -148,7 +155,7 @@ function drawLease(place, lease, { way, redis, end }) {
     return h("dl", { class: "facts" }, h("div", {}, h("dt", {}, lease.lease.key), h("dd", {}, `${PEOPLE[lease.lease.person - 1]}, for ${Math.ceil(lease.lease.left_ms / 1000)} s more`)));
   };
   const button = lease?.lease && h("button", { type: "button", onclick: end }, "End the lease early");
-  redraw(place, h("h3", {}, "What Redis holds"), words(), button);
+  redraw(place, h("h2", {}, "What Redis holds"), words(), button);
 }
 
 /** Puts new content in place only where it differs, so that focus and reading stay where they are. */

@@ -16,6 +16,9 @@ use crate::lab::way::Way;
 use crate::lab::{Equipment, Lab, Outcome, Pace, RaceView};
 use crate::site;
 
+/// What a rush says instead of a way to meet the product's own teller.
+const TELLER: &str = "teller";
+
 type Shared = State<Arc<Lab>>;
 
 /// Puts the lab's page and what it asks for together.
@@ -74,8 +77,14 @@ async fn close(State(lab): Shared, Path(id): Path<String>) -> StatusCode {
 
 /// Runs in a task of its own: what it has laid out is cleared away also when nobody waits for the outcome any more.
 async fn rush(State(lab): Shared, body: Body) -> Result<Json<Outcome>, Problem> {
-    let way = way(&object(body, &["way"])?)?;
-    let rushing = tokio::spawn(async move { lab.rush(way).await });
+    let body = object(body, &["way"])?;
+    let way = if text(&body, "way")? == TELLER { None } else { Some(way(&body)?) };
+    let rushing = tokio::spawn(async move {
+        match way {
+            Some(way) => lab.rush(way).await,
+            None => lab.rush_the_teller().await,
+        }
+    });
     Ok(Json(rushing.await.map_err(|_| Problem::closing())??))
 }
 

@@ -1,6 +1,7 @@
 //! Where the lab's races are run: a database or a schema of its own, so that nothing here can touch what is on sale.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
@@ -12,6 +13,12 @@ use super::postgres::PostgresConnection;
 use super::sqlite::SqliteConnection;
 use super::step::Engine;
 use crate::config::Database;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+
+/// How many connections a rush has, as from the pool of a server.
+pub const CONNECTIONS: usize = 16;
 
 /// The lab's database cannot be used; says why in the database's own words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -86,6 +93,62 @@ impl Ground {
     }
 }
 
+/// Is a store of the product on the lab's ground.
+pub(super) struct Shop {
+    pub(super) store: Arc<dyn Store>,
+    place: Place,
+    /// The schema it has in PostgreSQL.
+    schema: String,
+}
+
+impl Ground {
+    /// Opens a store of the product that nobody has used yet.
+    pub(super) async fn shop(&self) -> Result<Shop, Trouble> {
+        let trouble = |error: StoreError| Trouble(error.to_string());
+        let schema = format!("vestibule_lab_{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let place = self.place().await?;
+        let store: Arc<dyn Store> = match &place {
+            Place::File(path) => Arc::new(SqliteStore::open(path).map_err(trouble)?),
+            Place::Schema(url) => {
+                administer(url, &format!("CREATE SCHEMA {schema}")).await?;
+                let join = if url.contains('?') { '&' } else { '?' };
+                let inside = format!("{url}{join}options=-c%20search_path%3D{schema}");
+                Arc::new(PostgresStore::connect(&inside, CONNECTIONS).await.map_err(trouble)?)
+            }
+        };
+        Ok(Shop { store, place, schema })
+    }
+}
+
+async fn administer(url: &str, sql: &str) -> Result<(), Trouble> {
+    let connection = PostgresConnection::open(url).await.map_err(Trouble)?;
+    connection.ask(sql).await.map(drop).map_err(Trouble)
+}
+
+impl Shop {
+    /// Closes it and removes what it has left.
+    pub(super) async fn close(self) {
+        drop(self.store);
+        match &self.place {
+            Place::File(path) => remove(path),
+            Place::Schema(url) => {
+                if let Err(error) = administer(url, &format!("DROP SCHEMA {} CASCADE", self.schema)).await {
+                    tracing::warn!(%error, "a schema of the lab was not cleared away");
+                }
+            }
+        }
+    }
+}
+
+/// Removes a database file and what stands beside it; what stays is gone with the folder.
+fn remove(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(end);
+        let _there_may_be_none = std::fs::remove_file(file);
+    }
+}
+
 fn new_folder() -> std::io::Result<TempDir> {
     tempfile::Builder::new().prefix("lab-").tempdir()
 }
@@ -107,13 +170,7 @@ impl Plot {
     /// Removes what the race has left. Its connections are closed by then.
     pub(super) async fn clear(&self) {
         match &self.place {
-            Place::File(path) => {
-                for end in ["", "-wal", "-shm"] {
-                    let mut file = path.clone().into_os_string();
-                    file.push(end);
-                    let _gone_with_the_folder_otherwise = std::fs::remove_file(file);
-                }
-            }
+            Place::File(path) => remove(path),
             Place::Schema(_) => self.delete_rows().await,
         }
     }

@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use super::Refusal;
 use super::asking::Asking;
 use super::board::micros;
-use super::ground::{Ground, Plot, Trouble};
+use super::ground::{CONNECTIONS, Ground, Plot, Trouble};
 use super::lease::{Leases, Names};
 use super::race::read;
+use super::step::Step;
 use super::way::{Buyer, Ending, Next, Way};
 use crate::clock::Clock;
 
@@ -23,9 +24,6 @@ pub const PEOPLE: u32 = 1_000;
 
 /// How many seats there are.
 pub const SEATS: u32 = 10;
-
-/// How many connections they share.
-pub const CONNECTIONS: usize = 16;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,8 +47,8 @@ pub struct Outcome {
     pub failed: u32,
     /// How often somebody had to begin again.
     pub retries: u32,
-    /// Statements sent.
-    pub statements: u32,
+    /// Transactions that were committed, those of a single statement among them.
+    pub commits: u64,
     /// How long it took, in microseconds.
     pub took_us: u64,
 }
@@ -63,7 +61,7 @@ struct Tally {
     gave_up: u32,
     failed: u32,
     retries: u32,
-    statements: u32,
+    commits: u64,
 }
 
 /// Runs a rush on one way and reads what came of it.
@@ -132,9 +130,11 @@ async fn serve(mut asking: Asking, way: Way, next: Arc<AtomicU32>, start: Arc<Ba
         let ending = loop {
             match buyer.next() {
                 Next::Over(ending) => break ending,
-                Next::Do(step) => buyer.hear(&asking.ask(step, person + 1).await.heard),
+                Next::Do(step) => {
+                    tally.commits += u64::from(step == Step::Commit || (step.writes() && !buyer.inside()));
+                    buyer.hear(&asking.ask(step, person + 1).await.heard);
+                }
             }
-            tally.statements += 1;
         };
         tally.count(ending, buyer.retries());
     }
@@ -160,6 +160,6 @@ impl Outcome {
         self.gave_up += tally.gave_up;
         self.failed += tally.failed;
         self.retries += tally.retries;
-        self.statements += tally.statements;
+        self.commits += tally.commits;
     }
 }

@@ -81,6 +81,20 @@ impl Step {
         }
     }
 
+    /// Tells whether it changes a table.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        matches!(
+            self,
+            Self::Overwrite(_)
+                | Self::TakeIf
+                | Self::TakeIfVersion { .. }
+                | Self::TakeSeat(_)
+                | Self::CountDown
+                | Self::Hold(_)
+        )
+    }
+
     /// Returns the names of what it reads.
     #[must_use]
     pub const fn columns(self) -> &'static [&'static str] {

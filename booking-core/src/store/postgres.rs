@@ -45,6 +45,9 @@ const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
 /// How long a call waits for a free connection, and for a new one to open.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bounds on what the server does for us.
+const OPTIONS: &str = "-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000";
+
 /// Keeps everything in one PostgreSQL database.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
@@ -62,10 +65,9 @@ impl PostgresStore {
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: Config =
             url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
-        config
-            .connect_timeout(PATIENCE)
-            .application_name("booking-core")
-            .options("-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000");
+        // Options of the address, such as a search path, stand before ours.
+        let options = format!("{} {OPTIONS}", config.get_options().unwrap_or_default());
+        config.connect_timeout(PATIENCE).application_name("booking-core").options(options);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)

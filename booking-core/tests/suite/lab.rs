@@ -183,6 +183,10 @@ on_both! {
             assert_eq!((sold, oversold, left, failed), (u64::from(SEATS), 0, 0, 0), "{way:?} {outcome:?}");
             assert_eq!(SEATS + refused + turned_away + gave_up, PEOPLE, "{way:?} {outcome:?}");
         }
+        let teller = lab.rush_the_teller().await.unwrap();
+        assert_eq!((teller.sold, teller.oversold, teller.left, teller.failed), (u64::from(SEATS), 0, 0, 0), "{teller:?}");
+        assert_eq!(teller.refused, PEOPLE - SEATS);
+        assert!(teller.commits < u64::from(PEOPLE), "many share a commit: {teller:?}");
         // How far the broken way goes is chance; that the tables are counted rightly is not.
         let broken = lab.rush(Way::ReadThenWrite).await.unwrap();
         assert_eq!(broken.sold + u64::from(broken.refused + broken.failed), u64::from(PEOPLE), "{broken:?}");
