@@ -1,6 +1,7 @@
 //! What Prometheus reads. Passed to whoever counts, never global; no visitor, address or path is a
 //! label.
 
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -60,6 +61,8 @@ pub struct Metrics {
     pub restores: IntCounter,
     /// Connections that are open on the public listener.
     pub connections: IntGauge,
+    /// What operators changed.
+    pub changes: IntCounterVec,
 }
 
 impl Metrics {
@@ -134,6 +137,7 @@ impl Metrics {
                 "Times the store was restored from a mirror",
             ))),
             connections: valid(IntGauge::with_opts(opts("connections", "Open connections on the public listener"))),
+            changes: counters("changes_total", "Changes by operators, as in the audit trail", &["room", "action"]),
             registry,
         };
         metrics.register();
@@ -153,7 +157,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 28] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -179,6 +183,8 @@ impl Metrics {
             Box::new(self.store_call_seconds.clone()),
             Box::new(self.restores.clone()),
             Box::new(self.connections.clone()),
+            Box::new(self.changes.clone()),
+            Box::new(ProcessCollector::for_self()),
             Box::new(build),
         ];
         all.into_iter().for_each(|collector| valid(self.registry.register(collector)));
