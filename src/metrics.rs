@@ -144,6 +144,20 @@ impl Metrics {
         metrics
     }
 
+    /// Begins what is counted of a room, and of all rooms, at 0: what has not happened yet is to be seen as not having
+    /// happened, and the first of a kind as an increase.
+    pub fn begin(&self, room: &str) {
+        for counters in [&self.arrivals, &self.admissions, &self.left, &self.lapsed, &self.sold_out_responses] {
+            counters.with_label_values(&[room]).inc_by(0);
+        }
+        for class in ["2xx", "3xx", "4xx", "5xx"] {
+            self.proxy_requests.with_label_values(&[room, class]).inc_by(0);
+        }
+        for reason in ["full", "store_down", "busy", "connections"] {
+            self.refused.with_label_values(&[reason]).inc_by(0);
+        }
+    }
+
     /// Gives the text that Prometheus reads.
     #[must_use]
     pub fn text(&self) -> String {
