@@ -203,6 +203,12 @@ pub(super) async fn audit(State(console): State<Arc<Console>>) -> Response {
     Json(json!({"entries": console.trail.newest()})).into_response()
 }
 
+/// What the doctor finds, measured now: it takes some seconds at the most.
+pub(super) async fn readiness(State(console): State<Arc<Console>>) -> Response {
+    let findings = console.doctor.examine().await;
+    Json(json!({"findings": findings, "as_of": console.clock.now_ms()})).into_response()
+}
+
 pub(super) async fn metrics(State(console): State<Arc<Console>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], console.metrics.text()).into_response()
 }

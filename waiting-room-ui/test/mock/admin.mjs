@@ -26,6 +26,14 @@ export const SLOWED = {
   adaptive: { floor: 5, ceiling: 50, wish: 31, reason: "slow", baseline_ms: 90, delay_seconds: 74, words: "Slowed to 31/s: the upstream answers in 420 ms, usually 90 ms" },
 };
 
+/** What the doctor would find on a machine that is nearly ready. */
+export const FINDINGS = [
+  { what: "store's eviction", verdict: "bad", said: "maxmemory-policy is allkeys-lru", remedy: "Set `maxmemory-policy noeviction`: with any other it may throw a line away." },
+  { what: "TLS", verdict: "warning", said: "visitors reach 0.0.0.0:8080 without TLS", remedy: "Cookies are then not `Secure`. Put TLS in front and set `public_scheme = \"https\"`." },
+  { what: "store", verdict: "good", said: "Redis 7.0.15 answers in 0.2 ms", remedy: null },
+  { what: "upstream of tatkal, concert", verdict: "good", said: "http://127.0.0.1:9000 takes a connection in 0.1 ms", remedy: null },
+];
+
 const VERBS = {
   pause: (room) => { room.phase = "paused"; },
   resume: (room) => { room.phase = "open"; },
@@ -42,12 +50,13 @@ const VERBS = {
 export async function startAdmin({ several = true } = {}) {
   const rooms = [newRoom("tatkal", "Tatkal booking")];
   if (several) rooms.push(newRoom("concert", "Opening night", { phase: "paused", waiting: 412, sold_out: [], stock: {}, eta_seconds_for_newcomer: null }), newRoom("vaccine", "Autumn vaccination", { waiting: 0, phase: "open", sold_out: [], stock: {} }));
-  const admin = { rooms, calls: [], entries: [], failing: false, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
+  const admin = { findings: FINDINGS, rooms, calls: [], entries: [], failing: false, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
 
   async function api(request, response, path) {
     if (admin.failing) return request.socket.destroy();
     if (request.headers.authorization !== `Bearer ${TOKEN}`) return json(response, 401, { type: "/problems/unauthorized", title: "Unauthorized", status: 401, detail: "Send the admin token as a bearer token." });
     if (path === "/api/audit") return json(response, 200, { entries: admin.entries });
+    if (path === "/api/readiness") return json(response, 200, { findings: admin.findings, as_of: Date.now() });
     if (path === "/api/rooms") {
       admin.tick += 1;
       if (!admin.frozen) rooms.slice(0, 1).forEach((room) => step(room, admin.tick, admin.aheadMs));
