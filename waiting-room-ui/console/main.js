@@ -110,7 +110,7 @@ async function pollAudit() {
 function showGateway({ gateway, rooms: all }) {
   place("sign-out").hidden = false;
   place("readiness").hidden = false;
-  text(place("gateway"), `Version ${gateway.version}, up ${span(gateway.uptime_seconds)}, ${gateway.store} store${gateway.store_up ? "" : " DOWN"}`);
+  text(place("gateway"), `${gateway.version}, up ${span(gateway.uptime_seconds)}, ${gateway.store}${gateway.store_up ? "" : " DOWN"}`);
   const nav = place("rooms-nav");
   const links = all.map((room) => [room.name, room.title || room.name]);
   if (nav.dataset.drawn !== JSON.stringify([links, shownFor])) {

@@ -8,7 +8,7 @@ function newRoom(name, title, change = {}) {
   return {
     name, title, phase: "open", queueing_method: "fifo", waiting: 9120, present: 8977, active_sessions: 1840, total_active_users: null, issued: 31250,
     called: 21800, left: 214, lapsed: 116, admissions_per_second: 50, burst: 10, session_duration_seconds: 600, grace_seconds: 300,
-    arrivals_per_second: 34, admitted_per_second: 50, live_connections: 8977, oldest_wait_seconds: 187, eta_seconds_for_newcomer: { low: 176, high: 201 },
+    arrivals_per_second: 34, admitted_per_second: 50, live_connections: 8977, oldest_wait_seconds: 187, waited_seconds: { p50: 171, p95: 184 }, eta_error: { p50: 0.04, p95: 0.11 }, eta_seconds_for_newcomer: { low: 176, high: 201 },
     sold_out: ["12951:2026-11-23:3A"], sold_out_answers: 4410, stock: { "12951:2026-11-23:2A": 31, "12951:2026-11-23:SL": 402 }, message: null, epoch: 1, as_of: 0,
     upstream: { latency_ms: 61, p95_ms: 184, error_ratio: 0, in_flight: 12 }, admissions_per_second_now: 50, adaptive_floor: null, adaptive: null, ...change,
   };
@@ -17,7 +17,7 @@ function newRoom(name, title, change = {}) {
 function step(room, tick, aheadMs) {
   const arrivals = Math.max(0, Math.round(34 + 26 * Math.sin(tick / 40) + 6 * Math.sin(tick / 3)));
   const admitted = room.phase === "open" ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
-  Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, as_of: Date.now() + aheadMs });
+  Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, left: room.left + (tick % 3 ? 0 : 1), waited_seconds: { p50: Math.round(room.waiting / 55), p95: Math.round(room.waiting / 50) }, as_of: Date.now() + aheadMs });
 }
 
 /** What the gateway would say of a room whose rate adapts, and has slowed down. */
