@@ -31,7 +31,7 @@ use crate::server::{self, Door, Stopping};
 use crate::ticker;
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
-pub use files::{keys_path, read_keys, write_keys};
+pub use files::{keys_path, make_folder, read_keys, write_keys};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;

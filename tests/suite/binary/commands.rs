@@ -70,7 +70,7 @@ fn the_doctor_finds_what_a_sale_would_have_found() {
 #[test]
 fn keys_are_made_listed_rotated_and_retired() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("keys.toml");
+    let file = folder.path().join("not-there-yet/keys.toml");
     let keys = |words: &[&str]| told(&[&["keys", "--file", text(&file)], words].concat());
     let (code, said) = keys(&["list"]);
     assert!(code == Some(2) && said.contains("cannot read the keys"), "{said}");
