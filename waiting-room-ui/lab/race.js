@@ -167,18 +167,20 @@ function redraw(place, ...parts) {
 function drawLog(log, lines) {
   while (log.children.length > lines.length) log.lastElementChild.remove();
   lines.forEach((line, i) => {
-    const item = log.children[i] ?? log.appendChild(logLine(line));
+    const item = log.children[i] ?? log.appendChild(logLine(line, i));
     const said = line.said ?? "waits…";
     if (item.said.textContent === said) return;
     text(item.said, said);
-    text(item.took, line.took_us == null ? "" : `took ${time(line.took_us)}`);
+    text(item.took, line.took_us == null ? "" : `, took ${time(line.took_us)}`);
     item.dataset.waits = String(line.said == null);
     if (line.said != null) say(`${PEOPLE[line.person - 1]}: ${said}`);
   });
 }
 
-function logLine({ person, text: sql, at_us }) {
+function logLine({ person, text: sql, at_us }, place) {
   const said = h("b", { class: "said" }), took = h("span");
-  const item = h("li", { "data-person": person }, h("span", { class: "unseen" }, `${PEOPLE[person - 1]}: `), h("code", { class: "sql" }, sql), h("p", {}, said), h("p", { class: "hint" }, `at ${time(at_us)} `, took));
+  const item = h("li", { "data-person": person }, h("span", { class: "unseen" }, `${PEOPLE[person - 1]}: `), h("code", { class: "sql" }, sql), h("p", {}, said), h("p", { class: "hint" }, `at ${time(at_us)}`, took));
+  // A row of its own for each, so that the lanes show who came when.
+  item.style.gridRow = place + 1;
   return Object.assign(item, { said, took });
 }
