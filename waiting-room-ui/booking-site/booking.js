@@ -28,7 +28,7 @@ function places(items) {
   if (!labels.length) return null;
   const coaches = Map.groupBy(labels, (label) => label.split("-")[0]);
   const numbers = (all) => listed(all.map((label) => label.split("-").at(-1)));
-  return h("dl", { class: "places" }, [...coaches].map(([coach, all]) => h("div", {}, h("dt", {}, coach === all[0] ? "Number" : `Coach ${coach}`), h("dd", {}, coach === all[0] ? coach : `Seat ${numbers(all)}`))));
+  return h("dl", { class: "places" }, [...coaches].map(([coach, all]) => h("div", {}, h("dt", {}, coach === all[0] ? "Number" : `Coach ${coach}`), h("dd", {}, coach === all[0] ? coach : `${all.length > 1 ? "Seats" : "Seat"} ${numbers(all)}`))));
 }
 
 /** Offers to cancel, with what comes back said before anything is done. */

@@ -177,7 +177,7 @@ describe("seats on a map", () => {
       assert.deepEqual([...site.holds.values()][0].items[0].seats, ["A1-3", "A1-4"]);
       await page.getByRole("button", { name: /^Pay/ }).click();
       await page.getByText("You are going.").waitFor();
-      await page.getByText("Seat 3 and 4").waitFor();
+      await page.getByText("Seats 3 and 4").waitFor();
       await fine(page, `booking-map-ticket-${look}`);
       assert.deepEqual(page.complaints, []);
       await end();
@@ -224,6 +224,22 @@ describe("seats on a map", () => {
     await fine(page, "booking-map-full-phone");
     await page.locator('[data-number="12"]').click();
     await limit.waitFor({ state: "hidden" });
+    await end();
+  });
+
+  test("twice as large, and on the narrowest screen: nothing is cut off", async () => {
+    const { page, end } = await openMap();
+    const wide = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    for (const width of [640, 320]) {
+      await page.setViewportSize({ width, height: 430 });
+      assert.ok((await wide()) <= 0, `the map at ${width}`);
+      assert.deepEqual(await axe(page), []);
+    }
+    for (const path of ["/", "/?from=NDLS&to=MMCT&date=2026-12-24", "/find"]) {
+      await page.goto(new URL(path, page.url()).href);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      assert.ok((await wide()) <= 0, `${path} at 320`);
+    }
     await end();
   });
 

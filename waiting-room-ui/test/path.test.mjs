@@ -42,6 +42,17 @@ async function findOffer(skip = []) {
   throw new Error("no train from NDLS to MMCT in the next days");
 }
 
+/** Finds a class whose seats have numbers. */
+async function findNumbered() {
+  const skip = [];
+  for (;;) {
+    const { inventory } = await findOffer(skip);
+    const { seats } = await (await fetch(new URL(`/api/inventory/${inventory}`, demo.booking))).json();
+    if (seats) return inventory;
+    skip.push(inventory);
+  }
+}
+
 /** Buys an inventory out through the booking API, as a crowd would. */
 async function buyOut(id) {
   const { most_seats } = await (await fetch(new URL(`/api/inventory/${id}`, demo.booking))).json();
@@ -135,6 +146,31 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
     await picture(first, "path-booking-wide");
     await first.reload();
     await first.getByText("You are going.").waitFor();
+  });
+
+  await t.test("two want one seat: one has it, the other is offered those nearby", async () => {
+    const id = await findNumbered();
+    for (const page of [first, second]) {
+      await page.goto(new URL(`/train/${id}`, demo.gateway).href);
+      await page.getByLabel("Choose on the map").check();
+      await page.locator('[role=gridcell][data-state=free]').first().click();
+    }
+    const wanted = await second.locator("[aria-selected=true]").getAttribute("aria-label");
+    assert.equal(await first.locator("[aria-selected=true]").getAttribute("aria-label"), wanted);
+    assert.deepEqual(await axe(second), []);
+    // The second does not look again before clicking.
+    await second.evaluate(() => { Object.defineProperty(document, "hidden", { value: true, configurable: true }); });
+    await first.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await first.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await second.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await second.getByText("Someone else was quicker.").waitFor();
+    assert.deepEqual(await axe(second), []);
+    await picture(second, "path-seat-taken-phone");
+    await second.locator(".nearby button").first().click();
+    await second.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await second.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await picture(second, "path-seat-held-phone");
+    assert.deepEqual(second.complaints, []);
   });
 
   await t.test("a train that the operator marks as sold out is refused from the gateway's memory", async () => {
