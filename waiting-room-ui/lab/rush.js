@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { h, say, text } from "/dom.js";
 import { BROKEN, time, WAYS } from "./words.js";
 
-const COLUMNS = [["sold", "Sold"], ["oversold", "Sold twice"], ["refused", "Refused"], ["turned_away", "Turned away by Redis"], ["gave_up", "Gave up"], ["failed", "Errors"], ["retries", "Began again"], ["commits", "Commits"]];
+const COLUMNS = [["sold", "Sold"], ["oversold", "Sold twice"], ["refused", "Refused"], ["turned_away", "Stopped by Redis"], ["gave_up", "Gave up"], ["failed", "Errors"], ["retries", "Began again"], ["commits", "Commits"]];
 
 /** The product's own teller comes only here: it cannot be stopped between two statements. */
 const TELLER = { name: "The teller, which sells here" };
