@@ -13,6 +13,7 @@
 //! - (L6) sessions in use stay within the active limit;
 //! - (L7) ticking twice at one instant is ticking once.
 
+mod apart;
 pub mod bits;
 pub mod chain;
 pub mod draw;
@@ -31,10 +32,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
+pub(crate) use apart::apart;
 use draw::{DrawStep, Promise, Reveal};
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
-pub use roll::{Roll, Standing};
+pub use roll::{Lots, Roll, Standing, Tally};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
 /// order in line is the order of numbers, unless lots were drawn: see [`draw`].
@@ -283,6 +285,12 @@ pub struct Tick {
 }
 
 impl Tick {
+    /// Returns only what was said of places given up, given back or found again.
+    #[must_use]
+    pub fn of_places(self) -> Self {
+        Self { here: Numbers::default(), gone: Numbers::default(), ended: Vec::new(), ..self }
+    }
+
     /// Says the same of places, where it was said of numbers, or the other way around.
     #[must_use]
     pub fn translated(self, translate: impl Fn(Numbers) -> Numbers) -> Self {
@@ -308,6 +316,9 @@ pub struct Page {
     /// Whether the store still knew whom this gateway vouched for. If not, its lease had run out,
     /// or the store began anew: the gateway says again who is here.
     pub vouched: bool,
+    /// Whether places were left as they are, for lots are just being drawn for them: the gateway says again who
+    /// left, who returned, and who was introduced.
+    pub held: bool,
     /// The store's clock, in microseconds since the Unix epoch.
     pub now_us: u64,
 }

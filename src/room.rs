@@ -266,11 +266,11 @@ impl Room {
         push_bounded(&mut self.pending().ended, (ends_s, number));
     }
 
-    /// Makes the next tick out of all that there is to say, in places.
+    /// Makes the next tick out of all that there is to say, in numbers.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
         let pending = self.pending().take_some();
-        let tick = Tick {
+        Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
             here,
@@ -281,14 +281,11 @@ impl Room {
             wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
-        };
-        self.mirror.read(|roll| Tick { known: roll.known(), ..tick.translated(|numbers| roll.places(numbers)) })
+        }
     }
 
-    /// Takes back a tick that did not reach the store, or that spoke of places from before a draw. To be called
-    /// before the mirror hears of the draw.
+    /// Takes back a tick, in numbers, that did not reach the store, or that spoke of places from before a draw.
     pub fn put_back(&self, tick: Tick) {
-        let tick = self.mirror.read(|roll| tick.translated(|places| roll.numbers(places)));
         self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
         let mut pending = self.pending();
         pending.returned.extend(tick.returned.iter());

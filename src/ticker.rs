@@ -123,7 +123,8 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
         return recall(room, number).await;
     }
     let tick = room.take_tick(shared.clock.now_ms());
-    let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &tick)).await {
+    let said = room.mirror.in_places(tick.clone()).await;
+    let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &said)).await {
         Ok(page) => page,
         Err(fault) => {
             room.put_back(tick);
@@ -145,8 +146,10 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
             if entries.iter().any(Entry::is_drawn) {
                 room.put_back(tick);
                 room.presence.forget_told();
+            } else if page.held {
+                room.put_back(tick.of_places());
             }
-            Ok(room.mirror.take(entries))
+            Ok(room.mirror.follow(entries).await)
         }
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
@@ -175,7 +178,8 @@ async fn restore(room: &Room, offered: &Roll) -> Result<Taken, StoreFault> {
 
 fn tell(room: &Room, taken: &Taken) {
     let called = taken.called.iter().cloned();
-    called.for_each(|called| room.live.nudge(&room.mirror.read(|roll| roll.numbers(called))));
+    let lots = room.mirror.read(Roll::lots);
+    called.for_each(|called| room.live.nudge(&lots.numbers(called)));
     if taken.resettled {
         room.live.nudge_all();
     }

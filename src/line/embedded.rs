@@ -18,8 +18,12 @@ use async_trait::async_trait;
 
 use self::journal::Journal;
 use self::persons::PersonsFile;
+use super::draw::Reveal;
+use super::roll::Drawn;
 use super::state::LineState;
-use super::{Arrival, Claimed, Joined, Known, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick};
+use super::{
+    Arrival, Claimed, Joined, Known, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick, apart,
+};
 use crate::clock::Clock;
 
 /// Keeps the lines in this process; with a folder, over restarts too.
@@ -100,6 +104,17 @@ impl Embedded {
         room.write()?;
         Ok(answer)
     }
+
+    /// Makes the draw that is due. What takes long is done beside the line, which goes on.
+    async fn draw(&self, name: &RoomName, reveal: &Reveal) -> Result<(), StoreFault> {
+        let due = self.verb(name, |line, _| Some((line.due_draw(reveal)?, line.roll().clone())))?;
+        let Some((draw, roll)) = due else { return Ok(()) };
+        let drawn = apart(move || Drawn::of(draw, &roll)).await;
+        // Many may have gone meanwhile; after this, only those of a moment.
+        let roll = self.verb(name, |line, _| line.roll().clone())?;
+        let drawn = apart(move || drawn.following(&roll)).await;
+        self.verb(name, |line, now_us| line.put_draw(drawn, now_us))
+    }
 }
 
 #[async_trait]
@@ -127,6 +142,9 @@ impl LineStore for Embedded {
     }
 
     async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
+        if let Steering::Draw(reveal) = steering {
+            return self.draw(room, reveal).await;
+        }
         self.verb(room, |line, now_us| line.steer(steering, now_us))
     }
 

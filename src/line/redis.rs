@@ -43,7 +43,7 @@ use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
     Arrival, Claimed, Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId, Roll,
-    RoomName, Steering, StoreFault, Tick,
+    RoomName, Steering, StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -206,9 +206,10 @@ impl LineStore for RedisLine {
         });
         let mut answers =
             self.servers.run(room, &together(self.tick_verbs(room, tick, checkpoint)), Repeat::Once).await?;
-        let (Some(news), Some(called), Some(vouched)) = (answers.pop(), answers.pop(), answers.first()) else {
+        let (Some(news), Some(called)) = (answers.pop(), answers.pop()) else {
             return Err(corrupt("a tick has too few answers"));
         };
+        let is_one = |answer: &Value| *answer == Value::Int(1);
         if let Some((known, _)) = due {
             self.chains.saved(room, known.seq);
         }
@@ -216,7 +217,8 @@ impl LineStore for RedisLine {
         Ok(Page {
             present: called.number()?,
             now_us: called.number()?,
-            vouched: *vouched == Value::Int(1),
+            vouched: answers.first().is_some_and(is_one),
+            held: answers.iter().skip(1).any(is_one),
             news: self.read_news(room, news)?,
         })
     }
@@ -248,8 +250,13 @@ impl LineStore for RedisLine {
     async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {
         for _ in 0..RESTORE_TRIES {
             let read = self.read_roll(room).await?;
-            let mut line = LineState::with_roll(read.roll.clone(), read.now_us);
-            line.restore(offered, read.now_us);
+            let (roll, now_us, offered) = (read.roll.clone(), read.now_us, offered.clone());
+            let restored = move || {
+                let mut line = LineState::with_roll(roll, now_us);
+                line.restore(&offered, now_us);
+                line
+            };
+            let line = apart(restored).await;
             if *line.roll() == read.roll {
                 self.note_roll(room, &read);
                 return Ok(read.roll);

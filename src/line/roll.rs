@@ -5,9 +5,10 @@
 //! entry means.
 
 mod drawn;
-mod regulated;
 mod eras;
+mod lots;
 mod merging;
+mod regulated;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use super::bits::Bits;
 use super::chain::{Link, LogStart};
 use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+pub use lots::{Drawn, Lots};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
 /// (then maybe over), over, or unseen.
@@ -249,7 +251,7 @@ impl Roll {
     }
 
     /// Gives every number up to `issued` a waiting place.
-    pub(super) fn raise_to(&mut self, issued: Number) {
+    pub(crate) fn raise_to(&mut self, issued: Number) {
         if issued > self.issued {
             self.waiting.insert_run(self.issued + 1, issued);
             self.issued = issued;

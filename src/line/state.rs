@@ -99,7 +99,7 @@ impl LineState {
             self.introduce(&tick.introduced, now_us);
             self.call(now_us);
         }
-        Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
+        Page { news: self.follow(tick.known), present: self.count_present(), vouched, held: false, now_us }
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod crew;
+mod drawing;
 mod healing;
 mod model;
 mod persons;

@@ -33,7 +33,7 @@ end
 -- A period of the grace time ends when all who lapse have, at most some thousands in one tick.
 local function lapse()
   local grace_ms = get('grace_ms')
-  if not grace_ms or now < get('grace_at') + grace_ms * 1000 then return end
+  if not grace_ms or now < get('grace_at') + grace_ms * 1000 or rests() then return end
   local here = here_keys()
   local lapsed = absent(here)
   if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end
