@@ -465,7 +465,11 @@ mod tests {
     #[test]
     fn a_rate_that_adapts_is_checked_at_each_instant() {
         let log = adapting_log();
-        assert_eq!(log.iter().filter(|logged| logged.entry.pace_us > 0).count(), 3);
+        assert_eq!(
+            log.iter().filter(|logged| logged.entry.pace_us > 0).count(),
+            4,
+            "the start at the floor, and three changes"
+        );
         assert_eq!(findings(&log), []);
         for from in 1..log.len() {
             assert_eq!(findings(&log[from..]), [], "from {from} on");

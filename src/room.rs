@@ -1,24 +1,28 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
 mod drawing;
+mod finding;
 mod joining;
 mod lately;
+mod making;
 mod pacing;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
+use crate::admission::Limits;
 use crate::clock::Clock;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
 use crate::line::{
     Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
+    UNSEEN_S,
 };
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -114,6 +118,7 @@ pub struct Room {
     /// Wakes whoever waits for the next tick to be over.
     pub ticked: Notify,
     joining: Joining,
+    configured: ArcSwapOption<Limits>,
     pending: Mutex<Pending>,
     introduced: Mutex<Introduced>,
     present: AtomicU64,
@@ -182,6 +187,7 @@ impl Room {
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),
+            configured: ArcSwapOption::empty(),
             pending: Mutex::default(),
             introduced: Mutex::default(),
             present: AtomicU64::new(0),
@@ -343,6 +349,8 @@ impl Room {
 
 /// For how long a ticket is honoured, in milliseconds: a day.
 pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
+
+const _: () = assert!(TICKET_LIFETIME_MS / 1_000 < UNSEEN_S, "a place is kept for as long as its ticket is honoured");
 
 /// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
 ///

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::adaptive::Reason;
 use crate::admission;
 use crate::line::{Entry, News, Number, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
@@ -72,6 +73,7 @@ pub async fn tick(room: &Room) {
                 room.live.nudge_all();
             }
             tell(room, &taken);
+            make_again(room).await;
         }
         Err(fault) => {
             if was_up {
@@ -83,6 +85,14 @@ pub async fn tick(room: &Room) {
     }
     pace(room);
     measure(room);
+}
+
+/// Makes a room again that its store has lost, with nobody left who remembers its settings. The next tick sees it.
+async fn make_again(room: &Room) {
+    let is_made = room.mirror.read(|roll| roll.settings.is_some());
+    if !is_made && let Err(fault) = room.make().await {
+        tracing::error!(room = %room.rules.name, %fault, "the room is not made yet");
+    }
 }
 
 /// Lets the room think about its pace, and tells how the upstream does.
@@ -114,7 +124,18 @@ fn measure_upstream(room: &Room) {
     metrics.upstream_in_flight.with_label_values(&[room_name]).set(sample.in_flight as i64);
     let baseline_ms = account.as_ref().and_then(|account| account.baseline_ms);
     metrics.upstream_baseline.with_label_values(&[room_name]).set(baseline_ms.map_or(f64::NAN, |ms| ms / 1_000.0));
-    metrics.adaptive_rate.with_label_values(&[room_name]).set(account.map_or(-1.0, |account| account.wish));
+    let (wish, bounds, reason) = match &account {
+        Some(account) => (account.wish, [account.floor, account.ceiling], Some(account.reason)),
+        None => (-1.0, [-1.0; 2], None),
+    };
+    metrics.adaptive_rate.with_label_values(&[room_name]).set(wish);
+    for (bound, value) in ["floor", "ceiling"].into_iter().zip(bounds) {
+        metrics.adaptive_bound.with_label_values(&[room_name, bound]).set(value);
+    }
+    for known in Reason::ALL {
+        let is_it = reason == Some(known);
+        metrics.adaptive_reason.with_label_values(&[room_name, known.word()]).set(is_it.into());
+    }
 }
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {

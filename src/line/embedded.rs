@@ -22,7 +22,8 @@ use super::draw::Reveal;
 use super::roll::Drawn;
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Joined, Known, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick, apart,
+    Arrival, Claimed, Epoch, Joined, Known, LineStore, News, Number, Page, PersonId, Roll, RoomName, Steering,
+    StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -134,6 +135,10 @@ impl LineStore for Embedded {
         })?
     }
 
+    async fn find(&self, room: &RoomName, person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
+        self.verb(room, |line, _| line.find(person))
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
         self.verb(room, |line, now_us| {
             line.sweep_persons(now_us);
@@ -145,7 +150,13 @@ impl LineStore for Embedded {
         if let Steering::Draw(reveal) = steering {
             return self.draw(room, reveal).await;
         }
-        self.verb(room, |line, now_us| line.steer(steering, now_us))
+        self.verb(room, |line, now_us| match steering {
+            Steering::Revise { from, to } => line.revise(from, to, now_us).then_some(()).ok_or(StoreFault::Changed),
+            _ => {
+                line.steer(steering, now_us);
+                Ok(())
+            }
+        })?
     }
 
     async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {

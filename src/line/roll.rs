@@ -200,12 +200,14 @@ impl Roll {
             self.take_step(step, entry.seq);
         }
         self.sessions.prune(entry.at_us / 1_000_000);
+        self.give_up_unseen(entry.at_us / 1_000_000);
         self.seq = entry.seq;
         self.link = self.link.then(entry);
     }
 
     /// Takes in the answer to an own join ahead of the log, so that those who joined have a
-    /// position at once. The entry that follows finds it done.
+    /// position at once. The entry that follows finds it done. What the calls among them use up of the rate comes with
+    /// that entry: until then the store knows it, and a store that loses it begins an epoch with the burst used up.
     pub fn note(&mut self, joined: &Joined) {
         if joined.epoch == self.epoch() {
             self.raise_to(joined.first + joined.count - 1);

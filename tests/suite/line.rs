@@ -5,6 +5,7 @@ mod crew;
 mod drawing;
 mod healing;
 mod model;
+mod months;
 mod persons;
 mod redis_faults;
 mod redis_tls;

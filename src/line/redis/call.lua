@@ -6,13 +6,6 @@ local function count_present()
   return redis.call('BITCOUNT', SCRATCH)
 end
 
-local function tend_door()
-  if now < get('door_at') + DOOR_US then return end
-  clear_door(get('door_old'))
-  put('door_old', line.issued)
-  put('door_at', now)
-end
-
 -- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
 local function absent(here)
   return in_scratch(function()

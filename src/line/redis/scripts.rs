@@ -7,7 +7,9 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 use super::drawing::DRAW_REST_US;
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US};
+use crate::line::{
+    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US, UNSEEN_S,
+};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
@@ -33,10 +35,11 @@ pub enum Verb {
     Checkpoint,
     Draw,
     Rest,
+    Find,
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     include_str!("join.lua"),
     include_str!("claim.lua"),
     include_str!("vouch.lua"),
@@ -51,6 +54,7 @@ const VERBS: [&str; 14] = [
     include_str!("checkpoint.lua"),
     include_str!("draw.lua"),
     include_str!("rest.lua"),
+    include_str!("find.lua"),
 ];
 
 const PRELUDE: [&str; 8] = [
@@ -78,7 +82,7 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
-         local EPOCH_MARGIN, REST_US = {EPOCH_MARGIN}, {REST_US}\n\
+         local EPOCH_MARGIN, REST_US, UNSEEN_S = {EPOCH_MARGIN}, {REST_US}, {UNSEEN_S}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local PACE_STEP_US, DRAW_REST_US = {PACE_STEP_US}, {DRAW_REST_US}\n\
          local LIMITS = {{'{}'}}\n\

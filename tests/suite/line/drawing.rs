@@ -12,15 +12,20 @@ use vestibule::clock::Clock;
 use vestibule::line::draw::{Draw, DrawStep, Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
-use vestibule::line::{Entry, Joined, LineStore, News, Numbers, Roll, RoomName, Standing, Steering, Tick};
+use vestibule::line::{Entry, Joined, LineStore, Numbers, Roll, RoomName, Standing, Steering, Tick};
 use vestibule::mirror::Mirror;
 use vestibule::schedule::Schedule;
+use vestibule::ticker;
 
+use super::crew::room_on;
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
 
 /// As many as take so long that what is to happen meanwhile happens meanwhile.
 const MANY: u64 = 60_000;
+
+/// Through how many gateways people leave at once.
+const LEAVERS: usize = 16;
 
 const SEED: [u8; 32] = [7; 32];
 
@@ -109,24 +114,22 @@ async fn many_are_told_by_place_while_the_mirror_is_read_and_written() {
 async fn leaving(
     clock: Clock,
     room: RoomName,
-    numbers: impl Iterator<Item = u64>,
+    mut numbers: impl Iterator<Item = u64>,
     is_over: Arc<AtomicBool>,
 ) -> Numbers {
-    let store = RedisLine::connect_with_clock(&RedisServer::shared().url(), Duration::from_secs(10), clock).await;
-    let (store, mirror) = (store.expect("the server runs"), Mirror::default());
-    mirror.replace(roll(&store, &room).await);
-    let (mut gone, mut numbers) = (Vec::new(), numbers);
-    let mut leaver = numbers.next();
-    while let Some(number) = leaver.filter(|_| !is_over.load(Ordering::SeqCst)) {
-        let say = mirror.in_places(Tick { left: Numbers::run(number, number), ..tick(2) }).await;
-        let page = store.tick(&room, &say).await.expect("a tick");
-        let News::Entries(entries) = page.news else { panic!("it follows closely") };
-        let is_taken = !page.held && !entries.iter().any(Entry::is_drawn);
-        mirror.follow(entries).await;
-        if is_taken {
-            gone.push(number);
-            leaver = numbers.next();
-        }
+    let store =
+        RedisLine::connect_with_clock(&RedisServer::shared().url(), Duration::from_secs(10), clock.clone()).await;
+    let room = room_on(store.expect("the server runs"), &room, clock);
+    ticker::tick(&room).await;
+    let mut gone = Vec::new();
+    while let Some(number) = numbers.next().filter(|_| !is_over.load(Ordering::SeqCst)) {
+        room.leave(number);
+        gone.push(number);
+        ticker::tick(&room).await;
+    }
+    // What the store has held is told again, and so is what was told by number when lots were just drawn.
+    for _ in 0..4 {
+        ticker::tick(&room).await;
     }
     gone.into_iter().collect()
 }
@@ -140,11 +143,12 @@ async fn a_draw_in_redis_is_made_however_many_leave_meanwhile() {
     let room = closed(&store, &clock, MANY).await;
     let epoch = roll(&store, &room).await.epoch();
     let is_over = Arc::new(AtomicBool::new(false));
+    // So many that one of them leaves between any two verbs of the draw.
     let leave = |first| {
-        let numbers = (first..=MANY).step_by(3);
+        let numbers = (first..=MANY).step_by(LEAVERS);
         tokio::spawn(leaving(clock.clone(), room.clone(), numbers, Arc::clone(&is_over)))
     };
-    let leavers = [1, 2, 3].map(leave);
+    let leavers: Vec<_> = (1..=LEAVERS as u64).map(leave).collect();
     let drawn = store.steer(&room, &Steering::Draw(reveal())).await;
     is_over.store(true, Ordering::SeqCst);
     let mut gone = Numbers::default();
