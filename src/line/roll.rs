@@ -7,6 +7,7 @@
 mod drawn;
 mod regulated;
 mod eras;
+mod forgotten;
 mod merging;
 
 use std::cmp::Reverse;
@@ -188,6 +189,7 @@ impl Roll {
                 self.waiting.insert(number);
             }
         }
+        self.forget(&entry.lapsed);
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
         entry.ended.iter().for_each(|ended| self.end(ended));
@@ -223,13 +225,6 @@ impl Roll {
     #[must_use]
     pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
         self.covers(epoch, number) && self.over.contains(self.place(number))
-    }
-
-    /// Tells whether a place may be held by someone the store has forgotten.
-    #[must_use]
-    pub fn is_forgotten(&self, place: Number) -> bool {
-        let known = self.waiting.contains(place) || self.called.contains(place) || self.over.contains(place);
-        !known && self.unseen.contains(place)
     }
 
     fn begin(&mut self, entry: &Entry) {
