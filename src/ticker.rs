@@ -123,6 +123,7 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
         return recall(room, number).await;
     }
     let tick = room.take_tick(shared.clock.now_ms());
+    let asked_us = shared.clock.steady_us();
     let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &tick)).await {
         Ok(page) => page,
         Err(fault) => {
@@ -130,12 +131,12 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
             return Err(fault);
         }
     };
+    room.hear_line_clock(page.now_us, asked_us);
     take(room, tick, page).await
 }
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
     room.set_present(page.present);
-    room.set_line_now(page.now_us);
     if !page.vouched {
         room.presence.forget_told();
     }

@@ -154,7 +154,7 @@ impl RoomView {
             opens_at: schedule.opens_ms,
             starts_at: schedule.starts_ms,
             ends_at: schedule.ends_ms,
-            stage: schedule.stage(room.line_now_ms()),
+            stage: schedule.stage_between(room.line_now()),
             draw: DrawView::of(roll),
             arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
             admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
