@@ -40,6 +40,7 @@ impl World {
                 self.turn_store_clock(skew_us);
             }
             Trouble::KeysAreRotated => self.rotate_keys(),
+            Trouble::UpstreamFails => self.upstream_fails_until_us = self.now_us + for_us,
         }
         let pause_us = self.chance.between(SECOND, 8 * SECOND);
         self.after(pause_us, Due::Trouble);
