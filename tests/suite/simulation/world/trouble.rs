@@ -88,9 +88,10 @@ impl World {
         self.network.has_lost_all &= !self.oracle.is_whole();
     }
 
-    /// The store comes back with nothing, while every gateway is there to remember the line.
+    /// The store comes back with nothing, while some gateway is there to remember the line, and none just makes it.
     fn lose_all(&mut self) {
-        if !self.is_healed() || self.gateways.iter().any(|gateway| gateway.life != Life::Up) {
+        let is_any = |life| self.gateways.iter().any(|gateway| gateway.life == life);
+        if !self.is_healed() || !is_any(Life::Up) || is_any(Life::Starting) {
             return;
         }
         self.replicas.clear();
