@@ -74,7 +74,7 @@ impl Defect {
             Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions => "(L6)",
             Self::HearsAShorterGrace | Self::TakesPlacesUnasked | Self::RestoresNothing => "(L8)",
             Self::LosesWhoIsHere => "here",
-            Self::CallsFromBehind => "(L2)",
+            Self::CallsFromBehind => "was called",
             Self::ForgetsWhoHasWhichPlace => "(L3)",
             Self::HearsHalfTheWish => "the pace is",
             Self::TellsThePast => "(L6)",
