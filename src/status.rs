@@ -106,7 +106,8 @@ impl Status {
             status.number = Some(ticket.number);
             status.place = roll.pending.is_none().then(|| roll.place(ticket.number));
             status.epoch = Some(ticket.epoch);
-            let is_known = !roll.is_forgotten_below(roll.place(ticket.number));
+            let is_waiting = matches!(standing, Standing::Waiting { .. });
+            let is_known = is_waiting && !roll.is_forgotten_below(roll.place(ticket.number));
             status.stand(room, Course::of(roll, now), standing, is_known);
             status
         })

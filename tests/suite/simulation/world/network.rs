@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use vestibule::line::{News, Roll, StoreFault};
+use vestibule::line::{News, Roll, Steering, StoreFault};
 
 use super::{Due, World};
 use crate::simulation::gateway::{Gateway, Heard};
@@ -124,6 +124,10 @@ impl World {
         }
         if self.now_us < self.network.hangs_until_us {
             return self.at(self.network.hangs_until_us, Due::Arrival(arrival));
+        }
+        if self.network.has_lost_all && matches!(arrival.verb, Verb::Steer(Steering::Configure(_))) {
+            // Nobody makes a room anew while others remember it.
+            return self.lose_request(arrival.call);
         }
         let Arrival { call, from, verb, parts, is_answer_lost } = arrival;
         let clock_us = self.store_clock_us();
