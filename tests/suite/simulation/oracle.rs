@@ -69,6 +69,11 @@ impl Oracle {
         self.violation.as_deref()
     }
 
+    /// Tells whether an offer is from before what the store has lost and not got back.
+    pub fn is_out_of_date(&self, offered: &Roll) -> bool {
+        self.owes.is_some_and(|epoch| offered.epoch() < epoch)
+    }
+
     /// Tells whether the store has everything again that it ever lost.
     pub fn is_whole(&self) -> bool {
         self.owes.is_none()
@@ -174,13 +179,14 @@ impl Oracle {
                     self.books.vouch(tick, is_of_old);
                 }
                 let is_behind = matches!(answer, Some(Answer::Page(page)) if page.news == News::Behind);
+                let inside = self.inside(tick);
                 let is_heard = parts == 5 && !is_behind && !is_of_old;
                 if is_heard {
                     self.books.tend();
                 }
                 self.read_log(machine);
                 if is_heard {
-                    self.done(tick);
+                    self.done(tick, &inside);
                 }
             }
             Verb::Steer(steering) => {
@@ -245,12 +251,17 @@ impl Oracle {
         }
     }
 
+    /// Finds those whose sessions a tick is to end. Whose call was lost may be called again by that very tick.
+    fn inside(&self, tick: &Tick) -> Vec<Number> {
+        let ended = tick.ended.iter().flat_map(|ended| ended.numbers.iter());
+        ended.filter(|number| self.books.called.contains(number)).collect()
+    }
+
     /// What a gateway said with a whole tick has been done.
-    fn done(&mut self, tick: &Tick) {
+    fn done(&mut self, tick: &Tick, inside: &[Number]) {
         let books = &self.books;
         let keeps = tick.left.iter().find(|number| books.waiting.contains(number));
-        let mut ended = tick.ended.iter().flat_map(|ended| ended.numbers.iter());
-        let runs = ended.find(|number| books.called.contains(number) && !books.over.contains(*number));
+        let runs = inside.iter().find(|number| !books.over.contains(**number));
         let is_done = self.owes.is_some() || (keeps, runs) == (None, None);
         self.demand(is_done, || format!("(L6) said and not done: {keeps:?} left, the session of {runs:?} ended"));
     }

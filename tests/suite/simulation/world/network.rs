@@ -125,8 +125,7 @@ impl World {
         if self.now_us < self.network.hangs_until_us {
             return self.at(self.network.hangs_until_us, Due::Arrival(arrival));
         }
-        if self.network.has_lost_all && matches!(arrival.verb, Verb::Steer(Steering::Configure(_))) {
-            // Nobody makes a room anew while others remember it.
+        if self.network.has_lost_all && self.would_be_another_line(&arrival.verb) {
             return self.lose_request(arrival.call);
         }
         let Arrival { call, from, verb, parts, is_answer_lost } = arrival;
@@ -150,6 +149,16 @@ impl World {
         self.network.last_return_us[from] = at_us;
         let done = Some(Done { clock_us, at_us: self.now_us });
         self.at(at_us, Due::Return(Return { call, reply, done }));
+    }
+
+    /// Tells whether a verb would make something else of a room that has lost all than what it was: a new one, or the
+    /// line of an older epoch, from an offer that was long under way. Neither is survived yet.
+    fn would_be_another_line(&self, verb: &Verb) -> bool {
+        match verb {
+            Verb::Steer(Steering::Configure(_)) => true,
+            Verb::Restore(offered) => self.oracle.is_out_of_date(offered),
+            _ => false,
+        }
     }
 
     /// A gateway hears the answer; whatever comes after the first is too late.
