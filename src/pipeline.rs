@@ -325,9 +325,9 @@ fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
     }
 }
 
-/// Signs the pass of a called ticket, good until the session ends.
+/// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.
 fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
-    let issued_ms = room.shared.clock.now_ms();
+    let issued_ms = room.line_now().latest_ms.min(ends_s * 1_000);
     let pass = Pass {
         issuer: ISSUER,
         room: room.rules.name.as_str(),
@@ -335,14 +335,15 @@ fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
         number: ticket.number,
         id: rand::random(),
         issued_ms,
-        lifetime_ms: (ends_s * 1_000).saturating_sub(issued_ms),
+        lifetime_ms: ends_s * 1_000 - issued_ms,
     };
     let signed = pass.sign(&room.shared.ring.load());
     signed.inspect_err(|fault| tracing::error!(%fault, "a pass could not be signed")).ok()
 }
 
+/// Returns the second by which sessions begin and end.
 fn now_s(room: &Room) -> u64 {
-    room.shared.clock.now_ms() / 1_000
+    room.line_now().latest_s()
 }
 
 /// A short text that names a ticket to the operator and gives nothing away.

@@ -7,7 +7,7 @@ mod lately;
 mod making;
 mod pacing;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
 use crate::admission::Limits;
-use crate::clock::Clock;
+use crate::clock::{Between, Clock, FarClock};
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
@@ -123,8 +123,8 @@ pub struct Room {
     introduced: Mutex<Introduced>,
     present: AtomicU64,
     store_up: AtomicBool,
-    /// How far the store's clock is ahead of this gateway's, in milliseconds.
-    ahead_ms: AtomicI64,
+    /// The clock of the line's store.
+    line_clock: FarClock,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -192,7 +192,7 @@ impl Room {
             introduced: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
-            ahead_ms: AtomicI64::new(0),
+            line_clock: FarClock::default(),
         }
     }
 
@@ -208,7 +208,7 @@ impl Room {
                 ring: &ring,
                 verifier: &self.shared.verifier,
                 roll,
-                line_now_ms: self.line_now_ms(),
+                line_now: self.line_now(),
             })
         })
     }
@@ -301,16 +301,15 @@ impl Room {
         pending.introduced.extend(tick.introduced);
     }
 
-    /// Returns the time of the line's store, as far as it is known, in milliseconds since the Unix epoch.
+    /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.
     #[must_use]
-    pub fn line_now_ms(&self) -> u64 {
-        self.shared.clock.now_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    pub fn line_now(&self) -> Between {
+        self.line_clock.now(&self.shared.clock)
     }
 
-    /// Notes what the store's clock says.
-    pub fn set_line_now(&self, now_us: u64) {
-        let ahead_ms = i128::from(now_us / 1_000) - i128::from(self.shared.clock.now_ms());
-        self.ahead_ms.store(i64::try_from(ahead_ms).unwrap_or(0), Ordering::Relaxed);
+    /// Notes what the store's clock said to a question of `asked_us`, by this gateway's steady clock.
+    pub fn hear_line_clock(&self, said_us: u64, asked_us: u64) {
+        self.line_clock.hear(&self.shared.clock, said_us, asked_us);
     }
 
     /// Tells whether the store answered last time.

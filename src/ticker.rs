@@ -97,11 +97,11 @@ async fn make_again(room: &Room) {
 
 /// Lets the room think about its pace, and tells how the upstream does.
 fn pace(room: &Room) {
-    let now_us = room.shared.clock.now_us();
+    let (now_us, line_now) = (room.shared.clock.now_us(), room.line_now());
     let line = room.mirror.read(|roll| {
         let settings = roll.settings.as_ref()?;
-        let active = roll.active(now_us / 1_000_000);
-        let is_running = settings.limits.schedule.stage(now_us / 1_000) == Stage::Running && roll.pending.is_none();
+        let active = roll.active(line_now.latest_s());
+        let is_running = settings.limits.schedule.stage_between(line_now) == Stage::Running && roll.pending.is_none();
         let has_session = settings.limits.total_active_users.is_none_or(|most| active < most);
         Some(Line {
             limits: settings.limits.clone(),
@@ -145,6 +145,7 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
     }
     let tick = room.take_tick(shared.clock.now_ms());
     let said = room.mirror.in_places(tick.clone()).await;
+    let asked_us = shared.clock.steady_us();
     let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &said)).await {
         Ok(page) => page,
         Err(fault) => {
@@ -152,12 +153,12 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
             return Err(fault);
         }
     };
+    room.hear_line_clock(page.now_us, asked_us);
     take(room, tick, page).await
 }
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
     room.set_present(page.present);
-    room.set_line_now(page.now_us);
     if !page.vouched {
         room.presence.forget_told();
     }
@@ -224,7 +225,7 @@ fn tell(room: &Room, taken: &Taken) {
 
 fn measure(room: &Room) {
     let (metrics, label) = (&room.shared.metrics, [room.rules.name.as_str()]);
-    let now_s = room.shared.clock.now_ms() / 1_000;
+    let now_s = room.line_now().latest_s();
     let (waiting, active, limit) = room.mirror.read(|roll| {
         let limits = roll.limits();
         (roll.waiting.count(), roll.active(now_s), limits.and_then(|limits| limits.admissions_per_second()))

@@ -6,6 +6,7 @@
 
 mod drawn;
 mod eras;
+mod forgotten;
 mod lots;
 mod merging;
 mod regulated;
@@ -190,6 +191,7 @@ impl Roll {
                 self.waiting.insert(number);
             }
         }
+        self.forget(&entry.lapsed);
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
         entry.ended.iter().for_each(|ended| self.end(ended));
@@ -227,13 +229,6 @@ impl Roll {
     #[must_use]
     pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
         self.covers(epoch, number) && self.over.contains(self.place(number))
-    }
-
-    /// Tells whether a place may be held by someone the store has forgotten.
-    #[must_use]
-    pub fn is_forgotten(&self, place: Number) -> bool {
-        let known = self.waiting.contains(place) || self.called.contains(place) || self.over.contains(place);
-        !known && self.unseen.contains(place)
     }
 
     fn begin(&mut self, entry: &Entry) {

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, PACE_STEP_US, Page,
-    Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, News, Number, Numbers,
+    PACE_STEP_US, Page, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -304,8 +304,21 @@ impl LineState {
 
     fn lapse(&mut self, now_us: u64) {
         let Some(grace_ms) = self.settings().map(|settings| settings.limits.grace_ms) else { return };
+        if self.attendance.is_grace_over(grace_ms, now_us) {
+            self.lapse_forgotten(now_us);
+        }
         let Roll { waiting, issued, .. } = &self.roll;
         let lapsed = self.attendance.take_lapsed(waiting, *issued, grace_ms, now_us);
+        if !lapsed.is_empty() {
+            self.append(Entry { lapsed, ..Entry::default() }, now_us);
+        }
+    }
+
+    /// Lets those lapse, like anyone who was away for all of the period, who were forgotten when the epoch began.
+    fn lapse_forgotten(&mut self, now_us: u64) {
+        let forgotten = self.roll.forgotten();
+        let mut lapsed = Numbers::default();
+        forgotten.runs().take(LAPSE_LIMIT).for_each(|(first, last)| lapsed.merge(&Numbers::run(first, last)));
         if !lapsed.is_empty() {
             self.append(Entry { lapsed, ..Entry::default() }, now_us);
         }

@@ -283,7 +283,7 @@ impl Pipeline {
     }
 
     fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
-        let now_s = super::now_s(room);
+        let now_s = room.line_now().latest_s();
         room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
     }
 

@@ -108,6 +108,7 @@ on_every_store!(
     by_hand_is_on_top_of_the_rate,
     a_mirror_that_knows_more_begins_an_epoch,
     a_mirror_that_knows_of_lost_joins_begins_an_epoch,
+    the_forgotten_come_back_within_the_grace_period_or_lapse,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
     scattered_visitors_are_seen_and_called_in_order,
@@ -331,6 +332,33 @@ async fn a_mirror_that_knows_of_lost_joins_begins_an_epoch(stand: Stand) {
     assert!(stand.join(1).await.first > 100_000, "no number has two holders");
     stand.tick(Tick { known: restored.known(), ..say }).await;
     assert_eq!(stand.roll().await.standing(kept.epoch, 5, 0), Standing::Over);
+}
+
+async fn the_forgotten_come_back_within_the_grace_period_or_lapse(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    let lost = stand.join(10).await;
+    stand.tick(here(1, Numbers::run(1, 10))).await;
+    let mut mirror = stand.roll().await;
+    mirror.seq += 5;
+    let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    let newcomer = stand.join(1).await.first;
+    let known = || async { !stand.roll().await.is_forgotten_below(newcomer) };
+    for _ in 0..7 {
+        assert!(!known().await, "somebody may yet come back before a newcomer");
+        let returned = [12, 300].into_iter().collect();
+        stand.tick(Tick { returned, ..here(1, [12, 300, newcomer].into_iter().collect()) }).await;
+        stand.clock.advance_ms(5_000);
+    }
+    let mut roll = stand.roll().await;
+    assert!(known().await, "all came back or have lapsed");
+    let standing = [11, 12, 300, 100_000].map(|number| roll.standing(lost.epoch, number, 0));
+    let waits = |ahead| Standing::Waiting { ahead };
+    assert_eq!(standing, [Standing::Over, waits(0), waits(1), Standing::Over]);
+    assert_eq!(roll.issued - roll.unseen.len(), 11, "the count of those who came is as it was");
+    stand.tick(Tick { returned: Numbers::run(11, 11), ..tick(1) }).await;
+    assert_eq!(stand.roll().await.waiting, roll.waiting, "and is over for good");
+    roll.merge(&restored);
+    assert_eq!(roll.standing(lost.epoch, 11, 0), Standing::Over, "also when a mirror comes that slept meanwhile");
 }
 
 async fn rooms_are_apart(stand: Stand) {
