@@ -102,7 +102,7 @@ async fn see_to(service: &Service, database: &dyn Store, task: DueTask) -> bool 
 async fn work(service: &Service, task: Task) -> Result<(), String> {
     match task.kind {
         TaskKind::Settle => service.settle(task.payment).await.map_err(|denied| denied.to_string())?,
-        TaskKind::Capture => service.capture(task.payment).await.map_err(|fault| fault.to_string())?,
+        TaskKind::Capture => drop(service.capture(task.payment).await.map_err(|fault| fault.to_string())?),
         TaskKind::Void => service.void(task.payment).await.map_err(|fault| fault.to_string())?,
         TaskKind::Refund => service.refund(task.payment).await.map_err(|fault| fault.to_string())?,
     }
@@ -112,7 +112,7 @@ async fn work(service: &Service, task: Task) -> Result<(), String> {
 /// Deletes a task that outlived its reason.
 async fn tidy(service: &Service, task: Task) -> Result<(), String> {
     let decide = Arc::new(move |loaded: &order::Loaded| order::tidy(loaded, task));
-    let tidied = service.store().transact(Subject::Payment(task.payment), decide).await;
+    let tidied = service.clerk.transact(Subject::Payment(task.payment), decide).await;
     tidied.map(drop).map_err(|error| error.to_string())
 }
 

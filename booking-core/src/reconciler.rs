@@ -190,8 +190,8 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         // A database that was taken out of the configuration may know it, and what it bought.
         Call::Adopt if !at_home && charge.left() > Paise::default() => return Ok(differs(charge)),
         Call::Nothing => return Ok(Dealt::Nothing),
-        Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
-        Call::Captured => service.captured(id, &charge.id, amount).await?,
+        Call::Authorized => drop(service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?),
+        Call::Captured => drop(service.captured(id, &charge.id, amount).await?),
         Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
         Call::Abandon => return service.abandon(id).await.map(Dealt::from),
         Call::Adopt => return adopt(service, charge).await.map(Dealt::from),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::availability::{Availability, SoldOutWord};
 use crate::catalogue::{Catalogue, NotOnSale};
+use crate::clerk::{Clerk, ClerkError};
 use crate::clock::Clock;
 use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::{InventoryId, Offer};
@@ -169,6 +170,16 @@ impl From<TellerError> for Denied {
     }
 }
 
+impl From<ClerkError> for Denied {
+    fn from(error: ClerkError) -> Self {
+        match error {
+            ClerkError::Busy => Self::Busy,
+            ClerkError::Store(error) => error.into(),
+            ClerkError::Closed => Self::Closing,
+        }
+    }
+}
+
 /// Is everything a service is made of.
 pub struct Parts {
     /// Where everything is kept.
@@ -197,6 +208,8 @@ pub struct Parts {
 pub struct Service {
     pub(crate) parts: Parts,
     pub(crate) availability: Availability,
+    /// Has decisions on holds and payments written down.
+    pub(crate) clerk: Clerk,
     ids: Ids,
     /// Rows that are on sale whatever the day.
     sale: Arc<HashSet<InventoryId>>,
@@ -225,6 +238,7 @@ impl Service {
         let databases = parts.store.databases().len().max(1);
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            clerk: Clerk::new(Arc::clone(&parts.store), parts.metrics.clone()),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
             availability: Availability::default(),
@@ -289,11 +303,12 @@ impl Service {
         self.reaper_nudge.ring();
     }
 
-    /// Waits for what callers left behind, then for the teller.
+    /// Waits for what callers left behind, then for the teller and the clerk.
     pub async fn close(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.parts.teller.close().await;
+        self.clerk.close().await;
     }
 
     /// Returns what is offered under an id today.

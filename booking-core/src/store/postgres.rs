@@ -10,15 +10,15 @@ use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till, TurnedRow,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
-use crate::domain::order::{Stop, Task, TaskKind};
+use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
@@ -28,6 +28,7 @@ mod counting;
 mod ledger;
 mod read;
 mod take;
+mod together;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
@@ -187,8 +188,15 @@ impl Store for PostgresStore {
         read::turned(&self.connection().await?, within_s, limit).await
     }
 
-    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+    async fn transact(&self, subject: Subject, decide: Decide) -> Transacted {
         write::transact(&mut self.connection().await?, subject, &decide).await
+    }
+
+    async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
+        match self.connection().await {
+            Ok(mut connection) => together::transact(&mut connection, questions).await,
+            Err(error) => vec![Some(Err(error)); questions.len()],
+        }
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {

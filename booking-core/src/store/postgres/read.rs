@@ -26,6 +26,11 @@ const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.
                                   h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
+const HOLDS_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
+                                   h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers,
+                                   h.extensions::bigint
+                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
+                            FOR NO KEY UPDATE OF h SKIP LOCKED";
 const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
 const PAYMENT: &str =
@@ -35,6 +40,9 @@ const PAYMENT: &str =
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
+const PAYMENTS_LOCKED: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at, challenge, refund
+     FROM payments WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering, version FROM inventory WHERE name = ANY($1)";
 const OWNED: &str = "SELECT number::bigint FROM seats
@@ -121,6 +129,18 @@ pub(super) async fn hold(db: &impl GenericClient, id: HoldId) -> Result<Option<H
 pub(super) async fn lock_hold(db: &impl GenericClient, id: HoldId) -> Result<Option<Hold>, StoreError> {
     let rows = query(db, HOLD_LOCKED, &[&vec![id.as_bytes().as_slice()]]).await?;
     Ok(whole(db, rows).await?.pop())
+}
+
+/// Reads holds and keeps everybody else from changing them until the transaction ends; passes over those that somebody
+/// else has locked.
+pub(super) async fn lock_holds(db: &impl GenericClient, ids: &[&[u8]]) -> Result<Vec<Hold>, StoreError> {
+    whole(db, query(db, HOLDS_LOCKED, &[&ids]).await?).await
+}
+
+/// Reads payments, locked as by [`lock_holds`].
+pub(super) async fn lock_payments(db: &impl GenericClient, ids: &[&[u8]]) -> Result<Vec<Payment>, StoreError> {
+    let rows = query(db, PAYMENTS_LOCKED, &[&ids]).await?;
+    rows.iter().map(|row| payment_row(row).into_payment()).collect()
 }
 
 /// Puts holds together; those that have lines elsewhere cost one more query for all of them.
