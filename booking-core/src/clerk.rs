@@ -15,14 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::order::Stop;
 use crate::domain::placement::ShardNumber;
-use crate::line::{Full, Line};
+use crate::line::{Full, Line, Room};
 use crate::metrics::Metrics;
 use crate::store::{Decide, Outcome, Question, Store, StoreError, Subject, Transacted};
 
 /// Decisions in one commit, at most.
 const BATCH: usize = 256;
-/// Decisions that may wait for one database.
-const WAITING: usize = 20_000;
+/// Decisions that may wait for one database, and of them about one payment or hold: its answer, its news and some more.
+const ROOM: Room = Room { for_all: 20_000, for_one_name: 32 };
 /// Connections at most that those who are asked by themselves have at once; the others are left to everybody else.
 const APART: usize = 8;
 
@@ -95,7 +95,7 @@ impl Clerk {
         let subject = caller.question.subject;
         let place = self.office.store.place_of(subject);
         match self.office.waiting().entry(place) {
-            Entry::Occupied(mut line) => line.get_mut().join(subject, caller, WAITING)?,
+            Entry::Occupied(mut line) => line.get_mut().join(subject, caller, ROOM)?,
             Entry::Vacant(line) => {
                 line.insert(Line::of(subject, caller));
                 let office = Arc::clone(&self.office);

@@ -3,8 +3,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
-/// How many may wait under one name; a commit serves one of them, so more would only fill the line.
-const SAME_NAME: usize = 8;
+/// Bounds a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// How many may wait.
+    pub for_all: usize,
+    /// How many may wait under one name; a commit serves one of them, so more would only fill the line.
+    pub for_one_name: usize,
+}
 
 /// Says that a line takes nobody more, or nobody more of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +30,13 @@ impl<N: Copy + Eq + Hash, T> Line<N, T> {
         Self { same: HashMap::from([(name, 1)]), waiting: VecDeque::from([(name, first)]) }
     }
 
-    /// Stands in line, if fewer than `limit` do.
+    /// Stands in line, if there is room.
     ///
     /// # Errors
     /// [`Full`].
-    pub fn join(&mut self, name: N, next: T, limit: usize) -> Result<(), Full> {
+    pub fn join(&mut self, name: N, next: T, room: Room) -> Result<(), Full> {
         let same = self.same.get(&name).copied().unwrap_or(0);
-        if self.waiting.len() >= limit || same >= SAME_NAME {
+        if self.waiting.len() >= room.for_all || same >= room.for_one_name {
             return Err(Full);
         }
         self.same.insert(name, same + 1);
@@ -69,11 +75,13 @@ impl<N: Copy + Eq + Hash, T> Line<N, T> {
 mod tests {
     use super::*;
 
+    const ROOM: Room = Room { for_all: 100, for_one_name: 8 };
+
     #[test]
     fn a_repeated_name_is_passed_over_and_keeps_its_place() {
         let mut line = Line::of(1, 10);
         for (name, what) in [(1, 11), (1, 12), (2, 20), (3, 30), (4, 40)] {
-            line.join(name, what, 100).unwrap();
+            line.join(name, what, ROOM).unwrap();
         }
         assert_eq!(line.call(3), [10, 20, 30]);
         assert_eq!(line.call(3), [11, 40]);
@@ -84,13 +92,13 @@ mod tests {
     #[test]
     fn one_name_cannot_fill_the_line() {
         let mut line = Line::of(1, ());
-        for _ in 1..SAME_NAME {
-            line.join(1, (), 100).unwrap();
+        for _ in 1..ROOM.for_one_name {
+            line.join(1, (), ROOM).unwrap();
         }
-        assert_eq!(line.join(1, (), 100), Err(Full));
-        line.join(2, (), 100).unwrap();
+        assert_eq!(line.join(1, (), ROOM), Err(Full));
+        line.join(2, (), ROOM).unwrap();
         assert_eq!(line.call(100).len(), 2);
-        line.join(1, (), 100).expect("one of them was called");
-        assert_eq!(line.join(3, (), line.waiting.len()), Err(Full));
+        line.join(1, (), ROOM).expect("one of them was called");
+        assert_eq!(line.join(3, (), Room { for_all: line.waiting.len(), ..ROOM }), Err(Full));
     }
 }

@@ -23,7 +23,7 @@ const AT_ONCE: u32 = 200;
 /// Calls of one kind that wait for the provider at the same time.
 const CALLS_ABREAST: usize = 16;
 /// A database that does not answer for so long counts as away.
-const PING_PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE_MS: i64 = 60_000;
 
 /// Does everything that is due: first what is to be settled, then what is to be taken, then what is to go back.
@@ -31,7 +31,7 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
-    observe(service).await?;
+    observe(service).await;
     let mut pass = Pass::default();
     for database in service.databases() {
         pass = pass.and(settle_pass(service, database).await?);
@@ -41,28 +41,25 @@ pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
 }
 
 async fn settle_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
-    let mut pass = Pass::default();
-    for task in database.due(TaskKind::Settle, service.now(), AT_ONCE).await? {
-        pass.count(see_to(service, database, task).await);
-    }
-    Ok(pass)
+    let due = database.due(TaskKind::Settle, service.now(), AT_ONCE).await?;
+    Ok(see_to_all(service, database, due, AT_ONCE as usize).await)
 }
 
 async fn capture_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
     let due = database.due(TaskKind::Capture, service.now(), AT_ONCE).await?;
-    Ok(call(service, database, due).await)
+    Ok(see_to_all(service, database, due, CALLS_ABREAST).await)
 }
 
 async fn return_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
     let now = service.now();
     let mut due = database.due(TaskKind::Void, now, AT_ONCE).await?;
     due.extend(database.due(TaskKind::Refund, now, AT_ONCE).await?);
-    Ok(call(service, database, due).await)
+    Ok(see_to_all(service, database, due, CALLS_ABREAST).await)
 }
 
-/// Does tasks that wait for the provider, some of them at the same time.
-async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pass {
-    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(CALLS_ABREAST);
+/// Does tasks, so many of them at the same time.
+async fn see_to_all(service: &Service, database: &dyn Store, due: Vec<DueTask>, abreast: usize) -> Pass {
+    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(abreast);
     let mut pass = Pass::default();
     while let Some(dealt_with) = calls.next().await {
         pass.count(dealt_with);
@@ -70,24 +67,42 @@ async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pas
     pass
 }
 
-/// Counts the databases that do not answer.
-async fn count_away(service: &Service) {
-    let pings = service.databases().into_iter().map(|database| tokio::time::timeout(PING_PATIENCE, database.ping()));
-    let away = join_all(pings).await.iter().filter(|answer| !matches!(answer, Ok(Ok(())))).count();
-    service.metrics().databases_away.set(i64::try_from(away).unwrap_or(i64::MAX));
+/// Is what one database says of what is open in it.
+#[derive(Default)]
+struct Seen {
+    open_holds: u64,
+    /// Age of the oldest task that is due, in milliseconds.
+    oldest_ms: i64,
 }
 
-async fn observe(service: &Service) -> Result<(), StoreError> {
-    count_away(service).await;
-    let open = service.store().open_holds().await?;
-    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
-    let mut oldest = 0;
-    for kind in TaskKind::ALL {
-        let due = service.store().due(kind, service.now(), AT_ONCE).await?;
-        oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).fold(oldest, i64::max);
+/// Looks at every database at once. One that does not answer in time counts as away and is left out of the sums, so that
+/// the others are still seen.
+async fn observe(service: &Service) {
+    let looks = service.databases().into_iter().map(|database| tokio::time::timeout(PATIENCE, look(service, database)));
+    let (mut away, mut sum) = (0, Seen::default());
+    for seen in join_all(looks).await {
+        match seen {
+            Ok(Ok(seen)) => {
+                sum.open_holds += seen.open_holds;
+                sum.oldest_ms = sum.oldest_ms.max(seen.oldest_ms);
+            }
+            Ok(Err(_)) | Err(_) => away += 1,
+        }
     }
-    service.metrics().outbox_lag_seconds.set(oldest as f64 / 1000.0);
-    Ok(())
+    let metrics = service.metrics();
+    metrics.databases_away.set(away);
+    metrics.holds_active.set(i64::try_from(sum.open_holds).unwrap_or(i64::MAX));
+    metrics.outbox_lag_seconds.set(sum.oldest_ms as f64 / 1000.0);
+}
+
+async fn look(service: &Service, database: &dyn Store) -> Result<Seen, StoreError> {
+    let mut seen = Seen { open_holds: database.open_holds().await?, oldest_ms: 0 };
+    let now = service.now();
+    for kind in TaskKind::ALL {
+        let due = database.due(kind, now, AT_ONCE).await?;
+        seen.oldest_ms = due.iter().map(|task| now.since_ms(task.created_at)).fold(seen.oldest_ms, i64::max);
+    }
+    Ok(seen)
 }
 
 /// Does one task, or puts it off.
@@ -138,8 +153,7 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let returns = service.databases().into_iter().zip(service.return_nudge.listeners()).map(|(database, nudge)| {
         worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
     });
-    let figures =
-        worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
+    let figures = worker::run(PERIOD, never, stop, || observe(service));
     tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures);
 }
 

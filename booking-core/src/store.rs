@@ -195,11 +195,6 @@ pub struct TurnedRow {
 /// or rolled back whether or not the caller still waits.
 #[async_trait]
 pub trait Store: Till {
-    /// Names the shard that keeps a row, for its ids; a database by itself has none.
-    fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
-        None
-    }
-
     /// Lists the databases behind this store, which background work visits one by one; none for a database by itself.
     fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &[]

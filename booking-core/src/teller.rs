@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
-use crate::line::{Full, Line};
+use crate::domain::placement::ShardNumber;
+use crate::line::{Full, Line, Room};
 use crate::metrics::Metrics;
 use crate::store::{Guard, OrderRequest, OrderTaken, StoreError, TakeAnswer, TakeRequest, Taken, Till};
 use crate::strategy::{Strategies, Strategy};
@@ -24,6 +25,9 @@ use crate::strategy::{Strategies, Strategy};
 /// How often a commit is tried whose outcome is not known; each try is safe, the ids are the same.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many may wait under one hold's id.
+const SAME_HOLD: usize = 8;
 
 /// Bounds what the teller takes on.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +38,12 @@ pub struct TellerLimits {
     pub waiting: usize,
     /// Rows that may be busy at once.
     pub rows: usize,
+    /// Commits under way at once in one database for those who stand in no row's line; each has a connection to itself.
+    pub alone: usize,
 }
 
-/// Requests that stand in no row's line and may be under way at once: orders of several rows, and strategies that
-/// commit one by one.
+/// Requests that stand in no row's line and may be under way or wait at once: orders of several rows, and strategies
+/// that commit one by one.
 const ALONE: usize = 10_000;
 
 /// Says why a request was not answered.
@@ -90,6 +96,8 @@ struct Desk {
     waiting: Mutex<HashMap<InventoryId, Line<HoldId, Customer>>>,
     /// Bounds those who stand in no line.
     alone: Arc<Semaphore>,
+    /// Bounds the commits of these in each database, so that they leave connections to the lines. They go in arrival order.
+    doors: Mutex<HashMap<Option<ShardNumber>, Arc<Semaphore>>>,
 }
 
 impl Teller {
@@ -97,7 +105,8 @@ impl Teller {
     #[must_use]
     pub fn new(till: Arc<dyn Till>, metrics: Metrics, strategies: impl Into<Strategies>, limits: TellerLimits) -> Self {
         let alone = Arc::new(Semaphore::new(ALONE));
-        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting: Mutex::default(), alone };
+        let (waiting, doors) = (Mutex::default(), Mutex::default());
+        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting, alone, doors };
         Self { desk: Arc::new(desk), strategies: strategies.into() }
     }
 
@@ -129,6 +138,7 @@ impl Teller {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
         let desk = Arc::clone(&self.desk);
         self.desk.tasks.spawn(async move {
+            let _door = desk.pass_door(row).await;
             desk.serve(guard, row, vec![customer]).await;
             drop(place);
         });
@@ -140,8 +150,8 @@ impl Teller {
         let busy_rows = waiting.len();
         match waiting.entry(row) {
             Entry::Occupied(mut line) => {
-                let name = customer.request.hold;
-                line.get_mut().join(name, customer, self.desk.limits.waiting)?;
+                let (name, for_all) = (customer.request.hold, self.desk.limits.waiting);
+                line.get_mut().join(name, customer, Room { for_all, for_one_name: SAME_HOLD })?;
             }
             Entry::Vacant(_) if busy_rows >= self.desk.limits.rows => return Err(TellerError::Busy),
             Entry::Vacant(line) => {
@@ -164,6 +174,7 @@ impl Teller {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
         let desk = Arc::clone(&self.desk);
         let task = self.desk.tasks.spawn(async move {
+            let _door = desk.pass_door(order.lines[0].0).await;
             let taken = desk.commit_order(&order).await;
             drop(place);
             taken
@@ -182,6 +193,16 @@ impl Teller {
 impl Desk {
     fn waiting(&self) -> MutexGuard<'_, HashMap<InventoryId, Line<HoldId, Customer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn among those who commit alone in a row's database.
+    async fn pass_door(&self, row: InventoryId) -> Option<OwnedSemaphorePermit> {
+        let place = self.till.place(row);
+        let door = {
+            let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(doors.entry(place).or_insert_with(|| Arc::new(Semaphore::new(self.limits.alone))))
+        };
+        door.acquire_owned().await.ok()
     }
 
     async fn work(&self, guard: Guard, row: InventoryId) {

@@ -86,6 +86,10 @@ impl Shards {
 
 #[async_trait]
 impl Till for Shards {
+    fn place(&self, row: InventoryId) -> Option<ShardNumber> {
+        Some(self.placement.of(row))
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         self.of_row(row).take(guard, row, requests).await
     }
@@ -100,10 +104,6 @@ impl Till for Shards {
 
 #[async_trait]
 impl Store for Shards {
-    fn place(&self, row: InventoryId) -> Option<ShardNumber> {
-        Some(self.placement.of(row))
-    }
-
     fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &self.databases
     }

@@ -4,6 +4,7 @@ mod api;
 mod catalogue;
 mod conformance;
 mod crash;
+mod history;
 mod cut;
 mod database;
 mod laws;
@@ -23,4 +24,5 @@ mod strategies;
 #[path = "../../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "the gateway's tests use more of it")]
 mod redis_server;
+mod together;
 mod world;

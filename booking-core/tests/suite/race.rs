@@ -133,7 +133,7 @@ on_both! {
         let (clock, store) = (Arc::new(booking_core::clock::ManualClock::at(NOON)), db.open().await);
         let (provider, _inbox) = provider(&clock);
         let metrics = Metrics::new();
-        let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1 };
+        let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1, alone: 8 };
         let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), Strategy::Teller, limits);
         let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, 1000).await;
         hold(&service, "first", 1).await.unwrap();

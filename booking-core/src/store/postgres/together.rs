@@ -3,7 +3,7 @@
 //! The rows are locked in the order that holds everywhere: holds, payments, and last the inventory, row by row in ascending
 //! order. A hold that somebody else has locked is passed over, so nobody waits here for a stranger but for a row's counts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::{Object, Transaction};
 
@@ -13,12 +13,11 @@ use crate::domain::inventory::{InventoryId, StockMove};
 use crate::domain::order::{Loaded, Step, Stop};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::seat::SeatNumber;
-use crate::store::rows::{count, hold_id, payment_id};
+use crate::store::rows::count;
 use crate::store::{Left, Outcome, Question, StoreError, Subject, Transacted};
 
 mod writing;
 
-const HOLDS_OF: &str = "SELECT id, hold_id FROM payments WHERE id = ANY($1::bytea[])";
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
                         version = version + 1
                     WHERE name = $1 RETURNING available";
@@ -68,8 +67,6 @@ async fn decide_and_write<'a>(
 
 /// Is what the questions are about, as far as it could be locked.
 struct Found {
-    /// The hold of each payment that was known before the holds were locked.
-    hold_of: HashMap<PaymentId, Option<HoldId>>,
     /// Holds that nobody has decided about yet; what was read serves one decision.
     holds: HashMap<HoldId, Hold>,
     payments: HashMap<PaymentId, Payment>,
@@ -77,19 +74,11 @@ struct Found {
 
 impl Found {
     async fn read(tx: &Transaction<'_>, questions: &[Question]) -> Result<Self, StoreError> {
+        let holds: Vec<HoldId> = questions.iter().filter_map(|question| question.subject.hold()).collect();
         let payments: Vec<PaymentId> = questions.iter().filter_map(|question| question.subject.payment()).collect();
-        let payments = slices(payments.iter().map(PaymentId::as_bytes));
-        let mut hold_of = HashMap::new();
-        for row in &read::query(tx, HOLDS_OF, &[&payments]).await? {
-            let hold = row.get::<_, Option<&[u8]>>(1).map(hold_id).transpose()?;
-            hold_of.insert(payment_id(row.get(0))?, hold);
-        }
-        let named = questions.iter().filter_map(|question| question.subject.hold());
-        let holds: HashSet<HoldId> = named.chain(hold_of.values().copied().flatten()).collect();
-        let holds = read::lock_holds(tx, &slices(holds.iter().map(HoldId::as_bytes))).await?;
-        let payments = read::lock_payments(tx, &payments).await?;
+        let (holds, payments) = (slices(holds.iter().map(HoldId::as_bytes)), slices(payments.iter().map(PaymentId::as_bytes)));
+        let (holds, payments) = read::lock_all(tx, &holds, &payments).await?;
         Ok(Self {
-            hold_of,
             holds: holds.into_iter().map(|hold| (hold.id, hold)).collect(),
             payments: payments.into_iter().map(|payment| (payment.id, payment)).collect(),
         })
@@ -102,14 +91,10 @@ impl Found {
         verdict.as_ref().map_or(true, Step::is_shareable).then_some(verdict)
     }
 
+    /// Whoever changes a payment has its hold locked. So with the hold in hand, a payment that was not found is not there.
     fn load(&mut self, subject: Subject) -> Option<Loaded> {
-        let of_payment = |payment: PaymentId| self.hold_of.get(&payment).copied().flatten();
-        let hold = subject.hold().or_else(|| subject.payment().and_then(of_payment))?;
         let payment = subject.payment().and_then(|payment| self.payments.get(&payment).cloned());
-        let is_locked_by_others = payment.is_none() && subject.payment().is_some_and(|id| self.hold_of.contains_key(&id));
-        if is_locked_by_others {
-            return None;
-        }
+        let hold = subject.hold().or_else(|| payment.as_ref().and_then(|payment| payment.hold))?;
         Some(Loaded { hold: Some(self.holds.remove(&hold)?), payment })
     }
 }

@@ -1,6 +1,7 @@
 //! Writing what many steps say: a statement for each kind of row, with an array for each of its columns.
 
 use deadpool_postgres::Transaction;
+use futures_util::future::{try_join, try_join3, try_join4};
 use tokio_postgres::types::ToSql;
 
 use crate::domain::booking::Booking;
@@ -12,7 +13,7 @@ use crate::domain::order::{Step, Task};
 use crate::domain::payment::Payment;
 use crate::domain::seat::SeatNumber;
 use crate::store::StoreError;
-use crate::store::postgres::read::execute;
+use crate::store::postgres::read::{execute, prepare};
 use crate::store::rows::{challenge, failure_reason, hold_changed_at};
 
 const HOLDS: &str = "
@@ -54,20 +55,27 @@ const DISOWN: &str = "
     DELETE FROM seats USING inventory i, unnest($2::int[], $3::bytea[]) AS n (number, hold)
     WHERE i.name = $1 AND inventory_id = i.id AND seats.number = n.number AND hold_id = n.hold";
 
-/// Writes everything that steps say but for the seats they move.
+/// Every statement of [`write`].
+const ALL: [&str; 7] = [HOLDS, PARTS, PAYMENTS, LEDGER, BOOKINGS, ENQUEUE, COMPLETE];
+
+/// Writes everything that steps say but for the seats they move, in one round trip. The order counts: a transfer, a
+/// booking and a task refer to a payment.
 pub(super) async fn write(tx: &Transaction<'_>, steps: &[&Step]) -> Result<(), StoreError> {
     let holds: Vec<&Hold> = steps.iter().filter_map(|step| step.hold.as_ref()).collect();
     let several: Vec<&Hold> = holds.iter().copied().filter(|hold| hold.lines.len() > 1).collect();
-    write_holds(tx, HOLDS, &holds).await?;
-    write_holds(tx, PARTS, &several).await?;
     let payments: Vec<&Payment> = steps.iter().filter_map(|step| step.payment.as_ref()).collect();
-    write_payments(tx, &payments).await?;
-    write_ledger(tx, &posts(steps)).await?;
     let bookings: Vec<&Booking> = steps.iter().filter_map(|step| step.booking.as_ref()).collect();
-    write_bookings(tx, &bookings).await?;
-    enqueue(tx, steps).await?;
     let done: Vec<Task> = steps.iter().filter_map(|step| step.complete).collect();
-    complete(tx, &done).await
+    let posts = posts(steps);
+    prepare(tx, &ALL).await?;
+    let first = try_join4(
+        write_holds(tx, HOLDS, &holds),
+        write_holds(tx, PARTS, &several),
+        write_payments(tx, &payments),
+        write_ledger(tx, &posts),
+    );
+    let then = try_join3(write_bookings(tx, &bookings), enqueue(tx, steps), complete(tx, &done));
+    try_join(first, then).await.map(drop)
 }
 
 /// Runs a statement if there is anything to write.
