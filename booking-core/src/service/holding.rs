@@ -128,6 +128,9 @@ impl Service {
             self.unlock_seats(&wished).await;
         }
         let (answer, stock) = taken?;
+        if let TakeAnswer::Granted(hold) = &answer {
+            hold.lines.iter().for_each(|line| self.seat_maps.strike(line.inventory, &line.seats));
+        }
         stock.iter().for_each(|&(inventory, available)| self.changed(Left { inventory, available, was_zero: false }));
         Ok((answer, stock))
     }

@@ -66,6 +66,14 @@ impl SeatMaps {
         }
         maps.insert(row, Arc::clone(map));
     }
+
+    /// Strikes out what was just taken here, so that nobody is offered it.
+    pub(super) fn strike(&self, row: InventoryId, taken: &[SeatNumber]) {
+        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = maps.get_mut(&row).filter(|_| !taken.is_empty()) {
+            Arc::make_mut(map).free.remove(taken);
+        }
+    }
 }
 
 impl Service {

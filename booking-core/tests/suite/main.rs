@@ -12,6 +12,7 @@ mod money;
 mod notices;
 mod bank;
 mod order;
+mod plans;
 mod process;
 mod returns;
 mod stripe;

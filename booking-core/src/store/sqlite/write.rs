@@ -1,5 +1,7 @@
 //! Writing what a decision says, and the small writes beside it.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{commit, fault, ledger, read};
@@ -99,8 +101,21 @@ fn decide_and_write<'a>(
     questions: &[Question],
 ) -> Result<(Transaction<'a>, Answers), StoreError> {
     let tx = begin(db)?;
-    let answers = questions.iter().map(|question| answer(&tx, question)).collect::<Result<Answers, StoreError>>()?;
+    let mut answers = questions.iter().map(|question| answer(&tx, question)).collect::<Result<Answers, StoreError>>()?;
+    see_whole(&mut answers);
     Ok((tx, answers))
+}
+
+/// Has every outcome say of a row what was there before the first of them, and what is there after the last: nobody
+/// outside ever sees what is in between.
+fn see_whole(answers: &mut Answers) {
+    let mut rows: HashMap<InventoryId, Left> = HashMap::new();
+    for left in answers.iter().flatten().flatten().flat_map(|outcome| &outcome.left) {
+        rows.entry(left.inventory).or_insert(*left).available = left.available;
+    }
+    for left in answers.iter_mut().flatten().flatten().flat_map(|outcome| &mut outcome.left) {
+        *left = rows[&left.inventory];
+    }
 }
 
 fn answer(tx: &Transaction<'_>, question: &Question) -> Result<Option<Result<Outcome, Stop>>, StoreError> {
