@@ -137,7 +137,7 @@ impl Office {
     }
 
     async fn serve(self: &Arc<Self>, batch: Vec<Caller>) {
-        self.metrics.decisions_size.observe(batch.len() as f64);
+        self.metrics.decision_batch_size.observe(batch.len() as f64);
         let (questions, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|caller| (caller.question, caller.answer)).unzip();
         let together = self.store.transact_together(&questions).await;

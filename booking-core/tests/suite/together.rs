@@ -160,7 +160,7 @@ on_both! {
             assert_eq!(paid.payment.state.status(), PaymentStatus::Kept);
             assert_eq!(paid.hold.unwrap().state.status(), HoldStatus::Confirmed);
         }
-        let sizes = &world.service.metrics().decisions_size;
+        let sizes = &world.service.metrics().decision_batch_size;
         assert_eq!(sizes.get_sample_sum(), 180.0, "three decisions each");
         assert!(sizes.get_sample_count() < 120, "{} commits", sizes.get_sample_count());
         world.assert_books().await;
@@ -176,7 +176,7 @@ on_both! {
         assert_eq!(reaper::pass(&world.service).await.unwrap(), booking_core::worker::Pass { done: 1_500, failed: 0 });
         let after = world.store.stock(&[row()]).await.unwrap()[0];
         assert_eq!(after.stock.available, 1_500);
-        let sizes = &world.service.metrics().decisions_size;
+        let sizes = &world.service.metrics().decision_batch_size;
         assert!(sizes.get_sample_count() < 30, "{} commits", sizes.get_sample_count());
         if !db.url.starts_with("sqlite:") {
             assert_eq!(after.version - version, sizes.get_sample_count(), "the row's counts change once with each");
