@@ -22,7 +22,7 @@ pub struct Metrics {
     pub decision_batch_size: Histogram,
     /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
     pub available: IntGaugeVec,
-    /// Holds not paid for and not over, as of the outbox's last pass.
+    /// Holds not paid for and not over, as of the last count, which is made every 15 seconds.
     pub holds_active: IntGauge,
     /// Payments by result: `refused`, `replayed`, or the state in which the answer left them, such as `kept`.
     pub payments: IntCounterVec,

@@ -19,6 +19,8 @@ use crate::store::{DueTask, Store, StoreError, Subject};
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
+/// Counting reads every open hold, of which there may be a million; whoever waits for the database would notice.
+const COUNT_PERIOD: Duration = Duration::from_secs(15);
 const AT_ONCE: u32 = 200;
 /// Calls of one kind that wait for the provider at the same time.
 const CALLS_ABREAST: usize = 16;
@@ -31,7 +33,7 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
-    observe(service).await;
+    tokio::join!(observe(service), count_holds(service));
     let mut pass = Pass::default();
     for database in service.databases() {
         pass = pass.and(settle_pass(service, database).await?);
@@ -67,42 +69,39 @@ async fn see_to_all(service: &Service, database: &dyn Store, due: Vec<DueTask>, 
     pass
 }
 
-/// Is what one database says of what is open in it.
-#[derive(Default)]
-struct Seen {
-    open_holds: u64,
-    /// Age of the oldest task that is due, in milliseconds.
-    oldest_ms: i64,
-}
-
-/// Looks at every database at once. One that does not answer in time counts as away and is left out of the sums, so that
-/// the others are still seen.
+/// Looks at every database at once. One that does not answer in time counts as away and is left out, so that the others
+/// are still seen.
 async fn observe(service: &Service) {
-    let looks = service.databases().into_iter().map(|database| tokio::time::timeout(PATIENCE, look(service, database)));
-    let (mut away, mut sum) = (0, Seen::default());
-    for seen in join_all(looks).await {
-        match seen {
-            Ok(Ok(seen)) => {
-                sum.open_holds += seen.open_holds;
-                sum.oldest_ms = sum.oldest_ms.max(seen.oldest_ms);
-            }
-            Ok(Err(_)) | Err(_) => away += 1,
-        }
-    }
-    let metrics = service.metrics();
-    metrics.databases_away.set(away);
-    metrics.holds_active.set(i64::try_from(sum.open_holds).unwrap_or(i64::MAX));
-    metrics.outbox_lag_seconds.set(sum.oldest_ms as f64 / 1000.0);
+    let lags = ask_all(service, |database| lag_ms(service, database)).await;
+    let away = lags.iter().filter(|lag| lag.is_none()).count();
+    service.metrics().databases_away.set(i64::try_from(away).unwrap_or(i64::MAX));
+    let oldest_ms = lags.into_iter().flatten().max().unwrap_or_default();
+    service.metrics().outbox_lag_seconds.set(oldest_ms as f64 / 1000.0);
 }
 
-async fn look(service: &Service, database: &dyn Store) -> Result<Seen, StoreError> {
-    let mut seen = Seen { open_holds: database.open_holds().await?, oldest_ms: 0 };
-    let now = service.now();
+/// Counts the open holds of every database that answers.
+async fn count_holds(service: &Service) {
+    let open: u64 = ask_all(service, |database| database.open_holds()).await.into_iter().flatten().sum();
+    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
+}
+
+/// Asks every database the same at once; `None` where there is no answer in time.
+async fn ask_all<'a, T, F>(service: &'a Service, ask: impl Fn(&'a dyn Store) -> F) -> Vec<Option<T>>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let asked = service.databases().into_iter().map(|database| tokio::time::timeout(PATIENCE, ask(database)));
+    join_all(asked).await.into_iter().map(|answer| answer.ok().and_then(Result::ok)).collect()
+}
+
+/// Returns the age of the oldest task that is due, in milliseconds.
+async fn lag_ms(service: &Service, database: &dyn Store) -> Result<i64, StoreError> {
+    let (now, mut oldest) = (service.now(), 0);
     for kind in TaskKind::ALL {
         let due = database.due(kind, now, AT_ONCE).await?;
-        seen.oldest_ms = due.iter().map(|task| now.since_ms(task.created_at)).fold(seen.oldest_ms, i64::max);
+        oldest = due.iter().map(|task| now.since_ms(task.created_at)).fold(oldest, i64::max);
     }
-    Ok(seen)
+    Ok(oldest)
 }
 
 /// Does one task, or puts it off.
@@ -154,7 +153,8 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
         worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
     });
     let figures = worker::run(PERIOD, never, stop, || observe(service));
-    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures);
+    let counts = worker::run(COUNT_PERIOD, never, stop, || count_holds(service));
+    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures, counts);
 }
 
 fn report(outcome: Result<Pass, StoreError>) {
