@@ -72,7 +72,10 @@ impl Metrics {
                 IntCounterVec::new(opts("seat_locks_total", "Attempts to lock chosen seats by result"), &["result"]),
             ),
             batch_size: keep(&registry, histogram("batch_size", "Requests in one commit", 1.0)),
-            decision_batch_size: keep(&registry, histogram("decision_batch_size", "Decisions on holds and payments in one commit", 1.0)),
+            decision_batch_size: keep(
+                &registry,
+                histogram("decision_batch_size", "Decisions on holds and payments in one commit", 1.0),
+            ),
             available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),
             holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),

@@ -82,7 +82,9 @@ impl Reconciler {
     /// Returns since when charges are compared at a moment. A clock that went back has everything compared.
     fn from(self, now: Moment) -> Moment {
         match (self.last, self.whole) {
-            (Some(last), Some(before)) if (0..WHOLE_EVERY_MS).contains(&now.since_ms(before)) => last.plus_ms(-OVERLAP_MS),
+            (Some(last), Some(before)) if (0..WHOLE_EVERY_MS).contains(&now.since_ms(before)) => {
+                last.plus_ms(-OVERLAP_MS)
+            }
             _ => whole(now),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use thiserror::Error;
 use time::Date;
 use tokio_util::task::TaskTracker;
@@ -218,7 +219,7 @@ pub struct Service {
     /// Seat maps that were read lately.
     seat_maps: seating::SeatMaps,
     /// Rows that have a gauge.
-    gauges: Mutex<HashSet<InventoryId>>,
+    gauges: Mutex<HashMap<InventoryId, IntGauge>>,
     /// Owns what must go on when a caller leaves.
     tasks: TaskTracker,
     /// Wakes the outbox to settle.

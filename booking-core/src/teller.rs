@@ -5,8 +5,8 @@
 //! the busier it is, the more each commit carries. Each busy row has a task of its own, which ends when nobody waits,
 //! so one hot row does not stand in another's way. A client that leaves takes nobody along: the commit is not its own.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

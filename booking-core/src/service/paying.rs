@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId, HoldState};
-use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::money::Paise;
+use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};

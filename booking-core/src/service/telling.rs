@@ -38,9 +38,12 @@ impl Service {
 
     fn gauge(&self, inventory: InventoryId, available: u32) {
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        if gauges.contains(&inventory) || gauges.len() < GAUGES {
-            gauges.insert(inventory);
-            self.parts.metrics.available.with_label_values(&[&inventory.to_string()]).set(available.into());
+        if let Some(gauge) = gauges.get(&inventory) {
+            gauge.set(available.into());
+        } else if gauges.len() < GAUGES {
+            let gauge = self.parts.metrics.available.with_label_values(&[&inventory.to_string()]);
+            gauge.set(available.into());
+            gauges.insert(inventory, gauge);
         }
     }
 

@@ -68,10 +68,7 @@ impl PostgresStore {
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: Config =
             url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
-        config
-            .connect_timeout(PATIENCE)
-            .application_name("booking-core")
-            .options(SESSION);
+        config.connect_timeout(PATIENCE).application_name("booking-core").options(SESSION);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)

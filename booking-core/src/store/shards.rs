@@ -147,7 +147,10 @@ impl Store for Shards {
     /// known there, it is asked by itself, and then the others are asked too.
     async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
         let Some(place) = questions.first().and_then(|first| self.place_of(first.subject)) else { return Vec::new() };
-        assert!(questions.iter().all(|question| self.place_of(question.subject) == Some(place)), "one commit, one database");
+        assert!(
+            questions.iter().all(|question| self.place_of(question.subject) == Some(place)),
+            "one commit, one database"
+        );
         let database = &self.databases[self.index(place).unwrap_or_default()].1;
         let known = |answer: &Transacted| !matches!(answer, Ok(Err(Stop::NoSuchHold | Stop::NoSuchPayment)));
         database.transact_together(questions).await.into_iter().map(|answer| answer.filter(known)).collect()

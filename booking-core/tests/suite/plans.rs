@@ -2,13 +2,16 @@
 //! read whole tables, which are small now and will not stay so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::reaper;
+use booking_core::service::paying::PaymentAnswer;
+use tokio::task::JoinSet;
 
 use crate::database::Database;
-use crate::world::{HOLD_MS, World, row};
+use crate::world::{self, HOLD_MS, World, row};
 
 /// How often each table was read whole, once every other session has ended and has said so.
 async fn whole_readings(db: &Database) -> BTreeMap<String, i64> {
@@ -30,12 +33,18 @@ async fn nothing_a_buyer_waits_for_reads_a_whole_table_on_postgres() {
     let db = Database::postgres().await;
     drop(db.open().await);
     let before = whole_readings(&db).await;
-    let world = World::new(&db, 100).await;
-    for number in 0..12 {
-        let held = world.hold(&format!("h{number}"), 1).await.unwrap();
-        let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
-        assert_eq!(paid.payment.state.status(), PaymentStatus::Kept);
-        world.hold(&format!("lapses{number}"), 1).await.unwrap();
+    let world = World::new(&db, 480).await;
+    for round in 0..8 {
+        let mut buying = JoinSet::new();
+        for number in 0..60 {
+            let (service, key) = (Arc::clone(&world.service), format!("{round}-{number}"));
+            buying.spawn(async move {
+                let held = world::hold(&service, &key, 1).await.unwrap();
+                if number % 2 == 0 { Some(world::pay(&service, &held, &key, "sim_ok").await.unwrap()) } else { None }
+            });
+        }
+        let kept = |paid: &PaymentAnswer| paid.payment.state.status() == PaymentStatus::Kept;
+        assert!(buying.join_all().await.iter().flatten().all(kept));
     }
     world.clock.advance_ms(HOLD_MS);
     reaper::pass(&world.service).await.unwrap();

@@ -76,7 +76,8 @@ impl Found {
     async fn read(tx: &Transaction<'_>, questions: &[Question]) -> Result<Self, StoreError> {
         let holds: Vec<HoldId> = questions.iter().filter_map(|question| question.subject.hold()).collect();
         let payments: Vec<PaymentId> = questions.iter().filter_map(|question| question.subject.payment()).collect();
-        let (holds, payments) = (slices(holds.iter().map(HoldId::as_bytes)), slices(payments.iter().map(PaymentId::as_bytes)));
+        let (holds, payments) =
+            (slices(holds.iter().map(HoldId::as_bytes)), slices(payments.iter().map(PaymentId::as_bytes)));
         let (holds, payments) = read::lock_all(tx, &holds, &payments).await?;
         Ok(Self {
             holds: holds.into_iter().map(|hold| (hold.id, hold)).collect(),

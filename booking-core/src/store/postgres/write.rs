@@ -54,11 +54,7 @@ const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, n
                           AS o (name, capacity, price, numbering)
                       ON CONFLICT (name) DO NOTHING";
 
-pub(super) async fn transact(
-    connection: &mut Object,
-    subject: Subject,
-    decide: &Decide,
-) -> Transacted {
+pub(super) async fn transact(connection: &mut Object, subject: Subject, decide: &Decide) -> Transacted {
     let tx = connection.transaction().await.map_err(|error| fault(&error))?;
     let loaded = load(&tx, subject).await?;
     let step = match decide(&loaded) {

@@ -56,11 +56,7 @@ pub(super) fn execute(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Pa
     tx.prepare_cached(sql).and_then(|mut sql| sql.execute(params)).map_err(|error| fault(&error))
 }
 
-pub(super) fn transact(
-    db: &mut Connection,
-    subject: Subject,
-    decide: &Decide,
-) -> Transacted {
+pub(super) fn transact(db: &mut Connection, subject: Subject, decide: &Decide) -> Transacted {
     let tx = begin(db)?;
     let loaded = load(&tx, subject)?;
     let step = match decide(&loaded) {
@@ -101,7 +97,8 @@ fn decide_and_write<'a>(
     questions: &[Question],
 ) -> Result<(Transaction<'a>, Answers), StoreError> {
     let tx = begin(db)?;
-    let mut answers = questions.iter().map(|question| answer(&tx, question)).collect::<Result<Answers, StoreError>>()?;
+    let mut answers =
+        questions.iter().map(|question| answer(&tx, question)).collect::<Result<Answers, StoreError>>()?;
     see_whole(&mut answers);
     Ok((tx, answers))
 }

@@ -45,7 +45,11 @@ impl Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Held; `replayed` when it was before.
-    Held { hold: HoldId, seats: Vec<u32>, replayed: bool },
+    Held {
+        hold: HoldId,
+        seats: Vec<u32>,
+        replayed: bool,
+    },
     SoldOut,
     SeatTaken(Vec<u32>),
     /// The key was used for something else.
@@ -173,7 +177,8 @@ fn refused_for_nothing(entry: &Entry, spans: &[Span], capacity: u32) -> Option<S
             Some(format!("{} was told that too little is left, and there was enough all the time", entry.key))
         }
         Answer::SeatTaken(taken) => {
-            let owned = |seat: &u32| spans.iter().any(|span| span.seats.contains(seat) && overlap(span.perhaps, stretch));
+            let owned =
+                |seat: &u32| spans.iter().any(|span| span.seats.contains(seat) && overlap(span.perhaps, stretch));
             let free = taken.iter().find(|seat| !owned(seat));
             free.map(|seat| format!("{} was told that seat {seat} is taken, and nobody had it", entry.key))
         }
@@ -199,7 +204,8 @@ fn versions_going_back(history: &[Entry]) -> Vec<String> {
         })
         .collect();
     seen.sort_unstable();
-    let newest_before = |began: u64| seen.iter().filter(|(_, ended, _)| *ended < began).map(|(.., version)| *version).max();
+    let newest_before =
+        |began: u64| seen.iter().filter(|(_, ended, _)| *ended < began).map(|(.., version)| *version).max();
     let back = seen.iter().filter(|(began, _, version)| newest_before(*began).is_some_and(|newest| newest > *version));
     back.map(|(_, _, version)| format!("version {version} was seen after a higher one")).collect()
 }
