@@ -233,7 +233,11 @@ impl Store for SqliteStore {
     async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
         let (asked, wanted) = (questions.len(), questions.to_vec());
         let answered = self.call(move |db| Ok(write::transact_together(db, &wanted))).await;
-        answered.unwrap_or_else(|error| vec![Some(Err(error)); asked])
+        answered.unwrap_or_else(|error| match error {
+            StoreError::Unavailable(_) => vec![Some(Err(error)); asked],
+            // One of them panicked, and what it had begun was rolled back. It does so alone, too.
+            _ => vec![None; asked],
+        })
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
