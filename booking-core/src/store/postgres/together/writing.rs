@@ -109,10 +109,10 @@ async fn write_payments(tx: &Transaction<'_>, payments: &[&Payment]) -> Result<(
         &column(payments, |payment| payment.request_hash.as_slice()),
         &column(payments, |payment| payment.state.status().word()),
         &column(payments, |payment| payment.state.charge().map(|charge| charge.0.as_str())),
-        &column(payments, |payment| failure_reason(payment)),
+        &column(payments, failure_reason),
         &column(payments, |payment| payment.created_at.as_ms()),
         &column(payments, |payment| payment.changed_at.as_ms()),
-        &column(payments, |payment| challenge(payment)),
+        &column(payments, challenge),
         &column(payments, |payment| payment.state.refund().map(Paise::get)),
     ];
     run(tx, PAYMENTS, payments.len(), &params).await
