@@ -14,7 +14,7 @@ use booking_core::store::{Store, Till};
 use booking_core::strategy::Strategy;
 use tokio::task::JoinSet;
 
-use crate::database::{Database, on_both};
+use crate::database::on_both;
 use crate::strategies::{RawWrite, ReadThenWrite, seller};
 use crate::world::row;
 

@@ -102,7 +102,7 @@ on_both! {
             subject: Subject::Payment(payment(1, &held[0]).id),
             decide: Arc::new(|loaded| order::settle(loaded, |_| true, NOON)),
         };
-        let answers = world.store.transact_together(&[late.clone()]).await;
+        let answers = world.store.transact_together(std::slice::from_ref(&late)).await;
         assert!(answers[0].is_none(), "{:?}", answers[0]);
         assert_eq!(world.store.stock(&[row()]).await.unwrap()[0].stock.available, 2, "and nothing was written");
         let clerk = Clerk::new(Arc::clone(&world.store), Metrics::new());
