@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::lab::Lab;
 use crate::service::Service;
 use crate::site;
 
@@ -31,6 +32,8 @@ mod pay;
 
 mod booking;
 
+mod lab;
+
 use problem::Problem;
 
 /// The most a request's body may have.
@@ -49,8 +52,17 @@ pub(crate) struct Api {
     ready: Arc<std::sync::atomic::AtomicBool>,
 }
 
-/// Puts the API and the site together.
-pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) -> Router {
+/// Puts the API and the site together, and the lab where there is one.
+pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>, lab: Option<Arc<Lab>>) -> Router {
+    lab.map_or_else(Router::new, lab::router)
+        .merge(booking_router(Api { service, ready }))
+        .fallback(fallback)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(never_stored))
+}
+
+fn booking_router(api: Api) -> Router {
     Router::new()
         .route("/api/trains", get(browse::trains))
         .route("/api/stations", get(browse::stations))
@@ -67,11 +79,7 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) 
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
-        .fallback(fallback)
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn(never_stored))
-        .with_state(Api { service, ready })
+        .with_state(api)
 }
 
 /// Keeps answers of the API out of caches: they are about one moment and often about one person.

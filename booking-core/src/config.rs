@@ -63,6 +63,16 @@ pub struct Config {
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
     pub gateways: Vec<GatewayAddress>,
+    /// The concurrency lab.
+    pub lab: LabRules,
+}
+
+/// Says whether there is a lab.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabRules {
+    /// Whether `/lab/` is there.
+    pub enabled: bool,
 }
 
 /// Chooses how logs are written.
@@ -143,6 +153,7 @@ impl Default for Config {
             cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: Vec::new(),
             gateways: Vec::new(),
+            lab: LabRules::default(),
         }
     }
 }

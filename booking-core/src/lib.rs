@@ -46,6 +46,8 @@ pub mod auditor;
 
 pub mod config;
 
+pub mod lab;
+
 pub mod site;
 
 pub mod api;

@@ -68,7 +68,9 @@ impl PostgresStore {
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: Config =
             url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
-        config.connect_timeout(PATIENCE).application_name("booking-core").options(SESSION);
+        // Options of the address, such as a search path, stand before ours.
+        let options = format!("{} {SESSION}", config.get_options().unwrap_or_default());
+        config.connect_timeout(PATIENCE).application_name("booking-core").options(options);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)

@@ -7,6 +7,7 @@ mod crash;
 mod history;
 mod cut;
 mod database;
+mod lab;
 mod laws;
 mod money;
 mod notices;
