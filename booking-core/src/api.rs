@@ -39,6 +39,9 @@ use problem::Problem;
 /// The most a request's body may have.
 const BODY_BYTES: usize = 16 * 1024;
 
+/// Where the provider tells its news.
+pub(crate) const WEBHOOK: &str = "/api/payments/webhook";
+
 const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// What the handlers share.
@@ -70,7 +73,7 @@ fn booking_router(api: Api) -> Router {
         .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))
         .route("/api/holds/{id}/extension", post(hold::extend))
         .route("/api/holds/{id}/payments", post(pay::create))
-        .route("/api/payments/webhook", post(pay::webhook))
+        .route(WEBHOOK, post(pay::webhook))
         .route("/api/payments/{id}", get(pay::read))
         .route("/api/openapi.json", get(openapi))
         .route("/metrics", get(metrics))

@@ -195,14 +195,14 @@ impl App {
     }
 
     /// Has the bank in this process send its webhooks to the listener we serve on, as one far away would.
-    fn expect_webhooks(&mut self, listener: &TcpListener) -> Result<(), StartError> {
+    pub(crate) fn expect_webhooks(&mut self, listener: &TcpListener) -> Result<(), StartError> {
         let Some(house) = &mut self.house else { return Ok(()) };
         let mut own = listener.local_addr().map_err(StartError::Bank)?;
         if own.ip().is_unspecified() {
             own.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         let wire = Wire::new(&format!("http://{own}"), None, WEBHOOK_PATIENCE)?;
-        let to = Address { wire, path: "/api/payments/webhook".to_owned(), secret: self.webhook_secret.clone() };
+        let to = Address { wire, path: api::WEBHOOK.to_owned(), secret: self.webhook_secret.clone() };
         house.carry_news(to, Arc::clone(&self.clock));
         Ok(())
     }

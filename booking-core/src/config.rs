@@ -24,6 +24,9 @@ mod payments;
 pub use databases::{Database, ShardRules};
 pub use payments::{PaymentRules, ProviderKind};
 
+/// Connections to a PostgreSQL that those who commit alone leave to everybody else.
+const KEPT_FREE: usize = 4;
+
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -306,8 +309,9 @@ impl Config {
         }
     }
 
-    pub(crate) const fn teller_limits(&self) -> TellerLimits {
-        TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows }
+    pub(crate) fn teller_limits(&self) -> TellerLimits {
+        let alone = self.postgres_connections.saturating_sub(KEPT_FREE).max(1);
+        TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows, alone }
     }
 }
 

@@ -18,7 +18,11 @@ pub mod catalogue;
 
 pub mod metrics;
 
+pub mod line;
+
 pub mod teller;
+
+pub mod clerk;
 
 pub mod availability;
 
