@@ -302,10 +302,11 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
 }
 
 fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
+    let looks = config.rooms.iter().map(|room| (room.rules.name.as_str(), room.rules.title.as_str(), &room.theme));
     Site {
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
-        pages: Pages::new(),
+        pages: Pages::new(looks),
         join_limit: JoinLimit::new(config.joins_per_minute),
         trusted_proxies: config.trusted_proxies.clone(),
         is_tls: config.is_tls,

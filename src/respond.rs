@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
-use crate::waiting::{Notice, Pages};
+use crate::waiting::{Action, Label, Language, Notice, Pages, Reader};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -16,8 +16,8 @@ pub type Answer = Response<ResponseBody>;
 /// What the visitor's program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// A browser that shows a page.
-    Html,
+    /// A browser that shows a page, in this language.
+    Html(Language),
     /// A program.
     Json,
 }
@@ -149,15 +149,16 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
         _ => None,
     };
     let mut answer = match reads {
-        Reads::Html => {
+        Reads::Html(language) => {
+            let again = told.retry_after_s.map(|_| Action::Go("", Label::Again));
             let notice = Notice {
-                title: told.heading,
-                heading: told.heading,
-                text: &told.text,
-                action: sign_in.map(|link| (link, "Sign in")).or(told.retry_after_s.map(|_| ("", "Try again"))),
+                kind: told.kind,
+                plain: (told.heading, &told.text),
+                action: sign_in.map(|link| Action::Go(link, Label::SignIn)).or(again),
                 refresh_seconds: told.retry_after_s,
+                link: None,
             };
-            page(told.status, |nonce| pages.notice(&notice, nonce))
+            show(told.status, pages, &notice, language)
         }
         Reads::Json => problem(&told, sign_in),
     };
@@ -191,9 +192,9 @@ fn problem(told: &Told, sign_in: Option<&str>) -> Answer {
 #[must_use]
 pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Answer {
     match reads {
-        Reads::Html => {
+        Reads::Html(language) => {
             let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
-            page(code, |nonce| pages.waiting(room, status, support_code, nonce))
+            page(code, |nonce| pages.waiting(status, support_code, Reader { language, nonce }))
         }
         Reads::Json => {
             let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
@@ -216,17 +217,24 @@ fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
 /// Says goodbye to someone who has left the line.
 #[must_use]
 pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
-    let notice = Notice {
-        title: "You have left the line",
-        heading: "You have left the line",
-        text: "Your place is given up. If you change your mind, you can join again at the end.",
-        action: Some(("/", "Join again")),
-        refresh_seconds: None,
-    };
     match reads {
-        Reads::Html => page(StatusCode::OK, |nonce| pages.notice(&notice, nonce)),
+        Reads::Html(language) => {
+            let action = Some(Action::Go("/", Label::JoinAgain));
+            show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, language)
+        }
         Reads::Json => tell(status),
     }
+}
+
+/// Sends a browser back to a page of the site, after what it asked for was done.
+#[must_use]
+pub fn go_back(path: &str) -> Answer {
+    let mut answer = Response::new(ResponseBody::empty());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let place = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    answer.headers_mut().insert(header::LOCATION, place);
+    no_store(answer.headers_mut());
+    answer
 }
 
 /// Says that a pass is valid, to a proxy that asks.
@@ -260,16 +268,25 @@ pub fn set_cookie(answer: &mut Answer, cookie: &str) {
     answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
 }
 
+fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, language: Language) -> Answer {
+    page(status, |nonce| pages.notice(notice, Reader { language, nonce }))
+}
+
 fn page(status: StatusCode, render: impl FnOnce(&str) -> String) -> Answer {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let html = render(&nonce);
     let mut answer = with_body(status, "text/html; charset=utf-8", html);
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
-         img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    );
-    answer.headers_mut().extend(HeaderValue::from_str(&policy).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    answer.headers_mut().extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
+}
+
+/// Returns what a page of the gateway's own may load and do: nothing from elsewhere, and only its own styles and scripts.
+#[must_use]
+pub fn policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
+         img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
 }
 
 fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
@@ -292,5 +309,5 @@ const STRICT: [(&str, &str); 3] = [
 
 fn no_store(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept, Cookie"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie"));
 }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
 use crate::clock::Clock;
+use crate::forecast::{Learning, Taking};
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
@@ -110,6 +111,8 @@ pub struct Room {
     joining: Joining,
     pending: Mutex<Pending>,
     introduced: Mutex<Introduced>,
+    /// What those who are called take of the room's item.
+    learning: Mutex<Learning>,
     present: AtomicU64,
     store_up: AtomicBool,
     /// How far the store's clock is ahead of this gateway's, in milliseconds.
@@ -176,6 +179,7 @@ impl Room {
             joining: Joining::new(),
             pending: Mutex::default(),
             introduced: Mutex::default(),
+            learning: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             ahead_ms: AtomicI64::new(0),
@@ -323,6 +327,23 @@ impl Room {
     /// Notes how many of the waiting are present.
     pub fn set_present(&self, present: u64) {
         self.present.store(present, Ordering::Relaxed);
+    }
+
+    /// Looks at what the called have taken of the room's item by now.
+    pub fn learn(&self, now_s: u64) {
+        let Some(item) = &self.rules.item else { return };
+        let called = self.mirror.read(|roll| roll.tally.called);
+        self.learning().note(now_s, called, self.sold_out.stock(item));
+    }
+
+    /// Returns what the called take of the room's item, as far as it is known.
+    #[must_use]
+    pub fn taking(&self) -> Option<Taking> {
+        self.learning().taking()
+    }
+
+    fn learning(&self) -> std::sync::MutexGuard<'_, Learning> {
+        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether everything here is sold out.

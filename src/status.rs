@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
+use crate::forecast::Forecast;
 use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -61,8 +62,8 @@ pub struct Status {
     pub admissions_per_second: Option<f64>,
     /// How many may be admitted at one instant.
     pub burst: Option<u64>,
-    /// Whether it will last until this visitor's turn; not known yet.
-    pub forecast: Option<&'static str>,
+    /// Whether what is left will last until this visitor's turn.
+    pub forecast: Option<Forecast>,
     /// What is left of the room's item.
     pub stock: Option<Stock>,
     /// The operator's message.
@@ -160,6 +161,7 @@ impl Status {
                 self.position = Some(ahead + 1);
                 self.ahead = Some(ahead);
                 self.wait(room, course, ahead, now_ms);
+                self.foresee(room, ahead);
             }
             Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, course, self.waiting, now_ms),
             Standing::Called { ends_s, at_us } => {
@@ -170,6 +172,16 @@ impl Status {
             Standing::Over => self.state = State::Lapsed,
             Standing::Foreign => self.state = State::None,
         }
+    }
+
+    /// Says whether it will last until the turn, as long as that is open. Those ahead who are away are passed over, so
+    /// that only the present share of them counts.
+    fn foresee(&mut self, room: &Room, ahead: u64) {
+        let is_open = matches!(self.state, State::Waiting | State::Paused);
+        let Some(stock) = self.stock.filter(|_| is_open) else { return };
+        let share = room.present() as f64 / self.waiting.max(1) as f64;
+        let present = if share > 0.0 { ahead as f64 * share.min(1.0) } else { ahead as f64 };
+        self.forecast = room.taking().map(|taking| taking.forecast(stock.available, present));
     }
 
     fn wait(&mut self, room: &Room, course: Course, ahead: u64, now_ms: u64) {
