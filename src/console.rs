@@ -1,6 +1,7 @@
 //! The admin listener: console, API, metrics, health.
 
 mod actions;
+mod preview;
 mod views;
 
 use std::sync::Arc;
@@ -19,11 +20,14 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::room::Room;
+use crate::waiting::Pages;
 
 /// What the console shows and steers.
 pub struct Console {
     /// The rooms.
     pub rooms: Vec<Arc<Room>>,
+    /// The visitors' pages.
+    pub pages: Arc<Pages>,
     /// The metrics.
     pub metrics: Metrics,
     /// Who changed what.
@@ -54,6 +58,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}", get(views::room))
         .route("/api/rooms/{room}", patch(actions::change))
         .route("/api/rooms/{room}/log", get(views::log))
+        .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
         .route("/api/audit", get(views::audit))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));
@@ -117,6 +122,8 @@ fn embedded(file: Option<rust_embed::EmbeddedFile>, path: &str) -> Response {
 
 async fn strict(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
+    // A preview comes with a policy of its own.
+    let own_policy = headers.get(header::CONTENT_SECURITY_POLICY).cloned();
     for (name, value) in [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -127,6 +134,9 @@ async fn strict(mut answer: Response) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(policy) = own_policy {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     answer
 }

@@ -47,6 +47,8 @@ pub enum Refused<'a> {
     Nonsense(&'a str),
     /// Another site's page asked.
     Origin,
+    /// A link to another device was used, or its time is over.
+    LinkOver,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -84,6 +86,7 @@ impl Refused<'_> {
             }
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
+            Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -106,6 +109,8 @@ const BUSY: &str = "Very many people are arriving in this second. This page trie
 const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
 const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
+const LINK_OVER: &str =
+    "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -226,6 +231,30 @@ pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
     }
 }
 
+/// Hands out a link that takes a place to another device, with its picture.
+#[must_use]
+pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires_in_s: u64) -> Answer {
+    match reads {
+        Reads::Html(language) => {
+            let notice = Notice { kind: "link_made", link: Some((link, picture)), ..Notice::default() };
+            show(StatusCode::OK, pages, &notice, language)
+        }
+        Reads::Json => tell(&json!({"link": link, "qr": picture, "expires_in_seconds": expires_in_s})),
+    }
+}
+
+/// Asks whether to take a place over, which sends a form to `form`.
+#[must_use]
+pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
+    match reads {
+        Reads::Html(language) => {
+            let action = Some(Action::Send(form, Label::Continue));
+            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, language)
+        }
+        Reads::Json => tell(&json!({"continue": form})),
+    }
+}
+
 /// Sends a browser back to a page of the site, after what it asked for was done.
 #[must_use]
 pub fn go_back(path: &str) -> Answer {
@@ -276,7 +305,9 @@ fn page(status: StatusCode, render: impl FnOnce(&str) -> String) -> Answer {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let html = render(&nonce);
     let mut answer = with_body(status, "text/html; charset=utf-8", html);
-    answer.headers_mut().extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    answer
+        .headers_mut()
+        .extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
 }
 

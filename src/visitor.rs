@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn only_a_page_of_the_same_site_is_gone_back_to() {
-        let from = |referer: &'static str| came_from(&headers(&[("referer", referer)]), "shop.example").map(str::to_owned);
+        let from =
+            |referer: &'static str| came_from(&headers(&[("referer", referer)]), "shop.example").map(str::to_owned);
         assert_eq!(from("https://shop.example/book/7?a=1#x"), Some("/book/7?a=1".to_owned()));
         for referer in [
             "https://evil.example/book",

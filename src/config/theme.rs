@@ -32,7 +32,8 @@ fn logo(section: &mut Section<'_>) -> Option<String> {
         let what = "is a picture as data:image/… or a path of the site, such as \"/logo.svg\"; no other site is asked";
         section.problem("logo", what.to_owned());
     } else if logo.len() > LOGO_CAP_BYTES {
-        let what = format!("has {} bytes, and {LOGO_CAP_BYTES} at most go along with the page; give its path", logo.len());
+        let what =
+            format!("has {} bytes, and {LOGO_CAP_BYTES} at most go along with the page; give its path", logo.len());
         section.problem("logo", what);
     }
     Some(logo)

@@ -1,5 +1,7 @@
 //! The gateway's own paths, below `/.vestibule/`.
 
+mod device;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,11 +53,15 @@ impl Pipeline {
             "language" if is_get => self.choose_language(&request, target),
             "draw" if is_get => self.with_room(&request, target, asker, Self::draw),
             "join" if is_post => self.join_app(request, target, asker).await,
+            "link" if is_post => self.make_link(&request, target, asker),
+            "continue" if is_get => self.offer_link(target, asker),
+            "continue" if is_post => self.use_link(&request, target, asker),
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
-            "join" | "leave" => self.refuse(asker.reads, &Refused::Method("POST")),
+            "continue" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
+            "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
         }
     }

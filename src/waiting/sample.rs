@@ -50,18 +50,13 @@ pub fn sample(name: &str, room: &str, now_ms: u64) -> Option<Status> {
             ..placed
         },
         "pre_queue" => Status { opens_at: soon, ..nobody(State::PreQueue) },
-        "gathering" => {
-            Status { state: State::PreQueue, eta_seconds: None, forecast: None, opens_at: soon, ..placed }
-        }
+        "gathering" => Status { state: State::PreQueue, eta_seconds: None, forecast: None, opens_at: soon, ..placed },
         "draw" => in_draw(DrawStage::Open, soon),
         "drawing" => in_draw(DrawStage::Drawing, None),
         "awaiting_public_value" => in_draw(DrawStage::AwaitingPublicValue, None),
-        "called" => Status {
-            state: State::Called,
-            called_at: Some(now_ms),
-            session_ends_at: Some(now_ms + 600_000),
-            ..placed
-        },
+        "called" => {
+            Status { state: State::Called, called_at: Some(now_ms), session_ends_at: Some(now_ms + 600_000), ..placed }
+        }
         "paused" => Status { state: State::Paused, eta_seconds: None, ..placed },
         "sold_out" => Status {
             state: State::SoldOut,

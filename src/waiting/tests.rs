@@ -56,11 +56,8 @@ fn what_an_operator_writes_is_text() {
 fn a_rooms_own_template_takes_the_place_of_the_built_in_one() {
     let template = "<!doctype html><html lang=\"{{ lang }}\"><title>{{ shown.tab }}</title>\
                     <style nonce=\"{{ nonce }}\">{{ theme.css }}</style><h1>{{ t.h_waiting }} {{ shown.position }}</h1>";
-    let theme = Theme {
-        template: Some(template.to_owned()),
-        accent: Some("#8a1538".parse().unwrap()),
-        ..Theme::default()
-    };
+    let theme =
+        Theme { template: Some(template.to_owned()), accent: Some("#8a1538".parse().unwrap()), ..Theme::default() };
     assert_eq!(theme.try_out(), Ok(()));
     let page = pages(&theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::De));
     assert!(page.contains("<h1>Sie stehen in der Schlange 4.182</h1>") && page.contains("--key:#8a1538"), "{page}");

@@ -58,7 +58,9 @@ impl Theme {
                 let status = sample(name, "sample", 0).unwrap_or_else(|| unreachable!("{name} is a sample"));
                 let page = pages.preview(&status, Reader { language, nonce: "nonce" })?;
                 if !page.contains("nonce=\"nonce\"") && (page.contains("<script") || page.contains("<style")) {
-                    return Err(BadTemplate("no style or script has nonce=\"{{ nonce }}\", so none would run".to_owned()));
+                    return Err(BadTemplate(
+                        "no style or script has nonce=\"{{ nonce }}\", so none would run".to_owned(),
+                    ));
                 }
             }
         }
