@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
+use crate::doctor::Doctor;
 use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::waiting::Pages;
@@ -32,6 +33,8 @@ pub struct Console {
     pub metrics: Metrics,
     /// Who changed what.
     pub trail: AuditTrail,
+    /// Who looks at what a sale needs.
+    pub doctor: Doctor,
     /// What an operator has to show.
     pub token: String,
     /// The clock.
@@ -53,6 +56,7 @@ const DESCRIPTION: &str = include_str!("../docs/api/admin.json");
 
 /// Makes the router of the admin listener.
 pub fn router(console: Arc<Console>) -> Router {
+    actions::count_from_zero(&console);
     let guarded = Router::new()
         .route("/api/rooms", get(views::rooms))
         .route("/api/rooms/{room}", get(views::room))
@@ -61,6 +65,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
         .route("/api/audit", get(views::audit))
+        .route("/api/readiness", get(views::readiness))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));
     Router::new()
         .merge(guarded)

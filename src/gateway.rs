@@ -17,6 +17,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
 use crate::console::{self, Console};
+use crate::doctor::Doctor;
 use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
 use crate::line::redis::RedisLine;
@@ -31,7 +32,7 @@ use crate::ticker;
 use crate::token::PassVerifier;
 use crate::token::device_link::SpentLinks;
 use crate::waiting::Pages;
-pub use files::{read_keys, write_keys};
+pub use files::{keys_path, make_folder, read_keys, write_keys};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;
@@ -124,6 +125,7 @@ impl Gateway {
             pages: Arc::clone(&pages),
             metrics: metrics.clone(),
             trail,
+            doctor: Doctor::new(config.clone(), files::keys_path(config), clock.clone()),
             token: admin_token.clone(),
             started_ms: clock.now_ms(),
             clock,
@@ -294,6 +296,7 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
     for room in &config.rooms {
         let (configure, room) =
             (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
+        shared.metrics.begin(room.rules.name.as_str());
         // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
         shared.store.steer(&room.rules.name, &configure).await?;
