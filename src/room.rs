@@ -1,6 +1,7 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
 mod drawing;
+mod foreseeing;
 mod joining;
 mod lately;
 mod pacing;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
 use crate::clock::Clock;
-use crate::forecast::{Learning, Taking};
+use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
@@ -335,23 +336,6 @@ impl Room {
     /// Notes how many of the waiting are present.
     pub fn set_present(&self, present: u64) {
         self.present.store(present, Ordering::Relaxed);
-    }
-
-    /// Looks at what the called have taken of the room's item by now.
-    pub fn learn(&self, now_s: u64) {
-        let Some(item) = &self.rules.item else { return };
-        let called = self.mirror.read(|roll| roll.tally.called);
-        self.learning().note(now_s, called, self.sold_out.stock(item));
-    }
-
-    /// Returns what the called take of the room's item, as far as it is known.
-    #[must_use]
-    pub fn taking(&self) -> Option<Taking> {
-        self.learning().taking()
-    }
-
-    fn learning(&self) -> std::sync::MutexGuard<'_, Learning> {
-        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether everything here is sold out.

@@ -219,11 +219,11 @@ fn a_theme_is_tried_before_anything_starts() {
          template = {bad:?}\nacent = \"#000000\"\n"
     ));
     for (line, words) in told.iter().zip([
-        "line 12: room.sale.theme.logo: is a picture as data:image/… or a path of the site",
-        "line 13: room.sale.theme.accent: `#ffcc00`: its contrast on the page is",
-        "line 14: room.sale.theme.help: is a path of the site or an address",
-        "line 15: room.sale.theme.template: ",
-        "line 16: room.sale.theme.acent: is no key that is known here; did you mean `accent`?",
+        "line 13: room.sale.theme.logo: is a picture as data:image/… or a path of the site",
+        "line 14: room.sale.theme.accent: `#ffcc00`: its contrast on the page is",
+        "line 15: room.sale.theme.help: is a path of the site or an address",
+        "line 16: room.sale.theme.template: ",
+        "line 17: room.sale.theme.acent: is no key that is known here; did you mean `accent`?",
     ]) {
         assert!(line.starts_with(words), "{line}");
     }

@@ -133,24 +133,25 @@ async fn a_link_is_for_a_few_minutes_and_for_ones_own_place() {
 async fn the_forecast_is_told_once_it_is_known() {
     let keys = format!("{SHUT}\nitem = \"final\"");
     let stand = Setup::room(&keys).manual().start().await;
-    let mut line = stand.waiting(30).await;
-    let mut last = line.pop().unwrap();
+    let mut line = stand.waiting(60).await;
+    let (mut last, mut near) = (line.remove(59), line.remove(29));
     let stock = async |left: u64| {
         stand.operator.act("stock", &format!(r#"{{"key":"final","available":{left}}}"#)).await;
         stand.clock.advance_ms(1_000);
         stand.operator.ticks().await;
     };
-    stock(1_000).await;
+    stock(401).await;
     assert_eq!(last.status().await["forecast"], Value::Null, "nothing is known yet");
-    stock(999).await;
-    for left in [999 - 12, 999 - 24] {
+    stock(400).await;
+    for left in [280, 160] {
         stand.operator.act("admit", r#"{"count":12}"#).await;
         stock(left).await;
     }
-    last.until("it lasts", |status| status["forecast"] == "likely_enough").await;
-    stock(975 - 974).await;
+    // Each takes ten: the five before one visitor leave 110, the 35 before another would need 350.
+    let status = near.until("it lasts", |status| status["forecast"] == "likely_enough").await;
+    assert_eq!((&status["ahead"], &status["stock"]["available"]), (&Value::from(5), &Value::from(160)));
     let status = last.until("it does not last", |status| status["forecast"] == "likely_sold_out").await;
-    assert_eq!(status["ahead"], 5);
+    assert_eq!(status["ahead"], 35);
     let mut live = last.live().await;
     assert_eq!(live.status().await["forecast"], "likely_sold_out", "the same on every channel");
     assert!(last.get("/").await.text().contains("data-forecast=\"likely_sold_out\""));
