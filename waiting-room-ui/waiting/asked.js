@@ -42,6 +42,7 @@ export function device(details, voice) {
     event.preventDefault();
     try {
       const answer = await fetch(form.action, { method: "POST", headers: { accept: "application/json" }, signal: AbortSignal.timeout(POLL_TIMEOUT_MS) });
+      if (!answer.ok) throw new Error("refused");
       const { link, qr, expires_in_seconds } = await answer.json();
       made.querySelector("input").value = new URL(link, location.href).href;
       const picture = new DOMParser().parseFromString(qr, "image/svg+xml").documentElement;
