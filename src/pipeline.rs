@@ -24,7 +24,7 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::Room;
+use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
 use crate::token::device_link::SpentLinks;
@@ -127,9 +127,10 @@ impl Pipeline {
             Decision::Pass => self.forward(i, request, target, asker, None).await,
             Decision::Join => self.join(i, request, target, asker).await,
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
-            Decision::Reject(Refusal::Closed) => self.refuse(asker.reads, &Refused::Closed),
-            Decision::Reject(Refusal::Early) => self.show_early(room, asker),
-            Decision::Reject(Refusal::Full) => self.refuse(asker.reads, &Refused::Full),
+            Decision::Reject(refusal) => match self.held(room, request.headers(), asker).await {
+                Some(place) => self.seat(i, request, target, asker, place).await,
+                None => self.turn_away(room, refusal, asker.reads),
+            },
         }
     }
 
@@ -158,10 +159,22 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        let (ticket, ends_s) = match self.place(room, request.headers(), target, asker).await {
-            Ok(place) => place,
-            Err(refusal) => return refusal,
-        };
+        match self.place(room, request.headers(), target, asker).await {
+            Ok(place) => self.seat(i, request, target, asker, place).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Gives somebody the ticket of a place, and lets them in or has them wait.
+    async fn seat(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        (ticket, ends_s): (Ticket, Option<u64>),
+    ) -> Answer {
+        let room = &self.site.rooms[i];
         let cookie = self.ticket_cookie(room, &ticket);
         let mut answer = match ends_s {
             Some(ends_s) => self.enter(i, request, target, asker, ticket, ends_s).await,
@@ -189,14 +202,27 @@ impl Pipeline {
         }
         let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
-        let ticket = Ticket {
-            room: RoomHash::of(room.rules.name.as_str()),
-            epoch: place.epoch,
-            number: place.number,
-            id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-            issued_ms: room.shared.clock.now_ms(),
-        };
-        Ok((ticket, place.ends_s))
+        Ok((ticket_of(room, &place, person), place.ends_s))
+    }
+
+    /// Finds the place of a person who comes with another device to a room that gives out none: it is theirs.
+    async fn held(&self, room: &Room, headers: &HeaderMap, asker: &Asker) -> Option<(Ticket, Option<u64>)> {
+        let person = self.person(headers, room, asker).filter(|_| self.site.join_limit.allows(asker.address))?;
+        let place = room.find(person).await.ok()??;
+        Some((ticket_of(room, &place, Some(person)), place.ends_s))
+    }
+
+    /// Tells somebody without a place that there is none to be had.
+    fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
+        match refusal {
+            Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Full => self.refuse(reads, &Refused::Full),
+            // Nobody has a place yet; the page asks for one when the sale opens.
+            Refusal::Early => {
+                let status = Status::of_nobody(room, State::PreQueue);
+                respond::wait(&self.site.pages, reads, room, &status, "")
+            }
+        }
     }
 
     fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
@@ -208,12 +234,6 @@ impl Pipeline {
     fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
         let status = Status::of(room, ticket);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
-    }
-
-    /// Nobody has a place yet; the page asks for one when the sale opens.
-    fn show_early(&self, room: &Room, asker: &Asker) -> Answer {
-        let status = Status::of_nobody(room, State::PreQueue);
-        respond::wait(&self.site.pages, asker.reads, room, &status, "")
     }
 
     /// Someone who asks is here, until a little after the next question is due.
@@ -295,6 +315,17 @@ struct Entry {
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,
+}
+
+/// Makes the ticket of a place: a person's on every device the very same, but for when it was issued.
+fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
+    Ticket {
+        room: RoomHash::of(room.rules.name.as_str()),
+        epoch: place.epoch,
+        number: place.number,
+        id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
+        issued_ms: room.shared.clock.now_ms(),
+    }
 }
 
 /// Signs the pass of a called ticket, good until the session ends.

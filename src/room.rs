@@ -1,19 +1,22 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
 mod drawing;
+mod finding;
 mod foreseeing;
 mod joining;
 mod lately;
+mod making;
 mod pacing;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
+use crate::admission::Limits;
 use crate::clock::Clock;
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
@@ -21,6 +24,7 @@ use crate::health::Health;
 use crate::line::bits::Bits;
 use crate::line::{
     Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
+    UNSEEN_S,
 };
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -116,6 +120,7 @@ pub struct Room {
     /// Wakes whoever waits for the next tick to be over.
     pub ticked: Notify,
     joining: Joining,
+    configured: ArcSwapOption<Limits>,
     pending: Mutex<Pending>,
     introduced: Mutex<Introduced>,
     /// What those who are called take of the room's item.
@@ -186,6 +191,7 @@ impl Room {
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),
+            configured: ArcSwapOption::empty(),
             pending: Mutex::default(),
             introduced: Mutex::default(),
             learning: Mutex::default(),
@@ -271,11 +277,11 @@ impl Room {
         push_bounded(&mut self.pending().ended, (ends_s, number));
     }
 
-    /// Makes the next tick out of all that there is to say, in places.
+    /// Makes the next tick out of all that there is to say, in numbers.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
         let pending = self.pending().take_some();
-        let tick = Tick {
+        Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
             here,
@@ -286,14 +292,11 @@ impl Room {
             wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
-        };
-        self.mirror.read(|roll| Tick { known: roll.known(), ..tick.translated(|numbers| roll.places(numbers)) })
+        }
     }
 
-    /// Takes back a tick that did not reach the store, or that spoke of places from before a draw. To be called
-    /// before the mirror hears of the draw.
+    /// Takes back a tick, in numbers, that did not reach the store, or that spoke of places from before a draw.
     pub fn put_back(&self, tick: Tick) {
-        let tick = self.mirror.read(|roll| tick.translated(|places| roll.numbers(places)));
         self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
         let mut pending = self.pending();
         pending.returned.extend(tick.returned.iter());
@@ -351,6 +354,8 @@ impl Room {
 
 /// For how long a ticket is honoured, in milliseconds: a day.
 pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
+
+const _: () = assert!(TICKET_LIFETIME_MS / 1_000 < UNSEEN_S, "a place is kept for as long as its ticket is honoured");
 
 /// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
 ///

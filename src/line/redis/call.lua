@@ -6,13 +6,6 @@ local function count_present()
   return redis.call('BITCOUNT', SCRATCH)
 end
 
-local function tend_door()
-  if now < get('door_at') + DOOR_US then return end
-  clear_door(get('door_old'))
-  put('door_old', line.issued)
-  put('door_at', now)
-end
-
 -- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
 local function absent(here)
   return in_scratch(function()
@@ -33,7 +26,7 @@ end
 -- A period of the grace time ends when all who lapse have, at most some thousands in one tick.
 local function lapse()
   local grace_ms = get('grace_ms')
-  if not grace_ms or now < get('grace_at') + grace_ms * 1000 then return end
+  if not grace_ms or now < get('grace_at') + grace_ms * 1000 or rests() then return end
   local here = here_keys()
   local lapsed = absent(here)
   if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end

@@ -230,3 +230,20 @@ async fn a_store_that_comes_back_empty_is_healed_from_the_mirrors() {
     live.until(|status| status["position"] == 2 && status["store_up"] == true).await;
     pair.stop().await;
 }
+
+#[tokio::test]
+async fn two_operators_on_two_gateways_do_not_undo_each_other() {
+    let pair = Pair::start().await;
+    for round in 1..=10 {
+        let (most, seconds) = (100 + round, 200 + round);
+        let bodies =
+            [format!("{{\"total_active_users\":{most}}}"), format!("{{\"session_duration_seconds\":{seconds}}}")];
+        let operators = [&pair.a.operator, &pair.b.operator];
+        tokio::join!(operators[0].limit(&bodies[0]), operators[1].limit(&bodies[1]));
+        for operator in operators {
+            let both = |room: &Value| room["total_active_users"] == most && room["session_duration_seconds"] == seconds;
+            operator.until("both changes", both).await;
+        }
+    }
+    pair.stop().await;
+}

@@ -240,7 +240,10 @@ impl Oracle {
             }
             Steering::Limits(limits) if books.limits.is_some() => books.limits = Some(limits.clone()),
             Steering::Phase(phase) if books.limits.is_some() => books.phase = *phase,
-            Steering::Admit(count) => self.asked.by_hand = *count,
+            Steering::Admit(count) => {
+                self.asked.by_hand = *count;
+                books.tend();
+            }
             Steering::Reset => self.asked.reset = true,
             _ => {}
         }
