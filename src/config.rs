@@ -6,6 +6,7 @@
 mod file;
 mod instant;
 mod person;
+mod theme;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::proxy::UpstreamAddress;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
 use crate::schedule::Schedule;
+use crate::waiting::Theme;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
 use instant::Zone;
@@ -71,6 +73,8 @@ pub struct RoomConfig {
     pub upstream: UpstreamAddress,
     /// What bounds admission.
     pub limits: Limits,
+    /// How its page looks.
+    pub theme: Theme,
 }
 
 impl Config {
@@ -213,6 +217,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         person: person::person(section),
         name: room_name,
     });
+    let theme = theme::theme(section);
     let any_host = || vec![HostPattern::Any];
     let everywhere = || vec![PathPattern::Below("/".to_owned())];
     let (hosts, paths) = (section.parsed_list("hosts"), section.parsed_list("paths"));
@@ -223,7 +228,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         paths: paths.unwrap_or_else(everywhere),
         bypass: section.parsed_list("bypass").unwrap_or_default(),
     };
-    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits })
+    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits, theme })
 }
 
 /// A list may be left out, but not be empty: it would claim nothing.

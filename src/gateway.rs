@@ -30,6 +30,7 @@ use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
 use crate::ticker;
 use crate::token::PassVerifier;
+use crate::token::device_link::SpentLinks;
 use crate::waiting::Pages;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
 
@@ -117,8 +118,11 @@ impl Gateway {
         let rooms = make_rooms(config, &shared).await?;
         let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
         let soft = stopping.soft.clone();
+        let looks = config.rooms.iter().map(|room| (room.rules.name.as_str(), room.rules.title.as_str(), &room.theme));
+        let pages = Arc::new(Pages::new(looks));
         let console = Console {
             rooms: rooms.clone(),
+            pages: Arc::clone(&pages),
             metrics: metrics.clone(),
             trail,
             doctor: Doctor::new(config.clone(), files::keys_path(config), clock.clone()),
@@ -128,7 +132,7 @@ impl Gateway {
             store: stores.name,
             is_open: Box::new(move || !soft.is_cancelled()),
         };
-        let site = Arc::new(make_site(config, rooms.clone()));
+        let site = Arc::new(make_site(config, rooms.clone(), pages));
         let mut gateway = Self {
             address,
             admin_address,
@@ -303,12 +307,13 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
     Ok(rooms)
 }
 
-fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
+fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site {
     Site {
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
-        pages: Pages::new(),
+        pages,
         join_limit: JoinLimit::new(config.joins_per_minute),
+        spent: SpentLinks::default(),
         trusted_proxies: config.trusted_proxies.clone(),
         is_tls: config.is_tls,
     }

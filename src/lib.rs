@@ -31,6 +31,8 @@ pub mod person;
 pub mod gate;
 /// Verifies an exported admission log.
 pub mod audit;
+/// Whether what is left will last until a visitor's turn.
+pub mod forecast;
 
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// The way to an upstream.

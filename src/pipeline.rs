@@ -27,6 +27,7 @@ use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
+use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
@@ -44,9 +45,11 @@ pub struct Site {
     /// Which request belongs to which room.
     pub routes: Routes,
     /// The gateway's own pages.
-    pub pages: Pages,
+    pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// Which links to another device were used here.
+    pub spent: SpentLinks,
     /// Proxies in front.
     pub trusted_proxies: Vec<IpAddr>,
     /// Whether visitors come over TLS.

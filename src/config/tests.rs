@@ -204,3 +204,36 @@ fn what_could_not_tell_persons_apart_is_told() {
                    queueing_method = \"passthrough\"\n[room.a.person]\nheader = \"X-User\"\n";
     assert!(problems(through)[0].contains("lets everyone through"));
 }
+
+#[test]
+fn a_theme_is_tried_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let bad = write("bad.html", "<p>{{ t.h_waiting }}\n{{ statsu.state }}");
+    let told = problems(&format!(
+        "{SALE}[room.sale.theme]\nlogo = \"https://cdn.example/logo.png\"\naccent = \"#ffcc00\"\nhelp = \"javascript:x\"\n\
+         template = {bad:?}\nacent = \"#000000\"\n"
+    ));
+    for (line, words) in told.iter().zip([
+        "line 13: room.sale.theme.logo: is a picture as data:image/… or a path of the site",
+        "line 14: room.sale.theme.accent: `#ffcc00`: its contrast on the page is",
+        "line 15: room.sale.theme.help: is a path of the site or an address",
+        "line 16: room.sale.theme.template: ",
+        "line 17: room.sale.theme.acent: is no key that is known here; did you mean `accent`?",
+    ]) {
+        assert!(line.starts_with(words), "{line}");
+    }
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(told[3].contains("bad.html: line 2: undefined value"), "{}", told[3]);
+
+    let good = write("good.html", "<!doctype html><title>{{ shown.tab }}</title>");
+    let theme = format!("[room.sale.theme]\nlogo = \"/logo.svg\"\naccent = \"#8A1538\"\ntemplate = {good:?}\n");
+    let config = Config::parse(&format!("{SALE}{theme}"), &Environment::new()).unwrap();
+    let look = &config.rooms[0].theme;
+    assert_eq!((look.logo.as_deref(), look.accent.unwrap().to_string()), (Some("/logo.svg"), "#8a1538".to_owned()));
+    assert!(look.template.as_ref().unwrap().contains("shown.tab"));
+}

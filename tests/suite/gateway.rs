@@ -6,6 +6,7 @@ mod edge;
 mod idle;
 mod live;
 mod opening;
+mod page;
 mod pair;
 mod person;
 mod restart;
