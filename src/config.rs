@@ -7,7 +7,7 @@ mod file;
 mod instant;
 mod person;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,10 +16,12 @@ use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
+use crate::networks::{Network, Networks};
 use crate::proxy::UpstreamAddress;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
 use crate::schedule::Schedule;
+use crate::tls::CertificateFiles;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
 use instant::Zone;
@@ -42,10 +44,14 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// What an operator has to show; `None` for one that is made and kept in `data`.
     pub admin_token: Option<String>,
-    /// Whether visitors come over TLS, which a proxy in front ends.
+    /// Whether visitors come over TLS, which the gateway or a proxy in front ends.
     pub is_tls: bool,
+    /// The certificate with which the gateway itself ends TLS.
+    pub certificate: Option<CertificateFiles>,
     /// Proxies in front, whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Networks,
+    /// Whether they say by the PROXY protocol whose a connection is.
+    pub proxy_protocol: bool,
     /// How many joins a minute one address may ask for; 0 for no limit.
     pub joins_per_minute: u32,
     /// How many connections are open at most.
@@ -101,6 +107,7 @@ impl Config {
     fn from_section(root: &mut Section<'_>) -> Option<Self> {
         let upstream = root.parsed::<UpstreamAddress>("upstream");
         let rooms = rooms(root, upstream.as_ref());
+        let certificate = certificate(root);
         let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
         let config = Self {
             listen: root.parsed("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -109,8 +116,10 @@ impl Config {
             data: (data != ":memory:").then(|| PathBuf::from(data)),
             keys: root.text("keys").map(PathBuf::from),
             admin_token: admin_token(root),
-            is_tls: root.choice("public_scheme", &["http", "https"]) == Some("https"),
-            trusted_proxies: root.parsed_list("trusted_proxies").unwrap_or_default(),
+            is_tls: public_scheme(root, certificate.is_some()) == "https",
+            certificate,
+            trusted_proxies: root.parsed_list::<Network>("trusted_proxies").unwrap_or_default().into(),
+            proxy_protocol: root.flag("proxy_protocol").unwrap_or(false),
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
             drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
@@ -127,6 +136,10 @@ impl Config {
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             root.problem("admin_listen", "is the same address as `listen`; give it a port of its own".to_owned());
         }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let text = "is believed of `trusted_proxies` only, and there are none; name the balancer in front there";
+            root.problem("proxy_protocol", text.to_owned());
+        }
         let own = [self.listen, self.admin_listen].map(|address| format!("http://{address}"));
         for room in self.rooms.iter().filter(|room| own.contains(&room.upstream.to_string())) {
             root.problem("room", format!("the upstream of `{}` is this gateway itself", room.rules.name));
@@ -141,6 +154,32 @@ impl Config {
             root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them"));
         }
     }
+}
+
+/// Reads where the certificate is, and the files themselves.
+fn certificate(root: &mut Section<'_>) -> Option<CertificateFiles> {
+    let mut tls = root.section("tls")?;
+    let (chain, key) = (tls.text("certificate").map(PathBuf::from), tls.text("key").map(PathBuf::from));
+    if chain.is_none() && key.is_some() {
+        tls.missing("certificate", "the file of the certificate whose key this is, in PEM");
+    } else if chain.is_some() && key.is_none() {
+        tls.missing("key", "the file of the certificate's key, in PEM");
+    }
+    let files = chain.zip(key).map(|(chain, key)| CertificateFiles { chain, key });
+    if let Some(Err(fault)) = files.as_ref().map(CertificateFiles::read) {
+        tls.problem("certificate", fault.to_string());
+    }
+    root.close(tls);
+    files
+}
+
+/// How visitors come: by itself, as the gateway has a certificate or not.
+fn public_scheme(root: &mut Section<'_>, ends_tls: bool) -> &'static str {
+    let told = root.choice("public_scheme", &["http", "https"]);
+    if ends_tls && told == Some("http") {
+        root.problem("public_scheme", "is https where [tls] has a certificate; leave it out".to_owned());
+    }
+    told.unwrap_or(if ends_tls { "https" } else { "http" })
 }
 
 fn store_url(root: &mut Section<'_>) -> Option<String> {

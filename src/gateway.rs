@@ -28,6 +28,7 @@ use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
 use crate::ticker;
+use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
 pub use files::{read_keys, write_keys};
@@ -58,6 +59,9 @@ pub enum StartFault {
     /// A file of the gateway's cannot be used.
     #[error("{0}")]
     Files(String),
+    /// A certificate, or its key, cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsFault),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -73,6 +77,7 @@ pub struct Gateway {
     pub admin_token: String,
     rooms: Vec<Arc<Room>>,
     embedded: Option<Arc<Embedded>>,
+    certificate: Option<Arc<Certificate>>,
     stopping: Stopping,
     /// Ends what is not a visitor's: tickers, joins, the console.
     end: CancellationToken,
@@ -102,6 +107,7 @@ impl Gateway {
         let ring = files::key_ring(config, clock.now_ms())?;
         files::check_persons(&ring, config)?;
         let admin_token = files::admin_token(config)?;
+        let certificate = config.certificate.clone().map(Certificate::open).transpose()?;
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
         let metrics = Metrics::new();
@@ -133,6 +139,7 @@ impl Gateway {
             admin_token,
             rooms,
             embedded: stores.embedded,
+            certificate,
             stopping,
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -141,24 +148,23 @@ impl Gateway {
         gateway.run_rooms();
         gateway.run_keeping(Arc::clone(&site));
         gateway.run_console(admin, console)?;
-        gateway.run_visitors(
-            config,
-            sockets,
-            site,
-            Door { stopping: gateway.stopping.clone(), connections: ConnectionLimit::new(max_connections, metrics) },
-        )?;
+        let door = gateway.door(config, max_connections, metrics)?;
+        gateway.run_visitors(config, sockets, site, door)?;
         Ok(gateway)
     }
 
     /// Takes what may change while the gateway runs from a configuration: the limits of rooms, and
-    /// the keys.
+    /// the keys; and reads the files of its certificate again.
     ///
     /// # Errors
-    /// When the keys cannot be read or the store does not answer.
+    /// When the keys or the certificate cannot be read or the store does not answer.
     pub async fn reconfigure(&self, config: &Config) -> Result<(), StartFault> {
         for room in &self.rooms {
             let Some(new) = config.rooms.iter().find(|new| new.rules.name == room.rules.name) else { continue };
             self.configure(room, new).await?;
+        }
+        if let Some(certificate) = &self.certificate {
+            certificate.read_again()?;
         }
         if let (Some(path), Some(room)) = (files::keys_path(config), self.rooms.first()) {
             let ring = read_keys(&path).map_err(StartFault::Files)?;
@@ -200,6 +206,16 @@ impl Gateway {
         }
     }
 
+    fn door(&self, config: &Config, max_connections: usize, metrics: Metrics) -> Result<Door, StartFault> {
+        Ok(Door {
+            stopping: self.stopping.clone(),
+            connections: ConnectionLimit::new(max_connections, metrics.clone()),
+            tls: self.certificate.as_ref().map(Certificate::acceptor).transpose()?,
+            announcers: config.proxy_protocol.then(|| config.trusted_proxies.clone()),
+            metrics,
+        })
+    }
+
     fn run_rooms(&self) {
         for room in &self.rooms {
             self.tasks.spawn(ticker::run(Arc::clone(room), self.end.clone()));
@@ -210,12 +226,13 @@ impl Gateway {
 
     /// Housekeeping: what is in memory is pruned, what is to be kept is synced.
     fn run_keeping(&self, site: Arc<Site>) {
-        let (embedded, end) = (self.embedded.clone(), self.end.clone());
+        let (embedded, certificate, end) = (self.embedded.clone(), self.certificate.clone(), self.end.clone());
         self.tasks.spawn(async move {
             let mut beat = interval(Duration::from_secs(1));
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while end.run_until_cancelled(beat.tick()).await.is_some() {
                 site.join_limit.prune();
+                certificate.iter().for_each(|certificate| follow(certificate));
                 let Some(embedded) = embedded.clone() else { continue };
                 let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
                 if let Ok(Err(fault)) = kept {
@@ -309,6 +326,15 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
         join_limit: JoinLimit::new(config.joins_per_minute),
         trusted_proxies: config.trusted_proxies.clone(),
         is_tls: config.is_tls,
+    }
+}
+
+/// Takes a certificate that was exchanged.
+fn follow(certificate: &Certificate) {
+    match certificate.follow() {
+        Ok(true) => tracing::info!("took the certificate anew"),
+        Ok(false) => {}
+        Err(fault) => tracing::error!(%fault, "the changed certificate was not taken; the old one goes on"),
     }
 }
 

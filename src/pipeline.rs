@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
 use crate::line::{PersonId, Standing};
+use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{Passage, Proxy, Target};
@@ -48,7 +49,7 @@ pub struct Site {
     /// How often one address may join.
     pub join_limit: JoinLimit,
     /// Proxies in front.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Networks,
     /// Whether visitors come over TLS.
     pub is_tls: bool,
 }
@@ -81,7 +82,7 @@ impl Pipeline {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
-        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(&ip));
+        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(ip));
         let asker = Asker { peer, address, reads: visitor::reads(headers) };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
@@ -253,7 +254,7 @@ impl Pipeline {
 
     /// Finds out who asks, where the room wants to know.
     fn person(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Option<PersonId> {
-        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer) };
+        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(asker.peer) };
         let (name, now_ms) = (room.rules.name.as_str(), room.shared.clock.now_ms());
         room.rules.person.as_ref()?.identify(shown, name, &room.shared.ring.load(), now_ms)
     }
@@ -264,7 +265,7 @@ impl Pipeline {
             visitor: None,
             pass: None,
             peer: asker.peer,
-            peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer),
+            peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
             scheme: self.scheme(),
         }
     }

@@ -214,7 +214,9 @@ fn printable(value: &str) -> HeaderValue {
 
 fn strip_own_cookies(headers: &mut HeaderMap) {
     let ours = |value: &HeaderValue| pairs(value.as_bytes()).any(is_own_cookie);
-    if !headers.get_all(header::COOKIE).iter().any(ours) {
+    // HTTP/2 may bring them in several lines, of which HTTP/1.1 knows one (RFC 9113, section 8.2.3).
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    if lines.size_hint().0 <= 1 && !lines.any(ours) {
         return;
     }
     let mut kept = Vec::new();

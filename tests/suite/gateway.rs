@@ -1,6 +1,7 @@
 //! The gateway as a whole, in this process, over real sockets.
 
 mod adaptive;
+mod announced;
 mod busy;
 mod edge;
 mod idle;
@@ -10,6 +11,7 @@ mod pair;
 mod person;
 mod restart;
 mod selling;
+mod secure;
 pub mod stand;
 mod steering;
 pub mod upstream;
