@@ -49,6 +49,7 @@ const DESCRIPTION: &str = include_str!("../docs/api/admin.json");
 
 /// Makes the router of the admin listener.
 pub fn router(console: Arc<Console>) -> Router {
+    actions::count_from_zero(&console);
     let guarded = Router::new()
         .route("/api/rooms", get(views::rooms))
         .route("/api/rooms/{room}", get(views::room))

@@ -307,6 +307,7 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
     for room in &config.rooms {
         let (configure, room) =
             (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
+        shared.metrics.begin(room.rules.name.as_str());
         // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
         shared.store.steer(&room.rules.name, &configure).await?;

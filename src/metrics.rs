@@ -1,6 +1,7 @@
 //! What Prometheus reads. Passed to whoever counts, never global; no visitor, address or path is a
 //! label.
 
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -60,6 +61,8 @@ pub struct Metrics {
     pub restores: IntCounter,
     /// Connections that are open on the public listener.
     pub connections: IntGauge,
+    /// What operators changed.
+    pub changes: IntCounterVec,
 }
 
 impl Metrics {
@@ -134,10 +137,25 @@ impl Metrics {
                 "Times the store was restored from a mirror",
             ))),
             connections: valid(IntGauge::with_opts(opts("connections", "Open connections on the public listener"))),
+            changes: counters("changes_total", "Changes by operators, as in the audit trail", &["room", "action"]),
             registry,
         };
         metrics.register();
         metrics
+    }
+
+    /// Begins what is counted of a room, and of all rooms, at 0: what has not happened yet is to be seen as not having
+    /// happened, and the first of a kind as an increase.
+    pub fn begin(&self, room: &str) {
+        for counters in [&self.arrivals, &self.admissions, &self.left, &self.lapsed, &self.sold_out_responses] {
+            counters.with_label_values(&[room]).inc_by(0);
+        }
+        for class in ["2xx", "3xx", "4xx", "5xx"] {
+            self.proxy_requests.with_label_values(&[room, class]).inc_by(0);
+        }
+        for reason in ["full", "store_down", "busy", "connections"] {
+            self.refused.with_label_values(&[reason]).inc_by(0);
+        }
     }
 
     /// Gives the text that Prometheus reads.
@@ -153,7 +171,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 28] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -179,6 +197,8 @@ impl Metrics {
             Box::new(self.store_call_seconds.clone()),
             Box::new(self.restores.clone()),
             Box::new(self.connections.clone()),
+            Box::new(self.changes.clone()),
+            Box::new(ProcessCollector::for_self()),
             Box::new(build),
         ];
         all.into_iter().for_each(|collector| valid(self.registry.register(collector)));

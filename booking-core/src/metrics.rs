@@ -1,6 +1,7 @@
 //! The figures of one process, passed to whoever counts; there is no global registry.
 
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -57,6 +58,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
+        of_this_process(&registry);
         Self {
             holds: keep(
                 &registry,
@@ -130,6 +132,12 @@ fn histogram(name: &str, help: &str, first: f64) -> prometheus::Result<Histogram
     Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(buckets))
 }
 
+/// Adds the memory, files and processor time of this process, where the system tells them.
+#[expect(clippy::expect_used, reason = "a registry of its own takes each collector once")]
+fn of_this_process(registry: &Registry) {
+    registry.register(Box::new(ProcessCollector::for_self())).expect("the registry is new");
+}
+
 #[expect(clippy::expect_used, reason = "constants, checked by the test below")]
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
     let collector = made.expect("the name of a metric is valid");
@@ -158,6 +166,7 @@ mod tests {
             "booking_refunds_total 0",
             "booking_reconciler_orphans_total 0",
             "booking_outbox_lag_seconds 0",
+            "process_resident_memory_bytes",
         ] {
             assert!(text.contains(name), "{name} in\n{text}");
         }

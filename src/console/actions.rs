@@ -117,6 +117,19 @@ pub(super) async fn act(
     finish(&console, room, &action, &headers, &body, done)
 }
 
+/// What an operator can do to a room, besides changing its limits.
+const ACTIONS: [&str; 10] =
+    ["pause", "resume", "open", "close", "sold-out", "on-sale", "message", "admit", "draw", "reset"];
+
+/// Begins the count of changes at 0, so that the first of each kind is seen to be one.
+pub(super) fn count_from_zero(console: &Console) {
+    for room in &console.rooms {
+        for action in ACTIONS.iter().chain(&["limits"]) {
+            console.metrics.changes.with_label_values(&[room.rules.name.as_str(), action]).inc_by(0);
+        }
+    }
+}
+
 async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
     match action {
         "pause" => steer(room, &Steering::Phase(Phase::Paused)).await,
@@ -288,6 +301,7 @@ fn finish(
         // The upstream's count of what is left is news, not a change by somebody.
         Ok(()) if action == "stock" => Json(RoomView::of(room)).into_response(),
         Ok(()) => {
+            console.metrics.changes.with_label_values(&[room.rules.name.as_str(), action]).inc();
             let who = headers.get("vestibule-operator").and_then(|who| who.to_str().ok()).unwrap_or("operator");
             console.trail.note(Change {
                 at: console.clock.now_ms(),
@@ -299,11 +313,9 @@ fn finish(
             Json(RoomView::of(room)).into_response()
         }
         Err(Failed::Nonsense(text)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "nonsense", &text),
-        Err(Failed::Unknown) => problem(
-            StatusCode::NOT_FOUND,
-            "no_action",
-            "The actions are pause, resume, open, close, sold-out, on-sale, stock, message, admit, draw and reset.",
-        ),
+        Err(Failed::Unknown) => {
+            problem(StatusCode::NOT_FOUND, "no_action", &format!("The actions are {} and stock.", ACTIONS.join(", ")))
+        }
         Err(Failed::Store(fault)) => problem(StatusCode::SERVICE_UNAVAILABLE, "store_down", &fault.to_string()),
     }
 }

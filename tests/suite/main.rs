@@ -7,6 +7,7 @@ mod crowd;
 mod gateway;
 mod house;
 mod line;
+mod observed;
 mod program;
 mod proxy;
 mod redis_cluster;
