@@ -4,6 +4,7 @@
 //! place and what would be right.
 
 mod file;
+mod forward;
 mod instant;
 mod person;
 
@@ -17,13 +18,13 @@ use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
 use crate::networks::{Network, Networks};
-use crate::proxy::UpstreamAddress;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
 use crate::schedule::Schedule;
 use crate::tls::CertificateFiles;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
+pub use forward::{Forward, UpstreamConfig};
 use instant::Zone;
 pub use instant::instant_text;
 
@@ -61,7 +62,7 @@ pub struct Config {
     /// How long a stop waits for requests to end.
     pub drain: Duration,
     /// Where requests go that are of no room; `None` answers them with 404.
-    pub upstream: Option<UpstreamAddress>,
+    pub upstream: Option<UpstreamConfig>,
     /// The rooms.
     pub rooms: Vec<RoomConfig>,
 }
@@ -74,7 +75,7 @@ pub struct RoomConfig {
     /// Which requests are its own.
     pub claim: Claim,
     /// Where they go.
-    pub upstream: UpstreamAddress,
+    pub upstream: UpstreamConfig,
     /// What bounds admission.
     pub limits: Limits,
 }
@@ -105,8 +106,9 @@ impl Config {
     }
 
     fn from_section(root: &mut Section<'_>) -> Option<Self> {
-        let upstream = root.parsed::<UpstreamAddress>("upstream");
-        let rooms = rooms(root, upstream.as_ref());
+        let forward = Forward::read(root, &Forward::default());
+        let upstream = UpstreamConfig::read(root, None, &forward);
+        let rooms = rooms(root, upstream.as_ref(), &forward);
         let certificate = certificate(root);
         let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
         let config = Self {
@@ -141,7 +143,8 @@ impl Config {
             root.problem("proxy_protocol", text.to_owned());
         }
         let own = [self.listen, self.admin_listen].map(|address| format!("http://{address}"));
-        for room in self.rooms.iter().filter(|room| own.contains(&room.upstream.to_string())) {
+        let is_own = |room: &&RoomConfig| room.upstream.addresses.iter().any(|one| own.contains(&one.to_string()));
+        for room in self.rooms.iter().filter(is_own) {
             root.problem("room", format!("the upstream of `{}` is this gateway itself", room.rules.name));
         }
         let routes = Routes::new(self.rooms.iter().map(|room| room.claim.clone()).collect());
@@ -207,14 +210,14 @@ fn admin_token(root: &mut Section<'_>) -> Option<String> {
     token
 }
 
-fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<Vec<RoomConfig>> {
+fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamConfig>, forward: &Forward) -> Option<Vec<RoomConfig>> {
     let mut rooms = root.section("room")?;
     let names = rooms.section_names();
     let read: Vec<Option<RoomConfig>> = names
         .iter()
         .map(|name| {
             let mut section = rooms.section(name)?;
-            let room = room(name, &mut section, upstream);
+            let room = room(name, &mut section, upstream, forward);
             rooms.close(section);
             room
         })
@@ -226,11 +229,15 @@ fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<V
     read.into_iter().collect()
 }
 
-fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<RoomConfig> {
+fn room(
+    name: &str,
+    section: &mut Section<'_>,
+    upstream: Option<&UpstreamConfig>,
+    forward: &Forward,
+) -> Option<RoomConfig> {
     let room_name = RoomName::new(name).map_err(|e| section.problem("", e.to_string())).ok();
     let is_given = section.gives("upstream");
-    let own = section.parsed::<UpstreamAddress>("upstream");
-    let upstream = own.or_else(|| upstream.cloned());
+    let upstream = UpstreamConfig::read(section, upstream, forward);
     if upstream.is_none() && !is_given {
         section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
     }

@@ -18,12 +18,15 @@ use subtle::ConstantTimeEq as _;
 use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::proxy::Fleet;
 use crate::room::Room;
 
 /// What the console shows and steers.
 pub struct Console {
     /// The rooms.
     pub rooms: Vec<Arc<Room>>,
+    /// The upstreams, each by its room's name, or `*` for that of no room.
+    pub upstreams: Vec<(String, Arc<Fleet>)>,
     /// The metrics.
     pub metrics: Metrics,
     /// Who changed what.
@@ -56,6 +59,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}", patch(actions::change))
         .route("/api/rooms/{room}/log", get(views::log))
         .route("/api/rooms/{room}/{action}", post(actions::act))
+        .route("/api/upstreams", get(views::upstreams))
         .route("/api/audit", get(views::audit))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));
     Router::new()

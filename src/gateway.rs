@@ -1,6 +1,7 @@
 //! The gateway as a whole: where the parts are put together, started and stopped.
 
 mod files;
+mod upstreams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +24,6 @@ use crate::line::redis::RedisLine;
 use crate::line::{GatewayId, LineStore, Steering, StoreFault};
 use crate::metrics::Metrics;
 use crate::pipeline::{ISSUER, Pipeline, Site};
-use crate::proxy::{Proxy, ProxyLimits, UpstreamAddress};
 use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
@@ -32,6 +32,7 @@ use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
 pub use files::{read_keys, write_keys};
+pub use upstreams::{Upstream, Upstreams};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;
@@ -111,6 +112,7 @@ impl Gateway {
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
         let metrics = Metrics::new();
+        let upstreams = Upstreams::new(config, workers)?;
         let shared = Shared {
             clock: clock.clone(),
             store: Arc::clone(&stores.line),
@@ -124,6 +126,7 @@ impl Gateway {
         let soft = stopping.soft.clone();
         let console = Console {
             rooms: rooms.clone(),
+            upstreams: upstreams.iter().map(|upstream| (upstream.room.clone(), Arc::clone(&upstream.fleet))).collect(),
             metrics: metrics.clone(),
             trail,
             token: admin_token.clone(),
@@ -146,10 +149,11 @@ impl Gateway {
             threads: Vec::new(),
         };
         gateway.run_rooms();
-        gateway.run_keeping(Arc::clone(&site));
+        upstreams.run_checks(&gateway.tasks, &gateway.end);
+        gateway.run_keeping(Arc::clone(&site), upstreams.clone(), metrics.clone());
         gateway.run_console(admin, console)?;
         let door = gateway.door(config, max_connections, metrics)?;
-        gateway.run_visitors(config, sockets, site, door)?;
+        gateway.run_visitors(&upstreams, sockets, site, door)?;
         Ok(gateway)
     }
 
@@ -225,13 +229,14 @@ impl Gateway {
     }
 
     /// Housekeeping: what is in memory is pruned, what is to be kept is synced.
-    fn run_keeping(&self, site: Arc<Site>) {
+    fn run_keeping(&self, site: Arc<Site>, upstreams: Upstreams, metrics: Metrics) {
         let (embedded, certificate, end) = (self.embedded.clone(), self.certificate.clone(), self.end.clone());
         self.tasks.spawn(async move {
             let mut beat = interval(Duration::from_secs(1));
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while end.run_until_cancelled(beat.tick()).await.is_some() {
                 site.join_limit.prune();
+                upstreams.count(&metrics);
                 certificate.iter().for_each(|certificate| follow(certificate));
                 let Some(embedded) = embedded.clone() else { continue };
                 let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
@@ -268,20 +273,17 @@ impl Gateway {
 
     fn run_visitors(
         &mut self,
-        config: &Config,
+        upstreams: &Upstreams,
         sockets: Vec<std::net::TcpListener>,
         site: Arc<Site>,
         door: Door,
     ) -> Result<(), StartFault> {
-        let limits = ProxyLimits { max_body_bytes: config.max_body_bytes, ..ProxyLimits::default() };
-        let upstreams: Vec<UpstreamAddress> = config.rooms.iter().map(|room| room.upstream.clone()).collect();
         for (index, socket) in sockets.into_iter().enumerate() {
-            let (site, upstreams, open) = (Arc::clone(&site), upstreams.clone(), config.upstream.clone());
-            let hard = self.stopping.hard.clone();
+            let (site, upstreams, hard) = (Arc::clone(&site), upstreams.clone(), self.stopping.hard.clone());
             let make = move |tasks: TaskTracker, stop: CancellationToken| {
-                let proxy = |address| Arc::new(Proxy::new(address, limits, tasks.clone(), hard.clone()));
-                let proxies = upstreams.into_iter().map(proxy).collect();
-                let open = open.map(proxy);
+                let proxy = |upstream: &Upstream| upstream.proxy(&tasks, &hard);
+                let proxies = upstreams.rooms.iter().map(proxy).collect();
+                let open = upstreams.open.as_ref().map(proxy);
                 Pipeline { site, proxies, open, tasks, stop }
             };
             self.threads.push(server::spawn(index, socket, door.clone(), make).map_err(StartFault::Thread)?);

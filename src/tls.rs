@@ -56,6 +56,9 @@ pub enum TlsFault {
         /// What is wrong.
         error: rustls::Error,
     },
+    /// An upstream's host is none that a certificate could name.
+    #[error("`{0}` is no name that a certificate could have")]
+    BadName(String),
     /// The system lists no authorities.
     #[error("this system lists no certificate authorities; name a file of your own with `ca`")]
     NoAuthorities,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +21,7 @@ use super::turns::{InTurn, Turns, Verdict};
 use super::{Door, announced};
 use crate::limit::Slot;
 use crate::pipeline::Pipeline;
+use crate::proxy::OwnedTasks;
 use crate::respond::Answer;
 use crate::tls;
 
@@ -228,14 +228,4 @@ fn timed(stream: TcpStream) -> Timed {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(READER_TIMEOUT));
     Box::pin(stream)
-}
-
-/// Runs the streams of a connection as tasks that a stop waits for.
-#[derive(Clone)]
-struct OwnedTasks(TaskTracker);
-
-impl<F: Future<Output: Send + 'static> + Send + 'static> Executor<F> for OwnedTasks {
-    fn execute(&self, stream: F) {
-        self.0.spawn(stream);
-    }
 }
