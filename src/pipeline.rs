@@ -185,6 +185,10 @@ impl Pipeline {
         if !self.site.join_limit.allows(asker.address) {
             return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
         }
+        // A person would come back with the very id that was revoked.
+        if person.is_some_and(|person| room.shared.ring.load().revokes_visitor(person::ticket_of(person))) {
+            return Err(self.refuse(asker.reads, &Refused::NoPass));
+        }
         let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
         let ticket = Ticket {
