@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod crowd;
 pub mod demo;
+pub mod doctor;
 pub mod keys;
 pub mod serve;
 
@@ -32,6 +33,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Checks a configuration and tells every problem with its line
     Check(check::CheckArgs),
+    /// Looks at what a sale needs: store, clocks, keys, limits, upstreams
+    Doctor(doctor::DoctorArgs),
     /// Sends a synthetic crowd to a site behind a Vestibule, and checks what is promised
     Crowd(Box<crowd::CrowdArgs>),
     /// Verifies an exported admission log
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo(args) => demo::run(*args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Check(args) => check::run(&args),
+            Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
             Command::Audit(args) => audit::run(&args),
             Command::Keys(args) => keys::run(args),

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
+use crate::doctor::Doctor;
 use crate::metrics::Metrics;
 use crate::proxy::Fleet;
 use crate::room::Room;
@@ -31,6 +32,8 @@ pub struct Console {
     pub metrics: Metrics,
     /// Who changed what.
     pub trail: AuditTrail,
+    /// Who looks at what a sale needs.
+    pub doctor: Doctor,
     /// What an operator has to show.
     pub token: String,
     /// The clock.
@@ -61,6 +64,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}/{action}", post(actions::act))
         .route("/api/upstreams", get(views::upstreams))
         .route("/api/audit", get(views::audit))
+        .route("/api/readiness", get(views::readiness))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));
     Router::new()
         .merge(guarded)

@@ -18,6 +18,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
 use crate::console::{self, Console};
+use crate::doctor::Doctor;
 use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
 use crate::line::redis::RedisLine;
@@ -31,7 +32,7 @@ use crate::ticker;
 use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
-pub use files::{read_keys, write_keys};
+pub use files::{keys_path, make_folder, read_keys, write_keys};
 pub use upstreams::{Upstream, Upstreams};
 
 /// How many verified passes are remembered.
@@ -129,6 +130,7 @@ impl Gateway {
             upstreams: upstreams.iter().map(|upstream| (upstream.room.clone(), Arc::clone(&upstream.fleet))).collect(),
             metrics: metrics.clone(),
             trail,
+            doctor: Doctor::new(config.clone(), files::keys_path(config), clock.clone()),
             token: admin_token.clone(),
             started_ms: clock.now_ms(),
             clock,

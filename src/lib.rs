@@ -71,6 +71,8 @@ pub mod websocket;
 pub mod config;
 /// Who changed what, and when.
 pub mod audit_trail;
+/// What a sale needs, looked at before it.
+pub mod doctor;
 /// The admin listener.
 pub mod console;
 /// One request's life.

@@ -2,6 +2,7 @@
 
 mod drawing;
 mod joining;
+mod lately;
 mod pacing;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -29,6 +30,7 @@ use crate::sold_out::SoldOut;
 use crate::token::{KeyRing, PassVerifier, Ticket};
 pub use drawing::DrawFault;
 pub use joining::{JoinFault, Joining, Place};
+pub use lately::Lately;
 pub use pacing::{Line, Pacing};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
@@ -103,6 +105,10 @@ pub struct Room {
     pub health: Health,
     /// How fast this gateway would let people in.
     pub pacing: Pacing,
+    /// How long those called lately had waited, in seconds.
+    pub waits: Lately,
+    /// How far the waits that they were told had been off, as a part of the wait.
+    pub eta_errors: Lately,
     /// Wakes the ticker before its time.
     pub nudge: Notify,
     /// Wakes whoever waits for the next tick to be over.
@@ -171,6 +177,8 @@ impl Room {
             sold_out: SoldOut::default(),
             health: Health::default(),
             pacing: Pacing::default(),
+            waits: Lately::default(),
+            eta_errors: Lately::default(),
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),

@@ -192,6 +192,9 @@ fn tell(room: &Room, taken: &Taken) {
     for (ratio, count) in &taken.eta_errors {
         (0..*count).for_each(|_| errors.observe(*ratio));
     }
+    let now_s = room.shared.clock.now_ms() / 1_000;
+    room.waits.add(&taken.waits, now_s);
+    room.eta_errors.add(&taken.eta_errors, now_s);
 }
 
 fn measure(room: &Room) {

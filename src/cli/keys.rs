@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::CommandFault;
 use crate::clock::Clock;
-use crate::gateway::{read_keys, write_keys};
+use crate::gateway::{make_folder, read_keys, write_keys};
 use crate::room::TICKET_LIFETIME_MS;
 use crate::token::key_ring::KeyKind;
 use crate::token::{KeyRing, KeyRingFault, Kid, PassAlgorithm, Revocation, TicketId};
@@ -70,7 +70,10 @@ pub fn run(args: KeysArgs) -> Result<(), CommandFault> {
             let text = format!("{} exists; use `rotate`, or move it away", args.file.display());
             return Err(CommandFault::Input(text));
         }
-        What::New { algorithm } => KeyRing::generate_for(algorithm, now_ms, &mut rand::rng()),
+        What::New { algorithm } => {
+            make_folder(args.file.parent()).map_err(|fault| CommandFault::Input(fault.to_string()))?;
+            KeyRing::generate_for(algorithm, now_ms, &mut rand::rng())
+        }
         _ => read_keys(&args.file).map_err(CommandFault::Input)?,
     };
     match args.what {

@@ -18,7 +18,7 @@ use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
 use crate::mirror::{Seconds, export};
 use crate::proxy::Fleet;
-use crate::room::Room;
+use crate::room::{Lately, Room};
 use crate::schedule::{Schedule, Stage};
 use crate::status::DrawStage;
 
@@ -56,6 +56,10 @@ pub(super) struct RoomView {
     admitted_per_second: Option<f64>,
     live_connections: usize,
     oldest_wait_seconds: Option<u64>,
+    /// How long those called in the last minute had waited.
+    waited_seconds: Option<Shares>,
+    /// How far the waits that they were told had been off, as a part of the wait.
+    eta_error: Option<Shares>,
     eta_seconds_for_newcomer: Option<Seconds>,
     sold_out: Vec<String>,
     sold_out_answers: u64,
@@ -84,6 +88,20 @@ impl UpstreamView {
             error_ratio: sample.errors,
             in_flight: sample.in_flight,
         }
+    }
+}
+
+/// What half of the people stay within, and what 95 of 100 do.
+#[derive(Debug, Serialize)]
+struct Shares {
+    p50: f64,
+    p95: f64,
+}
+
+impl Shares {
+    fn of(lately: &Lately, now_s: u64) -> Option<Self> {
+        let [p50, p95] = lately.quantiles([0.5, 0.95], now_s)?.map(|value| (value * 1_000.0).round() / 1_000.0);
+        Some(Self { p50, p95 })
     }
 }
 
@@ -161,6 +179,8 @@ impl RoomView {
             admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
             live_connections: room.live.count(),
             oldest_wait_seconds: came_s.map(|came_s| now_s.saturating_sub(came_s)),
+            waited_seconds: Shares::of(&room.waits, now_s),
+            eta_error: Shares::of(&room.eta_errors, now_s),
             eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, now_s)),
             sold_out: room.sold_out.list(now_ms),
             sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
@@ -202,6 +222,12 @@ pub(super) async fn log(State(console): State<Arc<Console>>, Path(name): Path<St
 
 pub(super) async fn audit(State(console): State<Arc<Console>>) -> Response {
     Json(json!({"entries": console.trail.newest()})).into_response()
+}
+
+/// What the doctor finds, measured now: it takes some seconds at the most.
+pub(super) async fn readiness(State(console): State<Arc<Console>>) -> Response {
+    let findings = console.doctor.examine().await;
+    Json(json!({"findings": findings, "as_of": console.clock.now_ms()})).into_response()
 }
 
 pub(super) async fn metrics(State(console): State<Arc<Console>>) -> Response {

@@ -10,9 +10,12 @@ use crate::config::Config;
 use crate::person;
 use crate::token::KeyRing;
 
-/// Makes the gateway's folder.
+/// Makes the gateway's folder, or that of its keys.
+///
+/// # Errors
+/// [`StartFault::Files`].
 pub fn make_folder(folder: Option<&Path>) -> Result<(), StartFault> {
-    folder.map_or(Ok(()), |folder| {
+    folder.filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), |folder| {
         fs::create_dir_all(folder)
             .map_err(|e| StartFault::Files(format!("cannot make the folder {}: {e}; set `data`", folder.display())))
     })

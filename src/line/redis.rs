@@ -16,6 +16,7 @@ mod chains;
 mod cluster;
 mod connection;
 mod drawing;
+mod facts;
 mod fault;
 mod reply;
 mod scripts;
@@ -31,6 +32,7 @@ use redis::{Cmd, Pipeline, Value};
 
 pub use self::address::{Address, BadAddress};
 use self::chains::Chains;
+pub use self::facts::{Facts, Sight};
 use self::fault::Repeat;
 use self::reply::{Reply, corrupt};
 use self::scripts::Verb;

@@ -44,6 +44,7 @@ async function ask(method, path, body) {
 }
 
 export const rooms = () => call("GET", "/api/rooms");
+export const readiness = () => call("GET", "/api/readiness");
 export const audit = () => call("GET", "/api/audit");
 export const change = (room, limits) => call("PATCH", `/api/rooms/${encodeURIComponent(room)}`, limits);
 export const act = (room, verb, body = {}) => call("POST", `/api/rooms/${encodeURIComponent(room)}/${verb}`, body);

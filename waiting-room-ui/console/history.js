@@ -14,9 +14,18 @@ export class History {
     const kept = this.#rooms.get(room.name) ?? [];
     kept.push({
       at: now, waiting: room.waiting, admitted: room.admitted_per_second, arrivals: room.arrivals_per_second, limit: inForce(room),
+      called: room.called, gone: room.left + room.lapsed, waited: room.waited_seconds?.p50, longest: room.waited_seconds?.p95,
+      latency: room.upstream?.latency_ms, slowest: room.upstream?.p95_ms,
     });
     while (kept.length > MOST || kept[0].at < now - SPAN_MS - 5000) kept.shift();
     this.#rooms.set(room.name, kept);
+  }
+
+  /** Gives which part of those who stopped waiting in these minutes had given up or lapsed; null while nobody stopped. */
+  abandoned(name) {
+    const [first, last] = [this.of(name)[0], this.of(name).at(-1)];
+    const gone = last?.gone - first?.gone, called = last?.called - first?.called;
+    return gone + called > 0 && gone >= 0 && called >= 0 ? gone / (gone + called) : null;
   }
 
   /** Gives the samples of a room, oldest first. */

@@ -4,6 +4,7 @@ import { field, h, text } from "./dom.js";
 import { span } from "./format.js";
 import { History } from "./history.js";
 import { overview } from "./overview.js";
+import { PLACE as READINESS, readinessView } from "./readiness.js";
 import { roomView } from "./room.js";
 
 const POLL_MS = 1000, AUDIT_MS = 3000, STALE_MS = 5000;
@@ -21,11 +22,12 @@ function route() {
   const name = wantedRoom() ?? (heard?.rooms.length === 1 ? heard.rooms[0].name : null);
   if (view && shownFor === name) return;
   shownFor = name;
-  view = name ? roomView(name, history, done) : overview(history);
+  place("readiness").setAttribute("aria-current", name === READINESS ? "page" : "false");
+  view = name === READINESS ? readinessView() : name ? roomView(name, history, done) : overview(history);
   auditAt = 0;
   place("main").replaceChildren(view.element);
   if (heard) view.update(heard, Date.now());
-  document.title = name ? `${name} · Vestibule console` : "Vestibule console";
+  document.title = name ? `${name === READINESS ? "Readiness" : name} · Vestibule console` : "Vestibule console";
 }
 
 function signIn(words) {
@@ -33,6 +35,7 @@ function signIn(words) {
   shownFor = undefined;
   heard = null;
   place("sign-out").hidden = true;
+  place("readiness").hidden = true;
   place("rooms-nav").replaceChildren();
   text(place("gateway"), "");
   const input = h("input", { type: "password", required: true, autocomplete: "current-password", spellcheck: "false" });
@@ -106,7 +109,8 @@ async function pollAudit() {
 
 function showGateway({ gateway, rooms: all }) {
   place("sign-out").hidden = false;
-  text(place("gateway"), `Version ${gateway.version}, up ${span(gateway.uptime_seconds)}, ${gateway.store} store${gateway.store_up ? "" : " DOWN"}`);
+  place("readiness").hidden = false;
+  text(place("gateway"), `${gateway.version}, up ${span(gateway.uptime_seconds)}, ${gateway.store}${gateway.store_up ? "" : " DOWN"}`);
   const nav = place("rooms-nav");
   const links = all.map((room) => [room.name, room.title || room.name]);
   if (nav.dataset.drawn !== JSON.stringify([links, shownFor])) {

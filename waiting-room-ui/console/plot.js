@@ -4,6 +4,7 @@ import { SPAN_MS } from "./history.js";
 
 const WIDE = 640, HIGH = 200, LEFT = 46, RIGHT = 10, TOP = 12, FOOT = 24;
 const GAP_MS = 6_000;
+const RANKS = ["first", "second", "third"];
 
 /** Picks the top of an axis: the next of 1, 2, 4, 5 times a power of ten. */
 export function niceTop(most) {
@@ -23,13 +24,15 @@ export function path(samples, name, x, y) {
   return pen;
 }
 
-/** Makes a plot; `series` is a list of {name, label, format}; `update(samples, now)` redraws it. */
-export function plot(title, series) {
-  const grid = s("g", { class: "grid" }), lines = series.map(({ name }) => s("path", { class: `line ${name}` }));
-  const wash = s("path", { class: `wash ${series[0].name}` });
+const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
+
+/** Makes a plot; `series` is a list of {name, label, format}, `axis` words the axis; `update(samples, now)` redraws it. */
+export function plot(title, series, axis = (value) => compact.format(value)) {
+  const grid = s("g", { class: "grid" }), lines = series.map((_, i) => s("path", { class: `line ${RANKS[i]}` }));
+  const wash = s("path", { class: "wash" });
   const svg = s("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "plot" }, grid, wash, ...lines);
   const values = series.map(() => h("b", {}, "–"));
-  const legend = h("ul", { class: "legend" }, series.map(({ name, label }, i) => h("li", { class: name }, h("span", { class: "swatch", "aria-hidden": "true" }), `${label} `, values[i])));
+  const legend = h("ul", { class: "legend" }, series.map(({ label }, i) => h("li", { class: RANKS[i] }, h("span", { class: "swatch", "aria-hidden": "true" }), `${label} `, values[i])));
   const element = h("figure", {}, h("figcaption", {}, h("h2", {}, title), legend), svg);
 
   function update(samples, now) {
@@ -43,7 +46,7 @@ export function plot(title, series) {
       text(values[i], format(samples.at(-1)?.[name]));
     });
     wash.setAttribute("d", shade(seen, series[0].name, x, y));
-    grid.replaceChildren(...scale(top, y), ...times(x, now));
+    grid.replaceChildren(...scale(top, y, axis), ...times(x, now));
     svg.setAttribute("aria-label", `${title}, last five minutes. Now: ${series.map(({ name, label, format }) => `${label} ${format(samples.at(-1)?.[name])}`).join(", ")}. Highest: ${series[0].format(most)}.`);
   }
   return { element, update };
@@ -55,11 +58,10 @@ function shade(samples, name, x, y) {
   return `${path(known, name, x, y)}L${x(known.at(-1).at).toFixed(1)} ${y(0)}L${x(known[0].at).toFixed(1)} ${y(0)}Z`;
 }
 
-function scale(top, y) {
-  const label = new Intl.NumberFormat(undefined, { notation: "compact" });
+function scale(top, y, axis) {
   return [0, 0.5, 1].flatMap((part) => [
     s("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(top * part), y2: y(top * part) }),
-    s("text", { x: LEFT - 8, y: y(top * part) + 4, "text-anchor": "end" }, label.format(top * part)),
+    s("text", { x: LEFT - 8, y: y(top * part) + 4, "text-anchor": "end" }, axis(top * part)),
   ]);
 }
 

@@ -1,7 +1,7 @@
 // One room, live: figures, plots, controls, audit trail.
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
-import { clock, count, range, rate, span } from "./format.js";
+import { clock, count, ms, percent, range, rate, span } from "./format.js";
 import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
@@ -14,6 +14,10 @@ const FIGURES = [
   ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],
   ["Live connections", (room) => count(room.live_connections), (room) => `place kept for ${span(room.grace_seconds)} when away`],
   ["Called so far", (room) => count(room.called), (room) => `${count(room.left)} left, ${count(room.lapsed)} lapsed`],
+  ["Half waited at most", (room) => span(room.waited_seconds?.p50), (room) => (room.waited_seconds ? `95 % at most ${span(room.waited_seconds.p95)}` : "nobody was called in the last minute")],
+  ["Told waits are off by", (room) => percent(room.eta_error?.p50), (room) => (room.eta_error ? `half of them; 95 % by at most ${percent(room.eta_error.p95)}` : "nobody was called in the last minute")],
+  ["Give up", (room, history) => percent(history.abandoned(room.name)), () => "of those who stopped waiting, in five minutes"],
+  ["Answered from memory", (room) => count(room.sold_out_answers), () => "“sold out”, without a request to the site"],
 ];
 
 /** Makes the view of one room. */
@@ -22,6 +26,8 @@ export function roomView(name, history, done) {
   const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
   const line = plot("Waiting", [{ name: "waiting", label: "waiting", format: count }]);
   const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
+  const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span);
+  const site = plot("The upstream answers in", [{ name: "latency", label: "typical", format: ms }, { name: "slowest", label: "95 %", format: ms }], ms);
   const health = healthCard();
   const handles = controls(name, done), trail = auditTrail();
   const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
@@ -29,7 +35,7 @@ export function roomView(name, history, done) {
     h("h1", { class: "room-title" }, title, phase.element), gone,
     h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
     health.element,
-    h("div", { class: "plots" }, h("div", { class: "card" }, line.element), h("div", { class: "card" }, flow.element)),
+    h("div", { class: "plots" }, [line, flow, waits, site].map(({ element }) => h("div", { class: "card" }, element))),
     h("div", { class: "controls" }, handles.elements),
     trail.element);
 
@@ -40,11 +46,10 @@ export function roomView(name, history, done) {
     text(title, room.title || room.name);
     phase.update(room);
     FIGURES.forEach(([, value, note], i) => {
-      text(cells[i].value, value(room));
+      text(cells[i].value, value(room, history));
       text(cells[i].note, note(room));
     });
-    line.update(history.of(name), now);
-    flow.update(history.of(name), now);
+    for (const each of [line, flow, waits, site]) each.update(history.of(name), now);
     health.update(room);
     handles.update(room);
   }

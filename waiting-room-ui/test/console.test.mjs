@@ -57,6 +57,25 @@ describe("looks", () => {
   }
 });
 
+describe("readiness", () => {
+  for (const look of ["wide", "phone-dark"]) {
+    test(`says what is to be mended first, and measures again when asked, ${look}`, async () => {
+      const { admin, page, end } = await visit(look);
+      await page.getByRole("link", { name: "Readiness" }).click();
+      await page.getByText("1 thing to mend, 1 thing to look at. Measured at").waitFor();
+      assert.deepEqual(await page.locator(".finding h2").allTextContents(), ["Store's eviction", "TLS", "Store", "Upstream of tatkal, concert"]);
+      assert.deepEqual(await axe(page), []);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+      await picture(page, `console-readiness-${look}`);
+      admin.findings = admin.findings.filter(({ verdict }) => verdict === "good");
+      await page.getByRole("button", { name: "Look again" }).click();
+      await page.getByText("All 2 checks are good.").waitFor();
+      assert.deepEqual(page.complaints, []);
+      await end();
+    });
+  }
+});
+
 /** Lets some minutes of polls go by in a few seconds, for the pictures. */
 async function fillHistory(page, admin) {
   await page.clock.install();

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, cmd};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -76,6 +76,11 @@ impl Cluster {
                 sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Asks the node that has the hash tag `tag` what is no verb of the line.
+    pub async fn ask_owner(&self, tag: &str, question: &Cmd) -> RedisResult<Value> {
+        self.node_of(slot_of(tag)).await?.0.ask(question).await
     }
 
     async fn attempt(&self, slot: u16, verbs: &Pipeline) -> Result<Vec<Value>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 
 use super::address::{Address, Place};
 use super::cluster::Cluster;
@@ -46,6 +46,15 @@ impl Servers {
             Reach::Cluster(cluster) => cluster.run(room.as_str(), verbs, repeat).await,
         };
         Ok(answers?)
+    }
+
+    /// Asks the server that has a room what is no verb of the line.
+    pub async fn ask(&self, room: &RoomName, question: &Cmd) -> Result<Value, StoreFault> {
+        let answer = match &self.reach {
+            Reach::One(connection) => connection.ask(question).await,
+            Reach::Cluster(cluster) => cluster.ask_owner(room.as_str(), question).await,
+        };
+        answer.map_err(|error| explain(&error, &self.place))
     }
 }
 

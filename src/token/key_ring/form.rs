@@ -65,7 +65,8 @@ impl KeyRing {
     pub fn to_toml(&self) -> Result<String, KeyRingFault> {
         let of = |kind| self.of_kind(kind).map(key_to_form).collect();
         let root = self.root.as_ref().map(|root| STANDARD.encode(root.0));
-        let form = RingForm { root, ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass), revoked: revoked_forms(self) };
+        let form =
+            RingForm { root, ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass), revoked: revoked_forms(self) };
         toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
     }
 

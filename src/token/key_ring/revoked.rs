@@ -69,7 +69,8 @@ impl Revoked {
         let mut rooms: Vec<_> = self.rooms.iter().collect();
         rooms.sort();
         let visitor = |(id, until_ms): (&TicketId, &u64)| Revocation::Visitor { id: *id, until_ms: *until_ms };
-        let passes = |(room, before_ms): (&String, &u64)| Revocation::Passes { room: room.clone(), before_ms: *before_ms };
+        let passes =
+            |(room, before_ms): (&String, &u64)| Revocation::Passes { room: room.clone(), before_ms: *before_ms };
         visitors.into_iter().map(visitor).chain(rooms.into_iter().map(passes)).collect()
     }
 }

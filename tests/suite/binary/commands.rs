@@ -2,12 +2,13 @@
 
 use crate::gateway::stand::Setup;
 use crate::program::{text, told, write};
+use crate::redis_server::RedisServer;
 
 #[test]
 fn without_a_command_it_prints_its_help() {
     let (code, said) = told(&[]);
     assert_eq!(code, Some(2));
-    for command in ["demo", "serve", "check", "crowd", "audit", "keys"] {
+    for command in ["demo", "serve", "check", "doctor", "crowd", "audit", "keys"] {
         assert!(said.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {said}");
     }
     assert_eq!(told(&["--help"]).0, Some(0));
@@ -33,9 +34,43 @@ fn check_names_every_line_of_a_bad_file() {
 }
 
 #[test]
+fn the_doctor_finds_what_a_sale_would_have_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    let config = |address| {
+        let (path, url) = (folder.path().display(), redis.url());
+        let room = format!("[room.sale]\nupstream = \"http://{address}\"\nadmissions_per_second = 5\n");
+        write(folder.path(), "vestibule.toml", &format!("data = \"{path}\"\n[store]\nurl = \"{url}\"\n{room}"))
+    };
+    let (code, said) = told(&["doctor", "--config", text(&config(address))]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.starts_with("BAD      store's eviction: maxmemory-policy is allkeys-lru\n"),
+        "the worst first: {said}"
+    );
+    for part in [
+        "warning  store's memory",
+        "warning  keys",
+        "good     clocks",
+        "good     upstream of sale",
+        "good     store: Redis",
+    ] {
+        assert!(said.lines().any(|line| line.starts_with(part)), "{part} in {said}");
+    }
+    redis.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let (code, said) = told(&["doctor", "--config", text(&config(address))]);
+    assert_eq!(code, Some(0), "warnings do no harm: {said}");
+    drop(upstream);
+    let (code, said) = told(&["doctor", "--config", text(&config(address))]);
+    assert!(code == Some(1) && said.starts_with(&format!("BAD      upstream of sale: http://{address}")), "{said}");
+}
+
+#[test]
 fn keys_are_made_listed_rotated_and_retired() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("keys.toml");
+    let file = folder.path().join("not-there-yet/keys.toml");
     let keys = |words: &[&str]| told(&[&["keys", "--file", text(&file)], words].concat());
     let (code, said) = keys(&["list"]);
     assert!(code == Some(2) && said.contains("cannot read the keys"), "{said}");
