@@ -6,6 +6,7 @@
 mod file;
 mod forward;
 mod instant;
+mod listener;
 mod person;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
 use crate::networks::{Network, Networks};
+use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
 use crate::schedule::Schedule;
@@ -27,6 +29,7 @@ pub use file::{Environment, Problem, Problems};
 pub use forward::{Forward, UpstreamConfig};
 use instant::Zone;
 pub use instant::instant_text;
+use listener::{certificate, chain, public_scheme};
 
 /// All that `vestibule serve` needs to know.
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ pub struct Config {
     pub certificate: Option<CertificateFiles>,
     /// Proxies in front, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Networks,
+    /// In which header they say who came.
+    pub chain: ChainHeader,
     /// Whether they say by the PROXY protocol whose a connection is.
     pub proxy_protocol: bool,
     /// How many joins a minute one address may ask for; 0 for no limit.
@@ -121,6 +126,7 @@ impl Config {
             is_tls: public_scheme(root, certificate.is_some()) == "https",
             certificate,
             trusted_proxies: root.parsed_list::<Network>("trusted_proxies").unwrap_or_default().into(),
+            chain: chain(root),
             proxy_protocol: root.flag("proxy_protocol").unwrap_or(false),
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
@@ -157,32 +163,6 @@ impl Config {
             root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them"));
         }
     }
-}
-
-/// Reads where the certificate is, and the files themselves.
-fn certificate(root: &mut Section<'_>) -> Option<CertificateFiles> {
-    let mut tls = root.section("tls")?;
-    let (chain, key) = (tls.text("certificate").map(PathBuf::from), tls.text("key").map(PathBuf::from));
-    if chain.is_none() && key.is_some() {
-        tls.missing("certificate", "the file of the certificate whose key this is, in PEM");
-    } else if chain.is_some() && key.is_none() {
-        tls.missing("key", "the file of the certificate's key, in PEM");
-    }
-    let files = chain.zip(key).map(|(chain, key)| CertificateFiles { chain, key });
-    if let Some(Err(fault)) = files.as_ref().map(CertificateFiles::read) {
-        tls.problem("certificate", fault.to_string());
-    }
-    root.close(tls);
-    files
-}
-
-/// How visitors come: by itself, as the gateway has a certificate or not.
-fn public_scheme(root: &mut Section<'_>, ends_tls: bool) -> &'static str {
-    let told = root.choice("public_scheme", &["http", "https"]);
-    if ends_tls && told == Some("http") {
-        root.problem("public_scheme", "is https where [tls] has a certificate; leave it out".to_owned());
-    }
-    told.unwrap_or(if ends_tls { "https" } else { "http" })
 }
 
 fn store_url(root: &mut Section<'_>) -> Option<String> {
@@ -268,6 +248,7 @@ fn room(
         hosts: hosts.unwrap_or_else(any_host),
         paths: paths.unwrap_or_else(everywhere),
         bypass: section.parsed_list("bypass").unwrap_or_default(),
+        bypass_addresses: section.parsed_list::<Network>("bypass_addresses").unwrap_or_default().into(),
     };
     Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits })
 }

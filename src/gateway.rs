@@ -330,6 +330,7 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
         pages: Pages::new(),
         join_limit: JoinLimit::new(config.joins_per_minute),
         trusted_proxies: config.trusted_proxies.clone(),
+        chain: config.chain,
         is_tls: config.is_tls,
     }
 }

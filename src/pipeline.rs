@@ -23,7 +23,7 @@ use crate::line::{PersonId, Standing};
 use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
-use crate::proxy::{Passage, Proxy, Target};
+use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::route::{Route, Routes};
@@ -50,6 +50,8 @@ pub struct Site {
     pub join_limit: JoinLimit,
     /// Proxies in front.
     pub trusted_proxies: Networks,
+    /// In which header they say who came.
+    pub chain: ChainHeader,
     /// Whether visitors come over TLS.
     pub is_tls: bool,
 }
@@ -82,7 +84,7 @@ impl Pipeline {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
-        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(ip));
+        let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
         let asker = Asker { peer, address, reads: visitor::reads(headers) };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
@@ -98,6 +100,9 @@ impl Pipeline {
 
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
+            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => {
+                self.bypass(i, request, target, asker).await
+            }
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,
             Route::Bypass(i) => self.bypass(i, request, target, asker).await,
             Route::Open => match &self.open {
@@ -270,6 +275,7 @@ impl Pipeline {
             pass: None,
             peer: asker.peer,
             peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
+            chain: self.site.chain,
             scheme: self.scheme(),
         }
     }

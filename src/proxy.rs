@@ -30,7 +30,10 @@ mod watched;
 pub mod target;
 pub mod words;
 
+mod chain;
 pub mod headers;
+
+mod trace;
 
 mod address;
 mod request_body;
@@ -47,6 +50,7 @@ mod response_body;
 mod tunnel;
 
 pub use address::{BadAddress, Scheme, UpstreamAddress};
+pub use chain::ChainHeader;
 pub use check::{CheckRules, keep_checking};
 pub use fleet::{BackendView, Fleet, FleetRules};
 pub use headers::Passage;
@@ -118,7 +122,7 @@ impl ProxyFault {
 }
 
 /// The bounds of one [`Proxy`]. Counts are per proxy, so per worker where each owns one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProxyLimits {
     /// The most connections open to each address, idle ones included, tunnels not.
     pub max_connections: usize,
@@ -136,6 +140,8 @@ pub struct ProxyLimits {
     pub body_timeout: Duration,
     /// How long a request may take altogether, its answer's body included; `None` for any time.
     pub whole_timeout: Option<Duration>,
+    /// Which part of the requests that belong to no trace begins one that is recorded; `None` begins none.
+    pub trace_sampling: Option<f64>,
     /// How long an idle connection is kept. Shorter than the upstream's own limit is best.
     pub idle_timeout: Duration,
     /// How long both ends of a WebSocket may be silent together.
@@ -153,6 +159,7 @@ impl Default for ProxyLimits {
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             whole_timeout: None,
+            trace_sampling: None,
             idle_timeout: Duration::from_secs(30),
             tunnel_timeout: Duration::from_secs(300),
         }
@@ -298,6 +305,7 @@ impl Proxy {
         let (mut parts, body) = request.into_parts();
         let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
         headers::clean_request(&mut parts.headers, target, passage, websocket);
+        trace::keep_or_begin(&mut parts.headers, self.limits.trace_sampling, rand::random);
         parts.uri = target.to_uri();
         parts.version = Version::HTTP_11;
         parts.extensions.clear();

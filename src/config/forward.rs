@@ -95,6 +95,7 @@ fn limits(table: &mut Section<'_>, usual: ProxyLimits) -> ProxyLimits {
         header_timeout: header_timeout.unwrap_or(usual.header_timeout),
         body_timeout: body_timeout.unwrap_or(usual.body_timeout),
         whole_timeout: whole_timeout.or(usual.whole_timeout),
+        trace_sampling: table.number("trace_sampling", 0.0..=1.0).or(usual.trace_sampling),
         ..usual
     }
 }

@@ -263,9 +263,9 @@ pub(super) async fn upstreams(State(console): State<Arc<Console>>) -> Response {
 }
 
 fn addresses(room: &str, fleet: &Fleet) -> impl Iterator<Item = serde_json::Value> {
-    fleet.view().into_iter().map(move |view| {
+    fleet.view().into_iter().enumerate().map(move |(i, view)| {
         json!({
-            "room": room, "address": view.address.to_string(), "up": view.is_up, "well": view.is_well,
+            "room": room, "place": i + 1, "address": view.address.to_string(), "up": view.is_up, "well": view.is_well,
             "outstanding": view.outstanding, "failures": view.failures, "ejections": view.ejections,
         })
     })

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vestibule::proxy::{
-    BadTarget, Fleet, FleetRules, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords,
+    BadTarget, ChainHeader, Fleet, FleetRules, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords,
 };
 
 use super::wire::{Message, Wire};
@@ -180,6 +180,7 @@ async fn answer(
         pass: Some("a.b.c"),
         peer: [127, 0, 0, 1].into(),
         peer_is_trusted: false,
+        chain: ChainHeader::default(),
         scheme: "http",
     };
     let outcome = proxy.forward(Request::from_parts(parts, body), &target, &passage).await;
