@@ -97,10 +97,10 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, house: Arc<Hous
         serving.spawn(async move {
             match tls {
                 // Who does not believe the certificate is what some of these tests are about.
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => serve(stream, house).await,
-                    Err(_) => {}
-                },
+                Some(tls) => {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    serve(stream, house).await;
+                }
                 None => serve(stream, house).await,
             }
         });
