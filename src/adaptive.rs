@@ -92,6 +92,26 @@ pub enum Reason {
     Silent,
 }
 
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] =
+        [Self::Unused, Self::Climbing, Self::AtCeiling, Self::Slow, Self::Errors, Self::InFlight, Self::Silent];
+
+    /// Returns the reason's word, as it stands in the admin listener's answers and in the metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unused => "unused",
+            Self::Climbing => "climbing",
+            Self::AtCeiling => "at_ceiling",
+            Self::Slow => "slow",
+            Self::Errors => "errors",
+            Self::InFlight => "in_flight",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// What the law goes by in one second, besides the sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow {

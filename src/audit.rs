@@ -40,7 +40,7 @@ pub enum FindingKind {
         /// The number that is there.
         found: u64,
     },
-    /// A number was called twice, or without having been given, or after giving up.
+    /// A number was called twice, or after giving up, or without ever having waited.
     WrongCall(u64),
     /// More were called than rate and burst allow.
     TooFast(u64),
@@ -151,6 +151,8 @@ struct Audit {
     last: Option<LogStart>,
     /// The line as the entries so far tell it. Of numbers given before the log begins, it knows nothing.
     roll: Roll,
+    /// Of places up to this one nothing is known but what the log says of them.
+    unknown: Number,
     passed: Bits,
     /// Nobody below waits.
     floor: Number,
@@ -170,6 +172,7 @@ impl Audit {
         (self.roll.issued, self.roll.tat_us) = (start.issued, start.tat_us);
         self.roll.pace_us = start.pace_us;
         self.roll.pending.clone_from(&start.pending);
+        self.unknown = start.issued;
         self.roll.settings.clone_from(&start.settings);
         self.last = Some(start);
     }
@@ -177,7 +180,9 @@ impl Audit {
     fn take(&mut self, logged: Logged) {
         match self.last.take() {
             Some(last) => self.check_order(&last, &logged),
-            None if logged.entry.seq > 1 => (self.roll.issued, self.begins_blind) = (logged.entry.issued, true),
+            None if logged.entry.seq > 1 => {
+                (self.roll.issued, self.unknown, self.begins_blind) = (logged.entry.issued, logged.entry.issued, true);
+            }
             None => {}
         }
         if logged.prev.then(&logged.entry) != logged.hash {
@@ -237,13 +242,21 @@ impl Audit {
     }
 
     fn check_calls(&mut self, logged: &Logged) {
-        let entry = &logged.entry;
-        for number in entry.called.iter() {
-            let again = self.roll.called.contains(number) || self.roll.over.contains(number);
-            if again {
-                self.find(FindingKind::WrongCall(number));
-            }
+        let wrong: Vec<Number> =
+            logged.entry.called.iter().filter(|n| !self.may_be_called(*n, &logged.entry)).collect();
+        wrong.into_iter().for_each(|number| self.find(FindingKind::WrongCall(number)));
+    }
+
+    /// Tells whether a number waited, or was given just now and not as one that may have been given unseen. Of one that
+    /// was given before the log begins, only what has happened since is known.
+    fn may_be_called(&self, number: Number, entry: &Entry) -> bool {
+        let roll = &self.roll;
+        if roll.called.contains(number) || roll.over.contains(number) {
+            return false;
         }
+        let is_new = number > roll.issued && !entry.unseen.contains(number);
+        let returns = entry.returned.contains(number) && roll.is_forgotten(number);
+        number <= self.unknown || roll.waiting.contains(number) || is_new || returns
     }
 
     /// By hand an operator may exceed the rate; the entry says so, and is not held to it. Returns the theoretical
@@ -314,10 +327,24 @@ impl Audit {
             (Some(DrawStep::Closed { last }), Some(_)) if *last != entry.issued => {
                 Some("the entries of the draw were not closed at the last number given")
             }
+            (Some(DrawStep::Closed { .. }), Some(pending)) if pending.closed.is_some() => {
+                Some("the entries of the draw were closed twice")
+            }
+            (Some(DrawStep::Promised(_)), Some(_)) => Some("a draw was promised in the place of one that was pending"),
+            (Some(DrawStep::Forgone), Some(pending)) if pending.closed.is_some() => {
+                Some("the draw was taken back after its entries were closed, when its outcome could be known")
+            }
             (Some(DrawStep::Drawn(_)), None) if !self.begins_blind => Some("lots were drawn without a promise"),
+            (Some(DrawStep::Closed { .. } | DrawStep::Forgone), None) if !self.begins_blind => {
+                Some("a draw was closed or taken back that was not promised")
+            }
             _ => None,
         };
         if let Some(DrawStep::Drawn(draw)) = &entry.draw {
+            // Lots mix those of whom nothing is known with the others.
+            if draw.first <= self.unknown {
+                self.unknown = self.unknown.max(draw.last);
+            }
             self.summary.draws.push(AuditedDraw { draw: draw.clone(), promise_seen: pending.is_some() });
         }
         wrong.into_iter().for_each(|why| self.find(FindingKind::WrongDraw(why)));
@@ -438,7 +465,11 @@ mod tests {
     #[test]
     fn a_rate_that_adapts_is_checked_at_each_instant() {
         let log = adapting_log();
-        assert_eq!(log.iter().filter(|logged| logged.entry.pace_us > 0).count(), 3);
+        assert_eq!(
+            log.iter().filter(|logged| logged.entry.pace_us > 0).count(),
+            4,
+            "the start at the floor, and three changes"
+        );
         assert_eq!(findings(&log), []);
         for from in 1..log.len() {
             assert_eq!(findings(&log[from..]), [], "from {from} on");
@@ -510,6 +541,84 @@ mod tests {
         early[at + 1].entry.seq += 1;
         relink(&mut early);
         assert!(matches!(findings(&early)[0], FindingKind::WrongDraw(_)), "called before the draw");
+    }
+
+    /// Puts an entry with this step before the one at `at`, as a forger would.
+    fn insert_step(log: &mut Vec<Logged>, at: usize, step: DrawStep) {
+        let before = log[at - 1].entry.clone();
+        let entry =
+            Entry { seq: 0, at_us: before.at_us, epoch: before.epoch, issued: before.issued, ..Entry::default() };
+        log.insert(at, Logged::new(Link::default(), Entry { draw: Some(step), ..entry }));
+        for (i, logged) in log.iter_mut().enumerate() {
+            logged.entry.seq = i as u64 + 1;
+        }
+        relink(log);
+    }
+
+    #[test]
+    fn a_promise_that_is_broken_or_replaced_is_found() {
+        let log = drawn();
+        let is =
+            |step: fn(&DrawStep) -> bool| log.iter().position(|l| l.entry.draw.as_ref().is_some_and(step)).unwrap();
+        let closed = is(|step| matches!(step, DrawStep::Closed { .. }));
+        let found = |at: usize, step: DrawStep| {
+            let mut forged = log.clone();
+            insert_step(&mut forged, at, step);
+            let wrong = |kind| if let FindingKind::WrongDraw(why) = kind { Some(why) } else { None };
+            findings(&forged).into_iter().filter_map(wrong).collect::<Vec<_>>()
+        };
+        let other = DrawStep::Promised(Promise::of(&[8; 32], "root".into(), [0; 16], None));
+        let replaced = "a draw was promised in the place of one that was pending";
+        assert_eq!(found(closed, other.clone())[0], replaced, "before the close");
+        assert_eq!(found(closed + 1, other)[0], replaced, "and after it");
+        assert!(found(closed + 1, DrawStep::Forgone)[0].starts_with("the draw was taken back after"));
+        let again = DrawStep::Closed { last: log[closed].entry.issued };
+        assert_eq!(found(closed + 1, again.clone()), ["the entries of the draw were closed twice"]);
+        for step in [again, DrawStep::Forgone] {
+            assert_eq!(found(log.len(), step), ["a draw was closed or taken back that was not promised"]);
+        }
+        let mut early = log[..closed].to_vec();
+        insert_step(&mut early, closed, DrawStep::Forgone);
+        assert_eq!(findings(&early), [], "before the entries are closed, a promise may be taken back");
+    }
+
+    /// A log in which an epoch begins, and one of those who were given numbers unseen comes back and is called.
+    fn returned() -> Vec<Logged> {
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(limits()), START_US);
+        line.join(5, START_US);
+        let mut log = log_of(&line);
+        let later = START_US + 10_000_000;
+        line.succeed(later);
+        let begun = Known { seq: line.roll().seq - 1, ..line.roll().known() };
+        line.take_back(&Numbers::run(9, 9), later);
+        (20..24).for_each(|tenth| line.call(later + tenth * 100_000));
+        let News::Entries(entries) = line.follow(begun) else { panic!("the log goes on") };
+        log.extend(entries.into_iter().map(|entry| Logged::new(Link::default(), entry)));
+        relink(&mut log);
+        log
+    }
+
+    #[test]
+    fn a_call_of_somebody_who_never_waited_is_found() {
+        let log = returned();
+        assert_eq!(findings(&log), []);
+        let back = log.iter().position(|logged| !logged.entry.returned.is_empty()).unwrap();
+        assert!(log[back..].iter().any(|logged| logged.entry.called.contains(9)), "9 is called");
+        let mut forged = log.clone();
+        forged[back].entry.returned = Numbers::run(10, 10);
+        relink(&mut forged);
+        assert_eq!(findings(&forged), [FindingKind::WrongCall(9)], "9 did not come back");
+        for from in 1..log.len() {
+            assert_eq!(findings(&log[from..]), [], "from {from} on");
+        }
+        let mut forged = log;
+        let begun = forged.iter().position(|logged| !logged.entry.unseen.is_empty()).unwrap();
+        let call = forged.iter().rposition(|logged| logged.entry.called.contains(9)).unwrap();
+        forged[begun].entry.called = Numbers::run(20, 20);
+        forged.truncate(call);
+        relink(&mut forged);
+        assert!(findings(&forged).contains(&FindingKind::WrongCall(20)), "nobody knows whether 20 was given");
     }
 
     #[test]

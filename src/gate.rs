@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Between;
 use crate::line::{Phase, Roll, Standing};
 use crate::schedule::Stage;
 use crate::token::{Claims, KeyRing, PassVerifier, RoomHash, Ticket};
@@ -48,8 +49,8 @@ pub struct View<'a> {
     pub verifier: &'a PassVerifier,
     /// The line as this gateway knows it.
     pub roll: &'a Roll,
-    /// The time of the line's store, in milliseconds since the Unix epoch: a sale opens on all gateways at once.
-    pub line_now_ms: u64,
+    /// The time of the line's store: sales open, and sessions end, on all gateways at once.
+    pub line_now: Between,
 }
 
 /// What becomes of a request.
@@ -92,7 +93,11 @@ pub fn ticket(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Op
     Ticket::open(text, RoomHash::of(view.room), view.ring, now_ms, view.ticket_lifetime_ms)
 }
 
-/// Decides about a request for a guarded path at `now_ms`.
+/// Decides about a request for a guarded path at `now_ms` of this gateway's clock.
+///
+/// By that clock a ticket is current: gateways issue tickets, and were the store's clock put back, nobody would have
+/// one. Sessions end by the clock of the store, as their slots do, and at the latest that it may be by now: nobody
+/// stays when the slot may be somebody else's (L6).
 ///
 /// A pass counts only beside the ticket that it was earned with (T3). Whoever's place is over, or
 /// whose ticket is not of this line, joins anew.
@@ -102,10 +107,10 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
         return Decision::Pass;
     }
     let Some(ticket) = ticket(credentials, view, now_ms) else { return join(view) };
-    if let Some(claims) = pass_of(&ticket, credentials, view, now_ms) {
+    if let Some(claims) = pass_of(&ticket, credentials, view) {
         return Decision::Admit(ticket, claims);
     }
-    match view.roll.standing(ticket.epoch, ticket.number, now_ms / 1_000) {
+    match view.roll.standing(ticket.epoch, ticket.number, view.line_now.latest_s()) {
         Standing::Called { ends_s, .. } => Decision::Enter { ticket, ends_s },
         standing @ (Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone) => {
             Decision::Wait(ticket, standing)
@@ -114,8 +119,8 @@ pub fn decide(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> De
     }
 }
 
-fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Arc<Claims>> {
-    let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, now_ms)?;
+fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>) -> Option<Arc<Claims>> {
+    let claims = view.verifier.verify(credentials.pass?, view.room, view.ring, view.line_now.latest_ms)?;
     let ended = view.roll.is_over(ticket.epoch, ticket.number);
     // A person's places all have one id, so the number is looked at too.
     let is_its_own = claims.ticket() == Some(ticket.id) && claims.num == ticket.number;
@@ -125,7 +130,7 @@ fn pass_of(ticket: &Ticket, credentials: &Credentials<'_>, view: &View<'_>, now_
 fn join(view: &View<'_>) -> Decision {
     let settings = view.roll.settings.as_ref();
     let phase = settings.map_or(Phase::Open, |settings| settings.phase);
-    let stage = settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage(view.line_now_ms));
+    let stage = settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage_between(view.line_now));
     if view.method == QueueingMethod::Reject || phase == Phase::Closed || stage == Stage::Ended {
         Decision::Reject(Refusal::Closed)
     } else if stage == Stage::Early {
@@ -152,6 +157,7 @@ mod tests {
         ring: KeyRing,
         verifier: PassVerifier,
         line: LineState,
+        line_now_ms: u64,
     }
 
     impl Desk {
@@ -168,7 +174,7 @@ mod tests {
             let mut line = LineState::new(NOW_MS * 1_000);
             line.steer(&Steering::Configure(limits), NOW_MS * 1_000);
             let ring = KeyRing::generate(NOW_MS, &mut rand::rng());
-            Self { ring, verifier: PassVerifier::new("vestibule", 100), line }
+            Self { ring, verifier: PassVerifier::new("vestibule", 100), line, line_now_ms: NOW_MS }
         }
 
         fn view(&self, method: QueueingMethod, max_waiting: u64) -> View<'_> {
@@ -180,7 +186,7 @@ mod tests {
                 ring: &self.ring,
                 verifier: &self.verifier,
                 roll: self.line.roll(),
-                line_now_ms: NOW_MS,
+                line_now: Between::exactly(self.line_now_ms),
             }
         }
 
@@ -239,6 +245,21 @@ mod tests {
         let numbers = crate::line::Numbers::run(1, 1);
         desk.line.end(&[crate::line::Ended { ends_s: joined.ends_s, numbers }], NOW_MS * 1_000);
         assert_eq!(desk.decide(Some(&ticket.seal(&desk.ring)), Some(&pass)), Decision::Join);
+    }
+
+    /// Sixty seconds after the call the slot is free, whatever this gateway's clock says.
+    #[test]
+    fn a_session_ends_by_the_clock_of_the_line() {
+        let mut desk = Desk::new(1);
+        let ends_s = desk.line.join(1, NOW_MS * 1_000).ends_s;
+        let ticket = desk.ticket(1, 11);
+        let (text, pass) = (ticket.seal(&desk.ring), desk.pass(&ticket));
+        desk.line_now_ms = ends_s * 1_000 - 1;
+        assert!(matches!(desk.decide(Some(&text), Some(&pass)), Decision::Admit(..)));
+        assert!(matches!(desk.decide(Some(&text), None), Decision::Enter { .. }));
+        desk.line_now_ms = ends_s * 1_000;
+        assert_eq!(desk.decide(Some(&text), Some(&pass)), Decision::Join);
+        assert_eq!(desk.decide(Some(&text), None), Decision::Join);
     }
 
     #[test]

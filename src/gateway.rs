@@ -22,7 +22,7 @@ use crate::doctor::Doctor;
 use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
 use crate::line::redis::RedisLine;
-use crate::line::{GatewayId, LineStore, Steering, StoreFault};
+use crate::line::{GatewayId, LineStore, StoreFault};
 use crate::metrics::Metrics;
 use crate::pipeline::{ISSUER, Pipeline, Site};
 use crate::room::{Room, Shared};
@@ -189,7 +189,7 @@ impl Gateway {
     /// Ticks first: where the store has lost the room, it is to be restored, and not made anew.
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
         ticker::tick(room).await;
-        room.shared.store.steer(&room.rules.name, &Steering::Configure(new.limits.clone())).await?;
+        room.configure(new.limits.clone()).await?;
         room.promise_draw().await?;
         room.nudge.notify_one();
         Ok(())
@@ -309,12 +309,11 @@ impl Stores {
 async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, StoreFault> {
     let mut rooms = Vec::new();
     for room in &config.rooms {
-        let (configure, room) =
-            (Steering::Configure(room.limits.clone()), Room::new(room.rules.clone(), shared.clone()));
+        let (limits, room) = (room.limits.clone(), Room::new(room.rules.clone(), shared.clone()));
         shared.metrics.begin(room.rules.name.as_str());
         // First to follow the log, then to configure: so a new room's log begins with its limits.
         ticker::tick(&room).await;
-        shared.store.steer(&room.rules.name, &configure).await?;
+        room.configure(limits).await?;
         ticker::tick(&room).await;
         room.promise_draw().await?;
         ticker::tick(&room).await;

@@ -13,12 +13,14 @@
 //! - (L6) sessions in use stay within the active limit;
 //! - (L7) ticking twice at one instant is ticking once.
 
+mod apart;
 pub mod bits;
 pub mod chain;
 pub mod draw;
 pub mod numbers;
 pub mod persons;
 pub mod roll;
+mod settings;
 pub mod state;
 
 pub mod embedded;
@@ -30,11 +32,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::admission::Limits;
-use draw::{DrawStep, Promise, Reveal};
+pub(crate) use apart::apart;
+use draw::DrawStep;
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
-pub use roll::{Roll, Standing};
+pub use roll::{Lots, Roll, Standing, Tally};
+pub use settings::{Phase, Settings, Steering};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
 /// order in line is the order of numbers, unless lots were drawn: see [`draw`].
@@ -102,56 +105,6 @@ impl fmt::Display for GatewayId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
-}
-
-/// Whether a room calls people in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Arrivals join and are called.
-    #[default]
-    Open,
-    /// Arrivals join; nobody is called.
-    Paused,
-    /// Nobody joins and nobody is called; places are kept.
-    Closed,
-}
-
-/// What an operator may set while the room runs; the same on every gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Whether people are called in.
-    pub phase: Phase,
-    /// What bounds admission.
-    pub limits: Limits,
-    /// The limits last taken from a configuration.
-    pub configured: Limits,
-    /// A message shown to everyone in line, at most 500 characters.
-    pub message: Option<String>,
-}
-
-/// One change of the [`Settings`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Steering {
-    /// Takes the limits of the configuration, unless the very same were taken before: so what an
-    /// operator set by hand outlives a restart, and an edited file is obeyed.
-    Configure(Limits),
-    /// Sets the limits.
-    Limits(Limits),
-    /// Sets the phase.
-    Phase(Phase),
-    /// Sets or takes away the message.
-    Message(Option<String>),
-    /// Calls up to this many at once, on top of the rate; the rate then rests until it is even.
-    Admit(u64),
-    /// Takes every waiting place away.
-    Reset,
-    /// Promises a draw among all who come from now on, unless one is promised already or the sale has started.
-    Promise(Promise),
-    /// Takes back a promise: those who came stay in the order of their coming.
-    Forgo,
-    /// Makes the draw that was promised, once the sale has started; anything but the promised seed changes nothing.
-    Draw(Reveal),
 }
 
 /// What happened to a line at one instant. The log of a room is its entries, `seq` 1, 2, 3, …
@@ -283,6 +236,12 @@ pub struct Tick {
 }
 
 impl Tick {
+    /// Returns only what was said of places given up, given back or found again.
+    #[must_use]
+    pub fn of_places(self) -> Self {
+        Self { here: Numbers::default(), gone: Numbers::default(), ended: Vec::new(), ..self }
+    }
+
     /// Says the same of places, where it was said of numbers, or the other way around.
     #[must_use]
     pub fn translated(self, translate: impl Fn(Numbers) -> Numbers) -> Self {
@@ -308,6 +267,9 @@ pub struct Page {
     /// Whether the store still knew whom this gateway vouched for. If not, its lease had run out,
     /// or the store began anew: the gateway says again who is here.
     pub vouched: bool,
+    /// Whether places were left as they are, for lots are just being drawn for them: the gateway says again who
+    /// left, who returned, and who was introduced.
+    pub held: bool,
     /// The store's clock, in microseconds since the Unix epoch.
     pub now_us: u64,
 }
@@ -338,6 +300,9 @@ pub enum StoreFault {
     /// The room is not made, or what it has lost is not restored yet. A tick later it may be.
     #[error("the line's store does not know the room, or not all of it (yet)")]
     NotMade,
+    /// The limits are others than those that the change was made of.
+    #[error("somebody else changed the limits at the same moment; look at them, and try again")]
+    Changed,
     /// The store holds something that this program did not write.
     #[error("the line's store holds what cannot be read: {0}")]
     Corrupt(String),
@@ -356,6 +321,13 @@ pub trait LineStore: Send + Sync {
     /// Gives each of at most [`CLAIM_LIMIT`] arrivals a number, in order; a person never has two. `None` where the
     /// store knows less than the mirror: something was lost, and whose a number is may not be written down anew.
     async fn claim(&self, room: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault>;
+
+    /// Finds the number that a person has, where its place may still stand; changes nothing. Whether the place of a
+    /// drawn number stands, and whether a session has run out, the gateway knows. A store that knows no persons finds
+    /// nobody.
+    async fn find(&self, _room: &RoomName, _person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
+        Ok(None)
+    }
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault>;
@@ -377,6 +349,10 @@ pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
 /// For how long nobody is called after an epoch has begun because something may have been lost, in
 /// microseconds: some ticks, in which every gateway says what it remembers.
 pub const REST_US: u64 = 1_000_000;
+
+/// For how long after an epoch has begun somebody may come back with a number that was given unseen before, in seconds:
+/// an hour longer than a ticket is honoured. Then the places are given up, so that nothing is kept of them for ever.
+pub const UNSEEN_S: u64 = 25 * 3_600;
 
 /// How many entries a store keeps at the least for mirrors to follow.
 pub const LOG_CAP: usize = 2_048;

@@ -29,6 +29,10 @@ pub struct Metrics {
     pub rate_limit: GaugeVec,
     /// The rate that this gateway wishes for, admissions a second; -1 where the rate does not adapt.
     pub adaptive_rate: GaugeVec,
+    /// Between what it may move, by `bound`: `floor` and `ceiling`; -1 where the rate does not adapt.
+    pub adaptive_bound: GaugeVec,
+    /// Why this gateway wishes for that rate: 1 for the reason, 0 for the others.
+    pub adaptive_reason: IntGaugeVec,
     /// Seconds until the upstream's answer began, over the last seconds: the geometric mean.
     pub upstream_latency: GaugeVec,
     /// The same when the upstream has little to do, as far as it is known.
@@ -94,6 +98,16 @@ impl Metrics {
                 "adaptive_rate",
                 "Rate that this gateway wishes for, -1 where it does not adapt",
                 &["room"],
+            ),
+            adaptive_bound: floats(
+                "adaptive_bound",
+                "Floor and ceiling of the rate, -1 where it does not adapt",
+                &["room", "bound"],
+            ),
+            adaptive_reason: gauges(
+                "adaptive_reason",
+                "Why this gateway wishes for its rate: 1 for the reason",
+                &["room", "reason"],
             ),
             upstream_latency: floats(
                 "upstream_latency_seconds",
@@ -195,7 +209,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 32] = [
+        let all: [Box<dyn prometheus::core::Collector>; 34] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -205,6 +219,8 @@ impl Metrics {
             Box::new(self.active_sessions.clone()),
             Box::new(self.rate_limit.clone()),
             Box::new(self.adaptive_rate.clone()),
+            Box::new(self.adaptive_bound.clone()),
+            Box::new(self.adaptive_reason.clone()),
             Box::new(self.upstream_latency.clone()),
             Box::new(self.upstream_baseline.clone()),
             Box::new(self.upstream_errors.clone()),

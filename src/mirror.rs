@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use self::history::History;
 pub use self::history::{Piece, export};
 use crate::line::chain::{Link, Logged};
-use crate::line::{Entry, Joined, Known, Number, Numbers, Roll};
+use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apart};
 pub use pace::{Pace, Seconds};
 
 /// One room's mirror.
@@ -92,10 +92,43 @@ impl Mirror {
         look(&self.kept.lock().unwrap_or_else(PoisonError::into_inner).pace)
     }
 
-    /// Takes in the next entries of the log.
+    /// Takes in the next entries of the log. To be called by one at a time.
+    ///
+    /// A draw takes half a second for a million, so it is made of a copy, apart, which then takes the place of the roll.
+    pub async fn follow(&self, entries: Vec<Entry>) -> Taken {
+        if !entries.iter().any(Entry::is_drawn) {
+            return self.take(entries);
+        }
+        let mut copy = self.read(Roll::clone);
+        let tally = copy.tally;
+        let applied = move || {
+            let links = apply_to(&mut copy, &entries);
+            (copy, links, entries)
+        };
+        let (roll, links, entries) = apart(applied).await;
+        self.put_in_place(roll);
+        self.account(&entries, links, tally)
+    }
+
+    /// Takes in the next entries of the log, at once.
     pub fn take(&self, entries: Vec<Entry>) -> Taken {
         let tally = self.read(|roll| roll.tally);
-        let links = self.apply(&entries);
+        // The two locks are never held at once: a reader of the roll may ask for the pace.
+        let links = apply_to(&mut self.roll.write().unwrap_or_else(PoisonError::into_inner), &entries);
+        self.account(&entries, links, tally)
+    }
+
+    /// Says a tick in places, as they are known here. Many are computed apart.
+    pub async fn in_places(&self, tick: Tick) -> Tick {
+        let (lots, known) = self.read(|roll| (roll.lots(), roll.known()));
+        let said = Tick { known, ..tick };
+        if lots.is_empty() {
+            return said;
+        }
+        apart(move || said.translated(|numbers| lots.places(numbers))).await
+    }
+
+    fn account(&self, entries: &[Entry], links: Vec<Link>, tally: Tally) -> Taken {
         let (waiting, limit, now) = self.read(|roll| {
             let limits = roll.limits();
             (roll.waiting.count(), limits.and_then(|limits| limits.admissions_per_second()), roll.tally)
@@ -114,28 +147,22 @@ impl Mirror {
         taken
     }
 
-    /// Applies the entries and returns the link of each. The two locks are never held at once:
-    /// a reader of the roll may ask for the pace.
-    ///
-    /// A draw takes a second for a million, so it is made of a copy, which then takes the place of the roll. A join
-    /// that was noted meanwhile comes again with the log.
-    fn apply(&self, entries: &[Entry]) -> Vec<Link> {
-        if entries.iter().any(Entry::is_drawn) {
-            let mut copy = self.read(Roll::clone);
-            let links = Self::apply_to(&mut copy, entries);
-            *self.roll.write().unwrap_or_else(PoisonError::into_inner) = copy;
-            return links;
-        }
-        Self::apply_to(&mut self.roll.write().unwrap_or_else(PoisonError::into_inner), entries)
+    /// Puts a roll in place that was made of a copy. All that can have happened to this one meanwhile is that joins
+    /// were noted.
+    fn put_in_place(&self, mut roll: Roll) {
+        let mut mine = self.roll.write().unwrap_or_else(PoisonError::into_inner);
+        roll.raise_to(mine.issued);
+        *mine = roll;
     }
+}
 
-    fn apply_to(roll: &mut Roll, entries: &[Entry]) -> Vec<Link> {
-        let link = |entry| {
-            roll.apply(entry);
-            roll.link
-        };
-        entries.iter().map(link).collect()
-    }
+/// Applies entries to a roll, and returns the link of each.
+fn apply_to(roll: &mut Roll, entries: &[Entry]) -> Vec<Link> {
+    let link = |entry| {
+        roll.apply(entry);
+        roll.link
+    };
+    entries.iter().map(link).collect()
 }
 
 impl Taken {

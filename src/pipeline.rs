@@ -25,7 +25,7 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::Room;
+use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
 use crate::token::{Pass, RoomHash, Ticket};
@@ -130,9 +130,10 @@ impl Pipeline {
             Decision::Pass => self.forward(i, request, target, asker, None).await,
             Decision::Join => self.join(i, request, target, asker).await,
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
-            Decision::Reject(Refusal::Closed) => self.refuse(asker.reads, &Refused::Closed),
-            Decision::Reject(Refusal::Early) => self.show_early(room, asker),
-            Decision::Reject(Refusal::Full) => self.refuse(asker.reads, &Refused::Full),
+            Decision::Reject(refusal) => match self.held(room, request.headers(), asker).await {
+                Some(place) => self.seat(i, request, target, asker, place).await,
+                None => self.turn_away(room, refusal, asker.reads),
+            },
         }
     }
 
@@ -161,10 +162,22 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        let (ticket, ends_s) = match self.place(room, request.headers(), target, asker).await {
-            Ok(place) => place,
-            Err(refusal) => return refusal,
-        };
+        match self.place(room, request.headers(), target, asker).await {
+            Ok(place) => self.seat(i, request, target, asker, place).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Gives somebody the ticket of a place, and lets them in or has them wait.
+    async fn seat(
+        &self,
+        i: usize,
+        request: Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+        (ticket, ends_s): (Ticket, Option<u64>),
+    ) -> Answer {
+        let room = &self.site.rooms[i];
         let cookie = self.ticket_cookie(room, &ticket);
         let mut answer = match ends_s {
             Some(ends_s) => self.enter(i, request, target, asker, ticket, ends_s).await,
@@ -196,14 +209,27 @@ impl Pipeline {
         }
         let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
-        let ticket = Ticket {
-            room: RoomHash::of(room.rules.name.as_str()),
-            epoch: place.epoch,
-            number: place.number,
-            id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-            issued_ms: room.shared.clock.now_ms(),
-        };
-        Ok((ticket, place.ends_s))
+        Ok((ticket_of(room, &place, person), place.ends_s))
+    }
+
+    /// Finds the place of a person who comes with another device to a room that gives out none: it is theirs.
+    async fn held(&self, room: &Room, headers: &HeaderMap, asker: &Asker) -> Option<(Ticket, Option<u64>)> {
+        let person = self.person(headers, room, asker).filter(|_| self.site.join_limit.allows(asker.address))?;
+        let place = room.find(person).await.ok()??;
+        Some((ticket_of(room, &place, Some(person)), place.ends_s))
+    }
+
+    /// Tells somebody without a place that there is none to be had.
+    fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
+        match refusal {
+            Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Full => self.refuse(reads, &Refused::Full),
+            // Nobody has a place yet; the page asks for one when the sale opens.
+            Refusal::Early => {
+                let status = Status::of_nobody(room, State::PreQueue);
+                respond::wait(&self.site.pages, reads, room, &status, "")
+            }
+        }
     }
 
     fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
@@ -215,12 +241,6 @@ impl Pipeline {
     fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
         let status = Status::of(room, ticket);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
-    }
-
-    /// Nobody has a place yet; the page asks for one when the sale opens.
-    fn show_early(&self, room: &Room, asker: &Asker) -> Answer {
-        let status = Status::of_nobody(room, State::PreQueue);
-        respond::wait(&self.site.pages, asker.reads, room, &status, "")
     }
 
     /// Someone who asks is here, until a little after the next question is due.
@@ -305,9 +325,20 @@ struct Entry {
     cookie: Option<String>,
 }
 
-/// Signs the pass of a called ticket, good until the session ends.
+/// Makes the ticket of a place: a person's on every device the very same, but for when it was issued.
+fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
+    Ticket {
+        room: RoomHash::of(room.rules.name.as_str()),
+        epoch: place.epoch,
+        number: place.number,
+        id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
+        issued_ms: room.shared.clock.now_ms(),
+    }
+}
+
+/// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.
 fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
-    let issued_ms = room.shared.clock.now_ms();
+    let issued_ms = room.line_now().latest_ms.min(ends_s * 1_000);
     let pass = Pass {
         issuer: ISSUER,
         room: room.rules.name.as_str(),
@@ -315,14 +346,15 @@ fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
         number: ticket.number,
         id: rand::random(),
         issued_ms,
-        lifetime_ms: (ends_s * 1_000).saturating_sub(issued_ms),
+        lifetime_ms: ends_s * 1_000 - issued_ms,
     };
     let signed = pass.sign(&room.shared.ring.load());
     signed.inspect_err(|fault| tracing::error!(%fault, "a pass could not be signed")).ok()
 }
 
+/// Returns the second by which sessions begin and end.
 fn now_s(room: &Room) -> u64 {
-    room.shared.clock.now_ms() / 1_000
+    room.line_now().latest_s()
 }
 
 /// A short text that names a ticket to the operator and gives nothing away.

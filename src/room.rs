@@ -1,24 +1,28 @@
 //! A room as this gateway runs it: its settings, its mirror, who is here, what is sold out.
 
 mod drawing;
+mod finding;
 mod joining;
 mod lately;
+mod making;
 mod pacing;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::adaptive::Tolerance;
-use crate::clock::Clock;
+use crate::admission::Limits;
+use crate::clock::{Between, Clock, FarClock};
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
 use crate::line::{
     Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
+    UNSEEN_S,
 };
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -114,12 +118,13 @@ pub struct Room {
     /// Wakes whoever waits for the next tick to be over.
     pub ticked: Notify,
     joining: Joining,
+    configured: ArcSwapOption<Limits>,
     pending: Mutex<Pending>,
     introduced: Mutex<Introduced>,
     present: AtomicU64,
     store_up: AtomicBool,
-    /// How far the store's clock is ahead of this gateway's, in milliseconds.
-    ahead_ms: AtomicI64,
+    /// The clock of the line's store.
+    line_clock: FarClock,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -182,11 +187,12 @@ impl Room {
             nudge: Notify::new(),
             ticked: Notify::new(),
             joining: Joining::new(),
+            configured: ArcSwapOption::empty(),
             pending: Mutex::default(),
             introduced: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
-            ahead_ms: AtomicI64::new(0),
+            line_clock: FarClock::default(),
         }
     }
 
@@ -202,7 +208,7 @@ impl Room {
                 ring: &ring,
                 verifier: &self.shared.verifier,
                 roll,
-                line_now_ms: self.line_now_ms(),
+                line_now: self.line_now(),
             })
         })
     }
@@ -266,11 +272,11 @@ impl Room {
         push_bounded(&mut self.pending().ended, (ends_s, number));
     }
 
-    /// Makes the next tick out of all that there is to say, in places.
+    /// Makes the next tick out of all that there is to say, in numbers.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
         let Changes { here, gone } = self.presence.take_changes(now_ms);
         let pending = self.pending().take_some();
-        let tick = Tick {
+        Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
             here,
@@ -281,14 +287,11 @@ impl Room {
             wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
-        };
-        self.mirror.read(|roll| Tick { known: roll.known(), ..tick.translated(|numbers| roll.places(numbers)) })
+        }
     }
 
-    /// Takes back a tick that did not reach the store, or that spoke of places from before a draw. To be called
-    /// before the mirror hears of the draw.
+    /// Takes back a tick, in numbers, that did not reach the store, or that spoke of places from before a draw.
     pub fn put_back(&self, tick: Tick) {
-        let tick = self.mirror.read(|roll| tick.translated(|places| roll.numbers(places)));
         self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
         let mut pending = self.pending();
         pending.returned.extend(tick.returned.iter());
@@ -298,16 +301,15 @@ impl Room {
         pending.introduced.extend(tick.introduced);
     }
 
-    /// Returns the time of the line's store, as far as it is known, in milliseconds since the Unix epoch.
+    /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.
     #[must_use]
-    pub fn line_now_ms(&self) -> u64 {
-        self.shared.clock.now_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    pub fn line_now(&self) -> Between {
+        self.line_clock.now(&self.shared.clock)
     }
 
-    /// Notes what the store's clock says.
-    pub fn set_line_now(&self, now_us: u64) {
-        let ahead_ms = i128::from(now_us / 1_000) - i128::from(self.shared.clock.now_ms());
-        self.ahead_ms.store(i64::try_from(ahead_ms).unwrap_or(0), Ordering::Relaxed);
+    /// Notes what the store's clock said to a question of `asked_us`, by this gateway's steady clock.
+    pub fn hear_line_clock(&self, said_us: u64, asked_us: u64) {
+        self.line_clock.hear(&self.shared.clock, said_us, asked_us);
     }
 
     /// Tells whether the store answered last time.
@@ -346,6 +348,8 @@ impl Room {
 
 /// For how long a ticket is honoured, in milliseconds: a day.
 pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
+
+const _: () = assert!(TICKET_LIFETIME_MS / 1_000 < UNSEEN_S, "a place is kept for as long as its ticket is honoured");
 
 /// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
 ///

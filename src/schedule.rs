@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Between;
+
 /// The instants of one sale, in milliseconds since the Unix epoch; one that is not set does not bound it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -52,6 +54,15 @@ impl Schedule {
         }
     }
 
+    /// Tells how far the sale has come for certain: it opens late rather than early, and ends early rather than late.
+    #[must_use]
+    pub fn stage_between(&self, now: Between) -> Stage {
+        match self.stage(now.latest_ms) {
+            Stage::Ended => Stage::Ended,
+            _ => self.stage(now.earliest_ms),
+        }
+    }
+
     /// Tells whether no instant is set: the sale always runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -85,6 +96,16 @@ mod tests {
         assert_eq!(Schedule::default().stage(0), Running);
         assert_eq!(Schedule { starts_ms: Some(5), ..Schedule::default() }.stage(4), Gathering);
         assert_eq!(Schedule { opens_ms: Some(5), ..Schedule::default() }.stage(5), Running);
+    }
+
+    #[test]
+    fn nobody_is_early_and_nobody_is_late_while_the_time_is_not_known_exactly() {
+        let sale = Schedule { opens_ms: Some(10), starts_ms: None, ends_ms: Some(30) };
+        let at = |earliest_ms, latest_ms| sale.stage_between(Between { earliest_ms, latest_ms });
+        assert_eq!(
+            [at(9, 12), at(10, 12), at(27, 29), at(28, 30)],
+            [Stage::Early, Stage::Running, Stage::Running, Stage::Ended]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
+use crate::clock::Between;
 use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -49,7 +50,8 @@ pub struct Status {
     pub place: Option<Number>,
     /// The epoch of the number.
     pub epoch: Option<Epoch>,
-    /// The place, 1 for the next to be called; it never rises.
+    /// The place, 1 for the next to be called; it never rises. `None` where somebody ahead may yet come back whom the
+    /// store has forgotten.
     pub position: Option<u64>,
     /// How many are ahead.
     pub ahead: Option<u64>,
@@ -97,14 +99,16 @@ impl Status {
     /// Tells where the holder of `ticket` stands now.
     #[must_use]
     pub fn of(room: &Room, ticket: &Ticket) -> Self {
-        let now_ms = room.shared.clock.now_ms();
+        let now = room.line_now();
         room.mirror.read(|roll| {
-            let standing = roll.standing(ticket.epoch, ticket.number, now_ms / 1_000);
-            let mut status = Self::of_room(room, roll, now_ms);
+            let standing = roll.standing(ticket.epoch, ticket.number, now.latest_s());
+            let mut status = Self::of_room(room, roll, now);
             status.number = Some(ticket.number);
             status.place = roll.pending.is_none().then(|| roll.place(ticket.number));
             status.epoch = Some(ticket.epoch);
-            status.stand(room, Course::of(roll, room.line_now_ms()), standing, now_ms);
+            let is_waiting = matches!(standing, Standing::Waiting { .. });
+            let is_known = is_waiting && !roll.is_forgotten_below(roll.place(ticket.number));
+            status.stand(room, Course::of(roll, now), standing, is_known);
             status
         })
     }
@@ -112,8 +116,8 @@ impl Status {
     /// Tells what someone without a place is told.
     #[must_use]
     pub fn of_nobody(room: &Room, state: State) -> Self {
-        let now_ms = room.shared.clock.now_ms();
-        let status = room.mirror.read(|roll| Self::of_room(room, roll, now_ms));
+        let now = room.line_now();
+        let status = room.mirror.read(|roll| Self::of_room(room, roll, now));
         Self { state, ..status }
     }
 
@@ -123,7 +127,7 @@ impl Status {
         Self { as_of: 0, ..self.clone() } == Self { as_of: 0, ..other.clone() }
     }
 
-    fn of_room(room: &Room, roll: &Roll, now_ms: u64) -> Self {
+    fn of_room(room: &Room, roll: &Roll, now: Between) -> Self {
         let settings = roll.settings.as_ref();
         let limits = roll.limits();
         let item = room.rules.item.as_deref();
@@ -143,25 +147,22 @@ impl Status {
             stock: item.and_then(|item| room.sold_out.stock(item)).map(|available| Stock { available }),
             message: settings.and_then(|settings| settings.message.clone()),
             grace_seconds: limits.map(|limits| limits.grace_ms / 1_000),
-            opens_at: settings.and_then(|settings| next_opening(&settings.limits.schedule, room.line_now_ms())),
+            opens_at: settings.and_then(|settings| next_opening(&settings.limits.schedule, now)),
             draw: roll.pending.as_ref().map(DrawStage::of),
             called_at: None,
             session_ends_at: None,
-            as_of: now_ms,
+            as_of: now.earliest_ms,
             store_up: room.store_is_up(),
             next_update_seconds: room.live.period_s().ceil() as u64 + 1,
         }
     }
 
-    fn stand(&mut self, room: &Room, course: Course, standing: Standing, now_ms: u64) {
+    /// Says how many are ahead only where that is known: nobody below may yet come back whom the store has forgotten.
+    fn stand(&mut self, room: &Room, course: Course, standing: Standing, is_known: bool) {
         match standing {
             Standing::Waiting { .. } if self.draw.is_some() => self.state = State::PreQueue,
-            Standing::Waiting { ahead } => {
-                self.position = Some(ahead + 1);
-                self.ahead = Some(ahead);
-                self.wait(room, course, ahead, now_ms);
-            }
-            Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, course, self.waiting, now_ms),
+            Standing::Waiting { ahead } => self.wait(room, course, is_known.then_some(ahead)),
+            Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, course, None),
             Standing::Called { ends_s, at_us } => {
                 self.state = State::Called;
                 self.called_at = Some(at_us / 1_000);
@@ -172,17 +173,19 @@ impl Status {
         }
     }
 
-    fn wait(&mut self, room: &Room, course: Course, ahead: u64, now_ms: u64) {
+    fn wait(&mut self, room: &Room, course: Course, ahead: Option<u64>) {
+        (self.ahead, self.position) = (ahead, ahead.map(|ahead| ahead + 1));
         self.state = match (course.phase, course.stage) {
             (Phase::Closed, _) | (_, Stage::Ended) => State::Closed,
             (_, Stage::Early | Stage::Gathering) => State::PreQueue,
-            _ if room.is_sold_out(now_ms) => State::SoldOut,
+            _ if room.is_sold_out(room.shared.clock.now_ms()) => State::SoldOut,
             (Phase::Paused, _) => State::Paused,
             (Phase::Open, Stage::Running) => State::Waiting,
         };
         if matches!(self.state, State::Waiting | State::SoldOut) && course.phase == Phase::Open && self.store_up {
-            let limit = self.admissions_per_second;
-            self.eta_seconds = room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_ms / 1_000));
+            let (limit, now_s) = (self.admissions_per_second, room.line_now().latest_s());
+            let wait = |ahead| room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_s));
+            self.eta_seconds = ahead.and_then(wait);
         }
     }
 }
@@ -195,11 +198,11 @@ struct Course {
 }
 
 impl Course {
-    fn of(roll: &Roll, line_now_ms: u64) -> Self {
+    fn of(roll: &Roll, now: Between) -> Self {
         let settings = roll.settings.as_ref();
         Self {
             phase: settings.map_or(Phase::Open, |settings| settings.phase),
-            stage: settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage(line_now_ms)),
+            stage: settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage_between(now)),
         }
     }
 }
@@ -228,8 +231,8 @@ impl DrawStage {
     }
 }
 
-fn next_opening(schedule: &Schedule, line_now_ms: u64) -> Option<u64> {
-    match schedule.stage(line_now_ms) {
+fn next_opening(schedule: &Schedule, now: Between) -> Option<u64> {
+    match schedule.stage_between(now) {
         Stage::Early => schedule.opens_ms,
         Stage::Gathering => schedule.starts_ms,
         Stage::Running | Stage::Ended => None,

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::adaptive::Reason;
 use crate::admission;
 use crate::line::{Entry, News, Number, Numbers, Page, Phase, Roll, StoreFault, Tick};
 use crate::mirror::Taken;
@@ -72,6 +73,7 @@ pub async fn tick(room: &Room) {
                 room.live.nudge_all();
             }
             tell(room, &taken);
+            make_again(room).await;
         }
         Err(fault) => {
             if was_up {
@@ -85,13 +87,21 @@ pub async fn tick(room: &Room) {
     measure(room);
 }
 
+/// Makes a room again that its store has lost, with nobody left who remembers its settings. The next tick sees it.
+async fn make_again(room: &Room) {
+    let is_made = room.mirror.read(|roll| roll.settings.is_some());
+    if !is_made && let Err(fault) = room.make().await {
+        tracing::error!(room = %room.rules.name, %fault, "the room is not made yet");
+    }
+}
+
 /// Lets the room think about its pace, and tells how the upstream does.
 fn pace(room: &Room) {
-    let now_us = room.shared.clock.now_us();
+    let (now_us, line_now) = (room.shared.clock.now_us(), room.line_now());
     let line = room.mirror.read(|roll| {
         let settings = roll.settings.as_ref()?;
-        let active = roll.active(now_us / 1_000_000);
-        let is_running = settings.limits.schedule.stage(now_us / 1_000) == Stage::Running && roll.pending.is_none();
+        let active = roll.active(line_now.latest_s());
+        let is_running = settings.limits.schedule.stage_between(line_now) == Stage::Running && roll.pending.is_none();
         let has_session = settings.limits.total_active_users.is_none_or(|most| active < most);
         Some(Line {
             limits: settings.limits.clone(),
@@ -114,7 +124,18 @@ fn measure_upstream(room: &Room) {
     metrics.upstream_in_flight.with_label_values(&[room_name]).set(sample.in_flight as i64);
     let baseline_ms = account.as_ref().and_then(|account| account.baseline_ms);
     metrics.upstream_baseline.with_label_values(&[room_name]).set(baseline_ms.map_or(f64::NAN, |ms| ms / 1_000.0));
-    metrics.adaptive_rate.with_label_values(&[room_name]).set(account.map_or(-1.0, |account| account.wish));
+    let (wish, bounds, reason) = match &account {
+        Some(account) => (account.wish, [account.floor, account.ceiling], Some(account.reason)),
+        None => (-1.0, [-1.0; 2], None),
+    };
+    metrics.adaptive_rate.with_label_values(&[room_name]).set(wish);
+    for (bound, value) in ["floor", "ceiling"].into_iter().zip(bounds) {
+        metrics.adaptive_bound.with_label_values(&[room_name, bound]).set(value);
+    }
+    for known in Reason::ALL {
+        let is_it = reason == Some(known);
+        metrics.adaptive_reason.with_label_values(&[room_name, known.word()]).set(is_it.into());
+    }
 }
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
@@ -123,19 +144,21 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
         return recall(room, number).await;
     }
     let tick = room.take_tick(shared.clock.now_ms());
-    let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &tick)).await {
+    let said = room.mirror.in_places(tick.clone()).await;
+    let asked_us = shared.clock.steady_us();
+    let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &said)).await {
         Ok(page) => page,
         Err(fault) => {
             room.put_back(tick);
             return Err(fault);
         }
     };
+    room.hear_line_clock(page.now_us, asked_us);
     take(room, tick, page).await
 }
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
     room.set_present(page.present);
-    room.set_line_now(page.now_us);
     if !page.vouched {
         room.presence.forget_told();
     }
@@ -145,8 +168,10 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
             if entries.iter().any(Entry::is_drawn) {
                 room.put_back(tick);
                 room.presence.forget_told();
+            } else if page.held {
+                room.put_back(tick.of_places());
             }
-            Ok(room.mirror.take(entries))
+            Ok(room.mirror.follow(entries).await)
         }
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
@@ -175,7 +200,8 @@ async fn restore(room: &Room, offered: &Roll) -> Result<Taken, StoreFault> {
 
 fn tell(room: &Room, taken: &Taken) {
     let called = taken.called.iter().cloned();
-    called.for_each(|called| room.live.nudge(&room.mirror.read(|roll| roll.numbers(called))));
+    let lots = room.mirror.read(Roll::lots);
+    called.for_each(|called| room.live.nudge(&lots.numbers(called)));
     if taken.resettled {
         room.live.nudge_all();
     }
@@ -199,7 +225,7 @@ fn tell(room: &Room, taken: &Taken) {
 
 fn measure(room: &Room) {
     let (metrics, label) = (&room.shared.metrics, [room.rules.name.as_str()]);
-    let now_s = room.shared.clock.now_ms() / 1_000;
+    let now_s = room.line_now().latest_s();
     let (waiting, active, limit) = room.mirror.read(|roll| {
         let limits = roll.limits();
         (roll.waiting.count(), roll.active(now_s), limits.and_then(|limits| limits.admissions_per_second()))

@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::lab::Lab;
 use crate::service::Service;
 use crate::site;
 
@@ -31,10 +32,15 @@ mod pay;
 
 mod booking;
 
+mod lab;
+
 use problem::Problem;
 
 /// The most a request's body may have.
 const BODY_BYTES: usize = 16 * 1024;
+
+/// Where the provider tells its news.
+pub(crate) const WEBHOOK: &str = "/api/payments/webhook";
 
 const OPENAPI: &str = include_str!("api/openapi.json");
 
@@ -46,8 +52,17 @@ pub(crate) struct Api {
     ready: Arc<std::sync::atomic::AtomicBool>,
 }
 
-/// Puts the API and the site together.
-pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) -> Router {
+/// Puts the API and the site together, and the lab where there is one.
+pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>, lab: Option<Arc<Lab>>) -> Router {
+    lab.map_or_else(Router::new, lab::router)
+        .merge(booking_router(Api { service, ready }))
+        .fallback(fallback)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(never_stored))
+}
+
+fn booking_router(api: Api) -> Router {
     Router::new()
         .route("/api/trains", get(browse::trains))
         .route("/api/stations", get(browse::stations))
@@ -58,17 +73,13 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>) 
         .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))
         .route("/api/holds/{id}/extension", post(hold::extend))
         .route("/api/holds/{id}/payments", post(pay::create))
-        .route("/api/payments/webhook", post(pay::webhook))
+        .route(WEBHOOK, post(pay::webhook))
         .route("/api/payments/{id}", get(pay::read))
         .route("/api/openapi.json", get(openapi))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
-        .fallback(fallback)
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn(never_stored))
-        .with_state(Api { service, ready })
+        .with_state(api)
 }
 
 /// Keeps answers of the API out of caches: they are about one moment and often about one person.

@@ -20,6 +20,7 @@ use crate::catalogue::{Catalogue, DamagedCatalogue, NotOnSale};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ProviderKind};
 use crate::domain::inventory::InventoryId;
+use crate::lab::Lab;
 use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
 use crate::provider::Provider;
@@ -107,6 +108,7 @@ pub struct App {
     service: Arc<Service>,
     /// The bank, if it is in this process.
     house: Option<House>,
+    lab: Option<Arc<Lab>>,
     clock: Arc<dyn Clock>,
     webhook_secret: Vec<u8>,
     ready: Arc<AtomicBool>,
@@ -155,6 +157,7 @@ impl App {
         let app = Self {
             service,
             house,
+            lab: open_lab(&config, &clock)?,
             clock,
             webhook_secret,
             ready: Arc::new(AtomicBool::new(true)),
@@ -192,21 +195,21 @@ impl App {
     }
 
     /// Has the bank in this process send its webhooks to the listener we serve on, as one far away would.
-    fn expect_webhooks(&mut self, listener: &TcpListener) -> Result<(), StartError> {
+    pub(crate) fn expect_webhooks(&mut self, listener: &TcpListener) -> Result<(), StartError> {
         let Some(house) = &mut self.house else { return Ok(()) };
         let mut own = listener.local_addr().map_err(StartError::Bank)?;
         if own.ip().is_unspecified() {
             own.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         let wire = Wire::new(&format!("http://{own}"), None, WEBHOOK_PATIENCE)?;
-        let to = Address { wire, path: "/api/payments/webhook".to_owned(), secret: self.webhook_secret.clone() };
+        let to = Address { wire, path: api::WEBHOOK.to_owned(), secret: self.webhook_secret.clone() };
         house.carry_news(to, Arc::clone(&self.clock));
         Ok(())
     }
 
     /// Returns the API and the site.
     pub fn router(&self) -> Router {
-        api::router(Arc::clone(&self.service), Arc::clone(&self.ready))
+        api::router(Arc::clone(&self.service), Arc::clone(&self.ready), self.lab.clone())
     }
 
     /// Serves on a listener until `shutdown` completes; then stops accepting, lets requests under way finish within
@@ -248,6 +251,9 @@ impl App {
         self.service.close().await;
         self.stop.cancel();
         self.workers.wait().await;
+        if let Some(lab) = self.lab {
+            lab.stop().await;
+        }
         if let Some(house) = self.house {
             house.stop().await;
         }
@@ -273,6 +279,16 @@ fn check_sale(config: &Config, catalogue: &Catalogue) -> Result<(), StartError> 
 
 fn bad_redis(error: impl std::fmt::Display) -> ConfigError {
     ConfigError::Senseless(vec![format!("seat_lock.redis: {error}")])
+}
+
+/// Makes the lab, if the configuration wants one, beside the first database. Nothing of it is opened before it is used.
+fn open_lab(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Lab>>, StartError> {
+    if !config.lab.enabled {
+        return Ok(None);
+    }
+    let databases = config.databases().map_err(|problem| ConfigError::Senseless(vec![problem]))?;
+    let lab = Lab::new(&databases[0].1, config.seat_lock.redis.as_deref(), Arc::clone(clock)).map_err(bad_redis)?;
+    Ok(Some(Arc::new(lab)))
 }
 
 fn notifiers(

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::net::TcpListener;
 
 use crate::app::{App, StartError};
 use crate::clock::Clock;
@@ -148,17 +149,16 @@ async fn measure(
 ) -> Result<Figures, BenchError> {
     let row = untouched_row(clock);
     let config = Config { database: plan.database.clone(), ..settings(strategy, &[row]) };
-    let app = App::start(config, Arc::clone(clock)).await?;
-    let site = match way {
-        Way::Http => Some(http::Site::open(app.router()).await?),
-        Way::Service | Way::Purchase => None,
-    };
+    let mut app = App::start(config, Arc::clone(clock)).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    app.expect_webhooks(&listener)?;
+    let site = http::Site::open(listener, app.router()).await?;
     let mut counters = Vec::with_capacity(clients);
     for client in 0..clients {
-        counters.push(match &site {
-            Some(site) => Counter::Http(Box::new(site.visit(client).await?)),
-            None if way == Way::Purchase => Counter::Purchase(Arc::clone(app.service())),
-            None => Counter::Service(Arc::clone(app.service())),
+        counters.push(match way {
+            Way::Http => Counter::Http(Box::new(site.visit(client).await?)),
+            Way::Purchase => Counter::Purchase(Arc::clone(app.service())),
+            Way::Service => Counter::Service(Arc::clone(app.service())),
         });
     }
     let rush = rush(row, counters, plan.run, clock).await;

@@ -24,6 +24,9 @@ mod payments;
 pub use databases::{Database, ShardRules};
 pub use payments::{PaymentRules, ProviderKind};
 
+/// Connections to a PostgreSQL that those who commit alone leave to everybody else.
+const KEPT_FREE: usize = 4;
+
 /// Is everything that can be chosen. [`Config::default`] is what `booking.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +63,16 @@ pub struct Config {
     pub sale: Vec<SaleRow>,
     /// Gateways that are told what is sold out.
     pub gateways: Vec<GatewayAddress>,
+    /// The concurrency lab.
+    pub lab: LabRules,
+}
+
+/// Says whether there is a lab.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabRules {
+    /// Whether `/lab/` is there.
+    pub enabled: bool,
 }
 
 /// Chooses how logs are written.
@@ -140,6 +153,7 @@ impl Default for Config {
             cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: Vec::new(),
             gateways: Vec::new(),
+            lab: LabRules::default(),
         }
     }
 }
@@ -295,8 +309,9 @@ impl Config {
         }
     }
 
-    pub(crate) const fn teller_limits(&self) -> TellerLimits {
-        TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows }
+    pub(crate) fn teller_limits(&self) -> TellerLimits {
+        let alone = self.postgres_connections.saturating_sub(KEPT_FREE).max(1);
+        TellerLimits { batch: self.teller.batch, waiting: self.teller.waiting, rows: self.teller.rows, alone }
     }
 }
 

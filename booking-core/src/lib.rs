@@ -18,7 +18,11 @@ pub mod catalogue;
 
 pub mod metrics;
 
+pub mod line;
+
 pub mod teller;
+
+pub mod clerk;
 
 pub mod availability;
 
@@ -41,6 +45,8 @@ pub mod reconciler;
 pub mod auditor;
 
 pub mod config;
+
+pub mod lab;
 
 pub mod site;
 

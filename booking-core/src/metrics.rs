@@ -19,9 +19,11 @@ pub struct Metrics {
     pub seat_locks: IntCounterVec,
     /// Requests in one commit.
     pub batch_size: Histogram,
+    /// Decisions on holds and payments in one commit.
+    pub decision_batch_size: Histogram,
     /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
     pub available: IntGaugeVec,
-    /// Holds not paid for and not over, as of the outbox's last pass.
+    /// Holds not paid for and not over, as of the last count, which is made every 15 seconds.
     pub holds_active: IntGauge,
     /// Payments by result: `refused`, `replayed`, or the state in which the answer left them, such as `kept`.
     pub payments: IntCounterVec,
@@ -70,6 +72,10 @@ impl Metrics {
                 IntCounterVec::new(opts("seat_locks_total", "Attempts to lock chosen seats by result"), &["result"]),
             ),
             batch_size: keep(&registry, histogram("batch_size", "Requests in one commit", 1.0)),
+            decision_batch_size: keep(
+                &registry,
+                histogram("decision_batch_size", "Decisions on holds and payments in one commit", 1.0),
+            ),
             available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),
             holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
@@ -160,6 +166,7 @@ mod tests {
             "booking_holds_total{result=\"granted\"} 1",
             "booking_hold_seconds_count 0",
             "booking_batch_size_count 0",
+            "booking_decision_batch_size_count 0",
             "booking_available{inventory=\"12951:2026-11-23:3A\"} 7",
             "booking_holds_active 0",
             "booking_payments_total{result=\"kept\"} 1",

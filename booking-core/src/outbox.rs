@@ -19,11 +19,13 @@ use crate::store::{DueTask, Store, StoreError, Subject};
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
+/// Counting reads every open hold, of which there may be a million; whoever waits for the database would notice.
+const COUNT_PERIOD: Duration = Duration::from_secs(15);
 const AT_ONCE: u32 = 200;
 /// Calls of one kind that wait for the provider at the same time.
 const CALLS_ABREAST: usize = 16;
 /// A database that does not answer for so long counts as away.
-const PING_PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE_MS: i64 = 60_000;
 
 /// Does everything that is due: first what is to be settled, then what is to be taken, then what is to go back.
@@ -31,7 +33,7 @@ const LONGEST_PAUSE_MS: i64 = 60_000;
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
-    observe(service).await?;
+    tokio::join!(observe(service), count_holds(service));
     let mut pass = Pass::default();
     for database in service.databases() {
         pass = pass.and(settle_pass(service, database).await?);
@@ -41,28 +43,25 @@ pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
 }
 
 async fn settle_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
-    let mut pass = Pass::default();
-    for task in database.due(TaskKind::Settle, service.now(), AT_ONCE).await? {
-        pass.count(see_to(service, database, task).await);
-    }
-    Ok(pass)
+    let due = database.due(TaskKind::Settle, service.now(), AT_ONCE).await?;
+    Ok(see_to_all(service, database, due, AT_ONCE as usize).await)
 }
 
 async fn capture_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
     let due = database.due(TaskKind::Capture, service.now(), AT_ONCE).await?;
-    Ok(call(service, database, due).await)
+    Ok(see_to_all(service, database, due, CALLS_ABREAST).await)
 }
 
 async fn return_pass(service: &Service, database: &dyn Store) -> Result<Pass, StoreError> {
     let now = service.now();
     let mut due = database.due(TaskKind::Void, now, AT_ONCE).await?;
     due.extend(database.due(TaskKind::Refund, now, AT_ONCE).await?);
-    Ok(call(service, database, due).await)
+    Ok(see_to_all(service, database, due, CALLS_ABREAST).await)
 }
 
-/// Does tasks that wait for the provider, some of them at the same time.
-async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pass {
-    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(CALLS_ABREAST);
+/// Does tasks, so many of them at the same time.
+async fn see_to_all(service: &Service, database: &dyn Store, due: Vec<DueTask>, abreast: usize) -> Pass {
+    let mut calls = stream::iter(due).map(|task| see_to(service, database, task)).buffer_unordered(abreast);
     let mut pass = Pass::default();
     while let Some(dealt_with) = calls.next().await {
         pass.count(dealt_with);
@@ -70,24 +69,39 @@ async fn call(service: &Service, database: &dyn Store, due: Vec<DueTask>) -> Pas
     pass
 }
 
-/// Counts the databases that do not answer.
-async fn count_away(service: &Service) {
-    let pings = service.databases().into_iter().map(|database| tokio::time::timeout(PING_PATIENCE, database.ping()));
-    let away = join_all(pings).await.iter().filter(|answer| !matches!(answer, Ok(Ok(())))).count();
+/// Looks at every database at once. One that does not answer in time counts as away and is left out, so that the others
+/// are still seen.
+async fn observe(service: &Service) {
+    let lags = ask_all(service, |database| lag_ms(service, database)).await;
+    let away = lags.iter().filter(|lag| lag.is_none()).count();
     service.metrics().databases_away.set(i64::try_from(away).unwrap_or(i64::MAX));
+    let oldest_ms = lags.into_iter().flatten().max().unwrap_or_default();
+    service.metrics().outbox_lag_seconds.set(oldest_ms as f64 / 1000.0);
 }
 
-async fn observe(service: &Service) -> Result<(), StoreError> {
-    count_away(service).await;
-    let open = service.store().open_holds().await?;
+/// Counts the open holds of every database that answers.
+async fn count_holds(service: &Service) {
+    let open: u64 = ask_all(service, |database| database.open_holds()).await.into_iter().flatten().sum();
     service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
-    let mut oldest = 0;
+}
+
+/// Asks every database the same at once; `None` where there is no answer in time.
+async fn ask_all<'a, T, F>(service: &'a Service, ask: impl Fn(&'a dyn Store) -> F) -> Vec<Option<T>>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let asked = service.databases().into_iter().map(|database| tokio::time::timeout(PATIENCE, ask(database)));
+    join_all(asked).await.into_iter().map(|answer| answer.ok().and_then(Result::ok)).collect()
+}
+
+/// Returns the age of the oldest task that is due, in milliseconds.
+async fn lag_ms(service: &Service, database: &dyn Store) -> Result<i64, StoreError> {
+    let (now, mut oldest) = (service.now(), 0);
     for kind in TaskKind::ALL {
-        let due = service.store().due(kind, service.now(), AT_ONCE).await?;
-        oldest = due.iter().map(|task| service.now().since_ms(task.created_at)).fold(oldest, i64::max);
+        let due = database.due(kind, now, AT_ONCE).await?;
+        oldest = due.iter().map(|task| now.since_ms(task.created_at)).fold(oldest, i64::max);
     }
-    service.metrics().outbox_lag_seconds.set(oldest as f64 / 1000.0);
-    Ok(())
+    Ok(oldest)
 }
 
 /// Does one task, or puts it off.
@@ -102,7 +116,7 @@ async fn see_to(service: &Service, database: &dyn Store, task: DueTask) -> bool 
 async fn work(service: &Service, task: Task) -> Result<(), String> {
     match task.kind {
         TaskKind::Settle => service.settle(task.payment).await.map_err(|denied| denied.to_string())?,
-        TaskKind::Capture => service.capture(task.payment).await.map_err(|fault| fault.to_string())?,
+        TaskKind::Capture => drop(service.capture(task.payment).await.map_err(|fault| fault.to_string())?),
         TaskKind::Void => service.void(task.payment).await.map_err(|fault| fault.to_string())?,
         TaskKind::Refund => service.refund(task.payment).await.map_err(|fault| fault.to_string())?,
     }
@@ -112,7 +126,7 @@ async fn work(service: &Service, task: Task) -> Result<(), String> {
 /// Deletes a task that outlived its reason.
 async fn tidy(service: &Service, task: Task) -> Result<(), String> {
     let decide = Arc::new(move |loaded: &order::Loaded| order::tidy(loaded, task));
-    let tidied = service.store().transact(Subject::Payment(task.payment), decide).await;
+    let tidied = service.clerk.transact(Subject::Payment(task.payment), decide).await;
     tidied.map(drop).map_err(|error| error.to_string())
 }
 
@@ -138,9 +152,9 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let returns = service.databases().into_iter().zip(service.return_nudge.listeners()).map(|(database, nudge)| {
         worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
     });
-    let figures =
-        worker::run(PERIOD, never, stop, || async { report(observe(service).await.map(|()| Pass::default())) });
-    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures);
+    let figures = worker::run(PERIOD, never, stop, || observe(service));
+    let counts = worker::run(COUNT_PERIOD, never, stop, || count_holds(service));
+    tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures, counts);
 }
 
 fn report(outcome: Result<Pass, StoreError>) {

@@ -20,8 +20,12 @@ use crate::store::StoreError;
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_secs(5);
-/// How far back the provider's list is read at least.
+/// How far back the provider's list is read by a whole comparison, at least.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
+/// How often the whole is compared; in between, only what is younger than the last comparison and a little more.
+const WHOLE_EVERY_MS: i64 = 600_000;
+/// How much of what was compared last time is compared again: as long as a charge may need to come to rest.
+const OVERLAP_MS: i64 = 600_000;
 /// By how much the provider's clock may be behind ours.
 const CLOCKS_APART_MS: i64 = 300_000;
 /// Charges younger than this may still be on their way into our books.
@@ -46,16 +50,65 @@ pub enum ReconcileFault {
     Store(#[from] StoreError),
 }
 
-/// Compares once.
+/// Remembers how far the comparing has come.
+///
+/// A day's list may have a hundred thousand charges, and hardly any of them has changed since the last look. So most
+/// passes read the end of the list, and the whole is compared now and then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reconciler {
+    /// When the last comparison began that came to its end.
+    last: Option<Moment>,
+    /// When the last whole one did.
+    whole: Option<Moment>,
+}
+
+impl Reconciler {
+    /// Compares once: the whole, or what is new.
+    ///
+    /// # Errors
+    /// [`ReconcileFault`] when one of the lists cannot be read to its end; the next pass then reads as far back.
+    pub async fn pass(&mut self, service: &Service) -> Result<Pass, ReconcileFault> {
+        let now = service.now();
+        let from = self.from(now);
+        let (pass, differing) = compare_since(service, from, now).await?;
+        self.last = Some(now);
+        if from <= whole(now) {
+            self.whole = Some(now);
+            service.metrics().discrepancies.set(differing);
+        }
+        Ok(pass)
+    }
+
+    /// Returns since when charges are compared at a moment. A clock that went back has everything compared.
+    fn from(self, now: Moment) -> Moment {
+        match (self.last, self.whole) {
+            (Some(last), Some(before)) if (0..WHOLE_EVERY_MS).contains(&now.since_ms(before)) => {
+                last.plus_ms(-OVERLAP_MS)
+            }
+            _ => whole(now),
+        }
+    }
+}
+
+/// Returns since when a whole comparison reads.
+const fn whole(now: Moment) -> Moment {
+    now.plus_ms(-LOOK_BACK_MS)
+}
+
+/// Compares the whole, once.
 ///
 /// # Errors
-/// [`ReconcileFault`] when one of the lists cannot be read to its end.
+/// As [`Reconciler::pass`].
 pub async fn pass(service: &Service) -> Result<Pass, ReconcileFault> {
-    let now = service.now();
+    Reconciler::default().pass(service).await
+}
+
+/// Compares the charges since a moment; says how many contradict the books in a way that only a person can put right.
+async fn compare_since(service: &Service, usual: Moment, now: Moment) -> Result<(Pass, i64), ReconcileFault> {
     let pending = pending(service, now).await?;
     let mut unheard_of: HashSet<PaymentId> = pending.iter().map(|(id, _)| *id).collect();
     let (mut pass, mut differing) = (Pass::default(), 0);
-    let (since, mut from) = (list_from(&pending, now), None);
+    let (since, mut from) = (list_from(&pending, usual), None);
     for _ in 0..MOST_PAGES {
         let page = read(service, since, from.as_deref()).await?;
         for charge in &page.charges {
@@ -69,8 +122,7 @@ pub async fn pass(service: &Service) -> Result<Pass, ReconcileFault> {
         from = page.next;
         if from.is_none() {
             fail_all(service, &mut pass, unheard_of).await;
-            service.metrics().discrepancies.set(differing);
-            return Ok(pass);
+            return Ok((pass, differing));
         }
     }
     Err(ProviderFault("its list has no end".to_owned()).into())
@@ -107,8 +159,7 @@ async fn pending(service: &Service, now: Moment) -> Result<Vec<(PaymentId, Momen
 
 /// Returns how far back the provider's list must reach: it is taken as proof that a pending payment was never charged,
 /// so it begins before the oldest of them, however long nobody has looked.
-fn list_from(pending: &[(PaymentId, Moment)], now: Moment) -> Moment {
-    let usual = now.plus_ms(-LOOK_BACK_MS);
+fn list_from(pending: &[(PaymentId, Moment)], usual: Moment) -> Moment {
     let oldest = pending.iter().map(|(_, created_at)| created_at.plus_ms(-CLOCKS_APART_MS)).min();
     oldest.map_or(usual, |oldest| oldest.min(usual))
 }
@@ -190,8 +241,8 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         // A database that was taken out of the configuration may know it, and what it bought.
         Call::Adopt if !at_home && charge.left() > Paise::default() => return Ok(differs(charge)),
         Call::Nothing => return Ok(Dealt::Nothing),
-        Call::Authorized => service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?,
-        Call::Captured => service.captured(id, &charge.id, amount).await?,
+        Call::Authorized => drop(service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?),
+        Call::Captured => drop(service.captured(id, &charge.id, amount).await?),
         Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
         Call::Abandon => return service.abandon(id).await.map(Dealt::from),
         Call::Adopt => return adopt(service, charge).await.map(Dealt::from),
@@ -235,11 +286,32 @@ fn note(service: &Service, pass: &mut Pass, outcome: Result<Dealt, Denied>) {
 
 /// Compares until stopped.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let never = Notify::new();
+    let (never, reconciler) = (Notify::new(), tokio::sync::Mutex::new(Reconciler::default()));
     worker::run(PERIOD, &never, &stop, || async {
-        if let Err(error) = pass(&service).await {
+        if let Err(error) = reconciler.lock().await.pass(&service).await {
             tracing::warn!(%error, "the books could not be compared with the provider's");
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_whole_now_and_then_and_the_end_in_between() {
+        let at = Moment::from_ms;
+        let now = 100 * LOOK_BACK_MS;
+        for (last, before, expected) in [
+            (None, None, now - LOOK_BACK_MS),
+            (Some(now - 5_000), Some(now - 60_000), now - 5_000 - OVERLAP_MS),
+            (Some(now - 5_000), Some(now - WHOLE_EVERY_MS), now - LOOK_BACK_MS),
+            (Some(now - 90_000), Some(now - 90_000), now - 90_000 - OVERLAP_MS),
+            (Some(now + 1), Some(now + 1), now - LOOK_BACK_MS),
+        ] {
+            let reconciler = Reconciler { last: last.map(at), whole: before.map(at) };
+            assert_eq!(reconciler.from(at(now)), at(expected), "{last:?} {before:?}");
+        }
+    }
 }

@@ -6,12 +6,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use thiserror::Error;
 use time::Date;
 use tokio_util::task::TaskTracker;
 
 use crate::availability::{Availability, SoldOutWord};
 use crate::catalogue::{Catalogue, NotOnSale};
+use crate::clerk::{Clerk, ClerkError};
 use crate::clock::Clock;
 use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::{InventoryId, Offer};
@@ -169,6 +171,16 @@ impl From<TellerError> for Denied {
     }
 }
 
+impl From<ClerkError> for Denied {
+    fn from(error: ClerkError) -> Self {
+        match error {
+            ClerkError::Busy => Self::Busy,
+            ClerkError::Store(error) => error.into(),
+            ClerkError::Closed => Self::Closing,
+        }
+    }
+}
+
 /// Is everything a service is made of.
 pub struct Parts {
     /// Where everything is kept.
@@ -197,6 +209,8 @@ pub struct Parts {
 pub struct Service {
     pub(crate) parts: Parts,
     pub(crate) availability: Availability,
+    /// Has decisions on holds and payments written down.
+    pub(crate) clerk: Clerk,
     ids: Ids,
     /// Rows that are on sale whatever the day.
     sale: Arc<HashSet<InventoryId>>,
@@ -205,7 +219,7 @@ pub struct Service {
     /// Seat maps that were read lately.
     seat_maps: seating::SeatMaps,
     /// Rows that have a gauge.
-    gauges: Mutex<HashSet<InventoryId>>,
+    gauges: Mutex<HashMap<InventoryId, IntGauge>>,
     /// Owns what must go on when a caller leaves.
     tasks: TaskTracker,
     /// Wakes the outbox to settle.
@@ -225,6 +239,7 @@ impl Service {
         let databases = parts.store.databases().len().max(1);
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            clerk: Clerk::new(Arc::clone(&parts.store), parts.metrics.clone()),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
             availability: Availability::default(),
@@ -289,11 +304,12 @@ impl Service {
         self.reaper_nudge.ring();
     }
 
-    /// Waits for what callers left behind, then for the teller.
+    /// Waits for what callers left behind, then for the teller and the clerk.
     pub async fn close(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.parts.teller.close().await;
+        self.clerk.close().await;
     }
 
     /// Returns what is offered under an id today.

@@ -1,4 +1,4 @@
-//! The booking site, embedded: plain files, and one page for every address that belongs to the site itself.
+//! The booking site and the lab's page, embedded: plain files, and one page for every address of the site itself.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -11,6 +11,10 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "../waiting-room-ui/booking-site"]
 struct Files;
 
+#[derive(RustEmbed)]
+#[folder = "../waiting-room-ui/lab"]
+struct LabFiles;
+
 const INDEX: &str = "index.html";
 const POLICY: &str =
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -18,8 +22,19 @@ const POLICY: &str =
 /// Returns a file of the site, or its one page for an address without a file extension; `None` when there is neither.
 #[must_use]
 pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
-    let wanted = path.trim_start_matches('/');
-    let (name, file) = find(wanted)?;
+    let (name, file) = find(path.trim_start_matches('/'))?;
+    Some(respond(name, file, headers))
+}
+
+/// Returns a file of the lab, which is below `/lab/`; `None` when there is no such file.
+#[must_use]
+pub fn lab(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+    let wanted = path.trim_start_matches("/lab/");
+    let name = if wanted.is_empty() { INDEX } else { wanted };
+    Some(respond(name, LabFiles::get(name)?, headers))
+}
+
+fn respond(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response<Body> {
     let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..12]));
     let known = headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
     let (status, body) = if known {
@@ -37,7 +52,7 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, tag);
     }
-    Some(response)
+    response
 }
 
 fn find(wanted: &str) -> Option<(&str, EmbeddedFile)> {

@@ -40,7 +40,7 @@ use books::Books;
 pub use till::{Guard, OrderRequest, OrderTaken, TakeAnswer, TakeRequest, Taken, Till};
 
 /// Says what went wrong in a database, and whether trying again may help.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum StoreError {
     /// The database cannot be reached or does not answer in time. A retry may help.
     #[error("the database does not answer: {0}")]
@@ -69,7 +69,7 @@ impl StoreError {
 }
 
 /// Says which rows a decision is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A hold alone.
     Hold(HoldId),
@@ -93,10 +93,28 @@ impl Subject {
             Self::Hold(_) => None,
         }
     }
+
+    /// Returns the shard its id names.
+    pub(crate) fn named(self) -> Option<ShardNumber> {
+        let of_payment = || self.payment().map(ShardNumber::of_payment);
+        self.hold().map(ShardNumber::of_hold).or_else(of_payment)
+    }
 }
 
 /// Is a pure decision that a store runs on locked rows, again if the transaction must be repeated.
 pub type Decide = Arc<dyn Fn(&Loaded) -> Verdict + Send + Sync>;
+
+/// Is a decision that may share a commit with others.
+#[derive(Clone)]
+pub struct Question {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is to be decided.
+    pub decide: Decide,
+}
+
+/// Is what becomes of a [`Question`]. The inner error is the decision's own refusal, or [`Stop::SoldOut`].
+pub type Transacted = Result<Result<Outcome, Stop>, StoreError>;
 
 /// Is what a transaction left behind.
 #[derive(Clone, Debug)]
@@ -105,8 +123,35 @@ pub struct Outcome {
     pub hold: Option<Hold>,
     /// The payment, if the step touched it.
     pub payment: Option<Payment>,
-    /// Seats on sale after the commit, of each row in which the step moved any.
-    pub available: Vec<(InventoryId, u32)>,
+    /// What is on sale after the commit, of each row in which the step moved any seats.
+    pub left: Vec<Left>,
+}
+
+/// Says what a commit left on sale of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// Seats on sale after the commit.
+    pub available: u32,
+    /// Whether there were none before it.
+    pub was_zero: bool,
+}
+
+impl Left {
+    /// Says what a commit left that changed what is on sale by so much.
+    #[must_use]
+    pub fn after(inventory: InventoryId, available: u32, change: i32) -> Self {
+        Self { inventory, available, was_zero: i64::from(available) == i64::from(change) }
+    }
+}
+
+impl Outcome {
+    /// Lists the seats on sale after the commit, of each row in which the step moved any.
+    #[must_use]
+    pub fn stock(&self) -> Vec<(InventoryId, u32)> {
+        self.left.iter().map(|left| (left.inventory, left.available)).collect()
+    }
 }
 
 /// A task of the outbox that is due.
@@ -150,11 +195,6 @@ pub struct TurnedRow {
 /// or rolled back whether or not the caller still waits.
 #[async_trait]
 pub trait Store: Till {
-    /// Names the shard that keeps a row, for its ids; a database by itself has none.
-    fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
-        None
-    }
-
     /// Lists the databases behind this store, which background work visits one by one; none for a database by itself.
     fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &[]
@@ -177,7 +217,20 @@ pub trait Store: Till {
     ///
     /// The inner error is the decision's own refusal, or [`Stop::SoldOut`] when the step wanted seats that are not there;
     /// nothing is written then.
-    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError>;
+    async fn transact(&self, subject: Subject, decide: Decide) -> Transacted;
+
+    /// Does as [`Store::transact`] for several questions, together in one commit, whatever their order.
+    ///
+    /// `None` means that this one must be asked by itself: it takes seats, its rows are locked by somebody else or are
+    /// another's of these too, or it spoilt the commit for all. Nothing was written for it.
+    async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
+        questions.iter().map(|_| None).collect()
+    }
+
+    /// Names the database of several that a question goes to; with only one there is no choice.
+    fn place_of(&self, _subject: Subject) -> Option<ShardNumber> {
+        None
+    }
 
     /// Reads a hold.
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError>;

@@ -5,17 +5,19 @@
 //! the busier it is, the more each commit carries. Each busy row has a task of its own, which ends when nobody waits,
 //! so one hot row does not stand in another's way. A client that leaves takes nobody along: the commit is not its own.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
+use crate::domain::placement::ShardNumber;
+use crate::line::{Full, Line, Room};
 use crate::metrics::Metrics;
 use crate::store::{Guard, OrderRequest, OrderTaken, StoreError, TakeAnswer, TakeRequest, Taken, Till};
 use crate::strategy::{Strategies, Strategy};
@@ -24,7 +26,7 @@ use crate::strategy::{Strategies, Strategy};
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// How many may wait under one hold's id; a commit serves one of them, so more would only fill the line.
+/// How many may wait under one hold's id.
 const SAME_HOLD: usize = 8;
 
 /// Bounds what the teller takes on.
@@ -36,10 +38,12 @@ pub struct TellerLimits {
     pub waiting: usize,
     /// Rows that may be busy at once.
     pub rows: usize,
+    /// Commits under way at once in one database for those who stand in no row's line; each has a connection to itself.
+    pub alone: usize,
 }
 
-/// Requests that stand in no row's line and may be under way at once: orders of several rows, and strategies that
-/// commit one by one.
+/// Requests that stand in no row's line and may be under way or wait at once: orders of several rows, and strategies
+/// that commit one by one.
 const ALONE: usize = 10_000;
 
 /// Says why a request was not answered.
@@ -65,56 +69,15 @@ pub struct Served {
     pub available: u32,
 }
 
+impl From<Full> for TellerError {
+    fn from(_: Full) -> Self {
+        Self::Busy
+    }
+}
+
 struct Customer {
     request: TakeRequest,
     answer: oneshot::Sender<Result<Served, TellerError>>,
-}
-
-/// Who waits for one row, in arrival order.
-#[derive(Default)]
-struct Line {
-    customers: VecDeque<Customer>,
-    /// How many of them ask under each hold's id.
-    same: HashMap<HoldId, usize>,
-}
-
-impl Line {
-    fn of(customer: Customer) -> Self {
-        Self { same: HashMap::from([(customer.request.hold, 1)]), customers: VecDeque::from([customer]) }
-    }
-
-    fn join(&mut self, customer: Customer, limit: usize) -> Result<(), TellerError> {
-        let same = self.same.get(&customer.request.hold).copied().unwrap_or(0);
-        if self.customers.len() >= limit || same >= SAME_HOLD {
-            return Err(TellerError::Busy);
-        }
-        self.same.insert(customer.request.hold, same + 1);
-        self.customers.push_back(customer);
-        Ok(())
-    }
-
-    /// Takes the next ones out for one commit. No hold goes twice: whoever asks under an id that is called already is
-    /// passed over, and keeps the place in front for the next commit.
-    fn call(&mut self, limit: usize) -> Vec<Customer> {
-        let (mut batch, mut passed_over, mut called) = (Vec::new(), Vec::new(), HashSet::new());
-        while batch.len() < limit {
-            let Some(customer) = self.customers.pop_front() else { break };
-            let customers = if called.insert(customer.request.hold) { &mut batch } else { &mut passed_over };
-            customers.push(customer);
-        }
-        passed_over.into_iter().rev().for_each(|customer| self.customers.push_front(customer));
-        called.iter().for_each(|hold| self.leave(hold));
-        batch
-    }
-
-    fn leave(&mut self, hold: &HoldId) {
-        if let Some(same) = self.same.get_mut(hold) {
-            *same -= 1;
-            if *same == 0 {
-                self.same.remove(hold);
-            }
-        }
-    }
 }
 
 /// Serves requests for seats.
@@ -130,9 +93,11 @@ struct Desk {
     limits: TellerLimits,
     tasks: TaskTracker,
     /// Who waits, for each busy row. A row is in the map exactly while its task runs.
-    waiting: Mutex<HashMap<InventoryId, Line>>,
+    waiting: Mutex<HashMap<InventoryId, Line<HoldId, Customer>>>,
     /// Bounds those who stand in no line.
     alone: Arc<Semaphore>,
+    /// Bounds the commits of these in each database, so that they leave connections to the lines. They go in arrival order.
+    doors: Mutex<HashMap<Option<ShardNumber>, Arc<Semaphore>>>,
 }
 
 impl Teller {
@@ -140,7 +105,8 @@ impl Teller {
     #[must_use]
     pub fn new(till: Arc<dyn Till>, metrics: Metrics, strategies: impl Into<Strategies>, limits: TellerLimits) -> Self {
         let alone = Arc::new(Semaphore::new(ALONE));
-        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting: Mutex::default(), alone };
+        let (waiting, doors) = (Mutex::default(), Mutex::default());
+        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting, alone, doors };
         Self { desk: Arc::new(desk), strategies: strategies.into() }
     }
 
@@ -172,6 +138,7 @@ impl Teller {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
         let desk = Arc::clone(&self.desk);
         self.desk.tasks.spawn(async move {
+            let _door = desk.pass_door(row).await;
             desk.serve(guard, row, vec![customer]).await;
             drop(place);
         });
@@ -182,10 +149,13 @@ impl Teller {
         let mut waiting = self.desk.waiting();
         let busy_rows = waiting.len();
         match waiting.entry(row) {
-            Entry::Occupied(mut line) => line.get_mut().join(customer, self.desk.limits.waiting)?,
+            Entry::Occupied(mut line) => {
+                let (name, for_all) = (customer.request.hold, self.desk.limits.waiting);
+                line.get_mut().join(name, customer, Room { for_all, for_one_name: SAME_HOLD })?;
+            }
             Entry::Vacant(_) if busy_rows >= self.desk.limits.rows => return Err(TellerError::Busy),
             Entry::Vacant(line) => {
-                line.insert(Line::of(customer));
+                line.insert(Line::of(customer.request.hold, customer));
                 let desk = Arc::clone(&self.desk);
                 self.desk.tasks.spawn(async move { desk.work(guard, row).await });
             }
@@ -204,6 +174,7 @@ impl Teller {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
         let desk = Arc::clone(&self.desk);
         let task = self.desk.tasks.spawn(async move {
+            let _door = desk.pass_door(order.lines[0].0).await;
             let taken = desk.commit_order(&order).await;
             drop(place);
             taken
@@ -220,8 +191,18 @@ impl Teller {
 }
 
 impl Desk {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<InventoryId, Line>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<InventoryId, Line<HoldId, Customer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn among those who commit alone in a row's database.
+    async fn pass_door(&self, row: InventoryId) -> Option<OwnedSemaphorePermit> {
+        let place = self.till.place(row);
+        let door = {
+            let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(doors.entry(place).or_insert_with(|| Arc::new(Semaphore::new(self.limits.alone))))
+        };
+        door.acquire_owned().await.ok()
     }
 
     async fn work(&self, guard: Guard, row: InventoryId) {
@@ -322,56 +303,5 @@ impl Drop for Sweep<'_> {
         if std::thread::panicking() {
             self.desk.waiting().remove(&self.row);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::moment::Moment;
-    use crate::domain::money::Paise;
-    use crate::domain::seat::Wish;
-
-    fn customer(hold: u8, quantity: u32) -> Customer {
-        let (answer, _caller_has_left) = oneshot::channel();
-        let request = TakeRequest {
-            hold: HoldId::from_bytes([hold; 16]),
-            request_hash: [0; 32],
-            quantity,
-            wish: Wish::Any,
-            amount: Paise::new(1),
-            created_at: Moment::from_ms(0),
-            expires_at: Moment::from_ms(1),
-        };
-        Customer { request, answer }
-    }
-
-    fn quantities(batch: &[Customer]) -> Vec<u32> {
-        batch.iter().map(|customer| customer.request.quantity).collect()
-    }
-
-    #[test]
-    fn a_repeated_key_is_passed_over_and_keeps_its_place() {
-        let mut line = Line::of(customer(1, 10));
-        for (hold, quantity) in [(1, 11), (1, 12), (2, 20), (3, 30), (4, 40)] {
-            line.join(customer(hold, quantity), 100).unwrap();
-        }
-        assert_eq!(quantities(&line.call(3)), [10, 20, 30]);
-        assert_eq!(quantities(&line.call(3)), [11, 40]);
-        assert_eq!(quantities(&line.call(3)), [12]);
-        assert!(line.call(3).is_empty() && line.same.is_empty());
-    }
-
-    #[test]
-    fn one_key_cannot_fill_the_line() {
-        let mut line = Line::of(customer(1, 1));
-        for _ in 1..SAME_HOLD {
-            line.join(customer(1, 1), 100).unwrap();
-        }
-        assert!(matches!(line.join(customer(1, 1), 100), Err(TellerError::Busy)));
-        line.join(customer(2, 1), 100).unwrap();
-        assert_eq!(line.call(100).len(), 2);
-        line.join(customer(1, 1), 100).expect("one of them was called");
-        assert!(matches!(line.join(customer(3, 1), line.customers.len()), Err(TellerError::Busy)));
     }
 }

@@ -132,6 +132,12 @@ SALE = [
         "The rate that adapts",
         (f"min by (room) (vestibule_adaptive_rate{ROOM} >= 0)", "lowest wish of a gateway"),
         (LIMIT % ROOM, "in force"),
+        (f"max by (bound) (vestibule_adaptive_bound{ROOM} >= 0)", "{{bound}}"),
+    ),
+    plot(
+        "Why it is where it is",
+        (f"sum by (reason) (vestibule_adaptive_reason{ROOM}) > 0", "{{reason}}"),
+        about="how many gateways give which reason; nothing where the rate does not adapt",
     ),
     plot(
         "Requests that wait for an answer, and errors",

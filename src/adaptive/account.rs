@@ -108,6 +108,13 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_has_one_word_everywhere() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
+        }
+    }
+
+    #[test]
     fn the_reason_is_a_sentence() {
         let mut law = Law::new(50.0);
         assert_eq!(

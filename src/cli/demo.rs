@@ -11,6 +11,8 @@ use booking_core::app::App;
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config as BookingConfig, SaleRow};
 use booking_core::notifier::GatewayAddress;
+use booking_core::seat_lock::SeatLock;
+use booking_core::strategy::{Rule, Strategy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,9 @@ const QUIET_RATE: f64 = 2.0;
 
 /// How many are ahead in a demo that is started with nothing said.
 const QUIET_COMPANY: u64 = 20;
+
+/// The classes whose seats have numbers in the demo, to be chosen on a map; the others are pools.
+const NUMBERED: [&str; 4] = ["*:*:1A", "*:*:2A", "*:*:EC", "*:*:CC"];
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -131,6 +136,7 @@ impl Demo {
         println!("gateway http://{address}");
         println!("console http://{admin_address}");
         println!("booking http://{}", self.booking);
+        println!("lab http://{}/lab/", self.booking);
         println!("token {admin_token}");
         eprintln!(
             "\nOpen the gateway's address as a visitor, and http://{admin_address}/#token={admin_token} as the operator."
@@ -205,6 +211,9 @@ impl DemoArgs {
         config.payments.simulated_state = bank;
         config.payments.return_url = Some(format!("http://{}/hold/{{hold}}", gateway.address));
         config.holds.seconds = self.hold;
+        config.lab.enabled = true;
+        // The line may be kept in ways that a lock on seats has no use for: by Sentinel, or in a cluster.
+        config.seat_lock.redis = self.redis.clone().filter(|url| SeatLock::check(url).is_ok());
         config.gateways.push(GatewayAddress {
             admin: format!("http://{}", gateway.admin_address),
             room: ROOM.to_owned(),
@@ -213,9 +222,20 @@ impl DemoArgs {
         if let (Some(item), Some(capacity)) = (&self.item, self.seats) {
             let inventory = item.parse().map_err(|e| input(format!("--item `{item}`: {e}")))?;
             config.sale.push(SaleRow { inventory, capacity });
+            config.strategies.push(rule(item, Strategy::Teller)?);
+        }
+        let choosing = if config.seat_lock.redis.is_some() { Strategy::SeatLock } else { Strategy::SeatKey };
+        for rows in NUMBERED {
+            config.strategies.push(rule(rows, choosing)?);
         }
         Ok(config)
     }
+}
+
+/// Has rows sold in another way than the default.
+fn rule(rows: &str, strategy: Strategy) -> Result<Rule, CommandFault> {
+    let rows = rows.parse().map_err(|e| input(format!("the rows `{rows}`: {e}")))?;
+    Ok(Rule { rows, strategy })
 }
 
 fn input(text: String) -> CommandFault {

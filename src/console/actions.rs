@@ -16,12 +16,15 @@ use super::{Console, problem};
 use crate::admission::{Limits, MAX_INTERVAL_US};
 use crate::audit_trail::Change;
 use crate::config::default_burst;
-use crate::line::{Phase, Steering};
+use crate::line::{Phase, Steering, StoreFault};
 use crate::room::{DrawFault, Room, timed};
 use crate::sold_out::{EVERYTHING, Heard};
 
 /// How long an answer waits for the change to be seen.
 const SEEN_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often a change is made anew, because somebody else's came between.
+const REVISIONS: usize = 5;
 
 /// Later than any sale.
 const YEAR_9999_MS: u64 = 253_402_300_800_000;
@@ -84,7 +87,7 @@ struct Count {
 enum Failed {
     Nonsense(String),
     Unknown,
-    Store(crate::line::StoreFault),
+    Store(StoreFault),
 }
 
 /// Tells a `null` from a field that is left out.
@@ -99,8 +102,8 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Response {
     let Some(room) = console.find(&name) else { return no_room(&name) };
-    let done = match read::<LimitsChange>(&body).and_then(|change| change.apply(room)) {
-        Ok(limits) => reschedule(room, limits).await,
+    let done = match read::<LimitsChange>(&body) {
+        Ok(change) => revise(room, &change).await,
         Err(failed) => Err(failed),
     };
     finish(&console, room, "limits", &headers, &body, done)
@@ -150,10 +153,26 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
     }
 }
 
-/// Sets the limits; a room that draws lots promises a draw where its start was moved into the future.
-async fn reschedule(room: &Room, limits: Limits) -> Result<(), Failed> {
-    steer(room, &Steering::Limits(limits)).await?;
+/// Changes the limits; where somebody else has changed them at the same moment, makes the same change of theirs. A room
+/// that draws lots promises a draw where its start was moved into the future.
+async fn revise(room: &Room, change: &LimitsChange) -> Result<(), Failed> {
+    let mut done = Err(Failed::Store(StoreFault::Changed));
+    for _ in 0..REVISIONS {
+        let from = limits_of(room)?;
+        let to = change.of(from.clone())?;
+        done = steer(room, &Steering::Revise { from, to }).await;
+        match &done {
+            Err(Failed::Store(StoreFault::Changed)) => seen(room).await,
+            _ => break,
+        }
+    }
+    done?;
     room.promise_draw().await.map_err(Failed::Store)
+}
+
+fn limits_of(room: &Room) -> Result<Limits, Failed> {
+    let current = room.mirror.read(|roll| roll.settings.as_ref().map(|settings| settings.limits.clone()));
+    current.ok_or_else(|| Failed::Nonsense("the room has not been made yet; try again".into()))
 }
 
 async fn draw(room: &Room, given: PublicValue) -> Result<(), Failed> {
@@ -227,9 +246,8 @@ fn count(count: Count) -> Result<u64, Failed> {
 }
 
 impl LimitsChange {
-    fn apply(self, room: &Room) -> Result<Limits, Failed> {
-        let current = room.mirror.read(|roll| roll.settings.as_ref().map(|settings| settings.limits.clone()));
-        let mut limits = current.ok_or_else(|| Failed::Nonsense("the room has not been made yet; try again".into()))?;
+    /// Makes other limits of these.
+    fn of(&self, mut limits: Limits) -> Result<Limits, Failed> {
         if let Some(rate) = self.admissions_per_second {
             check(rate.is_none_or(|rate| (0.0..=1e6).contains(&rate)), "admissions_per_second is from 0 to 1000000")?;
             limits.interval_us = rate.map_or(0, Limits::interval_us);
@@ -315,6 +333,9 @@ fn finish(
         Err(Failed::Nonsense(text)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "nonsense", &text),
         Err(Failed::Unknown) => {
             problem(StatusCode::NOT_FOUND, "no_action", &format!("The actions are {} and stock.", ACTIONS.join(", ")))
+        }
+        Err(Failed::Store(fault @ StoreFault::Changed)) => {
+            problem(StatusCode::CONFLICT, "changed_meanwhile", &fault.to_string())
         }
         Err(Failed::Store(fault)) => problem(StatusCode::SERVICE_UNAVAILABLE, "store_down", &fault.to_string()),
     }

@@ -137,7 +137,7 @@ impl RoomView {
     }
 
     fn read(room: &Room, roll: &Roll, now_ms: u64) -> Self {
-        let now_s = now_ms / 1_000;
+        let (now_s, line_now_s) = (now_ms / 1_000, room.line_now().latest_s());
         let name = room.rules.name.as_str();
         let settings = roll.settings.as_ref();
         let limits = settings.map(|settings| &settings.limits);
@@ -155,7 +155,7 @@ impl RoomView {
             queueing_method: method(room.rules.method),
             waiting,
             present: room.present(),
-            active_sessions: roll.active(now_s),
+            active_sessions: roll.active(line_now_s),
             total_active_users: limits.and_then(|limits| limits.total_active_users),
             // Numbers that a new epoch passed over were given to nobody.
             issued: roll.issued - roll.unseen.len(),
@@ -173,15 +173,15 @@ impl RoomView {
             opens_at: schedule.opens_ms,
             starts_at: schedule.starts_ms,
             ends_at: schedule.ends_ms,
-            stage: schedule.stage(room.line_now_ms()),
+            stage: schedule.stage_between(room.line_now()),
             draw: DrawView::of(roll),
-            arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(now_s)),
-            admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(now_s)),
+            arrivals_per_second: room.mirror.pace(|pace| pace.came_per_second(line_now_s)),
+            admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(line_now_s)),
             live_connections: room.live.count(),
-            oldest_wait_seconds: came_s.map(|came_s| now_s.saturating_sub(came_s)),
+            oldest_wait_seconds: came_s.map(|came_s| line_now_s.saturating_sub(came_s)),
             waited_seconds: Shares::of(&room.waits, now_s),
             eta_error: Shares::of(&room.eta_errors, now_s),
-            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, now_s)),
+            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
             sold_out: room.sold_out.list(now_ms),
             sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
             stock: room.sold_out.all_stock(),

@@ -152,7 +152,10 @@ impl Draw {
     /// Returns those of a set that are in the draw.
     #[must_use]
     pub fn within(&self, numbers: &Bits) -> Bits {
-        numbers.iter_from(self.first).take_while(|number| *number <= self.last).collect()
+        let mut within = numbers.clone();
+        within.remove_run(0, self.first.saturating_sub(1));
+        within.remove_run(self.last + 1, Number::MAX);
+        within
     }
 
     /// Gives every number of a set its place.
@@ -203,6 +206,12 @@ impl Permutation {
     #[must_use]
     pub fn number(&self, place: Number) -> Number {
         self.walk(place, Self::unmix)
+    }
+
+    /// Tells whether a number, or a place, is of the range.
+    #[must_use]
+    pub fn covers(&self, number: Number) -> bool {
+        number.checked_sub(self.first).is_some_and(|at| at < self.size)
     }
 
     fn walk(&self, from: Number, step: impl Fn(&Self, u64) -> u64) -> Number {
@@ -329,5 +338,6 @@ mod tests {
         assert!([2, 12].into_iter().all(|n| drawn.contains(n)), "those beside it stay");
         let permutation = draw.permutation();
         assert!([5, 6, 9].into_iter().all(|n| drawn.contains(permutation.place(n))));
+        assert_eq!(draw.within(&numbers), [5, 6, 9].into_iter().collect());
     }
 }

@@ -18,8 +18,13 @@ use async_trait::async_trait;
 
 use self::journal::Journal;
 use self::persons::PersonsFile;
+use super::draw::Reveal;
+use super::roll::Drawn;
 use super::state::LineState;
-use super::{Arrival, Claimed, Joined, Known, LineStore, News, Page, Roll, RoomName, Steering, StoreFault, Tick};
+use super::{
+    Arrival, Claimed, Epoch, Joined, Known, LineStore, News, Number, Page, PersonId, Roll, RoomName, Steering,
+    StoreFault, Tick, apart,
+};
 use crate::clock::Clock;
 
 /// Keeps the lines in this process; with a folder, over restarts too.
@@ -100,6 +105,17 @@ impl Embedded {
         room.write()?;
         Ok(answer)
     }
+
+    /// Makes the draw that is due. What takes long is done beside the line, which goes on.
+    async fn draw(&self, name: &RoomName, reveal: &Reveal) -> Result<(), StoreFault> {
+        let due = self.verb(name, |line, _| Some((line.due_draw(reveal)?, line.roll().clone())))?;
+        let Some((draw, roll)) = due else { return Ok(()) };
+        let drawn = apart(move || Drawn::of(draw, &roll)).await;
+        // Many may have gone meanwhile; after this, only those of a moment.
+        let roll = self.verb(name, |line, _| line.roll().clone())?;
+        let drawn = apart(move || drawn.following(&roll)).await;
+        self.verb(name, |line, now_us| line.put_draw(drawn, now_us))
+    }
 }
 
 #[async_trait]
@@ -119,6 +135,10 @@ impl LineStore for Embedded {
         })?
     }
 
+    async fn find(&self, room: &RoomName, person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
+        self.verb(room, |line, _| line.find(person))
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
         self.verb(room, |line, now_us| {
             line.sweep_persons(now_us);
@@ -127,7 +147,16 @@ impl LineStore for Embedded {
     }
 
     async fn steer(&self, room: &RoomName, steering: &Steering) -> Result<(), StoreFault> {
-        self.verb(room, |line, now_us| line.steer(steering, now_us))
+        if let Steering::Draw(reveal) = steering {
+            return self.draw(room, reveal).await;
+        }
+        self.verb(room, |line, now_us| match steering {
+            Steering::Revise { from, to } => line.revise(from, to, now_us).then_some(()).ok_or(StoreFault::Changed),
+            _ => {
+                line.steer(steering, now_us);
+                Ok(())
+            }
+        })?
     }
 
     async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {

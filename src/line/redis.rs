@@ -42,8 +42,8 @@ use self::words::{limit_words, phase_word, promise_text, set_word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Ended, Entry, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId, Roll,
-    RoomName, Steering, StoreFault, Tick,
+    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId,
+    Roll, RoomName, Steering, StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -197,6 +197,19 @@ impl LineStore for RedisLine {
         }
     }
 
+    async fn find(&self, room: &RoomName, person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
+        let mut call = self.verb(Verb::Find, room);
+        call.arg(&stored_person(person)[..]);
+        match self.run_one(room, call, Repeat::Once).await? {
+            Value::Nil => Ok(None),
+            answer => {
+                let mut found = Reply::of(answer)?;
+                let eras = read_eras(&found.text()?)?;
+                found.number().map(|number| Some((epoch_of(&eras, number), number)))
+            }
+        }
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
         let due = self.chains.due(room);
         let checkpoint = due.map(|(known, link)| {
@@ -206,9 +219,10 @@ impl LineStore for RedisLine {
         });
         let mut answers =
             self.servers.run(room, &together(self.tick_verbs(room, tick, checkpoint)), Repeat::Once).await?;
-        let (Some(news), Some(called), Some(vouched)) = (answers.pop(), answers.pop(), answers.first()) else {
+        let (Some(news), Some(called)) = (answers.pop(), answers.pop()) else {
             return Err(corrupt("a tick has too few answers"));
         };
+        let is_one = |answer: &Value| *answer == Value::Int(1);
         if let Some((known, _)) = due {
             self.chains.saved(room, known.seq);
         }
@@ -216,7 +230,8 @@ impl LineStore for RedisLine {
         Ok(Page {
             present: called.number()?,
             now_us: called.number()?,
-            vouched: *vouched == Value::Int(1),
+            vouched: answers.first().is_some_and(is_one),
+            held: answers.iter().skip(1).any(is_one),
             news: self.read_news(room, news)?,
         })
     }
@@ -229,6 +244,7 @@ impl LineStore for RedisLine {
         match steering {
             Steering::Configure(limits) => call.arg("configure").arg(&limit_words(limits)[..]),
             Steering::Limits(limits) => call.arg("limits").arg(&limit_words(limits)[..]),
+            Steering::Revise { from, to } => call.arg("revise").arg(&limit_words(from)[..]).arg(&limit_words(to)[..]),
             Steering::Phase(phase) => call.arg("phase").arg(phase_word(*phase)),
             Steering::Message(message) => call.arg("message").arg(message),
             Steering::Admit(count) => call.arg("admit").arg(count),
@@ -237,7 +253,8 @@ impl LineStore for RedisLine {
             Steering::Reset | Steering::Draw(_) => call.arg("reset"),
         };
         let repeat = if matches!(steering, Steering::Admit(_)) { Repeat::Never } else { Repeat::Once };
-        self.run_one(room, call, repeat).await.map(drop)
+        let answer = self.run_one(room, call, repeat).await?;
+        if answer == Value::Int(0) { Err(StoreFault::Changed) } else { Ok(()) }
     }
 
     /// Merges in the pure machine and writes the outcome, unless the room has changed meanwhile: then
@@ -248,8 +265,13 @@ impl LineStore for RedisLine {
     async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault> {
         for _ in 0..RESTORE_TRIES {
             let read = self.read_roll(room).await?;
-            let mut line = LineState::with_roll(read.roll.clone(), read.now_us);
-            line.restore(offered, read.now_us);
+            let (roll, now_us, offered) = (read.roll.clone(), read.now_us, offered.clone());
+            let restored = move || {
+                let mut line = LineState::with_roll(roll, now_us);
+                line.restore(&offered, now_us);
+                line
+            };
+            let line = apart(restored).await;
             if *line.roll() == read.roll {
                 self.note_roll(room, &read);
                 return Ok(read.roll);

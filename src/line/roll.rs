@@ -5,9 +5,11 @@
 //! entry means.
 
 mod drawn;
-mod regulated;
 mod eras;
+mod forgotten;
+mod lots;
 mod merging;
+mod regulated;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use super::bits::Bits;
 use super::chain::{Link, LogStart};
 use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+pub use lots::{Drawn, Lots};
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
 /// (then maybe over), over, or unseen.
@@ -188,6 +191,7 @@ impl Roll {
                 self.waiting.insert(number);
             }
         }
+        self.forget(&entry.lapsed);
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
         entry.ended.iter().for_each(|ended| self.end(ended));
@@ -198,12 +202,14 @@ impl Roll {
             self.take_step(step, entry.seq);
         }
         self.sessions.prune(entry.at_us / 1_000_000);
+        self.give_up_unseen(entry.at_us / 1_000_000);
         self.seq = entry.seq;
         self.link = self.link.then(entry);
     }
 
     /// Takes in the answer to an own join ahead of the log, so that those who joined have a
-    /// position at once. The entry that follows finds it done.
+    /// position at once. The entry that follows finds it done. What the calls among them use up of the rate comes with
+    /// that entry: until then the store knows it, and a store that loses it begins an epoch with the burst used up.
     pub fn note(&mut self, joined: &Joined) {
         if joined.epoch == self.epoch() {
             self.raise_to(joined.first + joined.count - 1);
@@ -225,13 +231,6 @@ impl Roll {
         self.covers(epoch, number) && self.over.contains(self.place(number))
     }
 
-    /// Tells whether a place may be held by someone the store has forgotten.
-    #[must_use]
-    pub fn is_forgotten(&self, place: Number) -> bool {
-        let known = self.waiting.contains(place) || self.called.contains(place) || self.over.contains(place);
-        !known && self.unseen.contains(place)
-    }
-
     fn begin(&mut self, entry: &Entry) {
         if entry.epoch > self.epoch() {
             let above = if entry.unseen.is_empty() { self.issued } else { entry.issued };
@@ -249,7 +248,7 @@ impl Roll {
     }
 
     /// Gives every number up to `issued` a waiting place.
-    pub(super) fn raise_to(&mut self, issued: Number) {
+    pub(crate) fn raise_to(&mut self, issued: Number) {
         if issued > self.issued {
             self.waiting.insert_run(self.issued + 1, issued);
             self.issued = issued;

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LOG_CAP, News, Number, Numbers, PACE_STEP_US, Page,
-    Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, News, Number, Numbers,
+    PACE_STEP_US, Page, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -99,7 +99,7 @@ impl LineState {
             self.introduce(&tick.introduced, now_us);
             self.call(now_us);
         }
-        Page { news: self.follow(tick.known), present: self.count_present(), vouched, now_us }
+        Page { news: self.follow(tick.known), present: self.count_present(), vouched, held: false, now_us }
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
@@ -158,6 +158,7 @@ impl LineState {
     /// Changes the settings.
     pub fn steer(&mut self, steering: &Steering, now_us: u64) {
         match steering {
+            Steering::Revise { from, to } => drop(self.revise(from, to, now_us)),
             Steering::Configure(limits) => self.configure(limits, now_us),
             Steering::Limits(limits) => self.change(now_us, |settings| settings.limits = limits.clone()),
             Steering::Phase(phase) => self.change(now_us, |settings| settings.phase = *phase),
@@ -168,6 +169,16 @@ impl LineState {
             Steering::Forgo => self.forgo(now_us),
             Steering::Draw(reveal) => self.draw(reveal, now_us),
         }
+    }
+
+    /// Sets the limits where they are `from`, or `to` already; returns whether they are `to` now.
+    #[must_use]
+    pub fn revise(&mut self, from: &Limits, to: &Limits, now_us: u64) -> bool {
+        let is_as_read = self.settings().is_some_and(|settings| [from, to].contains(&&settings.limits));
+        if is_as_read {
+            self.change(now_us, |settings| settings.limits = to.clone());
+        }
+        is_as_read
     }
 
     /// Returns what is new after `known`.
@@ -200,15 +211,18 @@ impl LineState {
         self.roll.settings.as_ref()
     }
 
+    /// Takes the limits of a configuration. Where the rate adapts, a new room begins at the floor: nothing is known of
+    /// its upstream yet.
     fn configure(&mut self, limits: &Limits, now_us: u64) {
         let taken = |limits: &Limits| (limits.clone(), limits.clone());
         match self.settings() {
             Some(settings) if settings.configured == *limits => {}
             Some(_) => self.change(now_us, |settings| (settings.limits, settings.configured) = taken(limits)),
             None => {
+                let pace_us = if limits.adapts() { limits.at(u64::MAX).interval_us } else { 0 };
                 let (limits, configured) = taken(limits);
                 let settings = Settings { phase: Phase::Open, limits, configured, message: None };
-                self.append(Entry { settings: Some(settings), ..Entry::default() }, now_us);
+                self.append(Entry { settings: Some(settings), pace_us, ..Entry::default() }, now_us);
             }
         }
     }
@@ -248,6 +262,7 @@ impl LineState {
         if !self.has_order() {
             return;
         }
+        self.attendance.tend(self.roll.issued, now_us);
         let active = self.roll.active(now_us / 1_000_000);
         let limit = self.settings().and_then(|settings| settings.limits.total_active_users);
         let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(active));
@@ -289,8 +304,21 @@ impl LineState {
 
     fn lapse(&mut self, now_us: u64) {
         let Some(grace_ms) = self.settings().map(|settings| settings.limits.grace_ms) else { return };
+        if self.attendance.is_grace_over(grace_ms, now_us) {
+            self.lapse_forgotten(now_us);
+        }
         let Roll { waiting, issued, .. } = &self.roll;
         let lapsed = self.attendance.take_lapsed(waiting, *issued, grace_ms, now_us);
+        if !lapsed.is_empty() {
+            self.append(Entry { lapsed, ..Entry::default() }, now_us);
+        }
+    }
+
+    /// Lets those lapse, like anyone who was away for all of the period, who were forgotten when the epoch began.
+    fn lapse_forgotten(&mut self, now_us: u64) {
+        let forgotten = self.roll.forgotten();
+        let mut lapsed = Numbers::default();
+        forgotten.runs().take(LAPSE_LIMIT).for_each(|(first, last)| lapsed.merge(&Numbers::run(first, last)));
         if !lapsed.is_empty() {
             self.append(Entry { lapsed, ..Entry::default() }, now_us);
         }

@@ -187,18 +187,25 @@ impl Pipeline {
             Decision::Pass => respond::verified(HeaderMap::new()),
             Decision::Wait(ticket, standing) if shows_page => self.wait(room, &ticket, standing, asker),
             Decision::Join if shows_page => match self.place(room, request.headers(), target, asker).await {
-                Ok((ticket, ends_s)) => {
-                    let mut answer = match ends_s {
-                        Some(ends_s) => self.show_entering(room, &ticket, ends_s, asker),
-                        None => self.show_waiting(room, &ticket, asker),
-                    };
-                    respond::set_cookie(&mut answer, &self.ticket_cookie(room, &ticket));
-                    answer
-                }
+                Ok(place) => self.show_place(room, place, asker),
                 Err(refusal) => refusal,
+            },
+            Decision::Reject(_) if shows_page => match self.held(room, request.headers(), asker).await {
+                Some(place) => self.show_place(room, place, asker),
+                None => self.refuse(asker.reads, &Refused::NoPass),
             },
             _ => self.refuse(asker.reads, &Refused::NoPass),
         }
+    }
+
+    /// Shows a place that was just given, with its ticket.
+    fn show_place(&self, room: &Room, (ticket, ends_s): (Ticket, Option<u64>), asker: &Asker) -> Answer {
+        let mut answer = match ends_s {
+            Some(ends_s) => self.show_entering(room, &ticket, ends_s, asker),
+            None => self.show_waiting(room, &ticket, asker),
+        };
+        respond::set_cookie(&mut answer, &self.ticket_cookie(room, &ticket));
+        answer
     }
 
     fn verified_entering(&self, room: &Room, ticket: &Ticket, ends_s: u64) -> Answer {
@@ -234,17 +241,10 @@ impl Pipeline {
             Decision::Admit(ticket, claims) => (ticket, Some(claims.exp)),
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
             Decision::Wait(ticket, _) => (ticket, None),
-            Decision::Reject(gate::Refusal::Full) => return self.refuse(Reads::Json, &Refused::Full),
-            Decision::Reject(gate::Refusal::Early) => {
-                return respond::wait(
-                    &self.site.pages,
-                    Reads::Json,
-                    room,
-                    &Status::of_nobody(room, State::PreQueue),
-                    "",
-                );
-            }
-            Decision::Reject(gate::Refusal::Closed) => return self.refuse(Reads::Json, &Refused::Closed),
+            Decision::Reject(refusal) => match self.held(room, &parts.headers, asker).await {
+                Some(place) => place,
+                None => return self.turn_away(room, refusal, Reads::Json),
+            },
             Decision::Join | Decision::Pass => match self.place(room, &parts.headers, target, asker).await {
                 Ok(place) => place,
                 Err(refusal) => return refusal,
@@ -283,7 +283,7 @@ impl Pipeline {
     }
 
     fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
-        let now_s = super::now_s(room);
+        let now_s = room.line_now().latest_s();
         room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
     }
 

@@ -138,7 +138,7 @@ async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, Sto
     };
     let claimed = until_restored(room, ask).await?;
     room.mirror.note(&claimed.joined);
-    let (now_s, joined) = (shared.clock.now_ms() / 1_000, claimed.joined);
+    let (now_s, joined) = (room.line_now().latest_s(), claimed.joined);
     let admitted = joined.first..joined.first + joined.admitted;
     let ends_s = |epoch, number| match room.mirror.read(|roll| roll.standing(epoch, number, now_s)) {
         _ if admitted.contains(&number) => Some(joined.ends_s),
@@ -154,7 +154,7 @@ async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, Sto
 
 /// Finds the persons who have got a place whose session has run out.
 fn over(room: &Room, guests: &[Guest], places: &[Place]) -> Vec<(usize, Arrival)> {
-    let now_s = room.shared.clock.now_ms() / 1_000;
+    let now_s = room.line_now().latest_s();
     let over = |(i, (guest, place)): (usize, (&Guest, &Place))| {
         let standing = room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_s));
         let id = guest.person.filter(|_| standing == Standing::Over)?;

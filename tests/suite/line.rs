@@ -2,8 +2,10 @@
 
 mod conformance;
 mod crew;
+mod drawing;
 mod healing;
 mod model;
+mod months;
 mod persons;
 mod redis_faults;
 mod redis_tls;

@@ -5,7 +5,7 @@ const TRIES = 3;
 /** Writes without a key that change nothing when they are said twice. */
 const REPEATABLE = /\/(extension|cancellation)$/;
 
-/** What went wrong. `kind` is "sold_out", "line" (the gateway wants us back in line), "gone", "refused", "busy" or "network". */
+/** What went wrong. `kind` is "sold_out", "taken" (a chosen seat), "line" (the gateway wants us back in line), "gone", "refused", "busy" or "network". */
 export class Fault extends Error {
   constructor(kind, message, status = 0, problem = {}) {
     super(message);
@@ -21,6 +21,7 @@ export function faultOf(status, body, headers) {
   const words = body?.detail ?? body?.title ?? body?.message ?? `The server answered ${status}.`;
   if (status === 410 || type.endsWith("sold_out") || body?.state === "sold_out" || headers.get("vestibule-sold-out")) return new Fault("sold_out", words, status, body);
   if (status === 429 && (body?.state || body?.room)) return new Fault("line", "Your time in the booking has ended, and others are waiting.", status, body);
+  if (type.endsWith("seat_taken")) return new Fault("taken", words, status, body);
   if (status === 404) return new Fault("gone", words, status, body);
   if (status === 429 || status >= 500) return new Fault("busy", words, status, body);
   return new Fault("refused", words, status, body);
@@ -72,5 +73,6 @@ export const extend = (id, number) => ask("POST", `/api/holds/${part(id)}/extens
 export const payment = (id, signal) => ask("GET", `/api/payments/${part(id)}`, { signal });
 export const cancel = (reference) => ask("POST", `/api/bookings/${part(reference)}/cancellation`);
 export const booking = (reference, signal) => ask("GET", `/api/bookings/${part(reference)}`, { signal });
-export const makeHold = (id, quantity, key) => ask("POST", `/api/holds?inventory=${part(id)}`, { body: { inventory: id, quantity }, key });
+/** Holds so many seats, or those with these labels. */
+export const makeHold = (id, want, key) => ask("POST", `/api/holds?inventory=${part(id)}`, { body: { inventory: id, ...(Array.isArray(want) ? { seats: want } : { quantity: want }) }, key });
 export const pay = (id, method, key) => ask("POST", `/api/holds/${part(id)}/payments`, { body: { method }, key });

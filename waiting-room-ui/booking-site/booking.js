@@ -1,7 +1,7 @@
 // The ticket: what the traveller shows, on the screen and on paper; and the way back from it.
 import { booking as read, cancel } from "./api.js";
 import { every, h, say } from "./dom.js";
-import { money, named, seats } from "./format.js";
+import { listed, money, moment, seats } from "./format.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -15,11 +15,20 @@ export async function bookingView({ id, go, signal }) {
   const print = h("button", { type: "button", class: "solid", onclick: () => window.print() }, "Print the ticket");
   const element = h("div", { class: "narrow" }, h("p", { class: "done" }, h("b", {}, "You are going."), " Paid and booked; keep the reference."),
     h("article", { class: "card ticket" },
-      h("div", { class: "stub" }, h("h1", {}, h("span", {}, "Booking reference"), ` ${made.reference}`), h("p", {}, h("span", {}, `${seats(made.quantity)}${named(made.items)}`), h("b", {}, money(made.amount_paise)))),
-      journey(trip)),
+      h("div", { class: "stub" }, h("h1", {}, h("span", {}, "Booking reference"), ` ${made.reference}`), h("p", {}, h("span", {}, seats(made.quantity)), h("b", {}, money(made.amount_paise)))),
+      journey(trip), places(made.items), h("p", { class: "small-print" }, `Booked ${moment(made.created_at)}. `, h("span", { class: "print-only" }, "A demonstration: not valid for travel."))),
     h("p", { class: "row no-print" }, print, h("a", { class: "button quiet", href: "/" }, "Book another")),
     wayBack(made, () => go(`/booking/${made.reference}`, true)));
   return { element, title: `Booking ${made.reference}` };
+}
+
+/** Names the numbered seats, coach by coach, large enough to find them by; nothing where seats have no numbers. */
+function places(items) {
+  const labels = (items ?? []).flatMap((item) => item.seats ?? []);
+  if (!labels.length) return null;
+  const coaches = Map.groupBy(labels, (label) => label.split("-")[0]);
+  const numbers = (all) => listed(all.map((label) => label.split("-").at(-1)));
+  return h("dl", { class: "places" }, [...coaches].map(([coach, all]) => h("div", {}, h("dt", {}, coach === all[0] ? "Number" : `Coach ${coach}`), h("dd", {}, coach === all[0] ? coach : `${all.length > 1 ? "Seats" : "Seat"} ${numbers(all)}`))));
 }
 
 /** Offers to cancel, with what comes back said before anything is done. */

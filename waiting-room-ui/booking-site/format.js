@@ -3,6 +3,8 @@
 const rupees = new Intl.NumberFormat("en-IN", { style: "currency", currency: "INR", maximumFractionDigits: 2, minimumFractionDigits: 0 });
 const long = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
 
+const short = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "Asia/Kolkata" });
+
 const CLASSES = {
   "1A": "First AC", "2A": "Two-tier AC", "3A": "Three-tier AC", "3E": "Three-tier economy", EC: "Executive chair", CC: "Chair car", SL: "Sleeper", "2S": "Second sitting",
 };
@@ -15,6 +17,9 @@ export const className = (code) => CLASSES[code] ?? code;
 
 /** Says a date (YYYY-MM-DD) in words. */
 export const day = (date) => (/^\d{4}-\d{2}-\d{2}$/.test(date ?? "") ? long.format(new Date(`${date}T00:00:00Z`)) : date ?? "");
+
+/** Says a moment in words, by the railway's clock. */
+export const moment = (ms) => (ms == null ? "" : `${short.format(ms)} (India)`);
 
 /** Says how long a train runs. */
 export function duration(minutes) {
@@ -40,6 +45,9 @@ export function countdown(ms) {
 
 /** Says seats: "1 seat", "12 seats". */
 export const seats = (n) => `${n} ${n === 1 ? "seat" : "seats"}`;
+
+/** Lists words: "A1-3, A1-4 and A1-7". */
+export const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
 /** Names the numbered seats of a hold or booking: " (B1-14, B2-6)"; nothing where seats have no numbers. */
 export function named(items) {

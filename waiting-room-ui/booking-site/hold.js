@@ -1,7 +1,9 @@
 // Seats held: the time that is left by the server's own clock, the payment, and the way out.
 import { extend, hold as read, intention, pay, payment, release } from "./api.js";
 import { every, h, say, text } from "./dom.js";
+import { rememberHold } from "./held.js";
 import { countdown, money, named, seats } from "./format.js";
+import { serverTime } from "./servertime.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -16,14 +18,15 @@ const REFRESH_MS = 1500, MILESTONES_MS = [120_000, 60_000, 30_000, 10_000];
 
 /** Shows a hold until it is a booking, is given back or runs out. */
 export async function holdView({ id, go, signal }) {
-  let now = await read(id, signal), skew = now.now == null ? 0 : Date.now() - now.now, paying = false, waiting = false, over = false;
+  const time = serverTime();
+  let now = await readHold(), paying = false, waiting = false, over = false;
   const trip = tripOf(now.inventory, now);
   const clock = h("b", { role: "timer" }), note = h("div", { role: "alert" }), body = h("div", { class: "stack" });
   const longer = h("button", { type: "button", class: "quiet", hidden: true, onclick: moreTime }, "I need more time");
   const bar = h("progress", { max: "1", value: "1", "aria-label": "Time left of the hold" });
-  const time = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar, longer);
-  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), time, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}${named(now.items)}, together `, h("b", {}, money(now.amount_paise))), note, body));
-  const left = () => now.expires_at - (Date.now() - skew);
+  const timeLeft = h("div", { class: "time" }, h("p", {}, "Yours for ", clock), bar, longer);
+  const element = h("div", { class: "narrow" }, h("section", { class: "card" }, h("h1", {}, "Your seats are held"), timeLeft, journey(trip), h("p", { class: "total" }, `${seats(now.quantity)}${named(now.items)}, together `, h("b", {}, money(now.amount_paise))), note, body));
+  const left = () => now.expires_at - time.now();
   body.replaceChildren(form(), cancel());
 
   function form() {
@@ -99,21 +102,28 @@ export async function holdView({ id, go, signal }) {
 
   function end(heading, words) {
     over = true;
+    rememberHold(null);
     const again = h("a", { class: "button", href: `/train/${now.inventory}` }, "Look at this train again");
     element.replaceChildren(h("section", { class: "card notice" }, h("h1", {}, heading), h("p", {}, words), h("p", { class: "row" }, again, h("a", { class: "button quiet", href: "/" }, "Search"))));
     say(`${heading}. ${words}`);
   }
 
+  async function readHold() {
+    const asked = Date.now(), said = await read(id, signal);
+    time.heard(said.now, asked);
+    return said;
+  }
+
   /** Looks at the hold as the server has it and follows where it went. */
   async function look() {
     if (over) return;
-    now = { ...now, ...(await read(id, signal)) };
-    if (now.now != null) skew = Math.min(skew, Date.now() - now.now);
+    now = { ...now, ...(await readHold()) };
     follow();
+    tick();
   }
 
   function follow() {
-    if (now.status === "confirmed" && now.booking) return over = true, go(`/booking/${now.booking}`, true);
+    if (now.status === "confirmed" && now.booking) return over = true, rememberHold(null), go(`/booking/${now.booking}`, true);
     if (now.status === "cancelled") return end("Given back", "The seats are on sale again for others. Nothing was charged.");
     if (now.status === "expired") return end("The hold has run out", now.payment ? "The time was over before the bank had answered. If it agrees after all, you get seats if any are left; if none are, nothing is charged." : "The time was over, so the seats went back on sale. Nothing was charged.");
     if (waiting && !now.payment) waiting = false, decline("The payment did not go through and nothing was charged.");
@@ -129,6 +139,7 @@ export async function holdView({ id, go, signal }) {
   function tick() {
     if (over) return;
     const ms = left();
+    if (now.status === "held") rememberHold(id, ms);
     longer.hidden = !(now.status === "held" && now.extensions_left > 0 && ms < 120_000);
     text(clock, now.status === "held" ? countdown(ms) : "as long as it takes");
     bar.value = Math.max(0, Math.min(1, ms / Math.max(1, now.expires_at - (now.created_at ?? now.expires_at - 600_000))));
@@ -137,6 +148,9 @@ export async function holdView({ id, go, signal }) {
     if (ms <= 0 && now.status === "held") text(clock, "0:00");
   }
 
+  // A device that wakes, or comes back on line, has old news on its screen.
+  const awake = () => document.hidden || look().catch(() => {});
+  for (const [target, name] of [[document, "visibilitychange"], [window, "pageshow"], [window, "online"]]) target.addEventListener(name, awake, { signal });
   tick();
   follow();
   const timer = setInterval(tick, 1000);

@@ -1,6 +1,8 @@
 // The site's router: real addresses, one view at a time, each with a signal that ends its timers when it is left.
 import { bookingView } from "./booking.js";
 import { h } from "./dom.js";
+import { findView } from "./find.js";
+import { showHeld } from "./held.js";
 import { holdView } from "./hold.js";
 import { searchView } from "./search.js";
 import { trainView } from "./train.js";
@@ -8,9 +10,10 @@ import { sorry } from "./words.js";
 
 const ROUTES = [
   [/^\/$/, searchView],
-  [/^\/train\/([^/]+)$/, trainView],
-  [/^\/hold\/([^/]+)$/, holdView],
-  [/^\/booking\/([^/]+)$/, bookingView],
+  [/^\/train\/([^/]+)$/, trainView, "There is no such train, or it does not carry this class."],
+  [/^\/hold\/([^/]+)$/, holdView, "There is no hold at this address. If the seats were yours, look at the train again; nothing was charged without a booking."],
+  [/^\/booking\/([^/]+)$/, bookingView, "There is no booking with this reference. Compare it with your ticket, letter by letter."],
+  [/^\/find$/, findView],
 ];
 const main = document.getElementById("main");
 let leaving = new AbortController();
@@ -30,21 +33,23 @@ async function show(moved) {
   clearTimeout(slow);
   if (signal.aborted) return;
   main.replaceChildren(view.element);
+  showHeld(document.getElementById("held"), signal);
   document.title = `${view.title} · Platform One`;
   if (moved) scrollTo(0, 0), main.focus({ preventScroll: true });
 }
 
 async function make(signal) {
-  for (const [pattern, view] of ROUTES) {
+  for (const [pattern, view, missing] of ROUTES) {
     const found = pattern.exec(location.pathname);
     if (!found) continue;
     try {
       return await view({ id: found[1] && decodeURIComponent(found[1]), query: new URLSearchParams(location.search), go, signal });
     } catch (fault) {
-      return { element: sorry(fault), title: "Sorry" };
+      fault.said ??= missing;
+      return { element: sorry(fault), title: fault.kind === "gone" ? "Not found" : "Sorry" };
     }
   }
-  return { element: sorry({ kind: "gone", message: "There is no page at this address." }), title: "Not found" };
+  return { element: sorry({ kind: "gone" }), title: "Not found" };
 }
 
 document.addEventListener("click", (event) => {

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
+import { serverTime } from "../booking-site/servertime.js";
+import { refused } from "../booking-site/words.js";
 import { startBooking } from "./mock/booking.mjs";
 
 let browser;
@@ -68,6 +70,36 @@ describe("the whole way, in every look", () => {
 });
 
 describe("finding", () => {
+  test("a booking by its reference, as people write it", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    Object.assign([...site.holds.values()][0], { booking: "7K2M09QX1T" });
+    await page.getByRole("link", { name: "My booking" }).click();
+    await page.getByRole("heading", { name: "My booking" }).waitFor();
+    const field = page.getByLabel("Booking reference");
+    for (const [typed, words] of [["nonsense", "A reference has ten letters and digits"], ["AAAA AAAA AA", "There is no booking with this reference."]]) {
+      await field.fill(typed);
+      await page.keyboard.press("Enter");
+      await page.getByText(words).waitFor();
+      assert.equal(await field.getAttribute("aria-invalid"), "true");
+      await fine(page, `booking-find-${typed.length}-phone`);
+    }
+    await field.fill(" 7k2m-o9qx lt ");
+    await page.keyboard.press("Enter");
+    await page.getByText("7K2M09QX1T").waitFor();
+    await end();
+  });
+
+  test("what the API refuses is said in a passenger's words", () => {
+    for (const [problem, heading] of [[{ type: "/problems/not_on_sale" }, "Not on sale"], [{ type: "/problems/invalid_field", field: "to" }, "Where to?"], [{ type: "/problems/too_late_to_cancel" }, "Too late to cancel"], [{ type: "/problems/brand_new" }, "That did not work"], [undefined, "That did not work"]]) {
+      const [said, words] = refused(problem);
+      assert.equal(said, heading);
+      assert.doesNotMatch(words, /\/api\/|Idempotency|invalid_field/);
+    }
+  });
+
   test("stations by keyboard alone, after the combobox pattern", async () => {
     const { page, end } = await visit();
     const from = page.getByRole("combobox", { name: "From" });
@@ -117,6 +149,126 @@ describe("finding", () => {
       await page.getByRole("heading", { name: "Not found" }).waitFor();
     }
     await fine(page, "booking-not-found-wide");
+    await end();
+  });
+});
+
+describe("seats on a map", () => {
+  const AC2 = "12952:2026-12-24:2A";
+  const seat = (page, name) => page.getByRole("gridcell", { name });
+
+  async function openMap(look = "wide") {
+    const opened = await visit(`/train/${AC2}`, look);
+    await opened.page.getByLabel("Choose on the map").check();
+    await opened.page.getByRole("grid", { name: "Seats of coach A1" }).waitFor();
+    return opened;
+  }
+
+  for (const look of Object.keys(LOOKS)) {
+    test(`chosen, held and on the ticket: ${look}`, async () => {
+      const { site, page, end } = await openMap(look);
+      await seat(page, "Seat 3, lower berth, free").click();
+      await seat(page, "Seat 4, upper berth, free").click();
+      await page.getByText("You chose A1-3 and A1-4.").waitFor();
+      await page.getByText("₹5,740").waitFor();
+      await fine(page, `booking-map-${look}`);
+      await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+      await page.getByText("2 seats (A1-3, A1-4)").waitFor();
+      assert.deepEqual([...site.holds.values()][0].items[0].seats, ["A1-3", "A1-4"]);
+      await page.getByRole("button", { name: /^Pay/ }).click();
+      await page.getByText("You are going.").waitFor();
+      await page.getByText("Seats 3 and 4").waitFor();
+      await fine(page, `booking-map-ticket-${look}`);
+      assert.deepEqual(page.complaints, []);
+      await end();
+    });
+  }
+
+  test("by keyboard alone: one stop for Tab, arrows move, Space chooses, a taken seat says so", async () => {
+    const { page, end } = await openMap();
+    assert.equal(await page.locator("[role=gridcell][tabindex='0']").count(), 1);
+    await page.getByRole("radio", { name: "A1" }).focus();
+    await page.keyboard.press("Tab");
+    const at = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+    assert.equal(await at(), "Seat 5, side lower berth, free", "the first free seat of the first row");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await at(), "Seat 6, side upper berth, free");
+    await page.keyboard.press("Home");
+    assert.equal(await at(), "Seat 3, lower berth, free");
+    await page.keyboard.press("Space");
+    assert.equal(await at(), "Seat 3, lower berth, chosen");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+    assert.equal(await at(), "Seat 1, lower berth, taken");
+    assert.equal(await page.locator("#said").innerText(), "A1-1 is taken.");
+    assert.equal(await page.locator("[aria-selected=true]").count(), 1);
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("End");
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await at(), "Seat 3, lower berth, chosen", "from the end of a row to the next");
+    await page.keyboard.press("Space");
+    assert.equal(await at(), "Seat 3, lower berth, free");
+    await end();
+  });
+
+  test("another coach; no more than may be booked at once", async () => {
+    const { page, end } = await openMap("phone");
+    await page.getByRole("radio", { name: "A2" }).check();
+    await page.getByRole("grid", { name: "Seats of coach A2" }).waitFor();
+    assert.equal(await seat(page, "Seat 5, side lower berth, taken").getAttribute("aria-disabled"), "true");
+    for (const n of [7, 8, 9, 10, 11, 12]) await page.locator(`[data-number="${n}"]`).click();
+    await page.locator('[data-number="13"]').click();
+    const limit = page.locator(".wrong", { hasText: "At most 6 seats in one booking." });
+    await limit.waitFor();
+    assert.equal(await page.locator("[aria-selected=true]").count(), 6);
+    await fine(page, "booking-map-full-phone");
+    await page.locator('[data-number="12"]').click();
+    await limit.waitFor({ state: "hidden" });
+    await end();
+  });
+
+  test("twice as large, and on the narrowest screen: nothing is cut off", async () => {
+    const { page, end } = await openMap();
+    const wide = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    for (const width of [640, 320]) {
+      await page.setViewportSize({ width, height: 430 });
+      assert.ok((await wide()) <= 0, `the map at ${width}`);
+      assert.deepEqual(await axe(page), []);
+    }
+    for (const path of ["/", "/?from=NDLS&to=MMCT&date=2026-12-24", "/find"]) {
+      await page.goto(new URL(path, page.url()).href);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      assert.ok((await wide()) <= 0, `${path} at 320`);
+    }
+    await end();
+  });
+
+  test("someone else was quicker: said kindly, with seats nearby to take instead", async () => {
+    const { site, page, end } = await openMap("phone");
+    await seat(page, "Seat 3, lower berth, free").click();
+    await seat(page, "Seat 10, upper berth, free").click();
+    // Between the last look at the map and the click.
+    await page.evaluate(() => { Object.defineProperty(document, "hidden", { value: true, configurable: true }); });
+    for (const label of ["A1-3", "A1-4"]) site.seats.get("12952:2A").add(label);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByText("Someone else was quicker.").waitFor();
+    await page.getByText("A1-3 went a moment ago. A1-10 is still free.").waitFor();
+    await fine(page, "booking-map-taken-phone");
+    await page.getByRole("button", { name: "A1-5, side lower berth" }).click();
+    await page.getByText("You chose A1-10 and A1-5.").waitFor();
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByText("2 seats (A1-10, A1-5)").waitFor();
+    await end();
+  });
+
+  test("a chosen seat that goes while one looks is taken off the choice, and said", async () => {
+    const { site, page, end } = await openMap();
+    await seat(page, "Seat 3, lower berth, free").click();
+    site.seats.get("12952:2A").add("A1-3");
+    await page.getByText("A1-3 went to somebody else just now.").waitFor({ timeout: 8000 });
+    await page.getByText("No seat chosen yet.").waitFor();
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByText("Choose a seat on the map first").waitFor();
     await end();
   });
 });
@@ -246,6 +398,69 @@ describe("holding and paying", () => {
     await page.getByRole("heading", { name: "Given back" }).waitFor();
     assert.equal(site.stock.get("12952:3A"), 402);
     await fine(page, "booking-given-back-wide");
+    await end();
+  });
+
+  test("the ticket is printed alone, on one page", async () => {
+    const { page, end } = await visit(`/train/12952:2026-12-24:2A`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    const paper = await page.pdf({ format: "A4", ...(process.env.SCREENSHOTS && { path: `${process.env.SCREENSHOTS}/booking-ticket.pdf` }) });
+    assert.equal(paper.toString("latin1").match(/\/Type\s*\/Page\b/g).length, 1);
+    await page.emulateMedia({ media: "print" });
+    assert.ok(await page.getByText("A demonstration: not valid for travel.").isVisible());
+    for (const name of ["Print the ticket", "Cancel this booking"]) assert.equal(await page.getByRole("button", { name }).isVisible(), false, name);
+    assert.equal(await page.getByRole("link", { name: "My booking" }).isVisible(), false);
+    await picture(page, "booking-ticket-print");
+    await end();
+  });
+
+  test("seats that are held are remembered on every other page, until they are not", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await page.getByRole("link", { name: "Platform One" }).click();
+    await page.getByText(/^Seats are held for you: (9:5\d|10:00)/).waitFor();
+    await fine(page, "booking-held-bar-phone");
+    await page.getByRole("link", { name: "Go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await page.getByRole("link", { name: "Platform One" }).click();
+    await page.getByText(/^Seats are held for you/).waitFor();
+    [...site.holds.values()][0].status = "expired";
+    await page.reload();
+    await page.getByRole("heading", { name: "Where to?" }).waitFor();
+    assert.equal(await page.getByText("Seats are held for you").count(), 0);
+    await end();
+  });
+
+  test("the server's time is kept when this clock is wrong, is set, or has slept", () => {
+    let here = 1_000_000;
+    const time = serverTime(() => here);
+    time.heard(5_000, 999_900);
+    assert.equal(time.now(), 5_000, "at least what the server has shown");
+    here += 4 * 60_000;
+    assert.equal(time.now(), 245_000, "it went on while asleep");
+    here -= 3_600_000;
+    time.heard(246_000, here - 50);
+    assert.equal(time.now() >= 246_000 && time.now() <= 246_050, true, "the clock was put back an hour");
+    here += 10_000;
+    time.heard(255_990, here - 8_000);
+    assert.equal(time.now() >= 255_990 && time.now() <= 256_050, true, "a slow answer moves nothing");
+  });
+
+  test("a device that wakes looks at once", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`);
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    const sleep = (asleep) => page.evaluate((hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, asleep);
+    await sleep(true);
+    [...site.holds.values()][0].expires_at = Date.now() + 100_500;
+    await sleep(false);
+    await page.waitForFunction(() => /^1:(39|40|41)$/.test(document.querySelector("[role=timer]").textContent), undefined, { polling: 50, timeout: 1400 });
     await end();
   });
 

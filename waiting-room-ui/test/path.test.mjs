@@ -1,36 +1,12 @@
 // The whole path against the real thing: `vestibule demo` in VESTIBULE_BIN, two visitors, a booking, a sold-out train, the console.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { dayFromToday } from "../booking-site/format.js";
 import { axe, launch, open, picture, until } from "./browser.mjs";
+import { startDemo } from "./demo.mjs";
 
-const START_MS = 60_000, TURN_MS = 60_000;
+const TURN_MS = 60_000;
 let browser, demo;
-
-/** Starts the demo and reads its addresses from the lines it prints. */
-async function startDemo() {
-  const bin = process.env.VESTIBULE_BIN;
-  assert.ok(bin, "VESTIBULE_BIN must name the built vestibule; ./test sets it");
-  const args = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--booking", "127.0.0.1:0", "--data", ":memory:", "--rate", "1"];
-  const process_ = spawn(bin, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const found = {}, lines = [];
-  for (const stream of [process_.stdout, process_.stderr]) {
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line);
-      const [, name, value] = /^\s*(gateway|console|booking|token)\s+(\S+)/.exec(line) ?? [];
-      if (name) found[name] ??= value;
-    });
-  }
-  const wanted = ["gateway", "console", "booking", "token"];
-  await until(() => process_.exitCode !== null || wanted.every((name) => found[name]), "the four lines of the demo", START_MS).catch((error) => { throw new Error(`${error.message}\n${lines.join("\n")}`); });
-  assert.equal(process_.exitCode, null, `the demo ended:\n${lines.join("\n")}`);
-  // An address may be printed with the token in it; the parts are wanted alone.
-  const origin = (name) => new URL(found[name]).origin;
-  return { gateway: origin("gateway"), console: origin("console"), booking: origin("booking"), token: found.token.replace(/^.*token=/, ""), process: process_ };
-}
 
 before(async () => {
   demo = await startDemo();
@@ -39,11 +15,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  if (!demo) return;
-  demo.process.kill("SIGTERM");
-  const slow = setTimeout(() => demo.process.kill("SIGKILL"), 15_000);
-  await once(demo.process, "exit");
-  clearTimeout(slow);
+  await demo?.end();
 });
 
 async function admin(method, path, body) {
@@ -68,6 +40,17 @@ async function findOffer(skip = []) {
     if (offers.length) return offers.sort((a, b) => a.available - b.available)[0];
   }
   throw new Error("no train from NDLS to MMCT in the next days");
+}
+
+/** Finds a class whose seats have numbers. */
+async function findNumbered() {
+  const skip = [];
+  for (;;) {
+    const { inventory } = await findOffer(skip);
+    const { seats } = await (await fetch(new URL(`/api/inventory/${inventory}`, demo.booking))).json();
+    if (seats) return inventory;
+    skip.push(inventory);
+  }
 }
 
 /** Buys an inventory out through the booking API, as a crowd would. */
@@ -163,6 +146,31 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
     await picture(first, "path-booking-wide");
     await first.reload();
     await first.getByText("You are going.").waitFor();
+  });
+
+  await t.test("two want one seat: one has it, the other is offered those nearby", async () => {
+    const id = await findNumbered();
+    for (const page of [first, second]) {
+      await page.goto(new URL(`/train/${id}`, demo.gateway).href);
+      await page.getByLabel("Choose on the map").check();
+      await page.locator('[role=gridcell][data-state=free]').first().click();
+    }
+    const wanted = await second.locator("[aria-selected=true]").getAttribute("aria-label");
+    assert.equal(await first.locator("[aria-selected=true]").getAttribute("aria-label"), wanted);
+    assert.deepEqual(await axe(second), []);
+    // The second does not look again before clicking.
+    await second.evaluate(() => { Object.defineProperty(document, "hidden", { value: true, configurable: true }); });
+    await first.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await first.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await second.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await second.getByText("Someone else was quicker.").waitFor();
+    assert.deepEqual(await axe(second), []);
+    await picture(second, "path-seat-taken-phone");
+    await second.locator(".nearby button").first().click();
+    await second.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await second.getByRole("heading", { name: "Your seats are held" }).waitFor();
+    await picture(second, "path-seat-held-phone");
+    assert.deepEqual(second.complaints, []);
   });
 
   await t.test("a train that the operator marks as sold out is refused from the gateway's memory", async () => {

@@ -13,6 +13,7 @@ use crate::availability::SoldOutWord;
 use crate::catalogue::NotOnSale;
 use crate::domain::inventory::InventoryId;
 use crate::domain::order::Stop;
+use crate::lab::Refusal;
 use crate::provider::BadNews;
 use crate::service::{BadOrder, Denied, SeatsTaken, SoldOut};
 use crate::store::StoreError;
@@ -249,6 +250,23 @@ impl From<Denied> for Problem {
             Denied::Fault(error) => Self::unavailable(&error),
             Denied::Closing => Self::closing(),
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, name, title) = match refusal {
+            Refusal::NoSuchRace => (StatusCode::NOT_FOUND, "no_such_race", "No such race"),
+            Refusal::Full | Refusal::Rushing => (StatusCode::SERVICE_UNAVAILABLE, "lab_full", "The lab is full"),
+            Refusal::Waiting => (StatusCode::CONFLICT, "waiting", "Waits for the database"),
+            Refusal::Over => (StatusCode::CONFLICT, "over", "Over"),
+            Refusal::NoRedis | Refusal::NoLease => (StatusCode::CONFLICT, "no_redis", "No Redis"),
+            Refusal::Redis(_) | Refusal::Trouble(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "lab_trouble", "A store of the lab has failed")
+            }
+        };
+        let problem = Self::new(status, name, title, refusal.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.header("retry-after", "5") } else { problem }
     }
 }
 

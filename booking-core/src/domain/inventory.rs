@@ -167,7 +167,7 @@ impl Stock {
 }
 
 /// Moves seats of one row from one count to another. The three changes always sum to zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StockMove {
     /// Change of `available`.
     pub available: i32,
@@ -223,6 +223,14 @@ pub struct StockChange {
 }
 
 impl StockMove {
+    /// Returns both moves as one.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        let (available, held, sold) =
+            (self.available + other.available, self.held + other.held, self.sold + other.sold);
+        Self { available, held, sold }
+    }
+
     /// Returns by how much the seats that have an owner grow.
     #[must_use]
     pub const fn owned(self) -> i32 {

@@ -54,6 +54,17 @@ pub struct Step {
     pub complete: Option<Task>,
 }
 
+impl Step {
+    /// Tells whether it can share a commit with others: it can be written whatever the counts say, and it is one of those
+    /// that are written so often that sharing is worth it.
+    #[must_use]
+    pub fn is_shareable(&self) -> bool {
+        let takes = self.stock.iter().any(|change| change.change.available < 0 || change.change.owned() > 0);
+        let cancels = self.booking.as_ref().is_some_and(|booking| booking.cancelled_at.is_some());
+        !takes && !cancels && self.shrunk.is_none()
+    }
+}
+
 /// Names work the outbox must see through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Task {

@@ -69,10 +69,10 @@ impl Service {
             Err(Stop::Already) => return Ok(BookingAnswer { replayed: true, ..self.find_booking(reference).await? }),
             Err(stop) => return Err(stop.into()),
         };
-        self.after(&outcome, true);
+        self.after(&outcome);
         if let Some(hold) = &outcome.hold {
             self.unlock_hold(hold).await;
         }
-        Ok(BookingAnswer { stock: outcome.available, ..self.find_booking(reference).await? })
+        Ok(BookingAnswer { stock: outcome.stock(), ..self.find_booking(reference).await? })
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::domain::seat::Numbering;
-use crate::store::{OrderRequest, StoreError, Subject, TakeAnswer, TakeRequest};
+use crate::store::{Left, OrderRequest, StoreError, Subject, TakeAnswer, TakeRequest};
 use crate::teller::TellerError;
 
 /// Is what a buyer wants to hold.
@@ -128,7 +128,10 @@ impl Service {
             self.unlock_seats(&wished).await;
         }
         let (answer, stock) = taken?;
-        stock.iter().for_each(|&(row, available)| self.changed(row, available, false));
+        if let TakeAnswer::Granted(hold) = &answer {
+            hold.lines.iter().for_each(|line| self.seat_maps.strike(line.inventory, &line.seats));
+        }
+        stock.iter().for_each(|&(inventory, available)| self.changed(Left { inventory, available, was_zero: false }));
         Ok((answer, stock))
     }
 
@@ -227,11 +230,11 @@ impl Service {
             Err(Stop::Already) => return Ok(HoldAnswer { hold: before, replayed: true, stock: Vec::new() }),
             Err(stop) => return Err(stop.into()),
         };
+        outcome.left.iter().for_each(|left| self.changed(*left));
+        let stock = outcome.stock();
         let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
-        // How many there were before is not known here; to say that there may have been none does no harm.
-        outcome.available.iter().for_each(|&(row, available)| self.changed(row, available, true));
         self.unlock_what_went(&before, &hold).await;
-        Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
+        Ok(HoldAnswer { hold, replayed: false, stock })
     }
 
     /// Lets a hold lapse whose time is over; `false` when there was nothing to do.
@@ -248,7 +251,7 @@ impl Service {
     }
 
     async fn change_hold(&self, id: HoldId, decide: crate::store::Decide) -> Result<HoldAnswer, Denied> {
-        let outcome = match self.parts.store.transact(Subject::Hold(id), decide).await? {
+        let outcome = match self.clerk.transact(Subject::Hold(id), decide).await? {
             Ok(outcome) => outcome,
             Err(Stop::Already) => {
                 let hold = self.find_hold(id).await?;
@@ -256,14 +259,13 @@ impl Service {
             }
             Err(stop) => return Err(stop.into()),
         };
+        outcome.left.iter().for_each(|left| self.changed(*left));
+        let stock = outcome.stock();
         let hold = outcome.hold.ok_or(Stop::NoSuchHold)?;
-        for (&(inventory, available), line) in outcome.available.iter().zip(&hold.lines) {
-            self.changed(inventory, available, available == line.quantity);
-        }
         if !hold.state.keeps_seats() {
             self.unlock_hold(&hold).await;
         }
-        Ok(HoldAnswer { hold, replayed: false, stock: outcome.available })
+        Ok(HoldAnswer { hold, replayed: false, stock })
     }
 }
 

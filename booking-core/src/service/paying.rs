@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId, HoldState};
+use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
@@ -85,18 +86,18 @@ impl Service {
         if !self.parts.provider.accepts(&order.method) {
             return Err(Denied::Method);
         }
-        let hold = self.find_hold(order.hold).await?;
-        let payment = self.new_payment(&hold, &order);
-        let (opened, now) = (payment.clone(), self.now());
-        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, opened.clone(), now));
-        let opened = match self.parts.store.transact(Subject::Opening(hold.id, payment.id), decide).await? {
-            Ok(outcome) => outcome.payment,
-            Err(Stop::Already) => return self.pay_again(payment.id).await,
+        let payment = self.new_payment(&order);
+        let (id, now) = (payment.id, self.now());
+        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
+        let opened = match self.clerk.transact(Subject::Opening(order.hold, id), decide).await? {
+            Ok(outcome) => outcome.payment.ok_or(Stop::NoSuchPayment)?,
+            Err(Stop::Already) => return self.pay_again(id).await,
             Err(stop) => return Err(stop.into()),
         };
-        // What was written down counts, not what was read before.
-        self.charge(opened.as_ref().unwrap_or(&payment)).await?;
-        self.find_payment(payment.id, false).await
+        match self.charge(&opened).await? {
+            Some(Outcome { payment: Some(payment), hold, .. }) => Ok(PaymentAnswer { payment, hold, replayed: false }),
+            _ => self.find_payment(id, false).await,
+        }
     }
 
     /// Returns a payment that was begun before. The process that wrote it down may have ended before it asked the
@@ -117,8 +118,9 @@ impl Service {
         i64::try_from(self.parts.terms.provider_timeout.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending.
-    async fn charge(&self, payment: &Payment) -> Result<(), Denied> {
+    /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending. Returns
+    /// what was written last, if nobody else can have written anything since.
+    async fn charge(&self, payment: &Payment) -> Result<Option<Outcome>, Denied> {
         let (id, amount) = (payment.id, payment.amount);
         let order =
             ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
@@ -127,16 +129,16 @@ impl Service {
         fail_point::reached(PROVIDER_ANSWERED);
         match answered {
             Ok(Ok(Charged::Authorized(charge))) => {
-                self.authorized(id, &charge, amount.get(), Then::CaptureHere).await?;
-                self.capture_now(id).await;
+                let secured = self.authorized(id, &charge, amount.get(), Then::CaptureHere).await?;
+                return Ok(self.capture_now(id, secured.as_ref()).await);
             }
-            Ok(Ok(Charged::Captured(charge))) => self.captured(id, &charge, amount.get()).await?,
+            Ok(Ok(Charged::Captured(charge))) => drop(self.captured(id, &charge, amount.get()).await?),
             Ok(Ok(Charged::Challenged(charge, challenge))) => self.challenged(id, charge, challenge).await?,
             Ok(Ok(Charged::Declined(reason))) => self.failed(id, None, &reason).await?,
             Ok(Err(fault)) => tracing::warn!(payment = %id, %fault, "a payment is pending"),
             Err(_) => tracing::warn!(payment = %id, "a payment is pending: no answer in time"),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn way_back(&self, payment: &Payment) -> Option<String> {
@@ -144,25 +146,35 @@ impl Service {
         Some(url.replace("{hold}", &hold.to_string()))
     }
 
-    /// Has the money taken for a buyer who waits; what does not work now is left to the outbox, at once.
-    async fn capture_now(&self, id: PaymentId) {
-        let Err(fault) = self.capture(id).await else { return };
+    /// Has the money taken for a buyer who waits; what does not work now is left to the outbox, at once. `secured` is what
+    /// was written when it was set aside, if that was by us.
+    async fn capture_now(&self, id: PaymentId, secured: Option<&Outcome>) -> Option<Outcome> {
+        let taken = match secured.and_then(|outcome| outcome.payment.as_ref()) {
+            Some(payment) => self.capture_of(payment).await,
+            None => self.capture(id).await,
+        };
+        let fault = match taken {
+            Ok(outcome) => return outcome,
+            Err(fault) => fault,
+        };
         tracing::warn!(payment = %id, %fault, "taking the money is left to the outbox");
         let task = Task { kind: TaskKind::Capture, payment: id };
         if let Err(error) = self.store().postpone(task, self.now(), &fault.to_string()).await {
             tracing::warn!(payment = %id, %error, "the outbox will take it when it is due");
         }
         self.capture_nudge.ring();
+        None
     }
 
-    fn new_payment(&self, hold: &Hold, order: &PaymentOrder) -> Payment {
+    /// Returns a payment as it is to be begun; what it costs is read where the hold is locked.
+    fn new_payment(&self, order: &PaymentOrder) -> Payment {
         let now = self.now();
         Payment {
-            id: self.ids.payment(hold.id, &order.key),
-            hold: Some(hold.id),
-            amount: hold.amount(),
+            id: self.ids.payment(order.hold, &order.key),
+            hold: Some(order.hold),
+            amount: Paise::default(),
             method: order.method.clone(),
-            request_hash: request_hash(&[&hold.id.to_string(), &order.method]),
+            request_hash: request_hash(&[&order.hold.to_string(), &order.method]),
             created_at: now,
             changed_at: now,
             state: PaymentState::Pending,
@@ -187,52 +199,71 @@ impl Service {
         self.step(id, Arc::new(move |loaded| order::challenged(loaded, &charge, &challenge, now))).await.map(drop)
     }
 
-    /// Takes note that the provider has set the money aside, and secures the seats. Safe to repeat and to reorder.
+    /// Takes note that the provider has set the money aside, and secures the seats. Safe to repeat and to reorder. Returns
+    /// what was written, unless that was done before or more has been done since.
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown or of another amount, [`Denied::Fault`].
-    pub async fn authorized(&self, id: PaymentId, charge: &ChargeId, amount: i64, then: Then) -> Result<(), Denied> {
+    pub async fn authorized(
+        &self,
+        id: PaymentId,
+        charge: &ChargeId,
+        amount: i64,
+        then: Then,
+    ) -> Result<Option<Outcome>, Denied> {
         let (now, charge) = (self.now(), charge.clone());
         let due_at = if then == Then::CaptureHere { now.plus_ms(self.patience_ms()) } else { now };
         let decide: Decide = Arc::new(move |loaded| order::authorized(loaded, &charge, amount, (now, due_at)));
-        match self.step(id, decide).await? {
-            Some(outcome) if status(&outcome) == Some(PaymentStatus::Authorized) => self.settle_now(id).await,
+        let written = self.step(id, decide).await?;
+        match written.as_ref().and_then(status) {
+            Some(PaymentStatus::Authorized) => {
+                self.settle_now(id).await;
+                return Ok(None);
+            }
             Some(_) if then == Then::LeaveToOutbox => self.capture_nudge.ring(),
             _ => {}
         }
-        Ok(())
+        Ok(written)
     }
 
-    /// Has the provider take what is set aside, then writes that down. Safe to repeat.
+    /// Has the provider take what is set aside, then writes that down. Safe to repeat. Returns what was written, as
+    /// [`Service::authorized`].
     ///
     /// # Errors
     /// [`CallFault`].
-    pub async fn capture(&self, id: PaymentId) -> Result<(), CallFault> {
-        let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
-        let PaymentState::Capturing { charge } = payment.state else { return Ok(()) };
-        let asked = self.parts.provider.capture(&charge);
+    pub async fn capture(&self, id: PaymentId) -> Result<Option<Outcome>, CallFault> {
+        match self.store().payment(id).await.map_err(Denied::from)? {
+            Some(payment) => self.capture_of(&payment).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn capture_of(&self, payment: &Payment) -> Result<Option<Outcome>, CallFault> {
+        let PaymentState::Capturing { charge } = &payment.state else { return Ok(None) };
+        let asked = self.parts.provider.capture(charge);
         let taken = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
         fail_point::reached(PROVIDER_ANSWERED);
         match taken {
-            Taken::Captured => self.captured(id, &charge, payment.amount.get()).await?,
-            Taken::Lost => self.lost(id, &charge).await?,
+            Taken::Captured => Ok(self.captured(payment.id, charge, payment.amount.get()).await?),
+            Taken::Lost => self.lost(payment.id, charge).await.map(|()| None).map_err(CallFault::from),
         }
-        Ok(())
     }
 
-    /// Takes note that the provider has the money, and decides what it bought. Safe to repeat and to reorder.
+    /// Takes note that the provider has the money, and decides what it bought. Safe to repeat and to reorder. Returns what
+    /// was written, as [`Service::authorized`].
     ///
     /// # Errors
     /// [`Denied::State`] for a payment that is unknown or of another amount, [`Denied::Fault`].
-    pub async fn captured(&self, id: PaymentId, charge: &ChargeId, amount: i64) -> Result<(), Denied> {
+    pub async fn captured(&self, id: PaymentId, charge: &ChargeId, amount: i64) -> Result<Option<Outcome>, Denied> {
         let (now, charge) = (self.now(), charge.clone());
         let decide: Decide = Arc::new(move |loaded| order::captured(loaded, &charge, amount, now));
-        match self.step(id, decide).await? {
-            Some(outcome) if status(&outcome) == Some(PaymentStatus::Captured) => self.settle_now(id).await,
-            Some(outcome) => self.after(&outcome, false),
-            None => {}
+        let written = self.step(id, decide).await?;
+        if written.as_ref().and_then(status) == Some(PaymentStatus::Captured) {
+            self.settle_now(id).await;
+            return Ok(None);
         }
-        Ok(())
+        written.iter().for_each(|outcome| self.after(outcome));
+        Ok(written)
     }
 
     async fn settle_now(&self, id: PaymentId) {
@@ -265,27 +296,23 @@ impl Service {
             settled => settled,
         };
         if let Some(outcome) = settled? {
-            self.after(&outcome, false);
+            self.after(&outcome);
         }
         Ok(())
     }
 
     /// Takes a payment one step further; `None` when it was taken there before.
     pub(super) async fn step(&self, id: PaymentId, decide: Decide) -> Result<Option<Outcome>, Denied> {
-        match self.parts.store.transact(Subject::Payment(id), decide).await? {
+        match self.clerk.transact(Subject::Payment(id), decide).await? {
             Ok(outcome) => Ok(Some(outcome)),
             Err(Stop::Already) => Ok(None),
             Err(stop) => Err(stop.into()),
         }
     }
 
-    /// Tells whoever must know what a step left behind. `came_back`: it put seats on sale again.
-    pub(super) fn after(&self, outcome: &Outcome, came_back: bool) {
-        let lines = outcome.hold.as_ref().map(|hold| hold.lines.as_slice()).unwrap_or_default();
-        for &(inventory, available) in &outcome.available {
-            let seats = lines.iter().find(|line| line.inventory == inventory).map_or(0, |line| line.quantity);
-            self.changed(inventory, available, came_back && available == seats);
-        }
+    /// Tells whoever must know what a step left behind.
+    pub(super) fn after(&self, outcome: &Outcome) {
+        outcome.left.iter().for_each(|left| self.changed(*left));
         match status(outcome) {
             Some(PaymentStatus::Capturing) => self.capture_nudge.ring(),
             Some(PaymentStatus::Voiding | PaymentStatus::Refunding) => self.return_nudge.ring(),
@@ -304,9 +331,11 @@ impl Service {
         self.detach(async move {
             match news {
                 News::Authorized { payment, charge, amount } => {
-                    service.authorized(payment, &charge, amount, Then::LeaveToOutbox).await
+                    service.authorized(payment, &charge, amount, Then::LeaveToOutbox).await.map(drop)
                 }
-                News::Captured { payment, charge, amount } => service.captured(payment, &charge, amount).await,
+                News::Captured { payment, charge, amount } => {
+                    service.captured(payment, &charge, amount).await.map(drop)
+                }
                 News::Failed { payment, charge, reason } => service.failed(payment, Some(&charge), &reason).await,
                 News::Voided { payment, charge } => service.withdrawn(payment, &charge).await,
                 News::RefundMoved { payment, failed } => service.refund_moved(payment, failed).await,

@@ -23,7 +23,7 @@ impl Service {
         let (now, charge) = (self.now(), charge.clone());
         if let Some(outcome) = self.step(id, Arc::new(move |loaded| order::lost(loaded, &charge, now))).await? {
             self.parts.metrics.voids.inc();
-            self.after(&outcome, true);
+            self.after(&outcome);
             if let Some(hold) = &outcome.hold {
                 self.unlock_hold(hold).await;
             }
@@ -52,7 +52,7 @@ impl Service {
         }
         let given_up = self.step(id, Arc::new(move |loaded| order::void(loaded, now))).await?;
         let done = given_up.is_some();
-        given_up.iter().for_each(|outcome| self.after(outcome, false));
+        given_up.iter().for_each(|outcome| self.after(outcome));
         Ok(done)
     }
 
@@ -67,7 +67,7 @@ impl Service {
         let let_go = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
         fail_point::reached(PROVIDER_ANSWERED);
         match let_go {
-            LetGo::Captured => self.captured(id, &charge, payment.amount.get()).await?,
+            LetGo::Captured => drop(self.captured(id, &charge, payment.amount.get()).await?),
             LetGo::Voided => {
                 let now = self.now();
                 let voided = self.step(id, Arc::new(move |loaded| order::voided(loaded, now))).await?;

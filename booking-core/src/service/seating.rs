@@ -66,6 +66,14 @@ impl SeatMaps {
         }
         maps.insert(row, Arc::clone(map));
     }
+
+    /// Strikes out what was just taken here, so that nobody is offered it.
+    pub(super) fn strike(&self, row: InventoryId, taken: &[SeatNumber]) {
+        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = maps.get_mut(&row).filter(|_| !taken.is_empty()) {
+            Arc::make_mut(map).free.remove(taken);
+        }
+    }
 }
 
 impl Service {
@@ -102,12 +110,13 @@ impl Service {
         Ok((Free::of(capacity, &owned), capacity))
     }
 
-    /// Lists free seats near the first one that is gone.
+    /// Lists free seats near the first one that is gone, as of a second ago at most: whoever came too late is not worth a
+    /// question to the database each.
     pub(super) async fn free_nearby(&self, row: InventoryId, gone: &[SeatNumber]) -> Result<Vec<SeatNumber>, Denied> {
-        let (Some(plan), Some(&first)) = (Plan::of(row.class), gone.first()) else { return Ok(Vec::new()) };
-        let (mut free, _) = self.free_seats(row).await?;
+        let (Some(map), Some(&first)) = (self.seat_map(row).await?, gone.first()) else { return Ok(Vec::new()) };
+        let mut free = map.free.clone();
         free.remove(gone);
-        Ok(plan.nearest(&free, first, NEARBY))
+        Ok(map.plan.nearest(&free, first, NEARBY))
     }
 
     /// Locks chosen seats of rows whose strategy says so, for a hold that is to be made; returns the row and the seats

@@ -6,16 +6,17 @@ use super::Service;
 use crate::availability::{SoldOutWord, Turn, believable_seconds};
 use crate::domain::inventory::InventoryId;
 use crate::notifier::Notice;
-use crate::store::StoreError;
+use crate::store::{Left, StoreError};
 
 /// How many rows get a gauge of their own.
 const GAUGES: usize = 64;
 
 impl Service {
-    /// Takes note of what a commit left on sale, and lets the gateways know. `was_zero`: nothing was on sale before it.
+    /// Takes note of what a commit left on sale, and lets the gateways know.
     ///
     /// It never waits: what comes after the commit must not change places with what comes after the next one.
-    pub(super) fn changed(&self, inventory: InventoryId, available: u32, was_zero: bool) {
+    pub(super) fn changed(&self, left: Left) {
+        let Left { inventory, available, was_zero } = left;
         let turn = self.availability.note(inventory, available, self.now());
         self.gauge(inventory, available);
         if turn == Turn::SoldOut {
@@ -37,9 +38,12 @@ impl Service {
 
     fn gauge(&self, inventory: InventoryId, available: u32) {
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        if gauges.contains(&inventory) || gauges.len() < GAUGES {
-            gauges.insert(inventory);
-            self.parts.metrics.available.with_label_values(&[&inventory.to_string()]).set(available.into());
+        if let Some(gauge) = gauges.get(&inventory) {
+            gauge.set(available.into());
+        } else if gauges.len() < GAUGES {
+            let gauge = self.parts.metrics.available.with_label_values(&[&inventory.to_string()]);
+            gauge.set(available.into());
+            gauges.insert(inventory, gauge);
         }
     }
 

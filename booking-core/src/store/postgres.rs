@@ -10,15 +10,15 @@ use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till, TurnedRow,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
-use crate::domain::order::{Stop, Task, TaskKind};
+use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
@@ -28,6 +28,7 @@ mod counting;
 mod ledger;
 mod read;
 mod take;
+mod together;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
@@ -44,6 +45,11 @@ const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
 
 /// How long a call waits for a free connection, and for a new one to open.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What holds for every session. Statements are planned once, perhaps when a table is still empty: reading all of it is
+/// then the cheapest plan, and is kept when there are a million rows. Every question asked while somebody waits has an index.
+const SESSION: &str = "-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000 \
+                       -c enable_seqscan=off";
 
 /// Keeps everything in one PostgreSQL database.
 #[derive(Clone, Debug)]
@@ -62,10 +68,9 @@ impl PostgresStore {
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: Config =
             url.parse().map_err(|error| StoreError::Unavailable(format!("its address is malformed: {error}")))?;
-        config
-            .connect_timeout(PATIENCE)
-            .application_name("booking-core")
-            .options("-c statement_timeout=15000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000");
+        // Options of the address, such as a search path, stand before ours.
+        let options = format!("{} {SESSION}", config.get_options().unwrap_or_default());
+        config.connect_timeout(PATIENCE).application_name("booking-core").options(options);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)
@@ -187,8 +192,15 @@ impl Store for PostgresStore {
         read::turned(&self.connection().await?, within_s, limit).await
     }
 
-    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+    async fn transact(&self, subject: Subject, decide: Decide) -> Transacted {
         write::transact(&mut self.connection().await?, subject, &decide).await
+    }
+
+    async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
+        match self.connection().await {
+            Ok(mut connection) => together::transact(&mut connection, questions).await,
+            Err(error) => vec![Some(Err(error)); questions.len()],
+        }
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {

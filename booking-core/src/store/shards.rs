@@ -14,8 +14,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till, TurnedRow,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeRequest,
+    Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -69,9 +69,7 @@ impl Shards {
 
     /// Returns the database a subject is in if its id says so, and those to ask if it is not known there.
     fn of_subject(&self, subject: Subject) -> impl Iterator<Item = &dyn Store> {
-        let of_payment = || subject.payment().map(ShardNumber::of_payment);
-        let named = subject.hold().map(ShardNumber::of_hold).or_else(of_payment);
-        self.asking(named.unwrap_or(self.databases[0].0))
+        self.asking(subject.named().unwrap_or(self.databases[0].0))
     }
 
     fn by_database<T>(&self, items: &[T], row: impl Fn(&T) -> InventoryId) -> HashMap<ShardNumber, Vec<T>>
@@ -88,6 +86,10 @@ impl Shards {
 
 #[async_trait]
 impl Till for Shards {
+    fn place(&self, row: InventoryId) -> Option<ShardNumber> {
+        Some(self.placement.of(row))
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         self.of_row(row).take(guard, row, requests).await
     }
@@ -102,10 +104,6 @@ impl Till for Shards {
 
 #[async_trait]
 impl Store for Shards {
-    fn place(&self, row: InventoryId) -> Option<ShardNumber> {
-        Some(self.placement.of(row))
-    }
-
     fn databases(&self) -> &[(ShardNumber, Arc<dyn Store>)] {
         &self.databases
     }
@@ -134,7 +132,7 @@ impl Store for Shards {
         Ok(try_join_all(self.all().map(|database| database.turned(within_s, limit))).await?.concat())
     }
 
-    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+    async fn transact(&self, subject: Subject, decide: Decide) -> Transacted {
         let mut unknown = Err(Stop::NoSuchHold);
         for database in self.of_subject(subject) {
             match database.transact(subject, Arc::clone(&decide)).await? {
@@ -143,6 +141,24 @@ impl Store for Shards {
             }
         }
         Ok(unknown)
+    }
+
+    /// Asks the database that the first of them names; the caller has made sure that all name the same. Where one is not
+    /// known there, it is asked by itself, and then the others are asked too.
+    async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
+        let Some(place) = questions.first().and_then(|first| self.place_of(first.subject)) else { return Vec::new() };
+        assert!(
+            questions.iter().all(|question| self.place_of(question.subject) == Some(place)),
+            "one commit, one database"
+        );
+        let database = &self.databases[self.index(place).unwrap_or_default()].1;
+        let known = |answer: &Transacted| !matches!(answer, Ok(Err(Stop::NoSuchHold | Stop::NoSuchPayment)));
+        database.transact_together(questions).await.into_iter().map(|answer| answer.filter(known)).collect()
+    }
+
+    fn place_of(&self, subject: Subject) -> Option<ShardNumber> {
+        let named = subject.named().filter(|named| self.index(*named).is_some());
+        Some(named.unwrap_or(self.databases[0].0))
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {

@@ -17,15 +17,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::books::Books;
 use super::judge::{OPTIMISTIC_TRIES, pause};
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeAnswer,
-    TakeRequest, Taken, Till, TurnedRow,
+    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeAnswer,
+    TakeRequest, Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::ledger::Statement;
 use crate::domain::moment::Moment;
-use crate::domain::order::{Stop, Task, TaskKind};
+use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
@@ -226,8 +226,18 @@ impl Store for SqliteStore {
         self.call(move |db| read::turned(db, within_s, limit)).await
     }
 
-    async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, StoreError> {
+    async fn transact(&self, subject: Subject, decide: Decide) -> Transacted {
         self.call(move |db| write::transact(db, subject, &decide)).await
+    }
+
+    async fn transact_together(&self, questions: &[Question]) -> Vec<Option<Transacted>> {
+        let (asked, wanted) = (questions.len(), questions.to_vec());
+        let answered = self.call(move |db| Ok(write::transact_together(db, &wanted))).await;
+        answered.unwrap_or_else(|error| match error {
+            StoreError::Unavailable(_) => vec![Some(Err(error)); asked],
+            // One of them panicked, and what it had begun was rolled back. It does so alone, too.
+            _ => vec![None; asked],
+        })
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {

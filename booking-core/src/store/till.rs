@@ -7,6 +7,7 @@ use crate::domain::hold::{Hold, HoldId, HoldState, Line, RequestHash};
 use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
+use crate::domain::placement::ShardNumber;
 use crate::domain::seat::{Numbering, SeatNumber, Wish};
 
 /// Asks for seats of one row.
@@ -122,6 +123,11 @@ impl Guard {
 /// What was begun is completed or rolled back whether or not the caller still waits.
 #[async_trait]
 pub trait Till: Send + Sync + 'static {
+    /// Names the shard that keeps a row, for its ids; a database by itself has none.
+    fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
+        None
+    }
+
     /// Takes seats of one row for many buyers in one commit, in the order of the requests, each all or nothing.
     ///
     /// No two requests of a batch may name the same hold.

@@ -56,6 +56,11 @@ impl Database {
         Self { url: cluster.url(&name), _folder: None }
     }
 
+    /// Is one more of the same kind.
+    pub async fn another(&self) -> Self {
+        if self.url.starts_with("sqlite:") { Self::sqlite() } else { Self::postgres().await }
+    }
+
     /// Is at an address, whoever keeps it.
     pub fn at(url: String) -> Self {
         Self { url, _folder: None }

@@ -4,13 +4,16 @@ mod api;
 mod catalogue;
 mod conformance;
 mod crash;
+mod history;
 mod cut;
 mod database;
+mod lab;
 mod laws;
 mod money;
 mod notices;
 mod bank;
 mod order;
+mod plans;
 mod process;
 mod returns;
 mod stripe;
@@ -23,4 +26,5 @@ mod strategies;
 #[path = "../../../tests/suite/redis_server.rs"]
 #[expect(dead_code, reason = "the gateway's tests use more of it")]
 mod redis_server;
+mod together;
 mod world;

@@ -13,7 +13,7 @@ use booking_core::metrics::Metrics;
 use booking_core::reaper;
 use booking_core::service::paying::Then;
 use booking_core::service::{Denied, Item, Want};
-use booking_core::store::{Decide, Guard, StoreError, Subject, TakeRequest};
+use booking_core::store::{Decide, Guard, StoreError, Subject, TakeAnswer, TakeRequest};
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
 use tokio::task::JoinSet;
@@ -133,7 +133,7 @@ on_both! {
         let (clock, store) = (Arc::new(booking_core::clock::ManualClock::at(NOON)), db.open().await);
         let (provider, _inbox) = provider(&clock);
         let metrics = Metrics::new();
-        let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1 };
+        let limits = booking_core::teller::TellerLimits { batch: 1, waiting: 1, rows: 1, alone: 8 };
         let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), Strategy::Teller, limits);
         let service = world::service_with(Arc::clone(&store), teller, metrics, &provider, &clock, 1000).await;
         hold(&service, "first", 1).await.unwrap();
@@ -317,4 +317,22 @@ async fn a_job_that_panics_costs_nobody_the_database() {
     assert_eq!(world.store.hold(held.hold.id).await.unwrap(), Some(held.hold.clone()));
     let paid = world.pay(&held, "p", "sim_ok").await.unwrap();
     assert_eq!(paid.payment.state.status(), PaymentStatus::Kept, "and it writes on");
+}
+
+on_both! {
+    async fn one_key_for_two_rows_at_once_is_one_hold_and_one_refusal(db: Database) {
+        let store = db.open().await;
+        let rows: Vec<InventoryId> = ["12951:2026-11-23:3A", "12951:2026-11-23:2A"].map(|id| id.parse().unwrap()).into();
+        let offer = |&inventory| Offer { inventory, capacity: 100, price: Paise::new(1), numbering: Numbering::Pool };
+        store.ensure(&rows.iter().map(offer).collect::<Vec<_>>()).await.unwrap();
+        for (round, guard) in (0..20_u8).flat_map(|round| [(2 * round, Guard::Version), (2 * round + 1, Guard::Condition)]) {
+            let [one, two] = [rows[0], rows[1]].map(|row| (row, [request(row, [round, 1])]));
+            let (one, two) = tokio::join!(store.take(guard, one.0, &one.1), store.take(guard, two.0, &two.1));
+            let answers = [one, two].map(|taken| taken.unwrap().answers.remove(0));
+            let granted = answers.iter().filter(|answer| matches!(answer, TakeAnswer::Granted(_))).count();
+            assert_eq!(granted, 1, "{guard:?}: {answers:?}");
+            assert!(answers.contains(&TakeAnswer::KeyReused), "{guard:?}: {answers:?}");
+        }
+        assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
+    }
 }

@@ -68,7 +68,7 @@ fn taken(outcome: Result<HoldAnswer, Denied>) -> (Vec<u32>, Vec<u32>) {
 
 on_both! {
     async fn seats_are_chosen_or_given_together_and_come_back(db: Database) {
-        let (service, store, _) = seller(&db, 16, Strategy::SeatKey, None).await;
+        let (service, store, clock) = seller(&db, 16, Strategy::SeatKey, None).await;
         let chosen = choose(&service, "chosen", &[3, 1]).await.unwrap();
         assert_eq!(numbers(&chosen), [1, 3]);
         assert!(choose(&service, "chosen", &[1, 3]).await.unwrap().replayed, "the same order in other words");
@@ -78,8 +78,9 @@ on_both! {
         service.cancel(chosen.hold.id).await.unwrap();
         assert_eq!(numbers(&choose(&service, "again", &[3]).await.unwrap()), [3]);
         assert!(matches!(choose(&service, "none", &[17]).await, Err(Denied::Order(_))), "there is no such seat");
+        clock.advance_ms(1_000);
         let map = service.seat_map(row()).await.unwrap().unwrap();
-        assert_eq!((map.capacity, map.free.numbers().len()), (16, 11));
+        assert_eq!((map.capacity, map.free.numbers().len()), (16, 11), "no older than a second");
         assert_eq!(store.books().await.unwrap().faults(), Vec::<String>::new());
     }
 }

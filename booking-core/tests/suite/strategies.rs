@@ -26,7 +26,7 @@ use crate::redis_server::RedisServer;
 use crate::seating::PATIENCE;
 use crate::world::{self, HOLD_MS, LIMITS, NOON, provider, row};
 
-const SEATS: u32 = 100;
+pub const SEATS: u32 = 100;
 const BUYERS: u32 = SEATS + 500;
 
 /// Runs a race under every strategy on both databases. Where a strategy needs a Redis, the race has one of its own.
@@ -61,7 +61,7 @@ under_every_strategy! {
 }
 
 /// Sells `SEATS` seats of one row, as one process of several.
-fn seller(
+pub fn seller(
     store: &Arc<dyn Store>,
     till: Arc<dyn Till>,
     strategy: Strategy,
@@ -87,7 +87,7 @@ fn order(strategy: Strategy, buyer: u32) -> HoldOrder {
 }
 
 /// Asks until the answer is not "busy, try again".
-async fn insist(service: &Arc<Service>, order: HoldOrder) -> Result<HoldAnswer, Denied> {
+pub async fn insist(service: &Arc<Service>, order: HoldOrder) -> Result<HoldAnswer, Denied> {
     loop {
         match service.hold(order.clone()).await {
             Err(Denied::Busy) => tokio::task::yield_now().await,
@@ -175,9 +175,9 @@ on_both! {
 }
 
 /// The broken way: reads, and then writes what it computed, whatever happened in between. It lives only here.
-struct ReadThenWrite {
-    store: Arc<dyn Store>,
-    write: RawWrite,
+pub struct ReadThenWrite {
+    pub store: Arc<dyn Store>,
+    pub write: RawWrite,
 }
 
 #[async_trait]
@@ -199,13 +199,13 @@ impl Till for ReadThenWrite {
     }
 }
 
-enum RawWrite {
+pub enum RawWrite {
     Sqlite(Mutex<rusqlite::Connection>),
     Postgres(tokio_postgres::Client),
 }
 
 impl RawWrite {
-    async fn open(db: &Database) -> Self {
+    pub async fn open(db: &Database) -> Self {
         if let Some(path) = db.url.strip_prefix("sqlite:") {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();

@@ -40,7 +40,7 @@ pub fn row() -> InventoryId {
     "12951:2026-11-23:3A".parse().unwrap()
 }
 
-pub const LIMITS: TellerLimits = TellerLimits { batch: 256, waiting: 10_000, rows: 100 };
+pub const LIMITS: TellerLimits = TellerLimits { batch: 256, waiting: 10_000, rows: 100, alone: 8 };
 
 /// For an answer of the bank that comes.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,13 +6,6 @@ local function count_present()
   return redis.call('BITCOUNT', SCRATCH)
 end
 
-local function tend_door()
-  if now < get('door_at') + DOOR_US then return end
-  clear_door(get('door_old'))
-  put('door_old', line.issued)
-  put('door_at', now)
-end
-
 -- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
 local function absent(here)
   return in_scratch(function()
@@ -24,6 +17,33 @@ local function absent(here)
   end)
 end
 
+-- Those whom the store had forgotten and who have not come back, the first runs of them.
+local function forgotten()
+  if redis.call('EXISTS', UNSEEN) == 0 then return {} end
+  local runs = in_scratch(function()
+    bases[SCRATCH] = 0
+    redis.call('BITOP', 'OR', SCRATCH, UNSEEN)
+    for _, key in ipairs({CALLED, OVER}) do
+      redis.call('BITOP', 'AND', SPARE, SCRATCH, key)
+      redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
+      redis.call('DEL', SPARE)
+    end
+    local waiting = redis.call('GET', WAITING)
+    if waiting then mark(SCRATCH, {from = base(WAITING), bytes = waiting}, false) end
+    return lowest(SCRATCH, math.huge)
+  end)
+  for i = #runs, LAPSE_LIMIT + 1, -1 do runs[i] = nil end
+  return runs
+end
+
+-- Lets them lapse, like anyone who was away for all of the period.
+local function lapse_forgotten()
+  local lapsed = forgotten()
+  if #lapsed == 0 then return end
+  mark(OVER, lapsed, true)
+  append({lapsed = write(lapsed)})
+end
+
 local function begin_grace(here)
   if #here > 0 then redis.call('BITOP', 'OR', SEEN, unpack(here)) else redis.call('DEL', SEEN) end
   put('grace_at', now)
@@ -33,7 +53,8 @@ end
 -- A period of the grace time ends when all who lapse have, at most some thousands in one tick.
 local function lapse()
   local grace_ms = get('grace_ms')
-  if not grace_ms or now < get('grace_at') + grace_ms * 1000 then return end
+  if not grace_ms or now < get('grace_at') + grace_ms * 1000 or rests() then return end
+  lapse_forgotten()
   local here = here_keys()
   local lapsed = absent(here)
   if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end

@@ -15,7 +15,8 @@ for i = 5, #ARGV, 2 do
     if is_drawn(number) or holds(number) then
       held[i] = number
     elseif is_forgotten(number) then
-      back[#back + 1] = number
+      -- While places rest, the gateway finds the number unseen and gives it back with a later tick.
+      if not rests() then back[#back + 1] = number end
       held[i] = number
     end
   end

@@ -35,7 +35,7 @@ if range[1][1] <= range[1][2] then
   put_drawn(UNSEEN, ARGV[13])
   put('draws', (line.draws and line.draws ~= '') and line.draws .. ',' .. ARGV[9] or ARGV[9])
 end
-for _, name in ipairs({'pending', 'pending_above', 'pending_closed'}) do drop(name) end
+for _, name in ipairs({'pending', 'pending_above', 'pending_closed', 'rests_until'}) do drop(name) end
 put('drawn_seq', get('seq') + 1)
 append({draw = 'd ' .. ARGV[9]})
 

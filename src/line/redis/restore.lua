@@ -20,7 +20,8 @@ local function take()
   return ARGV[at - 1]
 end
 
-for _, name in ipairs({'phase', 'message', 'configured', 'pending', 'pending_above', 'pending_closed'}) do drop(name) end
+for _, name in ipairs({'phase', 'message', 'configured', 'pending', 'pending_above', 'pending_closed', 'rests_until',
+                       'unseen_above', 'spent'}) do drop(name) end
 for _, name in ipairs(LIMITS) do drop(name) end
 for _ = 1, tonumber(take()) do
   local name = take()

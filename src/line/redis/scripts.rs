@@ -4,9 +4,12 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
+use super::drawing::DRAW_REST_US;
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
-use crate::line::{CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US};
+use crate::line::{
+    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US, UNSEEN_S,
+};
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
 pub const LAYOUT: &str = "2";
@@ -31,10 +34,12 @@ pub enum Verb {
     Restore,
     Checkpoint,
     Draw,
+    Rest,
+    Find,
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 15] = [
     include_str!("join.lua"),
     include_str!("claim.lua"),
     include_str!("vouch.lua"),
@@ -48,6 +53,8 @@ const VERBS: [&str; 13] = [
     include_str!("restore.lua"),
     include_str!("checkpoint.lua"),
     include_str!("draw.lua"),
+    include_str!("rest.lua"),
+    include_str!("find.lua"),
 ];
 
 const PRELUDE: [&str; 8] = [
@@ -75,9 +82,9 @@ fn constants() -> String {
     format!(
         "local ROOM, LAYOUT = string.sub(KEYS[1], 1, -5), '{LAYOUT}'\n\
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
-         local EPOCH_MARGIN, REST_US = {EPOCH_MARGIN}, {REST_US}\n\
+         local EPOCH_MARGIN, REST_US, UNSEEN_S = {EPOCH_MARGIN}, {REST_US}, {UNSEEN_S}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
-         local PACE_STEP_US = {PACE_STEP_US}\n\
+         local PACE_STEP_US, DRAW_REST_US = {PACE_STEP_US}, {DRAW_REST_US}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),

@@ -1,9 +1,10 @@
--- ARGV: now, what to change, and to what. Limits come as words in the order of LIMITS.
+-- ARGV: now, what to change, and to what. Limits come as words in the order of LIMITS. Returns 0 where limits that were
+-- to be revised are others meanwhile.
 
 local kind = ARGV[2]
 
--- Changes settings; logs them if that makes a difference.
-local function change(fields)
+-- Changes settings; logs them if that makes a difference, and with them the interval that the rate begins at.
+local function change(fields, pace)
   local differs = false
   regulate(function()
     for name, value in pairs(fields) do
@@ -12,14 +13,38 @@ local function change(fields)
         differs = true
       end
     end
+    if pace then
+      put('pace', pace)
+      put('paced_at', now)
+    end
   end)
-  if differs then append({settings = true}) end
+  if differs then append({settings = true, pace = pace and text(pace)}) end
 end
 
-local function limits()
+local function limits(from)
   local fields = {}
-  for i, name in ipairs(LIMITS) do fields[name] = ARGV[2 + i] end
+  for i, name in ipairs(LIMITS) do fields[name] = ARGV[(from or 2) + i] end
   return fields
+end
+
+local function are_in_force(fields)
+  for name, value in pairs(fields) do
+    if line[name] ~= value then return false end
+  end
+  return true
+end
+
+local function revise()
+  local from, to = limits(2), limits(2 + #LIMITS)
+  if not line.phase or not (are_in_force(from) or are_in_force(to)) then return false end
+  change(to)
+  return true
+end
+
+-- The longest interval, where the rate adapts.
+local function floor_of(fields)
+  local floor, least = tonumber(fields.floor_interval_us), tonumber(fields.interval_us)
+  return floor and least ~= 0 and least ~= MAX_INTERVAL_US and math.max(floor, least) or nil
 end
 
 local function configure()
@@ -28,7 +53,7 @@ local function configure()
   local fields = limits()
   fields.configured = configured
   fields.phase = line.phase or 'open'
-  change(fields)
+  change(fields, not line.phase and floor_of(fields) or nil)
 end
 
 local function set_message(message)
@@ -56,6 +81,8 @@ end
 
 local function admit(count)
   if not has_order() then return end
+  drop_expired_leases()
+  tend_door()
   local limit = math.min(count, free_sessions())
   local called = limit > 0 and in_scratch(function()
     gather_callable()
@@ -86,10 +113,13 @@ local function reset()
   append({left = write({{first, get('issued')}})})
 end
 
+local could = true
 if kind == 'configure' then
   configure()
 elseif kind == 'limits' then
   if line.phase then change(limits()) end
+elseif kind == 'revise' then
+  could = revise()
 elseif kind == 'phase' then
   if line.phase then change({phase = ARGV[3]}) end
 elseif kind == 'message' then
@@ -104,3 +134,4 @@ elseif kind == 'reset' then
   reset()
 end
 save()
+return could and 1 or 0

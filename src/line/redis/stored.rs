@@ -122,11 +122,11 @@ fn given_up(roll: &Roll) -> Bits {
 }
 
 /// Returns those of who is over whom the store's bitmap has to have.
-pub fn over_to_keep(roll: &Roll) -> Bits {
-    let mut over = roll.called.clone();
-    over.union_with(&Bits::from(&roll.unseen));
-    over.intersect(&roll.over);
-    over
+pub fn over_to_keep(called: &Bits, unseen: &Bits, over: &Bits) -> Bits {
+    let mut kept = called.clone();
+    kept.union_with(unseen);
+    kept.intersect(over);
+    kept
 }
 
 /// Reads entries, of which the first has the place `first` and the last is of the newest era.
@@ -148,7 +148,8 @@ pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
     let mut arguments = vec![fields.len().to_string().into_bytes()];
     arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
     let unseen = Bits::from(&roll.unseen);
-    arguments.extend([&roll.waiting, &roll.called, &over_to_keep(roll), &unseen].map(Bits::to_bytes));
+    let over = over_to_keep(&roll.called, &unseen, &roll.over);
+    arguments.extend([&roll.waiting, &roll.called, &over, &unseen].map(Bits::to_bytes));
     arguments.push(in_use.len().to_string().into_bytes());
     arguments.extend(in_use.into_iter().flatten().map(|number| number.to_string().into_bytes()));
     arguments.push(runs.len().to_string().into_bytes());

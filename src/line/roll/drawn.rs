@@ -1,9 +1,9 @@
 //! What draws have made of a roll: a number on a ticket, and the place that was drawn for it.
 
 use super::Roll;
+use crate::line::Number;
 use crate::line::bits::Bits;
 use crate::line::draw::{Draw, DrawStep, Pending};
-use crate::line::{Number, Numbers};
 
 impl Roll {
     /// Returns the place of a number: the number itself, unless lots were drawn for it. All that
@@ -21,18 +21,6 @@ impl Roll {
         draw.map_or(place, |draw| draw.permutation().number(place))
     }
 
-    /// Gives every number of a set its place.
-    #[must_use]
-    pub fn places(&self, numbers: Numbers) -> Numbers {
-        if self.draws.is_empty() { numbers } else { numbers.iter().map(|number| self.place(number)).collect() }
-    }
-
-    /// Gives every place of a set its number.
-    #[must_use]
-    pub fn numbers(&self, places: Numbers) -> Numbers {
-        if self.draws.is_empty() { places } else { places.iter().map(|place| self.number(place)).collect() }
-    }
-
     /// Makes the draws here that only `other` knows of, and returns it with those that only this knows of.
     pub(super) fn with_same_draws(&mut self, other: &Self) -> Self {
         let mut other = other.clone();
@@ -48,7 +36,7 @@ impl Roll {
 
     /// Puts everyone in the place that was drawn, once.
     pub(in crate::line) fn redraw(&mut self, draw: &Draw) {
-        if draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first)) {
+        if self.is_undrawn(draw) {
             let unseen = Bits::from(&self.unseen);
             [&mut self.waiting, &mut self.called, &mut self.over].into_iter().for_each(|bits| *bits = draw.apply(bits));
             if unseen.iter_from(draw.first).next().is_some_and(|number| draw.covers(number)) {
@@ -56,6 +44,11 @@ impl Roll {
             }
             self.draws.push(draw.clone());
         }
+    }
+
+    /// Tells whether there is something to a draw, and it was not made here before.
+    pub(super) fn is_undrawn(&self, draw: &Draw) -> bool {
+        draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first))
     }
 
     pub(super) fn take_step(&mut self, step: &DrawStep, seq: u64) {

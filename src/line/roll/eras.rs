@@ -1,7 +1,8 @@
 //! Which numbers are of which epoch, and which lines a line may be the successor of.
 
 use super::{Era, Roll};
-use crate::line::{Epoch, Number, Numbers};
+use crate::line::bits::Bits;
+use crate::line::{Epoch, Number, Numbers, UNSEEN_S};
 
 /// The epoch of a line of which nothing is known but tickets: it stands for all that it had.
 const BYGONE: Epoch = 0;
@@ -40,6 +41,36 @@ impl Roll {
     pub(in crate::line) fn may_replace(&self, epoch: Epoch, now_s: u64) -> bool {
         let is_young = now_s < u64::from(self.epoch()) + YOUNG_S;
         self.eras.len() == 1 && (self.issued == 0 || is_young) && epoch < self.epoch()
+    }
+
+    /// Gives up the places that may have been given unseen and for which nobody can come back any more.
+    pub(super) fn give_up_unseen(&mut self, now_s: u64) {
+        let last = self.stale_up_to(now_s);
+        if self.unseen.runs().next().is_some_and(|(first, _)| first <= last) {
+            let mut unseen = Bits::from(&self.unseen);
+            let mut stale = unseen.clone();
+            stale.remove_run(last + 1, Number::MAX);
+            unseen.subtract(&stale);
+            stale.subtract(&self.waiting);
+            stale.subtract(&self.called);
+            self.over.union_with(&stale);
+            self.unseen = unseen.into();
+        }
+    }
+
+    /// Returns the last place that was given in an epoch of which no ticket is honoured any more. Lots may have mixed
+    /// the numbers of two epochs: then those of the later one decide.
+    fn stale_up_to(&self, now_s: u64) -> Number {
+        let is_bygone = |era: &Era| u64::from(era.epoch) + UNSEEN_S <= now_s;
+        match self.eras.iter().rposition(is_bygone) {
+            None => 0,
+            Some(i) if i + 1 == self.eras.len() => self.issued,
+            Some(i) => {
+                let above = self.eras[i].above;
+                let mixed = self.draws.iter().find(|draw| draw.first <= above && above < draw.last);
+                mixed.map_or(above, |draw| draw.first - 1)
+            }
+        }
     }
 
     /// Returns the numbers that `epoch` lies between: above the first, up to the second.

@@ -121,10 +121,15 @@ impl Attendance {
         self.here.values().filter_map(|lease| lease.wish_us).max()
     }
 
+    /// Tells whether a period of the grace time is over.
+    pub(super) fn is_grace_over(&self, grace_ms: u64, now_us: u64) -> bool {
+        now_us >= self.grace.since_us + grace_ms * 1_000
+    }
+
     /// When a period of the grace time is over, returns who of `waiting` was away for all of it, at most
     /// [`LAPSE_LIMIT`] at once, and begins the next when these were the last.
     pub(super) fn take_lapsed(&mut self, waiting: &Bits, issued: Number, grace_ms: u64, now_us: u64) -> Numbers {
-        if now_us < self.grace.since_us + grace_ms * 1_000 {
+        if !self.is_grace_over(grace_ms, now_us) {
             return Numbers::default();
         }
         let mut here = Bits::default();

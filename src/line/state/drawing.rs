@@ -1,7 +1,8 @@
 //! The verbs of a draw, and what the line does not do until it is made.
 
 use super::LineState;
-use crate::line::draw::{DrawStep, Promise, Reveal};
+use crate::line::draw::{Draw, DrawStep, Promise, Reveal};
+use crate::line::roll::Drawn;
 use crate::line::{Entry, Known};
 use crate::schedule::Stage;
 
@@ -40,9 +41,25 @@ impl LineState {
         }
     }
 
-    /// Makes the draw. Gateways knew by number who is present, and say it again by place.
+    /// Makes the draw.
     pub(super) fn draw(&mut self, reveal: &Reveal, now_us: u64) {
-        if let Some(draw) = self.roll.pending.as_ref().and_then(|pending| pending.draw(reveal)) {
+        if let Some(draw) = self.due_draw(reveal) {
+            self.put_draw(Drawn::of(draw, &self.roll), now_us);
+        }
+    }
+
+    /// Returns the draw that `reveal` decides, if it is due.
+    #[must_use]
+    pub fn due_draw(&self, reveal: &Reveal) -> Option<Draw> {
+        self.roll.pending.as_ref().and_then(|pending| pending.draw(reveal))
+    }
+
+    /// Puts a draw in place that was made meanwhile, if it is the one that is due. Gateways knew by number who is
+    /// present, and say it again by place.
+    pub fn put_draw(&mut self, drawn: Drawn, now_us: u64) {
+        let draw = drawn.draw().clone();
+        if self.due_draw(&draw.reveal).as_ref() == Some(&draw) {
+            self.roll.put_drawn(drawn);
             self.append_step(DrawStep::Drawn(draw), now_us);
             self.attendance.unsettle(self.roll.issued, now_us);
         }

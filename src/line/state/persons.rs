@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{LineState, is_ahead};
-use crate::line::{Arrival, CLAIM_LIMIT, Claimed, Joined, Known, Number, Numbers, PersonId, Roll, Standing};
+use crate::line::{Arrival, CLAIM_LIMIT, Claimed, Epoch, Joined, Known, Number, Numbers, PersonId, Roll, Standing};
 
 /// How many persons are looked at in each sweep, to forget those whose place is over.
 const SWEEP: usize = 64;
@@ -78,6 +78,13 @@ impl LineState {
         let joined = self.join_some(next - first, now_us);
         let epoch_of = |number| (self.roll.epoch_of(number), number);
         Some(Claimed { joined, numbers: numbers.into_iter().map(epoch_of).collect() })
+    }
+
+    /// Finds the number that a person has, where its place may still stand.
+    #[must_use]
+    pub fn find(&self, person: PersonId) -> Option<(Epoch, Number)> {
+        let [held] = self.held(&[Arrival::Person { id: person, over: None }])[..] else { return None };
+        held.map(|number| (self.roll.epoch_of(number), number))
     }
 
     /// Takes in what the tickets of returning persons tell, after a loss. Of two places that both wait,

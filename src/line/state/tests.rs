@@ -236,6 +236,23 @@ fn a_session_is_kept_though_a_replica_called_others_with_it() {
     assert_eq!(restored.active(now_s), 3);
 }
 
+/// A mirror notes who of its own was called before the log tells of it, and not what that uses up of the rate: this
+/// comes with the log, or, where the store has lost it, with an epoch that has used up the burst.
+#[test]
+fn calls_that_only_a_mirror_knows_of_do_not_exceed_the_rate() {
+    let limits = limits(1.0, 5);
+    let mut line = room(limits.clone());
+    assert_eq!(line.join(5, START_US).admitted, 5);
+    let (mut replica, mut mirror, later) = (line.clone(), line.roll.clone(), START_US + 5_000_000);
+    let lost = line.join(5, later);
+    mirror.note(&lost);
+    assert_eq!((lost.admitted, mirror.tally.called), (5, 10));
+    let spent = admission::spend(replica.roll.tat_us, later, lost.admitted, &limits);
+    let healed = replica.restore(&mirror, later).clone();
+    assert!(healed.tat_us >= spent, "{} is before {spent}", healed.tat_us);
+    assert_eq!((replica.join(1, later).admitted, healed.tally.called), (0, 10));
+}
+
 #[test]
 fn the_log_goes_on_after_the_later_entry() {
     let (mut replica, mirror) = failed_over(|line, mirror| mirror.note(&line.join(3, START_US)));

@@ -81,6 +81,32 @@ async fn two_devices_hold_one_place() {
 }
 
 #[tokio::test]
+async fn a_second_device_has_its_persons_place_though_nobody_else_gets_one() {
+    let keys = format!("max_waiting = 2\n{BY_HEADER}");
+    let stand = Setup::room(&keys).top("trusted_proxies = [\"127.0.0.1\"]").start().await;
+    let mut phone = device(&stand, "asha");
+    phone.get("/").await;
+    device(&stand, "bina").get("/").await;
+    stand.operator.until("two in line", |room| room["waiting"] == 2).await;
+    for (closing, word) in [(false, "full"), (true, "closed")] {
+        if closing {
+            stand.operator.act("close", "").await;
+        }
+        let stranger = device(&stand, "chandra").get("/").await;
+        assert!(stranger.status() == 503, "{word}: {}", stranger.text());
+        let mut laptop = device(&stand, "asha");
+        assert_eq!(laptop.get("/").await.status(), 200, "{word}");
+        assert_eq!(place(&mut laptop).await, place(&mut phone).await, "{word}: the very same ticket");
+        let app = device(&stand, "asha").post("/.vestibule/join", r#"{"room":"sale"}"#).await;
+        assert_eq!(body(&app)["status"]["state"], if closing { "closed" } else { "waiting" }, "{}", app.text());
+        let page = device(&stand, "asha").get("/.vestibule/verify?room=sale&page=1").await;
+        assert_eq!(page.status(), 200, "{word}: {}", page.text());
+    }
+    assert_eq!(stand.operator.room().await["issued"], 2, "nobody got a new number");
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn who_leaves_on_one_device_has_left_on_both() {
     let stand = by_header("").start().await;
     let (mut phone, mut laptop) = (device(&stand, "asha"), device(&stand, "asha"));

@@ -69,14 +69,15 @@ async fn a_killed_process_gives_no_number_twice_and_loses_no_place() {
             visitor.get("/").await;
             assert_eq!(visitor.ticket(), ticket, "the same ticket in life {life}");
         }
-        let mut positions = Vec::new();
-        for visitor in &mut line {
-            visitor.until("the place", |status| status["state"] == "waiting" && status["position"].is_u64()).await;
+        let count = line.len();
+        for (i, visitor) in line.iter_mut().enumerate() {
+            // Who came after a kill has others ahead who may yet come back whom the process had forgotten.
+            let is_known = life == 1 || i < 7;
+            let position = is_known.then_some(i as u64 + 1);
+            visitor
+                .until("the place", |status| status["waiting"] == count && status["position"].as_u64() == position)
+                .await;
         }
-        for visitor in &mut line {
-            positions.push(visitor.position().await.unwrap());
-        }
-        assert_eq!(positions, (1..=line.len() as u64).collect::<Vec<_>>());
         for visitor in &mut called {
             assert!(visitor.get("/seats").await.text().contains("the site"), "who was called stays called");
         }
@@ -102,7 +103,7 @@ async fn a_killed_process_gives_no_number_twice_and_loses_no_place() {
     let process = Process::serve(&setup, upstream.address, folder.path());
     let last = line.last_mut().unwrap();
     last.gateway = process.gateway();
-    last.until("a place", |status| status["state"] == "waiting" && status["position"].is_u64()).await;
+    last.until("a place", |status| status["state"] == "waiting" && status["number"].is_u64()).await;
     assert!(seen.insert(last.number().await));
     let room = eventually("the room", async || Some(process.operator().room().await)).await;
     assert_eq!(room["called"], 6);

@@ -9,6 +9,7 @@ use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
     Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, StoreFault, Tick,
+    UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
 
@@ -107,6 +108,7 @@ on_every_store!(
     by_hand_is_on_top_of_the_rate,
     a_mirror_that_knows_more_begins_an_epoch,
     a_mirror_that_knows_of_lost_joins_begins_an_epoch,
+    the_forgotten_come_back_within_the_grace_period_or_lapse,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
     scattered_visitors_are_seen_and_called_in_order,
@@ -123,6 +125,10 @@ on_every_store!(
     lots_decide_among_those_who_came_before_the_start,
     after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here,
     a_draw_that_is_not_what_was_promised_changes_nothing,
+    of_two_who_revise_the_limits_neither_undoes_the_other,
+    a_new_room_whose_rate_adapts_begins_at_the_floor,
+    by_hand_nobody_is_called_whose_gateway_has_died,
+    who_may_have_come_unseen_is_given_up_when_no_ticket_is_honoured_any_more,
 );
 
 async fn an_empty_line_admits_at_once_and_numbers_are_dense(stand: Stand) {
@@ -328,6 +334,33 @@ async fn a_mirror_that_knows_of_lost_joins_begins_an_epoch(stand: Stand) {
     assert_eq!(stand.roll().await.standing(kept.epoch, 5, 0), Standing::Over);
 }
 
+async fn the_forgotten_come_back_within_the_grace_period_or_lapse(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    let lost = stand.join(10).await;
+    stand.tick(here(1, Numbers::run(1, 10))).await;
+    let mut mirror = stand.roll().await;
+    mirror.seq += 5;
+    let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    let newcomer = stand.join(1).await.first;
+    let known = || async { !stand.roll().await.is_forgotten_below(newcomer) };
+    for _ in 0..7 {
+        assert!(!known().await, "somebody may yet come back before a newcomer");
+        let returned = [12, 300].into_iter().collect();
+        stand.tick(Tick { returned, ..here(1, [12, 300, newcomer].into_iter().collect()) }).await;
+        stand.clock.advance_ms(5_000);
+    }
+    let mut roll = stand.roll().await;
+    assert!(known().await, "all came back or have lapsed");
+    let standing = [11, 12, 300, 100_000].map(|number| roll.standing(lost.epoch, number, 0));
+    let waits = |ahead| Standing::Waiting { ahead };
+    assert_eq!(standing, [Standing::Over, waits(0), waits(1), Standing::Over]);
+    assert_eq!(roll.issued - roll.unseen.len(), 11, "the count of those who came is as it was");
+    stand.tick(Tick { returned: Numbers::run(11, 11), ..tick(1) }).await;
+    assert_eq!(stand.roll().await.waiting, roll.waiting, "and is over for good");
+    roll.merge(&restored);
+    assert_eq!(roll.standing(lost.epoch, 11, 0), Standing::Over, "also when a mirror comes that slept meanwhile");
+}
+
 async fn rooms_are_apart(stand: Stand) {
     let other = fresh_room();
     stand.configure(limits(1.0, 1)).await;
@@ -475,7 +508,7 @@ async fn a_wish_counts_between_floor_and_ceiling_and_only_where_the_rate_adapts(
 
 async fn a_rate_that_swings_grants_no_burst(stand: Stand) {
     stand.adaptive(50.0, 10, 2_000).await;
-    stand.tenths(10, &wishing(1, 50.0)).await;
+    stand.tenths(20, &wishing(1, 50.0)).await;
     for _ in 0..4 {
         let slow: u64 = stand.tenths(30, &wishing(1, 2.0)).await.iter().sum();
         assert!((5..=14).contains(&slow), "{slow} in three seconds at 2 a second, a second of it maybe at 50");
@@ -649,4 +682,74 @@ async fn a_draw_that_is_not_what_was_promised_changes_nothing(stand: Stand) {
     stand.steer(Steering::Forgo).await;
     stand.tick(tick(1)).await;
     assert_eq!(stand.called().await, [1], "first come, first served after all");
+}
+
+async fn of_two_who_revise_the_limits_neither_undoes_the_other(stand: Stand) {
+    let configured = limits(1.0, 1);
+    stand.configure(configured.clone()).await;
+    let faster = Limits { interval_us: 500_000, ..configured.clone() };
+    let fewer = Limits { total_active_users: Some(5), ..configured.clone() };
+    let revise = async |from: &Limits, to: &Limits| {
+        let (from, to) = (from.clone(), to.clone());
+        stand.store.steer(&stand.room, &Steering::Revise { from, to }).await
+    };
+    revise(&configured, &faster).await.expect("a revision");
+    let before = stand.roll().await;
+    revise(&configured, &faster).await.expect("it is done, says a repetition whose first answer was lost");
+    assert_eq!(revise(&configured, &fewer).await, Err(StoreFault::Changed), "made of what is no more");
+    assert_eq!(stand.roll().await, before);
+    let both = Limits { interval_us: 500_000, ..fewer };
+    revise(&faster, &both).await.expect("a revision");
+    assert_eq!(stand.roll().await.settings.expect("a room").limits, both);
+}
+
+async fn a_new_room_whose_rate_adapts_begins_at_the_floor(stand: Stand) {
+    stand.configure(Limits { floor_interval_us: FLOOR_1, ..limits(50.0, 1) }).await;
+    assert_eq!(stand.rate().await, 1.0);
+    stand.join(100).await;
+    stand.tick(here(1, Numbers::run(1, 100))).await;
+    assert!(stand.tenths(9, &tick(1)).await.iter().all(|called| *called == 0), "one a second, though nobody wishes");
+    stand.tenths(1, &wishing(1, 50.0)).await;
+    assert_eq!(stand.rate().await, 50.0);
+    stand.configure(Limits { floor_interval_us: FLOOR_1, ..limits(40.0, 1) }).await;
+    assert_eq!(stand.rate().await, 40.0, "what the room has come to is not forgotten");
+}
+
+async fn by_hand_nobody_is_called_whose_gateway_has_died(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(4).await;
+    stand.tick(here(1, Numbers::run(1, 2))).await;
+    stand.tick(here(2, Numbers::run(3, 4))).await;
+    stand.clock.advance_ms(8_000);
+    stand.tick(tick(2)).await;
+    stand.clock.advance_ms(2_000);
+    stand.steer(Steering::Admit(1)).await;
+    assert_eq!(stand.called().await, [3], "the lease of the first gateway has run out");
+}
+
+async fn who_may_have_come_unseen_is_given_up_when_no_ticket_is_honoured_any_more(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    let old = stand.join(10).await;
+    let mut mirror = stand.roll().await;
+    mirror.seq += 1;
+    let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    stand.tick(Tick { returned: Numbers::run(12, 12), known: restored.known(), ..tick(1) }).await;
+    let mut follower = stand.roll().await;
+    let standing = |roll: &Roll, number| roll.standing(old.epoch, number, 0);
+    // The second epoch, of the same second as the first, is named by the next one.
+    stand.clock.advance_ms(UNSEEN_S * 1_000);
+    stand.steer(Steering::Message(Some("a day later".to_owned()))).await;
+    let soon = stand.roll().await;
+    assert_eq!((standing(&soon, 11), soon.unseen.is_empty()), (Standing::Unseen, false), "a ticket may come");
+    stand.clock.advance_ms(1_000);
+    stand.steer(Steering::Message(None)).await;
+    let page = stand.tick(Tick { known: follower.known(), ..here(1, Numbers::run(12, 12)) }).await;
+    let late = stand.roll().await;
+    assert_eq!((standing(&late, 11), late.unseen.is_empty()), (Standing::Over, true));
+    assert!(late.waiting.contains(12), "who has come back is not one of them");
+    let News::Entries(entries) = page.news else { panic!("{:?}", page.news) };
+    entries.iter().for_each(|entry| follower.apply(entry));
+    assert_eq!(follower, late, "a mirror gives them up with the same entry");
+    stand.tick(Tick { returned: Numbers::run(11, 11), known: late.known(), ..tick(1) }).await;
+    assert_eq!(standing(&stand.roll().await, 11), Standing::Over, "it is too late");
 }

@@ -13,7 +13,7 @@ use vestibule::adaptive::Tolerance;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
-use vestibule::line::{GatewayId, Roll, RoomName, Standing, Steering};
+use vestibule::line::{GatewayId, Roll, RoomName, Standing};
 use vestibule::metrics::Metrics;
 use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
 use vestibule::ticker;
@@ -186,29 +186,9 @@ impl Crew {
 impl Gateway {
     async fn start(url: &str, name: &RoomName, rate: f64) -> Self {
         let store = RedisLine::connect(url, TIMEOUT).await.unwrap_or_else(|fault| panic!("{fault}"));
-        let rules = RoomRules {
-            name: name.clone(),
-            title: String::new(),
-            method: QueueingMethod::Fifo,
-            public_value: None,
-            person: None,
-            tolerance: Tolerance::default(),
-            max_waiting: 10_000,
-            queueing_status: 200,
-            items: Vec::new(),
-            item: None,
-        };
-        let shared = Shared {
-            clock: Clock::system(),
-            store: Arc::new(store),
-            metrics: Metrics::new(),
-            ring: Arc::new(ArcSwap::from_pointee(KeyRing::generate(0, &mut rand::rng()))),
-            verifier: Arc::new(PassVerifier::new("vestibule", 10)),
-            gateway: GatewayId(rand::random()),
-        };
-        let room = Arc::new(Room::new(rules, shared));
+        let room = Arc::new(room_on(store, name, Clock::system()));
         ticker::tick(&room).await;
-        room.shared.store.steer(name, &Steering::Configure(limits(rate, 1))).await.expect("a room");
+        room.configure(limits(rate, 1)).await.expect("a room");
         ticker::tick(&room).await;
         let joining = tokio::spawn({
             let room = Arc::clone(&room);
@@ -216,6 +196,31 @@ impl Gateway {
         });
         Self { ticking: Some(tick(&room)), room, joining }
     }
+}
+
+/// A room as a gateway has it that has just started.
+pub fn room_on(store: RedisLine, name: &RoomName, clock: Clock) -> Room {
+    let rules = RoomRules {
+        name: name.clone(),
+        title: String::new(),
+        method: QueueingMethod::Fifo,
+        public_value: None,
+        person: None,
+        tolerance: Tolerance::default(),
+        max_waiting: 10_000,
+        queueing_status: 200,
+        items: Vec::new(),
+        item: None,
+    };
+    let shared = Shared {
+        clock,
+        store: Arc::new(store),
+        metrics: Metrics::new(),
+        ring: Arc::new(ArcSwap::from_pointee(KeyRing::generate(0, &mut rand::rng()))),
+        verifier: Arc::new(PassVerifier::new("vestibule", 10)),
+        gateway: GatewayId(rand::random()),
+    };
+    Room::new(rules, shared)
 }
 
 impl Drop for Gateway {

@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p vestibule --test suite healing -- --nocapture` prints the time that each took to heal.
 
-use vestibule::line::Standing;
+use vestibule::line::{Roll, Standing};
 
 use super::crew::{Crew, MOMENT, standing};
 use super::fresh_room;
@@ -30,6 +30,18 @@ async fn a_restart_with_nothing_on_disk() {
     let (mut crew, _) = crew(&server.url()).await;
     server.replace();
     crew.heal("restart with nothing on disk").await;
+}
+
+/// The only gateway has just started and knows nothing yet of the room that it has made.
+#[tokio::test]
+async fn a_room_whose_settings_nobody_remembers_is_made_again() {
+    let server = RedisServer::start(&[]);
+    let mut crew = Crew::start(&server.url(), &fresh_room(), 1, RATE).await;
+    crew.silence(0).await;
+    server.tell(&["FLUSHALL"]);
+    crew.gateways[0].room.mirror.replace(Roll::default());
+    crew.wake(0);
+    crew.heal("a room that nobody remembers").await;
 }
 
 /// The joins after the last save are lost; the gateway that knew of them is silent until the other has joined.

@@ -14,7 +14,7 @@ use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{
     Arrival, Ended, LAPSE_LIMIT, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName, Standing,
-    Steering, StoreFault,
+    Steering, StoreFault, UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
 
@@ -184,6 +184,7 @@ fn steering() -> impl Strategy<Value = Steering> {
     prop_oneof![
         2 => some_limits().prop_map(Steering::Configure),
         2 => some_limits().prop_map(Steering::Limits),
+        1 => (some_limits(), some_limits()).prop_map(|(from, to)| Steering::Revise { from, to }),
         3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Closed)]
             .prop_map(Steering::Phase),
         1 => message.prop_map(Steering::Message),
@@ -207,6 +208,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => prop_oneof![3 => 1u64..30, 1 => 1u64..400, 1 => 30_000u64..70_000].prop_map(Step::Join),
         4 => prop::collection::vec(0u8..PERSONS, 1..30).prop_map(Step::Claim),
         6 => wait.prop_map(Step::Wait),
+        1 => Just(Step::Wait((UNSEEN_S + 60) * 1_000_000)),
         10 => say().prop_map(Step::Tick),
         4 => steering().prop_map(Step::Steer),
         2 => (some_limits(), 1u64..300, say()).prop_map(|(limits, count, say)| Step::Lots(limits, count, say)),
@@ -253,8 +255,21 @@ impl Pair<'_> {
             Step::Tick(say) => self.tick(say),
             Step::Steer(steering) => {
                 let steering = &self.scheduled(steering);
-                self.model.steer(steering, self.clock.now_us());
-                self.runtime.block_on(self.store.steer(&self.room, steering)).map_err(fail)?;
+                let now_us = self.clock.now_us();
+                let could = match steering {
+                    Steering::Revise { from, to } => self.model.revise(from, to, now_us),
+                    _ => {
+                        self.model.steer(steering, now_us);
+                        true
+                    }
+                };
+                match self.runtime.block_on(self.store.steer(&self.room, steering)) {
+                    Err(StoreFault::Changed) => prop_assert!(!could),
+                    done => {
+                        done.map_err(fail)?;
+                        prop_assert!(could);
+                    }
+                }
                 self.follow()
             }
             Step::Lots(limits, count, say) => self.draw_lots(limits, *count, say),
@@ -298,6 +313,12 @@ impl Pair<'_> {
         match steering {
             Steering::Configure(limits) => Steering::Configure(later(limits)),
             Steering::Limits(limits) => Steering::Limits(later(limits)),
+            Steering::Revise { from, to } => {
+                // Every other one begins with what is in force, or it would never be done.
+                let current = self.model.roll().settings.as_ref().map(|settings| settings.limits.clone());
+                let from = current.filter(|_| to.burst % 2 == 0).unwrap_or_else(|| from.clone());
+                Steering::Revise { from, to: later(to) }
+            }
             other => other.clone(),
         }
     }

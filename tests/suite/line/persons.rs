@@ -98,6 +98,8 @@ on_every_store!(
     whoever_is_introduced_is_known_again,
     of_two_places_the_earlier_one_stays,
     the_sweep_forgets_those_whose_place_is_over_and_nobody_else,
+    the_sweep_forgets_the_persons_of_a_draw_when_all_of_it_is_over,
+    a_person_is_found_as_long_as_the_place_stands,
     a_full_batch_is_served,
     what_was_lost_is_not_given_as_somebody_elses,
     a_draw_leaves_everyone_the_number_they_have,
@@ -139,6 +141,20 @@ async fn a_place_that_is_over_is_no_place(stand: Stand) {
     assert_eq!(stand.numbers(&[person(1), person(2)]).await, [4, 3]);
     stand.store.steer(&stand.room, &Steering::Reset).await.expect("a reset");
     assert_eq!(stand.numbers(&[person(1), person(2)]).await, [5, 6]);
+}
+
+async fn a_person_is_found_as_long_as_the_place_stands(stand: Stand) {
+    let claimed = stand.claim(&[person(1), person(2)]).await;
+    let before = stand.roll().await;
+    let find = async |who| stand.store.find(&stand.room, id(who)).await.expect("an answer");
+    assert_eq!(
+        [find(1).await, find(2).await, find(3).await],
+        [Some(claimed.numbers[0]), Some(claimed.numbers[1]), None]
+    );
+    assert_eq!(stand.roll().await, before, "nobody gets a number by that");
+    stand.tick(Tick { left: Numbers::run(3, 3), ..tick(1) }).await;
+    stand.store.steer(&stand.room, &Steering::Admit(1)).await.expect("a call");
+    assert_eq!([find(1).await, find(2).await], [Some(claimed.numbers[0]), None], "called, and gone");
 }
 
 async fn claims_at_once_by_one_person_get_one_number(stand: Stand) {
@@ -218,6 +234,54 @@ async fn the_sweep_forgets_those_whose_place_is_over_and_nobody_else(stand: Stan
     assert!(after[..200].iter().all(|number| *number > 302), "who left, and whose session has run out: {after:?}");
 }
 
+/// How many ticks it takes to look at every person twice: first whether all of a draw are over, then at each.
+const TWO_ROUNDS: usize = 2 * 8_192 + 2;
+
+async fn the_sweep_forgets_the_persons_of_a_draw_when_all_of_it_is_over(stand: Stand) {
+    let (everyone, before) = drawn(&stand, 40).await;
+    let ends_of_all = Numbers::run(before[0], before[39]);
+    let roll = stand.roll().await;
+    let left: Numbers = ends_of_all.iter().filter(|place| *place != before[7]).collect();
+    stand.tick(Tick { left, here: ends_of_all, known: roll.known(), ..tick(1) }).await;
+    sweep(&stand, TWO_ROUNDS).await;
+    assert_eq!(stand.waiting().await, [before[7]], "one of them is still in line");
+    let holder = before.iter().position(|number| roll.place(*number) == before[7]).expect("somebody");
+    assert_eq!(stand.numbers(&[everyone[holder]]).await, [before[holder]]);
+    stand.store.steer(&stand.room, &Steering::Admit(1)).await.expect("a call");
+    stand.clock.advance_ms(61_000);
+    // With the next entry, the line notes whose sessions have run out.
+    stand.claim(&[Arrival::Anybody]).await;
+    sweep(&stand, TWO_ROUNDS).await;
+    let after = stand.numbers(&everyone).await;
+    assert!(after.iter().all(|number| *number > before[39]), "all are forgotten: {after:?}");
+}
+
+/// Persons whose order is drawn, and their numbers.
+async fn drawn(stand: &Stand, count: u128) -> (Vec<Arrival>, Vec<u64>) {
+    let schedule = Schedule { starts_ms: Some(START_MS + 5_000), ..Schedule::ALWAYS };
+    let gathering = Steering::Limits(Limits { schedule, ..limits(0.0, 1) });
+    let promise = Steering::Promise(Promise::of(&[7; 32], "root".to_owned(), [0; 16], None));
+    for steering in [gathering, promise] {
+        stand.store.steer(&stand.room, &steering).await.expect("a steering");
+    }
+    let everyone: Vec<Arrival> = (0..count).map(person).collect();
+    let before = stand.numbers(&everyone).await;
+    stand.clock.advance_ms(5_000);
+    stand.tick(tick(1)).await;
+    let reveal = Reveal { seed: [7; 32], public_value: None };
+    stand.store.steer(&stand.room, &Steering::Draw(reveal)).await.expect("a draw");
+    (everyone, before)
+}
+
+async fn sweep(stand: &Stand, ticks: usize) {
+    let known = stand.roll().await.known();
+    let waiting: Numbers = stand.waiting().await.into_iter().collect();
+    for _ in 0..ticks {
+        stand.clock.advance_ms(100);
+        stand.tick(Tick { here: waiting.clone(), known, ..tick(1) }).await;
+    }
+}
+
 async fn a_full_batch_is_served(stand: Stand) {
     let everyone: Vec<Arrival> = (0..CLAIM_LIMIT as u128).map(person).collect();
     let first = stand.numbers(&everyone).await;
@@ -242,18 +306,7 @@ async fn what_was_lost_is_not_given_as_somebody_elses(stand: Stand) {
 }
 
 async fn a_draw_leaves_everyone_the_number_they_have(stand: Stand) {
-    let schedule = Schedule { starts_ms: Some(START_MS + 5_000), ..Schedule::ALWAYS };
-    let gathering = Steering::Limits(Limits { schedule, ..limits(0.0, 1) });
-    let promise = Steering::Promise(Promise::of(&[7; 32], "root".to_owned(), [0; 16], None));
-    for steering in [gathering, promise] {
-        stand.store.steer(&stand.room, &steering).await.expect("a steering");
-    }
-    let everyone: Vec<Arrival> = (0..20).map(person).collect();
-    let before = stand.numbers(&everyone).await;
-    stand.clock.advance_ms(5_000);
-    stand.tick(tick(1)).await;
-    let reveal = Reveal { seed: [7; 32], public_value: None };
-    stand.store.steer(&stand.room, &Steering::Draw(reveal)).await.expect("a draw");
+    let (everyone, before) = drawn(&stand, 20).await;
     let roll = stand.roll().await;
     assert!(before.iter().any(|number| roll.place(*number) != *number), "places were drawn");
     let waiting = stand.waiting().await;

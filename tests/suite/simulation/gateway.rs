@@ -5,17 +5,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hyper::header::HeaderName;
 use vestibule::adaptive::Tolerance;
-use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
-use vestibule::line::{GatewayId, Number, RoomName, Steering};
+use vestibule::line::{GatewayId, Number, PersonId, RoomName, Steering};
 use vestibule::metrics::Metrics;
+use vestibule::person::{PersonRule, Source};
 use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
 use vestibule::ticker;
 use vestibule::token::pass::ISSUER;
 use vestibule::token::{KeyRing, PassVerifier};
 
+use super::oracle::LineNow;
+use super::plan::Plan;
 use super::tasks::{TaskId, Tasks};
 use super::wire::{Outbox, Wire};
 
@@ -41,6 +44,17 @@ pub enum Life {
     Paused,
 }
 
+/// What a gateway can know of the store's clock, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// What it really showed.
+    pub clock_us: u64,
+    /// When, in true time.
+    pub at_us: u64,
+    /// When the gateway asked, in true time.
+    pub asked_us: u64,
+}
+
 /// A gateway, over all its lives.
 pub struct Gateway {
     pub index: usize,
@@ -50,6 +64,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// How far its clock is from the true time, in microseconds.
     pub skew_us: i64,
+    /// What the store's clock showed when this life of the gateway last heard of it.
+    pub heard: Option<Heard>,
     /// Until when nothing reaches the store.
     pub cut_off_until_us: u64,
     pub is_ticking: bool,
@@ -67,6 +83,7 @@ impl Gateway {
             life: Life::Down,
             clock: Clock::manual(0),
             skew_us,
+            heard: None,
             cut_off_until_us: 0,
             is_ticking: false,
             hung_up: Vec::new(),
@@ -85,21 +102,26 @@ impl Gateway {
         self.room.as_ref()
     }
 
-    /// Sets the clock for the true time.
+    /// Lets the true time come to the clock, which shows its own.
     pub fn set_clock(&self, true_us: u64) {
+        self.clock.advance_us(true_us.saturating_sub(self.clock.steady_us()));
         self.clock.set_us(true_us.saturating_add_signed(self.skew_us));
     }
 
+    /// Returns how late it is at the store, unless its clock was turned since this gateway heard of it, and how late it
+    /// may be for all that the gateway knows: the question may have come at once, and a clock may go wrong by a
+    /// thousandth.
+    pub fn line_now(&self, true_us: u64) -> LineNow {
+        let Some(heard) = self.heard else {
+            return LineNow { surely_ms: self.clock.now_ms(), maybe_ms: self.clock.now_ms() };
+        };
+        let elapsed_us = true_us - heard.asked_us;
+        let maybe_us = heard.clock_us + elapsed_us + elapsed_us / 1_000;
+        LineNow { surely_ms: (heard.clock_us + true_us - heard.at_us) / 1_000, maybe_ms: maybe_us / 1_000 + 1 }
+    }
+
     /// Starts as the composition root does: it follows the log, configures the room, and follows the log.
-    pub fn start(
-        &mut self,
-        id: u64,
-        ring: KeyRing,
-        limits: &Limits,
-        outbox: &Outbox,
-        tasks: &mut Tasks,
-        inbox: &Inbox,
-    ) {
+    pub fn start(&mut self, id: u64, ring: KeyRing, plan: &Plan, outbox: &Outbox, tasks: &mut Tasks, inbox: &Inbox) {
         let store = Arc::new(Wire { from: self.index, outbox: Arc::clone(outbox) });
         let shared = Shared {
             clock: self.clock.clone(),
@@ -109,9 +131,9 @@ impl Gateway {
             verifier: Arc::new(PassVerifier::new(ISSUER, 1_000)),
             gateway: GatewayId(id),
         };
-        let room = Arc::new(Room::new(rules(), shared));
+        let room = Arc::new(Room::new(rules(plan.knows_persons), shared));
         (self.id, self.life, self.room) = (id, Life::Starting, Some(Arc::clone(&room)));
-        let (inbox, configure) = (Rc::clone(inbox), Steering::Configure(limits.clone()));
+        let (inbox, configure) = (Rc::clone(inbox), Steering::Configure(plan.limits.clone()));
         self.tasks = vec![tasks.spawn(async move {
             ticker::tick(&room).await;
             let done = room.shared.store.steer(&room.rules.name, &configure).await.is_ok();
@@ -130,7 +152,7 @@ impl Gateway {
     /// Loses all that is in memory.
     pub fn crash(&mut self, tasks: &mut Tasks) {
         self.tasks.drain(..).for_each(|task| tasks.kill(task));
-        (self.life, self.room, self.is_ticking) = (Life::Down, None, false);
+        (self.life, self.room, self.is_ticking, self.heard) = (Life::Down, None, false, None);
         self.hung_up.clear();
     }
 
@@ -141,22 +163,25 @@ impl Gateway {
         let (inbox, gateway) = (Rc::clone(inbox), self.id);
         self.tasks.push(tasks.spawn(async move {
             ticker::tick(&room).await;
+            room.ticked.notify_waiters();
             inbox.borrow_mut().push(Message::Ticked { gateway });
         }));
     }
 
     /// Lets a visitor stand at the door.
-    pub fn join(&mut self, visitor: usize, tasks: &mut Tasks, inbox: &Inbox) {
+    pub fn join(&mut self, visitor: usize, person: Option<PersonId>, tasks: &mut Tasks, inbox: &Inbox) {
         let Some(room) = self.room().map(Arc::clone) else { return };
         let (inbox, gateway) = (Rc::clone(inbox), self.id);
         self.tasks.push(tasks.spawn(async move {
-            let place = room.join(None).await;
+            let place = room.join(person).await;
             inbox.borrow_mut().push(Message::Joined { gateway, visitor, place });
         }));
     }
 }
 
-fn rules() -> RoomRules {
+fn rules(knows_persons: bool) -> RoomRules {
+    let source = Source::Header(HeaderName::from_static("x-user"));
+    let person = PersonRule { source, required: false, sign_in: None };
     RoomRules {
         name: RoomName::new("sale").expect("a name"),
         title: String::new(),
@@ -167,6 +192,6 @@ fn rules() -> RoomRules {
         items: Vec::new(),
         item: None,
         tolerance: Tolerance::default(),
-        person: None,
+        person: knows_persons.then_some(person),
     }
 }

@@ -2,7 +2,8 @@
 
 use vestibule::admission::Limits;
 use vestibule::line::state::LineState;
-use vestibule::line::{Joined, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick};
+use vestibule::line::{Arrival, Claimed, Joined, Known, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick};
+use vestibule::schedule::Schedule;
 
 use super::wire::{Answer, Reply, Verb};
 
@@ -33,10 +34,18 @@ pub enum Defect {
     RestoresNothing,
     /// A mirror is not told of every entry.
     SkipsAnEntry,
+    /// Gateways hear that it is ten seconds earlier than it is, so that people stay longer than their slots.
+    TellsThePast,
+    /// People are called whether the sale has started or not.
+    HearsNoSchedule,
+    /// A person who comes again gets another place.
+    ForgetsWhoHasWhichPlace,
+    /// A gateway that wishes for a slower rate is half heard.
+    HearsHalfTheWish,
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 12] = [
+pub const DEFECTS: [Defect; 16] = [
     Defect::GivesANumberTwice,
     Defect::LetsNewcomersPass,
     Defect::HearsTwiceTheRate,
@@ -49,6 +58,10 @@ pub const DEFECTS: [Defect; 12] = [
     Defect::FailsOverUnnoticed,
     Defect::RestoresNothing,
     Defect::SkipsAnEntry,
+    Defect::TellsThePast,
+    Defect::HearsNoSchedule,
+    Defect::ForgetsWhoHasWhichPlace,
+    Defect::HearsHalfTheWish,
 ];
 
 impl Defect {
@@ -61,7 +74,11 @@ impl Defect {
             Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions => "(L6)",
             Self::HearsAShorterGrace | Self::TakesPlacesUnasked | Self::RestoresNothing => "(L8)",
             Self::LosesWhoIsHere => "here",
-            Self::CallsFromBehind => "(L2)",
+            Self::CallsFromBehind => "was called",
+            Self::ForgetsWhoHasWhichPlace => "(L3)",
+            Self::HearsHalfTheWish => "the pace is",
+            Self::TellsThePast => "(L6)",
+            Self::HearsNoSchedule => "the sale is",
             Self::FailsOverUnnoticed | Self::SkipsAnEntry => "",
         }
     }
@@ -108,10 +125,9 @@ impl Machine {
     pub fn answer(&mut self, verb: &Verb, now_us: u64) -> Reply {
         self.verbs += 1;
         Ok(match verb {
-            Verb::Join(_) if self.roll().settings.is_none() => {
-                return Err(StoreFault::Refused("the room was never made here".to_owned()));
-            }
+            Verb::Join(_) | Verb::Claim(..) if !self.state.is_made() => return Err(StoreFault::NotMade),
             Verb::Join(count) => Answer::Joined(self.join(*count, now_us)),
+            Verb::Claim(arrivals, known) => Answer::Claimed(self.claim(arrivals, *known, now_us).map(Box::new)),
             Verb::Tick(tick) => Answer::Page(Box::new(self.tick(tick, now_us))),
             Verb::Steer(steering) => {
                 self.state.steer(&self.heard(steering), now_us);
@@ -151,11 +167,18 @@ impl Machine {
         joined
     }
 
+    fn claim(&mut self, arrivals: &[Arrival], known: Known, now_us: u64) -> Option<Claimed> {
+        let strangers = vec![Arrival::Anybody; arrivals.len()];
+        let arrivals = if self.has(Defect::ForgetsWhoHasWhichPlace) { &strangers } else { arrivals };
+        self.state.claim(arrivals, known, now_us)
+    }
+
     fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let mut tick = tick.clone();
         let overlooked = self.overlooked(&tick);
         match self.defect {
             Some(Defect::LosesWhoIsHere) => tick.here = tick.here.iter().skip(1).collect(),
+            Some(Defect::HearsHalfTheWish) => tick.wish_us = tick.wish_us.map(|wish_us| wish_us / 2),
             Some(Defect::ForgetsEndedSessions) => tick.ended.clear(),
             Some(Defect::TakesPlacesUnasked) if self.verbs.is_multiple_of(17) => {
                 tick.left = self.roll().waiting.iter_from(0).take(1).collect();
@@ -171,6 +194,9 @@ impl Machine {
             && entries.len() > 1
         {
             entries.remove(0);
+        }
+        if self.has(Defect::TellsThePast) {
+            page.now_us -= 10_000_000;
         }
         page
     }
@@ -203,6 +229,7 @@ impl Machine {
         let mut limits = limits.clone();
         match self.defect {
             Some(Defect::HearsTwiceTheRate) => limits.interval_us /= 2,
+            Some(Defect::HearsNoSchedule) => limits.schedule = Schedule::ALWAYS,
             Some(Defect::HearsAShorterGrace) => limits.grace_ms /= 4,
             Some(Defect::HearsALargerActiveLimit) => {
                 limits.total_active_users = limits.total_active_users.map(|limit| limit + 1);

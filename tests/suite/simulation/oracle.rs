@@ -7,20 +7,23 @@ mod books;
 mod bucket;
 mod desk;
 mod entries;
+mod places;
+mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::gate::Decision;
-use vestibule::line::{Epoch, Known, News, Number, Roll, Standing, Steering, Tick};
-use vestibule::room::Room;
-use vestibule::status::Status;
+use vestibule::line::{Arrival, Joined, Known, News, Number, PersonId, Roll, Standing, Steering, Tick};
+use vestibule::schedule::Schedule;
 use vestibule::token::Ticket;
 
 use super::machine::Machine;
 use super::wire::{Answer, Verb};
 use books::Books;
-pub use desk::Shown;
 use desk::{Desk, Fate};
+pub use desk::{LineNow, Shown};
+use places::Places;
+pub use screen::{Screen, Told};
 
 /// What was asked for, by whoever may ask.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ struct Asked {
     left: BTreeSet<Number>,
     ended: BTreeSet<Number>,
     returned: BTreeSet<Number>,
+    /// Which numbers each person was ever given.
+    persons: BTreeMap<PersonId, BTreeSet<Number>>,
     /// How many the operator lets in by hand with the verb that is being done.
     by_hand: u64,
     /// Whether that verb takes every place.
@@ -39,29 +44,8 @@ struct Asked {
 struct Ever {
     /// Who was called, and the last second of the session; of the first, where a lost call was made again.
     called: BTreeMap<Number, u64>,
-    over: BTreeSet<Number>,
-    /// Who came back from being forgotten, and after which entry of which epoch.
-    returned: Vec<(Epoch, u64, Number)>,
+    over: Places,
     latest_s: u64,
-}
-
-impl Ever {
-    /// Counts those with a lower number than `number` who came back after what a mirror knew.
-    fn returned_below(&self, number: Number, known: Known) -> u64 {
-        let is_news = |(epoch, seq, returned): &&(Epoch, u64, Number)| {
-            (*epoch, *seq) > (known.epoch, known.seq) && *returned < number
-        };
-        self.returned.iter().filter(is_news).count() as u64
-    }
-}
-
-/// What a visitor last saw, and on which gateway.
-#[derive(Clone, Copy, Debug)]
-pub struct Screen {
-    gateway: u64,
-    number: Number,
-    position: u64,
-    known: Known,
 }
 
 /// Watches one run.
@@ -83,6 +67,11 @@ impl Oracle {
     /// Returns the first thing that was not as it must be.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
+    }
+
+    /// Tells whether an offer is from before what the store has lost and not got back.
+    pub fn is_out_of_date(&self, offered: &Roll) -> bool {
+        self.owes.is_some_and(|epoch| offered.epoch() < epoch)
     }
 
     /// Tells whether the store has everything again that it ever lost.
@@ -119,8 +108,15 @@ impl Oracle {
         self.asked.returned.insert(number);
     }
 
-    /// Notes a new ticket.
-    pub fn issued(&mut self, text: &str, ticket: Ticket) {
+    /// Notes a new ticket. (L1) A number has one holder, and (L3) a person one place; after a loss a person may have
+    /// two, until a ticket tells which is which.
+    pub fn issued(&mut self, text: &str, ticket: Ticket, line: LineNow) {
+        let other = self
+            .desk
+            .numbers_of(ticket.id)
+            .find(|number| *number != ticket.number && !self.fate_of(*number).has_ended(line.maybe_ms));
+        let is_sole = other.is_none() || self.rebuilt.eras.len() > 1;
+        self.demand(is_sole, || format!("(L3) {ticket:?} is of a person who has {other:?}"));
         let verdict = self.desk.issue(text, ticket);
         self.take(verdict);
     }
@@ -130,8 +126,15 @@ impl Oracle {
         self.desk.sign(text, ticket, issued_ms, ends_s);
     }
 
-    /// Judges what the gate said.
-    pub fn decided(&mut self, shown: &Shown<'_>, decision: &Decision) {
+    /// Judges what the gate said, of a gateway that goes by this schedule.
+    pub fn decided(&mut self, shown: &Shown<'_>, schedule: &Schedule, decision: &Decision) {
+        if *decision == Decision::Join {
+            let opens = schedule.opens_ms.is_none_or(|opens_ms| opens_ms <= shown.line.maybe_ms);
+            let goes_on = schedule.ends_ms.is_none_or(|ends_ms| shown.line.surely_ms < ends_ms);
+            self.demand(opens && goes_on, || {
+                format!("somebody may join at {:?}, and the sale is {schedule:?}", shown.line)
+            });
+        }
         let verdict = self.desk.judge(shown, decision, |number| self.fate_of(number));
         self.take(verdict);
     }
@@ -139,25 +142,22 @@ impl Oracle {
     fn fate_of(&self, number: Number) -> Fate {
         Fate {
             ends_s: self.ever.called.get(&number).copied(),
-            is_over: self.ever.over.contains(&number),
+            is_over: self.ever.over.contains(number),
             latest_s: self.ever.latest_s,
         }
     }
 
-    /// Judges what a screen shows after it showed `before`, and returns what it shows now. (L4)
-    pub fn shown(&mut self, before: Option<Screen>, room: &Room, ticket: &Ticket, status: &Status) -> Option<Screen> {
-        let (gateway, known) = (room.shared.gateway.0, room.mirror.known());
-        let (number, position) = (ticket.number, status.position?);
-        if let Some(before) = before.filter(|screen| (screen.gateway, screen.number) == (gateway, number)) {
-            let most = before.position + self.ever.returned_below(number, before.known);
-            self.demand(position <= most, || format!("(L4) {number} moved from {} to {position}", before.position));
-        }
+    /// Judges what a gateway tells somebody in line. (L4)
+    pub fn shown(&mut self, screen: &mut Screen, told: &Told<'_>) {
+        let Some(position) = told.status.position else { return };
+        let number = told.ticket.number;
+        let verdict = screen.show(told, position);
+        self.take(verdict);
+        let is_of_now = self.owes.is_none() && self.books.epoch == told.room.mirror.known().epoch;
         let least = self.books.ahead_of(number) + 1;
-        if self.owes.is_none() && self.books.epoch == known.epoch && self.books.waiting.contains(&number) {
-            let told = position + self.ever.returned_below(number, known);
-            self.demand(told >= least, || format!("{number} is told place {position}, and it is {least}"));
+        if is_of_now && self.books.waiting.contains(&number) {
+            self.demand(position >= least, || format!("(L4) {number} is told place {position}, and it is {least}"));
         }
-        Some(Screen { gateway, number, position, known })
     }
 
     /// Checks the store after it has done a verb: of a tick, the first `parts` of five.
@@ -167,20 +167,26 @@ impl Oracle {
         self.books.pass_to(clock_us);
         (self.asked.by_hand, self.asked.reset) = (0, false);
         match verb {
-            Verb::Join(_) => self.joined(answer, machine),
+            Verb::Join(_) => match answer {
+                Some(Answer::Joined(joined)) => self.joined(joined, machine),
+                _ => {}
+            },
+            Verb::Claim(arrivals, _) => self.claimed(arrivals, answer, machine),
             Verb::Tick(tick) => {
+                self.introduced(tick);
                 let is_of_old = (1..self.books.epoch).contains(&tick.known.epoch);
                 if parts > 0 {
                     self.books.vouch(tick, is_of_old);
                 }
                 let is_behind = matches!(answer, Some(Answer::Page(page)) if page.news == News::Behind);
+                let inside = self.inside(tick);
                 let is_heard = parts == 5 && !is_behind && !is_of_old;
                 if is_heard {
                     self.books.tend();
                 }
                 self.read_log(machine);
                 if is_heard {
-                    self.done(tick);
+                    self.done(tick, &inside);
                 }
             }
             Verb::Steer(steering) => {
@@ -210,8 +216,31 @@ impl Oracle {
         }
     }
 
-    fn joined(&mut self, answer: Option<&Answer>, machine: &Machine) {
-        let Some(Answer::Joined(joined)) = answer else { return };
+    /// Persons get what they have, which a store may have to take back first.
+    fn claimed(&mut self, arrivals: &[Arrival], answer: Option<&Answer>, machine: &Machine) {
+        let Some(Answer::Claimed(Some(claimed))) = answer else { return self.read_log(machine) };
+        for (arrival, (_, number)) in arrivals.iter().zip(&claimed.numbers) {
+            let Some(person) = arrival.person() else { continue };
+            let numbers = self.asked.persons.entry(person).or_default();
+            self.asked.returned.extend(numbers.iter());
+            numbers.insert(*number);
+        }
+        match claimed.joined.count {
+            0 => self.read_log(machine),
+            _ => self.joined(&claimed.joined, machine),
+        }
+    }
+
+    /// Of two places of a person, one is given up when a ticket tells of the other.
+    fn introduced(&mut self, tick: &Tick) {
+        for (person, told) in &tick.introduced {
+            let numbers = self.asked.persons.entry(*person).or_default();
+            numbers.insert(*told);
+            self.asked.left.extend(numbers.iter());
+        }
+    }
+
+    fn joined(&mut self, joined: &Joined, machine: &Machine) {
         let next = self.books.issued + 1;
         self.demand(joined.first == next, || format!("(L1) a join got {} and not {next}", joined.first));
         self.books.join(joined);
@@ -222,12 +251,17 @@ impl Oracle {
         }
     }
 
+    /// Finds those whose sessions a tick is to end. Whose call was lost may be called again by that very tick.
+    fn inside(&self, tick: &Tick) -> Vec<Number> {
+        let ended = tick.ended.iter().flat_map(|ended| ended.numbers.iter());
+        ended.filter(|number| self.books.called.contains(number)).collect()
+    }
+
     /// What a gateway said with a whole tick has been done.
-    fn done(&mut self, tick: &Tick) {
+    fn done(&mut self, tick: &Tick, inside: &[Number]) {
         let books = &self.books;
         let keeps = tick.left.iter().find(|number| books.waiting.contains(number));
-        let mut ended = tick.ended.iter().flat_map(|ended| ended.numbers.iter());
-        let runs = ended.find(|number| books.called.contains(number) && !books.over.contains(number));
+        let runs = inside.iter().find(|number| !books.over.contains(**number));
         let is_done = self.owes.is_some() || (keeps, runs) == (None, None);
         self.demand(is_done, || format!("(L6) said and not done: {keeps:?} left, the session of {runs:?} ended"));
     }
@@ -236,11 +270,15 @@ impl Oracle {
         let books = &mut self.books;
         match steering {
             Steering::Configure(limits) if books.configured.as_ref() != Some(limits) => {
-                (books.limits, books.configured) = (Some(limits.clone()), Some(limits.clone()));
+                books.limit(Some(limits.clone()));
+                books.configured = Some(limits.clone());
             }
-            Steering::Limits(limits) if books.limits.is_some() => books.limits = Some(limits.clone()),
+            Steering::Limits(limits) if books.limits.is_some() => books.limit(Some(limits.clone())),
             Steering::Phase(phase) if books.limits.is_some() => books.phase = *phase,
-            Steering::Admit(count) => self.asked.by_hand = *count,
+            Steering::Admit(count) => {
+                self.asked.by_hand = *count;
+                books.tend();
+            }
             Steering::Reset => self.asked.reset = true,
             _ => {}
         }
@@ -254,25 +292,17 @@ impl Oracle {
         } else if roll.epoch() != self.books.epoch {
             self.begin_anew(machine);
         } else if roll.seq != self.rebuilt.seq {
-            self.agree(machine);
+            self.books.agree_with(machine.roll());
         }
         self.rebuilt = roll.clone();
     }
 
     /// An epoch has begun: the books are written anew from what the store says, and no place may be gone.
     fn begin_anew(&mut self, machine: &Machine) {
-        self.agree(machine);
+        self.books.agree_with(machine.roll());
         self.books.begin_anew();
         self.rebuilt = machine.roll().clone();
         self.check_places(machine);
-    }
-
-    /// Takes over what the store says. Whoever is in line again, whom a mirror or a replica remembered, has returned.
-    fn agree(&mut self, machine: &Machine) {
-        let before = std::mem::take(&mut self.books.waiting);
-        self.books.agree_with(machine.roll());
-        let (epoch, seq) = (machine.roll().epoch(), machine.roll().seq);
-        self.ever.returned.extend(self.books.waiting.difference(&before).map(|number| (epoch, seq, *number)));
     }
 
     /// Reads the log on, as a mirror does.
@@ -294,7 +324,7 @@ impl Oracle {
             return;
         }
         let (books, roll) = (&self.books, machine.roll());
-        let mine = [books.issued, books.waiting.len() as u64, books.called.len() as u64, books.over.len() as u64];
+        let mine = [books.issued, books.waiting.len() as u64, books.called.len() as u64, books.over.count()];
         let theirs = [roll.issued, roll.waiting.count(), roll.called.count(), roll.over.count()];
         self.demand(mine == theirs, || {
             format!("issued, waiting, called and over are {theirs:?}, and should be {mine:?}")

@@ -23,6 +23,8 @@ pub struct Plan {
     pub wire: Weather,
     pub trouble: Vec<Trouble>,
     pub steers: bool,
+    /// Whether one person holds one place.
+    pub knows_persons: bool,
 }
 
 /// How the wire between gateways and store behaves, in thousandths of all calls.
@@ -53,9 +55,10 @@ pub enum Trouble {
     StoreClockSteps,
     StoreClockJumps,
     KeysAreRotated,
+    UpstreamFails,
 }
 
-const TROUBLE: [Trouble; 12] = [
+const TROUBLE: [Trouble; 13] = [
     Trouble::GatewayCrashes,
     Trouble::AllGatewaysCrash,
     Trouble::GatewayPauses,
@@ -68,20 +71,25 @@ const TROUBLE: [Trouble; 12] = [
     Trouble::StoreClockSteps,
     Trouble::StoreClockJumps,
     Trouble::KeysAreRotated,
+    Trouble::UpstreamFails,
 ];
 
 impl Plan {
-    pub fn draw(chance: &mut Chance) -> Self {
+    pub fn draw(chance: &mut Chance, now_us: u64) -> Self {
+        let trouble: Vec<Trouble> = TROUBLE.into_iter().filter(|_| chance.one_in(3)).collect();
+        let limits = limits(chance, now_us);
+        let floor_interval_us = limits.floor_interval_us.filter(|_| !is_put_back(&trouble));
         let crowd = if chance.one_in(16) { 120 } else { 25 };
         Self {
             gateways: chance.between(1, 4) as usize,
             visitors: chance.between(3, crowd) as usize,
             storm_us: chance.between(10, 45) * SECOND,
             beat_us: chance.between(3, 12) * 100_000,
-            limits: limits(chance),
+            limits: Limits { floor_interval_us, ..limits },
             wire: Weather::draw(chance),
-            trouble: TROUBLE.into_iter().filter(|_| chance.one_in(3)).collect(),
+            trouble,
             steers: chance.one_in(2),
+            knows_persons: chance.one_in(3),
         }
     }
 }
@@ -99,8 +107,25 @@ impl Weather {
     }
 }
 
+/// Tells whether the store's clock is put back, now and then.
+pub fn is_put_back(trouble: &[Trouble]) -> bool {
+    trouble.contains(&Trouble::StoreClockSteps) || trouble.contains(&Trouble::StoreClockJumps)
+}
+
+/// Draws the instants of a sale that is to open, start and end about now, if it has them.
+fn schedule(chance: &mut Chance, now_us: u64) -> Schedule {
+    if !chance.one_in(4) {
+        return Schedule::ALWAYS;
+    }
+    let mut instant = |from_s: u64, to_s: u64| {
+        let at_ms = now_us / 1_000 + chance.between(from_s * 1_000, to_s * 1_000);
+        chance.one_in(2).then_some(at_ms)
+    };
+    Schedule { opens_ms: instant(0, 8), starts_ms: instant(8, 16), ends_ms: instant(17, 40) }
+}
+
 /// Draws limits under which a run of a minute has something to do.
-pub fn limits(chance: &mut Chance) -> Limits {
+pub fn limits(chance: &mut Chance, now_us: u64) -> Limits {
     let interval_us = match chance.below(8) {
         0 => 0,
         1 => Limits::interval_us(0.0),
@@ -112,7 +137,7 @@ pub fn limits(chance: &mut Chance) -> Limits {
         total_active_users: chance.one_in(2).then(|| chance.between(1, 12)),
         session_duration_s: chance.between(5, 40),
         grace_ms: 30_000,
-        schedule: Schedule::default(),
-        floor_interval_us: None,
+        schedule: schedule(chance, now_us),
+        floor_interval_us: chance.one_in(3).then(|| interval_us * chance.between(2, 8)),
     }
 }

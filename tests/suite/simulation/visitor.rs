@@ -1,10 +1,10 @@
 //! One simulated visitor: a browser with a jar of cookies, and a temper.
 
-use vestibule::line::Number;
+use vestibule::line::{Number, PersonId};
 
 use super::chance::Chance;
 use super::oracle::Screen;
-use super::plan::SECOND;
+use super::plan::{Plan, SECOND};
 
 /// How somebody behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,20 +57,28 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Visitor {
     pub temper: Temper,
+    /// Who it is, where the room knows that: the same as another visitor, now and then, on another device.
+    pub person: Option<PersonId>,
     pub stage: Stage,
     pub ticket: Option<String>,
     pub pass: Option<String>,
     /// The gateway that it goes to, by its index.
     pub home: usize,
     pub connection: Option<Connection>,
-    pub screen: Option<Screen>,
+    pub screen: Screen,
     /// How often it was let in with a place of its own.
     pub admissions: u64,
     pub asked: u64,
 }
 
+/// Three in four are known; of those, many have two devices.
+fn person(chance: &mut Chance, plan: &Plan) -> Option<PersonId> {
+    let name = chance.below(plan.visitors as u64) + 1;
+    (!chance.one_in(4)).then_some(PersonId(1 << 127 | u128::from(name)))
+}
+
 impl Visitor {
-    pub fn draw(chance: &mut Chance, gateways: usize) -> Self {
+    pub fn draw(chance: &mut Chance, plan: &Plan) -> Self {
         let temper = match chance.below(20) {
             0..6 => Temper::Faithful,
             6..10 => Temper::Live,
@@ -84,12 +92,13 @@ impl Visitor {
         };
         Self {
             temper,
+            person: plan.knows_persons.then(|| person(chance, plan)).flatten(),
             stage: Stage::Outside,
             ticket: None,
             pass: None,
-            home: chance.below(gateways as u64) as usize,
+            home: chance.below(plan.gateways as u64) as usize,
             connection: None,
-            screen: None,
+            screen: Screen::default(),
             admissions: 0,
             asked: 0,
         }
@@ -111,7 +120,7 @@ impl Visitor {
 
     /// Empties the jar and begins again.
     pub fn start_over(&mut self) {
-        (self.ticket, self.pass, self.screen) = (None, None, None);
+        (self.ticket, self.pass, self.screen) = (None, None, Screen::default());
         self.stage = Stage::Outside;
     }
 }

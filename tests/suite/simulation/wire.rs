@@ -10,6 +10,7 @@ use vestibule::line::{Arrival, Claimed, Joined, Known, LineStore, Page, Roll, Ro
 #[derive(Clone, Debug)]
 pub enum Verb {
     Join(u64),
+    Claim(Vec<Arrival>, Known),
     Tick(Box<Tick>),
     Steer(Steering),
     Restore(Box<Roll>),
@@ -19,6 +20,7 @@ pub enum Verb {
 #[derive(Clone, Debug)]
 pub enum Answer {
     Joined(Joined),
+    Claimed(Option<Box<Claimed>>),
     Page(Box<Page>),
     Done,
     Roll(Box<Roll>),
@@ -61,8 +63,11 @@ impl LineStore for Wire {
         }
     }
 
-    async fn claim(&self, _: &RoomName, _: &[Arrival], _: Known) -> Result<Option<Claimed>, StoreFault> {
-        unreachable!("the simulated room knows no persons")
+    async fn claim(&self, _: &RoomName, arrivals: &[Arrival], known: Known) -> Result<Option<Claimed>, StoreFault> {
+        match self.call(Verb::Claim(arrivals.to_vec(), known)).await? {
+            Answer::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
+            other => panic!("a claim was answered with {other:?}"),
+        }
     }
 
     async fn tick(&self, _: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {

@@ -72,6 +72,8 @@ pub struct World {
     /// The file with the keys, as every gateway reads it.
     ring: KeyRing,
     oracle: Oracle,
+    /// Until when the upstream answers with errors.
+    upstream_fails_until_us: u64,
     is_calm: bool,
     trace: VecDeque<String>,
     /// How many of the last steps it keeps.
@@ -97,7 +99,7 @@ impl World {
     /// Makes the world of a seed.
     pub fn new(seed: u64, defect: Option<Defect>, trace_steps: usize) -> Self {
         let mut chance = Chance::new(seed);
-        let plan = Plan::draw(&mut chance);
+        let plan = Plan::draw(&mut chance, START_US);
         let mut world = Self {
             now_us: START_US,
             agenda: BTreeMap::new(),
@@ -114,6 +116,7 @@ impl World {
             visitors: Vec::new(),
             ring: KeyRing::generate(START_US / 1_000, &mut StdRng::seed_from_u64(seed)),
             oracle: Oracle::default(),
+            upstream_fails_until_us: 0,
             is_calm: false,
             trace: VecDeque::new(),
             trace_steps,
@@ -133,7 +136,7 @@ impl World {
             self.after(after_us, Due::Start(index));
         }
         for index in 0..self.plan.visitors {
-            self.visitors.push(Visitor::draw(&mut self.chance, self.plan.gateways));
+            self.visitors.push(Visitor::draw(&mut self.chance, &self.plan));
             let after_us = self.chance.below(self.plan.storm_us * 3 / 4);
             self.after(after_us, Due::Visitor(index));
         }
@@ -217,7 +220,7 @@ impl World {
         self.note(|| format!("gateway {index} starts"));
         let id = self.chance.bits();
         let gateway = &mut self.gateways[index];
-        gateway.start(id, self.ring.clone(), &self.plan.limits, &self.outbox, &mut self.tasks, &self.inbox);
+        gateway.start(id, self.ring.clone(), &self.plan, &self.outbox, &mut self.tasks, &self.inbox);
     }
 
     fn started(&mut self, id: u64, done: bool) {

@@ -1,4 +1,4 @@
-// A stand-in for booking-api: a few trains, holds on a clock, a bank that does as its method says.
+// A stand-in for booking-api: a few trains, numbered seats in 2A, holds on a clock, a bank that does as its method says.
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { bodyOf, json, serveFile } from "./files.mjs";
@@ -6,7 +6,7 @@ import { bodyOf, json, serveFile } from "./files.mjs";
 const STATIONS = [["NDLS", "NEW DELHI"], ["DLI", "DELHI"], ["MMCT", "MUMBAI CENTRAL"], ["CSMT", "C SHIVAJI MAH T"], ["NZM", "H NIZAMUDDIN"], ["BRC", "VADODARA JN"], ["DEE", "DELHI S ROHILLA"], ["DEC", "DELHI CANTT"]].map(([code, name]) => ({ code, name }));
 const TRAINS = [["12952", "NDLS MMCT RAJDHANI", 935, 1384, { "1A": 18, "2A": 71, "3A": 402 }], ["12926", "PASCHIM EXPRESS", 1365, 1380, { "1A": 24, "2A": 12, "3A": 0, SL: 511, "2S": 430 }], ["22210", "NDLS MMCT DURONTO", 985, 1384, { "1A": 0, "2A": 96, "3A": 320, SL: 9 }]];
 const FARES = { "1A": 481_500, "2A": 287_000, "3A": 203_000, SL: 77_500, "2S": 41_000 };
-const PROBLEMS = { sold_out: [409, "Sold out", "No seats are left. Some may come back when holds run out."], payment_declined: [402, "The payment was declined", "the bank said no; your seats are still held, try another way to pay"], gone: [404, "Not found", "There is no such thing here."] };
+const PROBLEMS = { seat_taken: [409, "Seats are taken", "Some of them belong to somebody else by now; choose other seats."], sold_out: [409, "Sold out", "No seats are left. Some may come back when holds run out."], payment_declined: [402, "The payment was declined", "the bank said no; your seats are still held, try another way to pay"], gone: [404, "Not found", "There is no such thing here."] };
 
 function problem(response, name, more = {}) {
   const [status, title, detail] = PROBLEMS[name];
@@ -15,12 +15,19 @@ function problem(response, name, more = {}) {
 
 /** Starts the stand-in; `site.mood` makes it fail: "line" or "sold_out" as the gateway would, "down", "drop_answer". */
 export async function startBooking({ holdSeconds = 600 } = {}) {
-  const site = { mood: null, holds: new Map(), keys: new Map(), stock: new Map(), posts: 0, seenKeys: [] };
+  const site = { mood: null, holds: new Map(), keys: new Map(), stock: new Map(), posts: 0, seenKeys: [], seats: new Map() };
   for (const [number, , , , classes] of TRAINS) for (const [code, left] of Object.entries(classes)) site.stock.set(`${number}:${code}`, left);
   const row = (id) => { const [number, , code] = id.split(":"); return `${number}:${code}`; };
   const left = (id) => site.stock.get(row(id));
   const shown = (hold) => ({ ...hold, now: Date.now() });
   const offer = (number, date, code) => ({ class: code, inventory: `${number}:${date}:${code}`, available: site.stock.get(`${number}:${code}`), capacity: 420, price_paise: FARES[code], currency: "INR", class_name: code, as_of: Date.now() });
+
+  /** The seats of 2A, two coaches of 48: those in the set are taken. */
+  const BAY = ["lower", "upper", "lower", "upper", "side_lower", "side_upper"];
+  const taken = (id) => { if (!site.seats.has(row(id))) site.seats.set(row(id), new Set(["A1-1", "A1-2", "A1-9", "A2-5"])); return site.seats.get(row(id)); };
+  const numbered = (id) => id.endsWith(":2A");
+  const seatsOf = (id) => numbered(id) ? { bay: BAY, coaches: ["A1", "A2"].map((coach) => ({ coach, free: Array.from({ length: 48 }, (_, i) => (taken(id).has(`${coach}-${i + 1}`) ? "0" : "1")).join("") })) } : null;
+  const freeSeats = (id) => ["A1", "A2"].flatMap((coach) => Array.from({ length: 48 }, (_, i) => `${coach}-${i + 1}`)).filter((label) => !taken(id).has(label));
 
   const run = (number) => {
     const [, name, duration_min, distance_km] = TRAINS.find((train) => train[0] === number);
@@ -38,10 +45,13 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
 
   const once = (key, make) => { if (!site.keys.has(key)) site.keys.set(key, make()); return site.keys.get(key); };
 
-  function makeHold({ inventory, quantity }) {
+  function makeHold({ inventory, quantity, seats }) {
+    quantity ??= seats.length;
     if (left(inventory) < quantity) return null;
+    if (numbered(inventory)) seats ??= freeSeats(inventory).slice(0, quantity);
+    for (const label of seats ?? []) taken(inventory).add(label);
     site.stock.set(row(inventory), left(inventory) - quantity);
-    const hold = { id: randomUUID(), inventory, quantity, amount_paise: FARES[inventory.split(":")[2]] * quantity, status: "held", payment: null, extensions: 0, extensions_left: 1, created_at: Date.now(), expires_at: Date.now() + holdSeconds * 1000, booking: null };
+    const hold = { id: randomUUID(), inventory, quantity, amount_paise: FARES[inventory.split(":")[2]] * quantity, status: "held", payment: null, items: [{ inventory, quantity, seats: seats ?? null }], extensions: 0, extensions_left: 1, created_at: Date.now(), expires_at: Date.now() + holdSeconds * 1000, booking: null };
     site.holds.set(hold.id, hold);
     return hold;
   }
@@ -65,7 +75,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     if (site.mood === "sold_out" && request.method === "POST") return problem(response, "sold_out", { status: 410 });
     if (kind === "stations") return json(response, 200, { stations: STATIONS.filter(({ code, name }) => `${code} ${name}`.includes(url.searchParams.get("q").toUpperCase())) });
     if (kind === "trains") return json(response, 200, { trains: url.searchParams.get("from") === "NDLS" ? TRAINS.map(([number, , , , classes]) => ({ ...run(number), stops_between: 4, from_origin: true, classes: Object.keys(classes).map((code) => offer(number, url.searchParams.get("date"), code)) })) : [] });
-    if (kind === "inventory" && left(id) != null) return json(response, 200, { ...offer(...id.split(":")), train: run(id.split(":")[0]), date: id.split(":")[1], seats: null, most_seats: 6, now: Date.now() });
+    if (kind === "inventory" && left(id) != null) return json(response, 200, { ...offer(...id.split(":")), train: run(id.split(":")[0]), date: id.split(":")[1], seats: seatsOf(id), most_seats: 6, now: Date.now() });
     if (kind === "bookings") {
       const hold = [...site.holds.values()].find((one) => one.booking === id);
       if (hold && sub === "cancellation" && hold.status === "confirmed") { finish(hold, "cancelled"); hold.refund = { amount_paise: hold.amount_paise, status: "refunding" }; setTimeout(() => { hold.refund.status = "refunded"; }, 1500); }
@@ -77,7 +87,9 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     if (request.method === "POST" && !id) {
       site.posts += 1;
       site.seenKeys.push(key);
-      const body = await bodyOf(request), hold = once(key, () => makeHold(body));
+      const body = await bodyOf(request), gone = site.keys.has(key) ? [] : (body.seats ?? []).filter((label) => taken(body.inventory).has(label));
+      if (gone.length) return problem(response, "seat_taken", { inventory: body.inventory, taken: gone, free_nearby: freeSeats(body.inventory).filter((label) => !body.seats.includes(label)).slice(0, 4) });
+      const hold = once(key, () => makeHold(body));
       if (site.mood === "drop_answer") return (site.mood = null), request.socket.destroy();
       return hold ? json(response, 201, shown(hold)) : problem(response, "sold_out");
     }

@@ -46,6 +46,8 @@ pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> 
     let snapshot =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
     let tx = snapshot.await.map_err(|error| fault(&error))?;
+    // Here everything is read.
+    tx.batch_execute("SET LOCAL enable_seqscan = on").await.map_err(|error| fault(&error))?;
     let rows = query(&tx, ROWS, &[]).await?;
     let money = tx.query_one(MONEY, &[]).await.map_err(|error| fault(&error))?;
     tx.commit().await.map_err(|error| fault(&error))?;

@@ -1,6 +1,7 @@
 //! Reading.
 
 use deadpool_postgres::GenericClient;
+use futures_util::future::try_join;
 use time::Date;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -26,6 +27,12 @@ const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.
                                   h.extensions::bigint
                            FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
                            FOR NO KEY UPDATE OF h";
+const HOLDS_LOCKED: &str =
+    "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
+            h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
+     FROM holds h JOIN inventory i ON i.id = h.inventory_id
+     WHERE h.id IN (SELECT unnest($1::bytea[]) UNION SELECT hold_id FROM payments WHERE id = ANY($2::bytea[]))
+     FOR NO KEY UPDATE OF h SKIP LOCKED";
 const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
 const PAYMENT: &str =
@@ -35,6 +42,9 @@ const PAYMENT: &str =
 const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                      changed_at, challenge, refund
                               FROM payments WHERE id = $1 FOR NO KEY UPDATE";
+const PAYMENTS_LOCKED: &str =
+    "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at, challenge, refund
+     FROM payments WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering, version FROM inventory WHERE name = ANY($1)";
 const OWNED: &str = "SELECT number::bigint FROM seats
@@ -121,6 +131,30 @@ pub(super) async fn hold(db: &impl GenericClient, id: HoldId) -> Result<Option<H
 pub(super) async fn lock_hold(db: &impl GenericClient, id: HoldId) -> Result<Option<Hold>, StoreError> {
     let rows = query(db, HOLD_LOCKED, &[&vec![id.as_bytes().as_slice()]]).await?;
     Ok(whole(db, rows).await?.pop())
+}
+
+/// Reads holds, those of payments too, and then the payments, and keeps everybody else from changing them until the
+/// transaction ends; passes over what somebody else has locked.
+pub(super) async fn lock_all(
+    db: &impl GenericClient,
+    holds: &[&[u8]],
+    payments: &[&[u8]],
+) -> Result<(Vec<Hold>, Vec<Payment>), StoreError> {
+    prepare(db, &[HOLDS_LOCKED, PAYMENTS_LOCKED]).await?;
+    let params: [&(dyn ToSql + Sync); 2] = [&holds, &payments];
+    let of_holds = query(db, HOLDS_LOCKED, &params);
+    let (of_holds, of_payments) = try_join(of_holds, query(db, PAYMENTS_LOCKED, &[&payments])).await?;
+    let payments = of_payments.iter().map(|row| payment_row(row).into_payment()).collect::<Result<_, _>>()?;
+    Ok((whole(db, of_holds).await?, payments))
+}
+
+/// Prepares statements on this connection, so that each of them is sent when its future is first polled: then those that
+/// are joined arrive in the order in which they stand, and cost one round trip together.
+pub(super) async fn prepare(db: &impl GenericClient, statements: &[&str]) -> Result<(), StoreError> {
+    for sql in statements {
+        db.prepare_cached(sql).await.map_err(|error| fault(&error))?;
+    }
+    Ok(())
 }
 
 /// Puts holds together; those that have lines elsewhere cost one more query for all of them.

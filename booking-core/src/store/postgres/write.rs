@@ -17,7 +17,7 @@ use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
 use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
-use crate::store::{Decide, Outcome, StoreError, Subject};
+use crate::store::{Decide, Left, Outcome, StoreError, Subject, Transacted};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
                         version = version + 1
@@ -54,11 +54,7 @@ const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, n
                           AS o (name, capacity, price, numbering)
                       ON CONFLICT (name) DO NOTHING";
 
-pub(super) async fn transact(
-    connection: &mut Object,
-    subject: Subject,
-    decide: &Decide,
-) -> Result<Result<Outcome, Stop>, StoreError> {
+pub(super) async fn transact(connection: &mut Object, subject: Subject, decide: &Decide) -> Transacted {
     let tx = connection.transaction().await.map_err(|error| fault(&error))?;
     let loaded = load(&tx, subject).await?;
     let step = match decide(&loaded) {
@@ -111,17 +107,17 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
     if let Some(task) = step.complete {
         execute(tx, COMPLETE, &[&task.kind.word(), &task.payment.as_bytes().as_slice()]).await?;
     }
-    let mut available = Vec::with_capacity(step.stock.len());
+    let mut left = Vec::with_capacity(step.stock.len());
     for change in &step.stock {
         if !move_seats(tx, step.hold.as_ref(), change).await? {
             return Ok(None);
         }
         match move_stock(tx, change.inventory, change.change).await? {
-            Some(left) => available.push((change.inventory, left)),
+            Some(available) => left.push(Left::after(change.inventory, available, change.change.available)),
             None => return Ok(None),
         }
     }
-    Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+    Ok(Some(Outcome { hold: step.hold, payment: step.payment, left }))
 }
 
 /// Has the numbered seats of a change change hands; `false` when one of them has another owner.

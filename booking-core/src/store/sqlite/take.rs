@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{commit, fault, read};
-use crate::domain::hold::{Hold, Line};
+use crate::domain::hold::{Hold, HoldId, Line};
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::{Numbering, SeatNumber};
 use crate::store::judge::{Shelf, grants, replay, seats};
@@ -77,9 +77,23 @@ pub(super) fn write_if_unchanged(
         })
         .map_err(|error| fault(&error))?;
     let Some(left) = left else { return Ok(None) };
+    // A key may have been used for another row since it was looked for; that row's version says nothing of it.
+    let ids: Vec<HoldId> = granted.iter().map(|hold| hold.id).collect();
+    if is_known(&tx, &ids)? {
+        return Ok(None);
+    }
     granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), shelf))?;
     commit(tx)?;
     count(left).map(Some)
+}
+
+fn is_known(tx: &Transaction<'_>, ids: &[HoldId]) -> Result<bool, StoreError> {
+    for id in ids {
+        if read::hold(tx, *id)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes seats of several rows in one commit, all or nothing.

@@ -1,5 +1,7 @@
 //! Writing what a decision says, and the small writes beside it.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{commit, fault, ledger, read};
@@ -12,7 +14,7 @@ use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
 use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
-use crate::store::{Decide, Outcome, StoreError, Subject};
+use crate::store::{Decide, Left, Outcome, Question, StoreError, Subject, Transacted};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
                         version = version + 1
@@ -54,11 +56,7 @@ pub(super) fn execute(tx: &Transaction<'_>, sql: &str, params: impl rusqlite::Pa
     tx.prepare_cached(sql).and_then(|mut sql| sql.execute(params)).map_err(|error| fault(&error))
 }
 
-pub(super) fn transact(
-    db: &mut Connection,
-    subject: Subject,
-    decide: &Decide,
-) -> Result<Result<Outcome, Stop>, StoreError> {
+pub(super) fn transact(db: &mut Connection, subject: Subject, decide: &Decide) -> Transacted {
     let tx = begin(db)?;
     let loaded = load(&tx, subject)?;
     let step = match decide(&loaded) {
@@ -72,6 +70,63 @@ pub(super) fn transact(
     Ok(Ok(outcome))
 }
 
+/// Answers questions in one commit; `None` for each that is to be asked by itself.
+pub(super) fn transact_together(db: &mut Connection, questions: &[Question]) -> Vec<Option<Transacted>> {
+    match decide_and_write(db, questions) {
+        Ok((tx, answers)) => match end(tx, &answers) {
+            Ok(()) => answers.into_iter().map(|answer| answer.map(Ok)).collect(),
+            Err(error) => questions.iter().map(|_| Some(Err(error.clone()))).collect(),
+        },
+        // Nothing was committed. Whoever is to blame finds out alone, and the others do not suffer for it.
+        Err(error) => {
+            tracing::warn!(%error, questions = questions.len(), "a commit is undone, and each part of it tried by itself");
+            questions.iter().map(|_| None).collect()
+        }
+    }
+}
+
+type Answers = Vec<Option<Result<Outcome, Stop>>>;
+
+/// Commits, if anybody has changed anything.
+fn end(tx: Transaction<'_>, answers: &Answers) -> Result<(), StoreError> {
+    if answers.iter().flatten().any(Result::is_ok) { commit(tx) } else { Ok(()) }
+}
+
+fn decide_and_write<'a>(
+    db: &'a mut Connection,
+    questions: &[Question],
+) -> Result<(Transaction<'a>, Answers), StoreError> {
+    let tx = begin(db)?;
+    let mut answers =
+        questions.iter().map(|question| answer(&tx, question)).collect::<Result<Answers, StoreError>>()?;
+    see_whole(&mut answers);
+    Ok((tx, answers))
+}
+
+/// Has every outcome say of a row what was there before the first of them, and what is there after the last: nobody
+/// outside ever sees what is in between.
+fn see_whole(answers: &mut Answers) {
+    let mut rows: HashMap<InventoryId, Left> = HashMap::new();
+    for left in answers.iter().flatten().flatten().flat_map(|outcome| &outcome.left) {
+        rows.entry(left.inventory).or_insert(*left).available = left.available;
+    }
+    for left in answers.iter_mut().flatten().flatten().flat_map(|outcome| &mut outcome.left) {
+        *left = rows[&left.inventory];
+    }
+}
+
+fn answer(tx: &Transaction<'_>, question: &Question) -> Result<Option<Result<Outcome, Stop>>, StoreError> {
+    match (question.decide)(&load(tx, question.subject)?) {
+        Ok(step) if step.is_shareable() => apply(tx, step)?.map_or_else(not_taken, |outcome| Ok(Some(Ok(outcome)))),
+        Ok(_) => Ok(None),
+        Err(stop) => Ok(Some(Err(stop))),
+    }
+}
+
+fn not_taken<T>() -> Result<T, StoreError> {
+    Err(StoreError::Corrupt("a step that takes no seats was refused some".to_owned()))
+}
+
 fn load(tx: &Transaction<'_>, subject: Subject) -> Result<Loaded, StoreError> {
     let payment = subject.payment().map(|id| read::payment(tx, id)).transpose()?.flatten();
     let hold = subject.hold().or(payment.as_ref().and_then(|payment| payment.hold));
@@ -81,13 +136,13 @@ fn load(tx: &Transaction<'_>, subject: Subject) -> Result<Loaded, StoreError> {
 
 /// Writes a step; `None` when it wants seats that are not there, and then nothing may be committed.
 fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError> {
-    let mut available = Vec::with_capacity(step.stock.len());
+    let mut left = Vec::with_capacity(step.stock.len());
     for change in &step.stock {
         if !move_seats(tx, step.hold.as_ref(), change)? {
             return Ok(None);
         }
         match move_stock(tx, change.inventory, change.change)? {
-            Some(left) => available.push((change.inventory, left)),
+            Some(available) => left.push(Left::after(change.inventory, available, change.change.available)),
             None => return Ok(None),
         }
     }
@@ -106,7 +161,7 @@ fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError
     if let Some(task) = step.complete {
         execute(tx, COMPLETE, params![task.kind.word(), task.payment.as_bytes()])?;
     }
-    Ok(Some(Outcome { hold: step.hold, payment: step.payment, available }))
+    Ok(Some(Outcome { hold: step.hold, payment: step.payment, left }))
 }
 
 /// Has the numbered seats of a change change hands; `false` when one of them has another owner.

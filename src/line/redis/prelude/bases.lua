@@ -58,3 +58,11 @@ local function clear_door(last)
   if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
   put('door_base', base(DOOR))
 end
+
+-- Takes from the door who has stood there for long enough.
+local function tend_door()
+  if now < get('door_at') + DOOR_US then return end
+  clear_door(get('door_old'))
+  put('door_old', line.issued)
+  put('door_at', now)
+end

@@ -76,6 +76,13 @@ end
 -- Tells whether there is an order to call by: no draw is to come, and who is present is known by place.
 local function has_order() return not line.pending and redis.call('SCARD', UNSETTLED) == 0 end
 
+-- Tells whether the places of a draw rest, because it is just being put in place. Nobody gives one up, nor comes back
+-- to one; gateways are told, and say it again.
+local function rests()
+  local until_us = line.pending and get('rests_until')
+  return until_us and now < until_us and until_us <= now + DRAW_REST_US
+end
+
 -- Closes the entries of a promised draw at the first verb after the start.
 local function close_entries()
   local now_at = line.pending and not line.pending_closed and stage()

@@ -46,17 +46,56 @@ local function is_over(number)
   return not stands and number <= get('issued')
 end
 
--- Forgets, in the next few hashes, those whose place is over.
+-- Tells whether anyone of a range is in the bitmap `key` and in none of the further ones, which have its base.
+local function any_of(range, key, ...)
+  local others = {...}
+  return in_scratch(function()
+    bases[SCRATCH] = base(key)
+    mark(SCRATCH, range, true)
+    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, key)
+    for _, other in ipairs(others) do
+      redis.call('BITOP', 'AND', SPARE, SCRATCH, other)
+      redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
+      redis.call('DEL', SPARE)
+    end
+    return redis.call('BITPOS', SCRATCH, 1) >= 0
+  end)
+end
+
+-- Returns the numbers of the draws of which nobody holds a place any more: whoever had which of them, they are over.
+local function spent_draws()
+  local spent = {}
+  for first, last in string.gmatch(',' .. (line.draws or ''), ',(%d+) (%d+) ') do
+    local range = {{tonumber(first), tonumber(last)}}
+    local is_held = any_of(range, WAITING) or any_of(range, CALLED, OVER, PAST) or any_of(range, UNSEEN, CALLED, OVER)
+    if not is_held then spent[#spent + 1] = range[1] end
+  end
+  return write(union(spent))
+end
+
+local function is_in(runs, number)
+  for _, run in ipairs(runs) do
+    if run[1] <= number and number <= run[2] then return true end
+  end
+  return false
+end
+
+-- Forgets, in the next few hashes, those whose place is over. Of a draw, all are when the last of them is; that is
+-- looked at once in a round.
 local function sweep_persons()
   if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
   local at = get('swept') or 0
+  if at == 0 then put('spent', spent_draws()) end
+  local spent = parse(line.spent or '')
   for _ = 1, SWEEP_BUCKETS do
     at = (at + 1) % BUCKETS
     local key = PERSONS .. text(at)
     local pairs_of = redis.call('HGETALL', key)
     for i = 1, #pairs_of, 2 do
       local number = tonumber(pairs_of[i + 1])
-      if not is_drawn(number) and is_over(number) then redis.call('HDEL', key, pairs_of[i]) end
+      local is_past
+      if is_drawn(number) then is_past = is_in(spent, number) else is_past = is_over(number) end
+      if is_past then redis.call('HDEL', key, pairs_of[i]) end
     end
   end
   put('swept', at)

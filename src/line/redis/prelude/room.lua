@@ -137,6 +137,30 @@ local function prune_sessions()
   end
 end
 
+-- As Roll::stale_up_to: the last place of an epoch of which no ticket is honoured any more.
+local function stale_up_to()
+  local above, is_newest = 0, false
+  for second, last in string.gmatch(line.eras, '(%d+):(%d+)') do
+    is_newest = tonumber(second) + UNSEEN_S <= now_s
+    if is_newest then above = tonumber(last) end
+  end
+  if is_newest then return get('issued') end
+  for first, last in string.gmatch(',' .. (line.draws or ''), ',(%d+) (%d+) ') do
+    if tonumber(first) <= above and above < tonumber(last) then return tonumber(first) - 1 end
+  end
+  return above
+end
+
+-- Gives up the places that may have been given unseen and for which nobody can come back any more: that is, remembers
+-- nothing of them.
+local function give_up_unseen()
+  local last = stale_up_to()
+  if last <= (get('unseen_above') or 0) or redis.call('EXISTS', UNSEEN) == 0 then return end
+  mark(UNSEEN, {{0, last}}, false)
+  if redis.call('BITPOS', UNSEEN, 1) < 0 then redis.call('DEL', UNSEEN) end
+  put('unseen_above', last)
+end
+
 local function settings_text()
   local words = {line.phase}
   for _, name in ipairs(LIMITS) do words[#words + 1] = line[name] end
@@ -190,6 +214,7 @@ local function append(entry)
   redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)
   redis.call('LTRIM', LOG, -LOG_CAP, -1)
   prune_sessions()
+  give_up_unseen()
 end
 
 local function tally(name, runs) put('tally_' .. name, get('tally_' .. name) + size(runs)) end

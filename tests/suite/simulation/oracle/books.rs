@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vestibule::admission::Limits;
+use vestibule::admission::{Limits, MAX_INTERVAL_US};
 use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
 
 use super::bucket::Bucket;
+use super::places::Places;
 
 /// What the store has been told, and what follows from it. A copy of the books goes with every replica.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +15,13 @@ pub struct Books {
     pub issued: Number,
     pub waiting: BTreeSet<Number>,
     pub called: BTreeSet<Number>,
-    pub over: BTreeSet<Number>,
+    pub over: Places,
     /// The sessions that no entry has found ended, and the second of their end.
     sessions: BTreeMap<Number, u64>,
     pub limits: Option<Limits>,
+    /// The interval that the gateways have come to, and when, where the rate adapts.
+    pace_us: u64,
+    paced_at_us: u64,
     pub configured: Option<Limits>,
     pub phase: Phase,
     bucket: Bucket,
@@ -30,6 +34,9 @@ pub struct Books {
     went_back: bool,
     leases: BTreeMap<GatewayId, Lease>,
     door: BTreeMap<Number, Door>,
+    /// Numbers that somebody may hold whom the store has forgotten, and since when, on the axis.
+    pub unseen: Places,
+    pub begun_us: u64,
     /// When each was last vouched for, on the axis.
     seen_us: BTreeMap<Number, u64>,
 }
@@ -37,6 +44,7 @@ pub struct Books {
 #[derive(Clone, Debug, Default)]
 struct Lease {
     until_us: u64,
+    wish_us: Option<u64>,
     visitors: BTreeSet<Number>,
 }
 
@@ -54,8 +62,8 @@ impl Books {
         let elapsed_us = clock_us.saturating_sub(self.clock_us);
         if self.clock_us > 0 {
             self.axis_us += elapsed_us;
-            if let Some(limits) = &self.limits {
-                self.bucket.drain(elapsed_us, limits);
+            if let Some(limits) = self.in_force() {
+                self.bucket.drain(elapsed_us, &limits);
             }
         }
         self.went_back |= clock_us < self.clock_us;
@@ -66,8 +74,46 @@ impl Books {
     pub fn begin_anew(&mut self) {
         self.leases.clear();
         let since_us = self.axis_us;
+        self.begun_us = since_us;
         self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
         self.seen_us.extend(self.waiting.iter().map(|number| (*number, since_us)));
+    }
+
+    /// Takes the limits that the store was told, or that it says after a loss.
+    pub fn limit(&mut self, limits: Option<Limits>) {
+        self.regulate(limits, self.pace_us);
+    }
+
+    /// Takes an entry that says which interval the gateways have come to; returns what it should be, and since when it
+    /// may. A room that is made begins at its floor.
+    pub fn come_to(&mut self, entry: &Entry) -> Option<(u64, u64)> {
+        let limits = self.limits.clone()?;
+        let wish_us = match entry.settings {
+            Some(_) => limits.floor_interval_us,
+            None => self.longest_wish_us(),
+        };
+        let expected = (wished(&limits, wish_us?), self.paced_at_us + 1_000_000);
+        self.regulate(Some(limits), entry.pace_us);
+        self.paced_at_us = entry.at_us;
+        Some(expected)
+    }
+
+    /// Returns the limits in force, the rate as far as it has adapted.
+    pub fn in_force(&self) -> Option<Limits> {
+        let limits = self.limits.clone()?;
+        Some(Limits { interval_us: wished(&limits, self.pace_us), ..limits })
+    }
+
+    fn longest_wish_us(&self) -> Option<u64> {
+        self.leases.values().filter(|lease| lease.until_us > self.clock_us).filter_map(|lease| lease.wish_us).max()
+    }
+
+    fn regulate(&mut self, limits: Option<Limits>, pace_us: u64) {
+        let old = self.in_force();
+        (self.limits, self.pace_us) = (limits, pace_us);
+        if let (Some(old), Some(new)) = (old, self.in_force()) {
+            self.bucket.change(&old, &new);
+        }
     }
 
     pub fn join(&mut self, joined: &Joined) {
@@ -85,7 +131,8 @@ impl Books {
     /// Notes whom a gateway vouches for. One that is of an older epoch only has its lease renewed.
     pub fn vouch(&mut self, tick: &Tick, is_of_old: bool) {
         let clock_us = self.clock_us;
-        self.leases.entry(tick.gateway).or_default().until_us = clock_us + tick.lease_ms * 1_000;
+        let lease = self.leases.entry(tick.gateway).or_default();
+        (lease.until_us, lease.wish_us) = (clock_us + tick.lease_ms * 1_000, tick.wish_us);
         self.drop_leases();
         if is_of_old {
             return;
@@ -174,12 +221,14 @@ impl Books {
         self.epoch = roll.epoch();
         self.issued = roll.issued;
         self.waiting = roll.waiting.iter_from(0).collect();
-        self.over = roll.over.iter_from(0).collect();
+        self.over = roll.over.runs().collect();
+        self.unseen = roll.unseen.runs().collect();
         self.called = roll.called.iter_from(0).collect();
         let now_s = self.clock_us / 1_000_000;
         self.sessions =
             self.called.iter().filter_map(|number| Some((*number, session_end(roll, *number, now_s)?))).collect();
-        self.limits = roll.settings.as_ref().map(|settings| settings.limits.clone());
+        self.regulate(roll.settings.as_ref().map(|settings| settings.limits.clone()), roll.pace_us);
+        self.paced_at_us = roll.paced_at_us;
         self.configured = roll.settings.as_ref().map(|settings| settings.configured.clone());
         self.phase = roll.settings.as_ref().map_or(Phase::Open, |settings| settings.phase);
     }
@@ -191,6 +240,16 @@ impl Books {
     fn drop_leases(&mut self) {
         let clock_us = self.clock_us;
         self.leases.retain(|_, lease| lease.until_us > clock_us);
+    }
+}
+
+/// Returns the interval that a wish makes of limits: between the one that is set and the floor's, where there is one.
+fn wished(limits: &Limits, wish_us: u64) -> u64 {
+    match limits.floor_interval_us {
+        Some(floor_us) if limits.interval_us > 0 && limits.interval_us < MAX_INTERVAL_US => {
+            wish_us.min(floor_us).max(limits.interval_us)
+        }
+        _ => limits.interval_us,
     }
 }
 

@@ -31,6 +31,20 @@ impl Bucket {
         }
     }
 
+    /// Takes other limits: what is left of the burst stays as it was, and a change grants none. At a rate of zero none
+    /// is left.
+    pub fn change(&mut self, old: &Limits, new: &Limits) {
+        if (old.interval_us, old.burst) == (new.interval_us, new.burst) {
+            return;
+        }
+        let left = match old.interval_us {
+            0 => old.burst as f64,
+            MAX_INTERVAL_US => 0.0,
+            _ => old.burst as f64 - self.level,
+        };
+        self.level = new.burst as f64 - left.min(new.burst as f64);
+    }
+
     /// Forgets calls that the store has lost.
     pub fn forgive(&mut self, count: u64) {
         self.level = (self.level - count as f64).max(0.0);

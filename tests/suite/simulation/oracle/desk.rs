@@ -1,9 +1,10 @@
 //! Which tickets and passes there are and whose: what the gate may say to whoever shows them (T1, T2, T3, L1, L3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use vestibule::gate::Decision;
 use vestibule::line::{Epoch, Number};
+use vestibule::person;
 use vestibule::room::TICKET_LIFETIME_MS;
 use vestibule::token::{CLOCK_SKEW_MS, Ticket, TicketId};
 
@@ -12,13 +13,14 @@ use vestibule::token::{CLOCK_SKEW_MS, Ticket, TicketId};
 pub struct Desk {
     tickets: BTreeMap<String, Ticket>,
     passes: BTreeMap<String, Admission>,
-    numbers: BTreeSet<Number>,
+    holders: BTreeMap<Number, TicketId>,
 }
 
 /// What a pass was signed for.
 #[derive(Clone, Copy, Debug)]
 struct Admission {
     ticket: TicketId,
+    number: Number,
     issued_ms: u64,
     ends_s: u64,
 }
@@ -28,8 +30,19 @@ struct Admission {
 pub struct Shown<'a> {
     pub ticket: Option<&'a str>,
     pub pass: Option<&'a str>,
-    /// The gateway's clock.
+    /// The gateway's clock, by which tickets are current.
     pub now_ms: u64,
+    /// The store's clock, by which sessions end.
+    pub line: LineNow,
+}
+
+/// How late it is at the store, as far as a gateway can know.
+#[derive(Clone, Copy, Debug)]
+pub struct LineNow {
+    /// It is this late. Somebody whose session has ended by then must be out: the slot may be another's.
+    pub surely_ms: u64,
+    /// It may be this late. Somebody whose session ends after that must be in.
+    pub maybe_ms: u64,
 }
 
 /// What has become of a number, as far as the log ever said.
@@ -47,17 +60,23 @@ impl Desk {
     /// Notes a new ticket; says so when its number has a holder already.
     pub fn issue(&mut self, text: &str, ticket: Ticket) -> Result<(), String> {
         self.tickets.insert(text.to_owned(), ticket);
-        match self.numbers.insert(ticket.number) {
-            true => Ok(()),
-            false => Err(format!("(L1) number {} has two holders", ticket.number)),
+        match self.holders.insert(ticket.number, ticket.id) {
+            Some(other) if other != ticket.id || person::holder(other).is_none() => {
+                Err(format!("(L1) number {} has two holders", ticket.number))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Walks the numbers of a person's tickets; of anybody's there are none.
+    pub fn numbers_of(&self, id: TicketId) -> impl Iterator<Item = Number> + '_ {
+        let is_one = move |ticket: &&Ticket| ticket.id == id && person::holder(id).is_some();
+        self.tickets.values().filter(is_one).map(|ticket| ticket.number)
     }
 
     /// Notes a new pass.
     pub fn sign(&mut self, text: &str, ticket: &Ticket, issued_ms: u64, ends_s: u64) {
-        // A pass that is signed when its session is over already still lives to the end of that second.
-        let ends_s = ends_s.max(issued_ms.div_ceil(1_000));
-        self.passes.insert(text.to_owned(), Admission { ticket: ticket.id, issued_ms, ends_s });
+        self.passes.insert(text.to_owned(), Admission { ticket: ticket.id, number: ticket.number, issued_ms, ends_s });
     }
 
     /// Walks all places that were ever given.
@@ -80,12 +99,12 @@ impl Desk {
         let fate = fate_of(ticket.number);
         self.judge_pass(shown, ticket, decision, &fate)?;
         match decision {
-            Decision::Join | Decision::Reject(_) if !fate.has_ended(shown.now_ms) => {
+            Decision::Join | Decision::Reject(_) if !fate.has_ended(shown.line.maybe_ms) => {
                 Err(format!("(L3, L8) {ticket:?} is good, and yet {decision:?}"))
             }
             Decision::Enter { .. } if fate.ends_s.is_none() => Err(format!("{ticket:?} enters and was never called")),
-            Decision::Enter { ends_s, .. } if ends_s * 1_000 <= shown.now_ms => {
-                Err(format!("{ticket:?} enters after the session has ended"))
+            Decision::Enter { ends_s, .. } if ends_s * 1_000 <= shown.line.surely_ms => {
+                Err(format!("(L6) {ticket:?} enters after the session has ended"))
             }
             Decision::Pass => Err("a guarded room does not ask".to_owned()),
             _ => Ok(()),
@@ -94,11 +113,14 @@ impl Desk {
 
     fn judge_pass(&self, shown: &Shown<'_>, ticket: &Ticket, decision: &Decision, fate: &Fate) -> Result<(), String> {
         let pass = shown.pass.and_then(|text| self.passes.get(text));
-        let is_good = pass.is_some_and(|pass| pass.ticket == ticket.id && pass.is_current(shown.now_ms));
+        let own = pass.filter(|pass| (pass.ticket, pass.number) == (ticket.id, ticket.number));
+        let LineNow { surely_ms, maybe_ms } = shown.line;
         let admits = matches!(decision, Decision::Admit(..));
-        if admits && !is_good {
+        if admits && own.is_some_and(|pass| pass.has_ended(surely_ms)) {
+            Err(format!("(L6) {ticket:?} stays after the session has ended, with {pass:?}"))
+        } else if admits && !own.is_some_and(|pass| pass.has_begun(maybe_ms)) {
             Err(format!("(T1, T3) {ticket:?} is admitted with {pass:?}"))
-        } else if is_good && !admits && !fate.is_over {
+        } else if own.is_some_and(|p| p.has_begun(surely_ms) && !p.has_ended(maybe_ms)) && !admits && !fate.is_over {
             Err(format!("(T2) {ticket:?} has a good pass, and yet {decision:?}"))
         } else {
             Ok(())
@@ -107,14 +129,19 @@ impl Desk {
 }
 
 impl Admission {
-    fn is_current(&self, now_ms: u64) -> bool {
-        now_ms < self.ends_s * 1_000 && self.issued_ms / 1_000 * 1_000 <= now_ms + CLOCK_SKEW_MS
+    fn has_begun(&self, line_ms: u64) -> bool {
+        self.issued_ms / 1_000 * 1_000 <= line_ms + CLOCK_SKEW_MS
+    }
+
+    fn has_ended(&self, line_ms: u64) -> bool {
+        line_ms >= self.ends_s * 1_000
     }
 }
 
 impl Fate {
-    fn has_ended(&self, now_ms: u64) -> bool {
-        self.is_over || self.ends_s.is_some_and(|ends_s| ends_s <= self.latest_s.max(now_ms / 1_000))
+    /// Tells whether a place stands no more where it may be this late.
+    pub fn has_ended(&self, line_ms: u64) -> bool {
+        self.is_over || self.ends_s.is_some_and(|ends_s| ends_s <= self.latest_s.max(line_ms / 1_000))
     }
 }
 

@@ -16,21 +16,23 @@ impl Oracle {
         entry.left.iter().for_each(|number| self.left(number));
         let is_empty = !self.asked.reset || self.books.waiting.is_empty();
         self.demand(is_empty, || "somebody kept a place through a reset".to_owned());
-        entry.lapsed.iter().for_each(|number| self.lapsed(number));
+        entry.lapsed.runs().for_each(|(first, last)| self.lapsed_run(first, last));
         for ended in &entry.ended {
             ended.numbers.iter().for_each(|number| self.ended(number));
         }
         self.called(entry);
+        if entry.pace_us > 0 {
+            self.paced(entry);
+        }
         self.books.end_sessions(entry.at_us);
     }
 
     fn returned(&mut self, number: Number) {
         let books = &self.books;
         let known = books.waiting.contains(&number) || books.called.contains(&number);
-        let is_fair = !known && !books.over.contains(&number) && self.asked.returned.contains(&number);
+        let is_fair = !known && !books.over.contains(number) && self.asked.returned.contains(&number);
         self.demand(is_fair, || format!("{number} returned, who was known or never asked"));
         self.books.come_to_the_door(number);
-        self.ever.returned.push((self.books.epoch, self.rebuilt.seq, number));
     }
 
     fn left(&mut self, number: Number) {
@@ -42,12 +44,31 @@ impl Oracle {
         }
     }
 
-    fn lapsed(&mut self, number: Number) {
+    /// Some who waited lapse, or a run of numbers that nobody came back for.
+    fn lapsed_run(&mut self, first: Number, last: Number) {
+        if self.books.waiting.contains(&first) {
+            return (first..=last).for_each(|number| self.lapsed(number));
+        }
+        let books = &self.books;
+        let known = books.waiting.range(first..=last).chain(books.called.range(first..=last)).next().copied();
+        let is_fair = known.is_none() && books.unseen.contains(first) && books.unseen.contains(last);
+        self.demand(is_fair, || format!("(L8) {first} to {last} lapsed and were not forgotten, {known:?} for one"));
+        let away_us = self.books.axis_us - self.books.begun_us;
+        self.check_grace(first, away_us);
+        self.books.over.insert_run(first, last);
+        self.ever.over.insert_run(first, last);
+    }
+
+    fn check_grace(&mut self, number: Number, away_us: u64) {
         let grace_us = self.books.limits.as_ref().map_or(0, |limits| limits.grace_ms * 1_000);
-        let away_us = self.books.away_us(number);
         self.demand(away_us >= grace_us, || {
             format!("(L8) {number} lapsed after {away_us} µs, and the grace time is {grace_us}")
         });
+    }
+
+    fn lapsed(&mut self, number: Number) {
+        let away_us = self.books.away_us(number);
+        self.check_grace(number, away_us);
         self.give_up(number);
     }
 
@@ -81,15 +102,31 @@ impl Oracle {
         self.check_limits(entry);
     }
 
+    /// The rate adapts to the longest wish of the gateways, a step a second.
+    fn paced(&mut self, entry: &Entry) {
+        let expected = self.books.come_to(entry);
+        let is_right = expected.is_some_and(|(pace_us, from_us)| {
+            entry.pace_us == pace_us && (entry.at_us >= from_us || entry.settings.is_some())
+        });
+        self.demand(is_right, || format!("the pace is {}, and should be {expected:?}", entry.pace_us));
+    }
+
     /// (L5) and (L6): what an operator lets in by hand is on top of the rate, not of the active limit.
     fn check_limits(&mut self, entry: &Entry) {
         let Some(limits) = self.books.limits.clone() else {
             return self.demand(false, || "somebody was called in a room without limits".to_owned());
         };
         let free = entry.by_hand.min(self.asked.by_hand);
+        let (schedule, now_ms) = (limits.schedule, entry.at_us / 1_000);
+        let has_started = schedule.opens_ms.max(schedule.starts_ms).is_none_or(|starts_ms| starts_ms <= now_ms);
+        let is_running = has_started && schedule.ends_ms.is_none_or(|ends_ms| now_ms < ends_ms);
+        self.demand(is_running || free == entry.called.len(), || {
+            format!("a call at {now_ms}, and the sale is {schedule:?}")
+        });
         let is_open = self.books.phase == Phase::Open || free == entry.called.len();
         self.demand(is_open, || "somebody was called in a room that is not open".to_owned());
-        let over = self.books.spend(entry, free, &limits);
+        let in_force = self.books.in_force().unwrap_or_else(|| limits.clone());
+        let over = self.books.spend(entry, free, &in_force);
         self.demand(over <= 1e-6, || format!("(L5) {over:.3} more were called than rate and burst allow"));
         let active = self.books.active();
         let most = limits.total_active_users.unwrap_or(u64::MAX);

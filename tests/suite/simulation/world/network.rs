@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use vestibule::line::{News, Roll, StoreFault};
+use vestibule::line::{News, Roll, Steering, StoreFault};
 
 use super::{Due, World};
-use crate::simulation::gateway::Gateway;
+use crate::simulation::gateway::{Gateway, Heard};
 use crate::simulation::plan::{SECOND, Weather};
 use crate::simulation::wire::{Answer, Call, Reply, Verb};
 
@@ -25,11 +25,18 @@ pub struct Network {
     pub hangs_until_us: u64,
     /// Whether the store has lost everything and nobody has restored it.
     pub has_lost_all: bool,
-    waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
+    waiting: BTreeMap<u64, Waiting>,
     calls: u64,
     /// When the last call of each gateway arrives, and the last answer: a connection keeps order.
     last_arrival_us: Vec<u64>,
     last_return_us: Vec<u64>,
+}
+
+/// A gateway that waits for an answer.
+struct Waiting {
+    from: usize,
+    asked_us: u64,
+    reply: oneshot::Sender<Reply>,
 }
 
 /// A call on its way to the store.
@@ -48,6 +55,14 @@ pub struct Arrival {
 pub struct Return {
     call: u64,
     reply: Reply,
+    /// What the store's clock really showed when it did the call, and when that was, where it did.
+    done: Option<Done>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    clock_us: u64,
+    at_us: u64,
 }
 
 impl Network {
@@ -75,8 +90,8 @@ impl World {
         let Call { from, verb, reply } = call;
         self.network.calls += 1;
         let call = self.network.calls;
-        self.network.waiting.insert(call, reply);
-        let timeout = Return { call, reply: Err(unreachable("no answer in time")) };
+        self.network.waiting.insert(call, Waiting { from, asked_us: self.now_us, reply });
+        let timeout = Return { call, reply: Err(unreachable("no answer in time")), done: None };
         self.after(TIMEOUT_US, Due::Return(timeout));
         let weather = self.network.weather;
         let is_cut_off = self.now_us < self.gateways[from].cut_off_until_us;
@@ -98,7 +113,7 @@ impl World {
     /// Half of the lost calls are known to be lost at once; the others run into the timeout.
     fn lose_request(&mut self, call: u64) {
         if self.chance.one_in(2) {
-            self.after(1_000, Due::Return(Return { call, reply: Err(unreachable("refused")) }));
+            self.after(1_000, Due::Return(Return { call, reply: Err(unreachable("refused")), done: None }));
         }
     }
 
@@ -109,6 +124,9 @@ impl World {
         }
         if self.now_us < self.network.hangs_until_us {
             return self.at(self.network.hangs_until_us, Due::Arrival(arrival));
+        }
+        if self.network.has_lost_all && self.would_be_another_line(&arrival.verb) {
+            return self.lose_request(arrival.call);
         }
         let Arrival { call, from, verb, parts, is_answer_lost } = arrival;
         let clock_us = self.store_clock_us();
@@ -129,14 +147,27 @@ impl World {
         let way_us = self.way_us();
         let at_us = (self.now_us + way_us).max(self.network.last_return_us[from] + 1);
         self.network.last_return_us[from] = at_us;
-        self.at(at_us, Due::Return(Return { call, reply }));
+        let done = Some(Done { clock_us, at_us: self.now_us });
+        self.at(at_us, Due::Return(Return { call, reply, done }));
+    }
+
+    /// Tells whether a verb would make something else of a room that has lost all than what it was: a new one, or the
+    /// line of an older epoch, from an offer that was long under way. Neither is survived yet.
+    fn would_be_another_line(&self, verb: &Verb) -> bool {
+        match verb {
+            Verb::Steer(Steering::Configure(_)) => true,
+            Verb::Restore(offered) => self.oracle.is_out_of_date(offered),
+            _ => false,
+        }
     }
 
     /// A gateway hears the answer; whatever comes after the first is too late.
     pub(super) fn give_back(&mut self, answer: Return) {
-        if let Some(waiting) = self.network.waiting.remove(&answer.call) {
-            // A gateway that has crashed meanwhile hears nothing.
-            let _ = waiting.send(answer.reply);
+        let Some(Waiting { from, asked_us, reply }) = self.network.waiting.remove(&answer.call) else { return };
+        let done = answer.done.filter(|_| matches!(answer.reply, Ok(Answer::Page(_))));
+        // A gateway that has crashed meanwhile hears nothing.
+        if let (Ok(()), Some(Done { clock_us, at_us })) = (reply.send(answer.reply), done) {
+            self.gateways[from].heard = Some(Heard { clock_us, at_us, asked_us });
         }
     }
 
@@ -171,6 +202,7 @@ fn unreachable(why: &str) -> StoreFault {
 fn told(verb: &Verb) -> String {
     match verb {
         Verb::Join(count) => format!("join {count}"),
+        Verb::Claim(arrivals, known) => format!("claim {arrivals:?} known {known:?}"),
         Verb::Tick(tick) => format!(
             "tick here [{}] gone [{}] left [{}] returned [{}] ended {:?} known {}/{}/{}",
             tick.here,
@@ -190,6 +222,7 @@ fn told(verb: &Verb) -> String {
 fn answered(reply: &Reply) -> String {
     match reply {
         Ok(Answer::Joined(joined)) => format!("{joined:?}"),
+        Ok(Answer::Claimed(claimed)) => format!("{claimed:?}"),
         Ok(Answer::Page(page)) => match &page.news {
             News::Entries(entries) => {
                 let entries: Vec<String> =

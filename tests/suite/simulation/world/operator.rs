@@ -2,9 +2,10 @@
 
 use vestibule::admission::{Limits, MAX_INTERVAL_US};
 use vestibule::line::{Phase, Steering};
+use vestibule::schedule::Schedule;
 
 use super::{Due, World};
-use crate::simulation::plan::{SECOND, limits};
+use crate::simulation::plan::{SECOND, is_put_back, limits};
 use crate::simulation::wire::{Call, Verb};
 
 impl World {
@@ -34,6 +35,8 @@ impl World {
             interval_us: interval_us.unwrap_or(50_000),
             total_active_users: active,
             session_duration_s: 10,
+            schedule: Schedule::ALWAYS,
+            floor_interval_us: None,
             ..self.plan.limits.clone()
         };
         self.plan.limits = limits.clone();
@@ -52,12 +55,20 @@ impl World {
         self.send(Call { from, verb: Verb::Steer(steering), reply });
     }
 
+    /// Draws other limits. Where the store's clock is put back, the rate stays as it is: the rest until the clock has
+    /// come as far again counts as owed, and a slower rate would make it many times as long.
+    fn draw_limits(&mut self) -> Limits {
+        let drawn = limits(&mut self.chance, self.now_us);
+        if is_put_back(&self.plan.trouble) {
+            let Limits { interval_us, burst, .. } = self.plan.limits;
+            return Limits { interval_us, burst, floor_interval_us: None, ..drawn };
+        }
+        drawn
+    }
+
     fn draw_steering(&mut self) -> Steering {
         match self.chance.below(12) {
-            0..4 => {
-                let Limits { interval_us, burst, .. } = self.plan.limits;
-                Steering::Limits(Limits { interval_us, burst, ..limits(&mut self.chance) })
-            }
+            0..4 => Steering::Limits(self.draw_limits()),
             4 => Steering::Phase(Phase::Paused),
             5 => Steering::Phase(Phase::Closed),
             6..9 => Steering::Phase(Phase::Open),

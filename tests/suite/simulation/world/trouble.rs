@@ -40,6 +40,7 @@ impl World {
                 self.turn_store_clock(skew_us);
             }
             Trouble::KeysAreRotated => self.rotate_keys(),
+            Trouble::UpstreamFails => self.upstream_fails_until_us = self.now_us + for_us,
         }
         let pause_us = self.chance.between(SECOND, 8 * SECOND);
         self.after(pause_us, Due::Trouble);
@@ -87,9 +88,10 @@ impl World {
         self.network.has_lost_all &= !self.oracle.is_whole();
     }
 
-    /// The store comes back with nothing, while every gateway is there to remember the line.
+    /// The store comes back with nothing, while some gateway is there to remember the line, and none just makes it.
     fn lose_all(&mut self) {
-        if !self.is_healed() || self.gateways.iter().any(|gateway| gateway.life != Life::Up) {
+        let is_any = |life| self.gateways.iter().any(|gateway| gateway.life == life);
+        if !self.is_healed() || !is_any(Life::Up) || is_any(Life::Starting) {
             return;
         }
         self.replicas.clear();

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use vestibule::gate::{self, Credentials, Decision};
 use vestibule::line::{Number, Standing};
+use vestibule::person;
 use vestibule::room::{JoinFault, Place, Room};
 use vestibule::status::{State, Status};
 use vestibule::token::pass::ISSUER;
-use vestibule::token::{Pass, RoomHash, Ticket, TicketId};
+use vestibule::token::{Pass, RoomHash, Ticket};
 
 use super::{Due, World};
-use crate::simulation::oracle::Shown;
+use crate::simulation::oracle::{Shown, Told};
 use crate::simulation::plan::SECOND;
 use crate::simulation::visitor::{Connection, Stage, Temper};
 
@@ -66,7 +68,8 @@ impl World {
             Decision::Join => {
                 let home = self.visitors[index].home;
                 self.visitors[index].stage = Stage::AtTheDoor { since_us: self.now_us };
-                self.gateways[home].join(index, &mut self.tasks, &self.inbox);
+                let person = self.visitors[index].person;
+                self.gateways[home].join(index, person, &mut self.tasks, &self.inbox);
             }
         }
     }
@@ -112,7 +115,8 @@ impl World {
         let credentials = Credentials { ticket: self.visitors[index].ticket.as_deref(), pass: None };
         let ticket = room.view(|view| gate::ticket(&credentials, view, now_ms));
         if let Some(ticket) = ticket {
-            let standing = room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_ms / 1_000));
+            let now_s = room.line_now().latest_s();
+            let standing = room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s));
             if matches!(standing, Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard) {
                 self.oracle.ask_to_leave(ticket.number);
                 room.leave(ticket.number);
@@ -129,6 +133,9 @@ impl World {
         let Some(room) = self.reach(index) else { return };
         let decision = self.ask(index, &room);
         let is_in = matches!(decision, Decision::Admit(..) | Decision::Enter { .. });
+        if is_in {
+            self.ask_upstream(&room);
+        }
         if clicks > 0 && is_in {
             self.visitors[index].stage = Stage::Inside { clicks: clicks - 1, ends_s };
             return;
@@ -138,6 +145,13 @@ impl World {
         }
         let comes_back = self.visitors[index].temper == Temper::Returner && self.visitors[index].admissions < 2;
         self.visitors[index].stage = if comes_back { Stage::Outside } else { Stage::Done };
+    }
+
+    /// Uploads something, of which nobody takes the time: the runs of a seed are the same on every machine.
+    fn ask_upstream(&self, room: &Room) {
+        let fails = self.now_us < self.upstream_fails_until_us;
+        let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        room.health.ask(None, true).answered(status);
     }
 
     fn end_session(&mut self, room: &Room, ticket: &Ticket, ends_s: u64) {
@@ -163,8 +177,17 @@ impl World {
     fn decide(&mut self, room: &Room, ticket: Option<&str>, pass: Option<&str>) -> Decision {
         let now_ms = room.shared.clock.now_ms();
         let decision = room.view(|view| gate::decide(&Credentials { ticket, pass }, view, now_ms));
-        self.oracle.decided(&Shown { ticket, pass, now_ms }, &decision);
+        let line = self.gateways[self.gateway_of(room)].line_now(self.now_us);
+        let settings = room.mirror.read(|roll| roll.settings.clone());
+        let schedule = settings.map(|settings| settings.limits.schedule).unwrap_or_default();
+        self.oracle.decided(&Shown { ticket, pass, now_ms, line }, &schedule, &decision);
         decision
+    }
+
+    /// Finds the gateway whose room this is, which answers.
+    fn gateway_of(&self, room: &Room) -> usize {
+        let id = room.shared.gateway.0;
+        self.gateways.iter().position(|gateway| gateway.id == id).expect("it answers")
     }
 
     fn stand(&mut self, index: usize, room: &Arc<Room>, ticket: &Ticket, standing: Standing) {
@@ -173,6 +196,7 @@ impl World {
             self.oracle.ask_to_return(ticket.number);
             room.take_back(ticket.number, standing);
         }
+        room.introduce(ticket);
         match self.visitors[index].temper {
             Temper::Live => self.connect(index, room, ticket.number),
             _ => room.presence.poll(ticket.number, room.shared.clock.now_ms(), POLL_LEASE_MS),
@@ -182,8 +206,9 @@ impl World {
             format!("visitor {index}, number {}, sees {:?} {:?}", ticket.number, status.state, status.position)
         });
         if status.state != State::Called {
-            let before = self.visitors[index].screen;
-            self.visitors[index].screen = self.oracle.shown(before, room, ticket, &status);
+            let gateway = self.gateway_of(room);
+            let told = Told { gateway, room, ticket, status: &status };
+            self.oracle.shown(&mut self.visitors[index].screen, &told);
         }
     }
 
@@ -212,7 +237,7 @@ impl World {
 
     /// Lets in somebody who was called. The answer with the pass may be lost on its way.
     fn sign(&mut self, index: usize, room: &Room, ticket: &Ticket, ends_s: u64) {
-        let issued_ms = room.shared.clock.now_ms();
+        let issued_ms = room.line_now().latest_ms.min(ends_s * 1_000);
         let pass = Pass {
             issuer: ISSUER,
             room: room.rules.name.as_str(),
@@ -220,7 +245,7 @@ impl World {
             number: ticket.number,
             id: u128::from(self.chance.bits()),
             issued_ms,
-            lifetime_ms: (ends_s * 1_000).saturating_sub(issued_ms),
+            lifetime_ms: ends_s * 1_000 - issued_ms,
         };
         let text = pass.sign(&room.shared.ring.load()).expect("the ring signs");
         self.oracle.signed(&text, ticket, issued_ms, ends_s);
@@ -255,12 +280,15 @@ impl World {
             room: RoomHash::of(room.rules.name.as_str()),
             epoch: place.epoch,
             number: place.number,
-            id: TicketId(u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits())),
+            id: person::ticket_of_anybody(u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits())),
             issued_ms: room.shared.clock.now_ms(),
         };
+        let id = self.visitors[index].person.map_or(ticket.id, person::ticket_of);
+        let ticket = Ticket { id, ..ticket };
         let text = ticket.seal(&room.shared.ring.load());
         self.note(|| format!("visitor {index} is number {}", ticket.number));
-        self.oracle.issued(&text, ticket);
+        let line = self.gateways[self.gateway_of(&room)].line_now(self.now_us);
+        self.oracle.issued(&text, ticket, line);
         if !is_at_the_door || self.chance.one_in(20) {
             return;
         }

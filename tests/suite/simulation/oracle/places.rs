@@ -1,0 +1,39 @@
+//! A set of places that is mostly long runs: those that nobody came back for lapse by the hundred thousand.
+
+use std::collections::BTreeMap;
+
+use vestibule::line::Number;
+
+/// Runs that do not touch the same number twice, the last number by the first.
+#[derive(Clone, Debug, Default)]
+pub struct Places(BTreeMap<Number, Number>);
+
+impl Places {
+    /// Adds a number, once.
+    pub fn insert(&mut self, number: Number) {
+        if !self.contains(number) {
+            self.0.insert(number, number);
+        }
+    }
+
+    /// Adds a run, of which none may be in the set, or all.
+    pub fn insert_run(&mut self, first: Number, last: Number) {
+        if !self.contains(first) {
+            self.0.insert(first, last);
+        }
+    }
+
+    pub fn contains(&self, number: Number) -> bool {
+        self.0.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+}
+
+impl FromIterator<(Number, Number)> for Places {
+    fn from_iter<I: IntoIterator<Item = (Number, Number)>>(runs: I) -> Self {
+        Self(runs.into_iter().collect())
+    }
+}

@@ -1,0 +1,66 @@
+// A thousand people and ten seats, way after way; every figure is counted in the tables or by those who asked.
+import * as api from "./api.js";
+import { h, say, text } from "/dom.js";
+import { BROKEN, time, WAYS } from "./words.js";
+
+const COLUMNS = [["sold", "Sold"], ["oversold", "Sold twice"], ["refused", "Refused"], ["turned_away", "Turned away by Redis"], ["gave_up", "Gave up"], ["failed", "Errors"], ["retries", "Began again"], ["commits", "Commits"]];
+
+/** The product's own teller comes only here: it cannot be stopped between two statements. */
+const TELLER = { name: "The teller, which sells here" };
+const named = (way) => WAYS[way]?.name ?? TELLER.name;
+
+/** Makes the part of the page for the rush. */
+export function rushPart({ ways, people, seats, connections, redis }) {
+  const possible = [...ways.filter((way) => redis || way !== "seat-lock"), "teller"];
+  const rows = new Map(possible.map((way) => [way, rushRow(way, () => one(way))]));
+  const all = h("button", { type: "button", class: "solid", onclick: every }, "Run them all");
+  const note = h("div", { role: "alert" });
+  const table = h("table", {}, h("caption", { class: "unseen" }, "What came of it, way by way"),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Way"), COLUMNS.map(([, name]) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "Time"))), h("tbody", {}, [...rows.values()].map((row) => row.element)));
+  const element = h("section", { class: "rush" }, h("h2", {}, `${people.toLocaleString("en")} people, ${seats} seats`),
+    h("p", {}, `All come at once, on ${connections} connections, as from the pool of a server; each asks once, and where trying again is part of the way, a dozen times. Sold is what the table of holds has in the end. How often the broken way oversells is chance: run it again. The teller is the product's own: whoever comes while a commit is under way goes together into the next.`),
+    h("p", { class: "row" }, all), note, h("div", { class: "scroll", role: "region", "aria-label": "Results", tabindex: "0" }, table),
+    !redis && h("p", { class: "hint" }, "The lease in Redis is missing: there is no Redis here."));
+
+  async function one(way) {
+    lock(true);
+    rows.get(way).wait();
+    try {
+      const outcome = await api.rush(way);
+      rows.get(way).draw(outcome, seats);
+      say(`${named(way)}: ${outcome.sold} sold, ${outcome.oversold} twice.`);
+      note.replaceChildren();
+    } catch (fault) {
+      rows.get(way).draw(null);
+      note.replaceChildren(h("p", { class: "banner" }, h("b", {}, "That did not work."), ` ${fault.message}.`));
+      throw fault;
+    } finally {
+      lock(false);
+    }
+  }
+
+  async function every() {
+    for (const way of rows.keys()) {
+      try { await one(way); } catch { return; }
+    }
+  }
+
+  function lock(on) {
+    for (const button of element.querySelectorAll("button")) button.disabled = on;
+  }
+  return { element };
+}
+
+function rushRow(way, run) {
+  const cells = new Map([...COLUMNS.map(([name]) => name), "took_us"].map((name) => [name, h("td", {}, "")]));
+  const button = h("button", { type: "button", class: "quiet small", onclick: () => run().catch(() => {}), "aria-label": `Run: ${named(way)}` }, "Run");
+  const element = h("tr", {}, h("th", { scope: "row" }, h("div", {}, h("span", {}, named(way)), BROKEN.includes(way) && h("small", { class: "flag" }, "broken"), button)), [...cells.values()]);
+  const clear = (words) => { for (const cell of cells.values()) text(cell, ""); text(cells.get("sold"), words); delete element.dataset.mood; };
+
+  function draw(outcome) {
+    if (!outcome) return clear("");
+    for (const [name, cell] of cells) text(cell, name === "took_us" ? time(outcome.took_us) : outcome[name].toLocaleString("en"));
+    element.dataset.mood = outcome.oversold > 0 ? "bad" : "good";
+  }
+  return { element, draw, wait: () => clear("…") };
+}

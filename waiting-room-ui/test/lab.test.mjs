@@ -1,0 +1,181 @@
+// The concurrency lab on the real thing, in Chromium: SQLite and a Redis of its own. Where there are figures, they are the stores'.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { stepWords, verdict, WAYS } from "../lab/words.js";
+import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
+import { startDemo } from "./demo.mjs";
+
+let browser, demo, redis;
+
+/** Starts a Redis that keeps nothing, on a free port. */
+async function startRedis() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  const server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], { stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  server.stdout.on("data", (part) => { said += part; });
+  await until(() => said.includes("Ready to accept connections"), "Redis starts");
+  return { url: `redis://127.0.0.1:${port}`, end: async () => { server.kill("SIGTERM"); await once(server, "exit"); } };
+}
+
+before(async () => {
+  redis = await startRedis();
+  demo = await startDemo("--redis", redis.url);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.end();
+  await redis?.end();
+});
+
+async function visit(way, look = "wide") {
+  const page = await open(browser, `${demo.lab}#${way}`, look);
+  await page.getByRole("heading", { name: "Two people, one seat" }).waitFor();
+  await page.locator("[data-standing=ready]").nth(1).waitFor();
+  return { page, end: () => page.context().close() };
+}
+
+async function fine(page, name) {
+  assert.deepEqual(await axe(page), []);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name}: no sideways scrolling`);
+  await picture(page, name);
+}
+
+const card = (page, name) => page.getByRole("region", { name, exact: true });
+const button = (page, name) => page.getByRole("button", { name: `${name}: send it` });
+
+/** Clicks a person, and waits until the statement is in the log. */
+async function click(page, name) {
+  const lines = await page.locator(".log li").count();
+  await button(page, name).click();
+  await until(async () => (await page.locator(".log li").count()) > lines, "the statement is in the log");
+}
+
+describe("two people, one seat", () => {
+  for (const look of Object.keys(LOOKS)) {
+    test(`read, then write: both are sold it: ${look}`, async () => {
+      const { page, end } = await visit("read-then-write", look);
+      await fine(page, `lab-begin-${look}`);
+      for (let i = 0; i < 3; i++) {
+        for (const name of ["Asha", "Ben"]) await click(page, name);
+      }
+      await page.getByText("Sold twice.").waitFor();
+      await page.getByText("Asha, Ben", { exact: true }).waitFor();
+      for (const name of ["Asha", "Ben"]) await card(page, name).getByText("Has the seat").waitFor();
+      assert.equal(await page.locator(".log li").count(), 6);
+      await fine(page, `lab-sold-twice-${look}`);
+      assert.deepEqual(page.complaints, []);
+      await end();
+    });
+  }
+
+  test("conditional: the second waits for the first, and is told the truth", async () => {
+    const { page, end } = await visit("conditional", "phone");
+    for (const name of ["Asha", "Asha", "Ben"]) await click(page, name);
+    await button(page, "Ben").click();
+    await card(page, "Ben").getByText("Waits for the database to answer…").waitFor();
+    await fine(page, "lab-waits-phone");
+    assert.ok(await button(page, "Ben").isDisabled());
+    for (const name of ["Asha", "Asha"]) await click(page, name);
+    await until(async () => !(await button(page, "Ben").isDisabled()), "Ben goes on");
+    await click(page, "Ben");
+    await page.getByText("Sold once.").waitFor();
+    await card(page, "Ben").getByText("Was told: sold out").waitFor();
+    await fine(page, "lab-sold-once-phone");
+    await end();
+  });
+
+  test("the lease in Redis: shown, ended early, and then the key decides", async () => {
+    const { page, end } = await visit("seat-lock");
+    await click(page, "Asha");
+    await page.getByText(/^Asha, for \d+ s more$/).waitFor();
+    await fine(page, "lab-lease-wide");
+    await page.getByRole("button", { name: "End the lease early" }).click();
+    await page.getByText("No lease on the seat.").waitFor();
+    await click(page, "Ben");
+    await page.getByText(/^Ben, for \d+ s more$/).waitFor();
+    await page.getByRole("button", { name: "Both at full speed" }).click();
+    await page.getByText("Sold once.").waitFor();
+    await end();
+  });
+
+  test("every way can be chosen and runs at full speed; only the broken ones may sell it twice", async () => {
+    const { page, end } = await visit("conditional");
+    for (const [way, { name }] of Object.entries(WAYS)) {
+      await page.locator(`input[value="${way}"]`).check();
+      await page.getByText("Nothing was sent yet.").waitFor();
+      await page.locator("[data-standing=ready]").nth(1).waitFor();
+      await page.getByRole("button", { name: "Both at full speed" }).click();
+      await page.locator(".outcome").getByText(way.startsWith("read-then-write") ? /^Sold (once|twice)\./ : /^Sold once\./).waitFor();
+      assert.deepEqual(await axe(page), [], name);
+    }
+    assert.deepEqual(page.complaints, []);
+    await end();
+  });
+
+  test("played slowly, it goes by itself and can be stopped", async () => {
+    const { page, end } = await visit("optimistic", "phone-dark");
+    await page.getByRole("button", { name: "Play it slowly" }).click();
+    await until(async () => (await page.locator(".log li").count()) >= 3, "it goes on by itself");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByRole("button", { name: "Play it slowly" }).click();
+    await page.getByText("Sold once.").waitFor({ timeout: 60_000 });
+    await page.getByText(/began again once/).waitFor();
+    await fine(page, "lab-optimistic-phone-dark");
+    await end();
+  });
+
+  test("by keyboard alone", async () => {
+    const { page, end } = await visit("read-then-write");
+    await button(page, "Asha").focus();
+    await page.keyboard.press("Enter");
+    await page.locator(".log").getByText("available = 1").waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Asha: send it", "focus stays for the next one");
+    await end();
+  });
+});
+
+test("a thousand people, ten seats: what is shown is what the server counted", async () => {
+  const { page, end } = await visit("conditional");
+  const answers = [];
+  page.on("response", async (answer) => { if (answer.url().endsWith("/rushes")) answers.push(await answer.json()); });
+  await page.getByRole("button", { name: "Run them all" }).click();
+  await until(async () => (await page.locator("tbody tr[data-mood]").count()) === Object.keys(WAYS).length + 1, "all have run", 120_000);
+  const shown = await page.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => Number(cell.textContent.replaceAll(",", "")))));
+  assert.deepEqual(shown, answers.map(({ sold, oversold }) => [sold, oversold]));
+  for (const [i, way] of Object.keys(WAYS).entries()) if (!way.startsWith("read-then-write")) assert.deepEqual(shown[i], [10, 0], way);
+  await fine(page, "lab-rush-wide");
+  await end();
+  const small = await visit("conditional", "phone");
+  await fine(small.page, "lab-rush-phone");
+  await small.end();
+});
+
+test("without Redis the way that needs one is there, and says so", async () => {
+  const plain = await startDemo();
+  try {
+    const page = await open(browser, plain.lab, "phone");
+    await page.getByText("needs a Redis").waitFor();
+    assert.ok(await page.locator('input[value="seat-lock"]').isDisabled());
+    await page.getByText("There is no Redis here. Start the demo with --redis").waitFor();
+    await fine(page, "lab-no-redis-phone");
+    await page.context().close();
+  } finally {
+    await plain.end();
+  }
+});
+
+test("the words fit what the stores say", () => {
+  const table = (holds) => ({ capacity: 1, available: 0, holds });
+  assert.equal(verdict({ over: false, table: table([]), people: [] }), null);
+  assert.equal(verdict({ over: true, table: table([[1, 0], [2, 0]]), people: [] }).mood, "bad");
+  assert.equal(verdict({ over: true, table: table([[1, 0]]), people: [] }).mood, "good");
+  assert.match(stepWords("begin-locked", "sqlite"), /file/);
+});
