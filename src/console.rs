@@ -20,6 +20,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::doctor::Doctor;
 use crate::metrics::Metrics;
+use crate::proxy::Fleet;
 use crate::room::Room;
 use crate::waiting::Pages;
 
@@ -29,6 +30,8 @@ pub struct Console {
     pub rooms: Vec<Arc<Room>>,
     /// The visitors' pages.
     pub pages: Arc<Pages>,
+    /// The upstreams, each by its room's name, or `*` for that of no room.
+    pub upstreams: Vec<(String, Arc<Fleet>)>,
     /// The metrics.
     pub metrics: Metrics,
     /// Who changed what.
@@ -64,6 +67,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}/log", get(views::log))
         .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
+        .route("/api/upstreams", get(views::upstreams))
         .route("/api/audit", get(views::audit))
         .route("/api/readiness", get(views::readiness))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));

@@ -14,7 +14,7 @@ pub mod key_ring;
 pub mod pass;
 pub mod ticket;
 
-pub use key_ring::{KeyRing, KeyRingFault, Kid};
+pub use key_ring::{KeyRing, KeyRingFault, Kid, PassAlgorithm, Revocation};
 pub use pass::{Claims, Pass, PassVerifier};
 pub use ticket::{Ticket, TicketId};
 

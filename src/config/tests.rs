@@ -237,3 +237,24 @@ fn a_theme_is_tried_before_anything_starts() {
     assert_eq!((look.logo.as_deref(), look.accent.unwrap().to_string()), (Some("/logo.svg"), "#8a1538".to_owned()));
     assert!(look.template.as_ref().unwrap().contains("shown.tab"));
 }
+
+#[test]
+fn a_certificate_that_cannot_be_shown_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty.pem");
+    std::fs::write(&file, "nothing").unwrap();
+    let [file, nowhere] = [file, folder.path().join("nowhere.pem")].map(|path| path.display().to_string());
+    let with = |top: &str, keys: &str| problems(&format!("{top}{SALE}[tls]\n{keys}"));
+    for (top, keys, part) in [
+        ("", format!("certificate = \"{nowhere}\"\nkey = \"{file}\""), "cannot read"),
+        ("", format!("certificate = \"{file}\"\nkey = \"{file}\""), "holds no certificate in PEM"),
+        ("", format!("certificate = \"{file}\""), "tls.key: is missing"),
+        ("", format!("key = \"{file}\""), "tls.certificate: is missing"),
+        ("public_scheme = \"http\"\n", format!("certificate = \"{file}\"\nkey = \"{file}\""), "leave it out"),
+        ("proxy_protocol = true\n", String::new(), "there are none; name the balancer"),
+        ("trusted_proxies = [\"10.1.2.3/8\"]\n", String::new(), "write `10.0.0.0/8`"),
+    ] {
+        let told = with(top, &keys);
+        assert!(told.iter().any(|problem| problem.contains(part)), "{part}\n{told:#?}");
+    }
+}

@@ -338,7 +338,7 @@ impl Pipeline {
         if uris.any(|other| other != Some(uri)) {
             return None;
         }
-        let is_trusted = self.site.trusted_proxies.contains(&asker.peer);
+        let is_trusted = self.site.trusted_proxies.contains(asker.peer);
         let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
         let host = forwarded.unwrap_or(target.host());
         let (parts, ()) = Request::builder().uri(uri).header(header::HOST, host).body(()).ok()?.into_parts();

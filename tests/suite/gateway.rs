@@ -1,8 +1,10 @@
 //! The gateway as a whole, in this process, over real sockets.
 
 mod adaptive;
+mod announced;
 mod busy;
 mod edge;
+mod fleet;
 mod idle;
 mod live;
 mod opening;
@@ -11,6 +13,8 @@ mod pair;
 mod person;
 mod restart;
 mod selling;
+mod secure;
+mod site;
 pub mod stand;
 mod steering;
 pub mod upstream;

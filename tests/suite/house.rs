@@ -148,7 +148,18 @@ fn keys_read() -> Vec<String> {
     let parts = parts.iter().filter(|(path, _)| !["file.rs", "tests.rs"].contains(&path.to_str().unwrap()));
     let source = fs::read_to_string(root().join("src/config.rs")).unwrap();
     let source = parts.fold(source, |all, (_, part)| all + part);
-    let readers = ["parsed", "parsed_list", "text", "whole", "number", "duration", "choice", "flag", "instant"];
+    let readers = [
+        "parsed",
+        "parsed_list",
+        "parsed_one_or_more",
+        "text",
+        "whole",
+        "number",
+        "duration",
+        "choice",
+        "flag",
+        "instant",
+    ];
     let mut keys = Vec::new();
     for (at, _) in source.match_indices("(\"") {
         let (before, after) = source.split_at(at);
