@@ -4,10 +4,13 @@
 //! place and what would be right.
 
 mod file;
+mod forward;
 mod instant;
+mod listener;
 mod person;
+mod theme;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,14 +19,19 @@ use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
-use crate::proxy::UpstreamAddress;
+use crate::networks::{Network, Networks};
+use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
 use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
 use crate::schedule::Schedule;
+use crate::tls::CertificateFiles;
+use crate::waiting::Theme;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
+pub use forward::{Forward, UpstreamConfig};
 use instant::Zone;
 pub use instant::instant_text;
+use listener::{certificate, chain, public_scheme};
 
 /// All that `vestibule serve` needs to know.
 #[derive(Clone, Debug)]
@@ -42,10 +50,16 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// What an operator has to show; `None` for one that is made and kept in `data`.
     pub admin_token: Option<String>,
-    /// Whether visitors come over TLS, which a proxy in front ends.
+    /// Whether visitors come over TLS, which the gateway or a proxy in front ends.
     pub is_tls: bool,
+    /// The certificate with which the gateway itself ends TLS.
+    pub certificate: Option<CertificateFiles>,
     /// Proxies in front, whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Networks,
+    /// In which header they say who came.
+    pub chain: ChainHeader,
+    /// Whether they say by the PROXY protocol whose a connection is.
+    pub proxy_protocol: bool,
     /// How many joins a minute one address may ask for; 0 for no limit.
     pub joins_per_minute: u32,
     /// How many connections are open at most.
@@ -55,7 +69,7 @@ pub struct Config {
     /// How long a stop waits for requests to end.
     pub drain: Duration,
     /// Where requests go that are of no room; `None` answers them with 404.
-    pub upstream: Option<UpstreamAddress>,
+    pub upstream: Option<UpstreamConfig>,
     /// The rooms.
     pub rooms: Vec<RoomConfig>,
 }
@@ -68,9 +82,11 @@ pub struct RoomConfig {
     /// Which requests are its own.
     pub claim: Claim,
     /// Where they go.
-    pub upstream: UpstreamAddress,
+    pub upstream: UpstreamConfig,
     /// What bounds admission.
     pub limits: Limits,
+    /// How its page looks.
+    pub theme: Theme,
 }
 
 impl Config {
@@ -99,8 +115,10 @@ impl Config {
     }
 
     fn from_section(root: &mut Section<'_>) -> Option<Self> {
-        let upstream = root.parsed::<UpstreamAddress>("upstream");
-        let rooms = rooms(root, upstream.as_ref());
+        let forward = Forward::read(root, &Forward::default());
+        let upstream = UpstreamConfig::read(root, None, &forward);
+        let rooms = rooms(root, upstream.as_ref(), &forward);
+        let certificate = certificate(root);
         let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
         let config = Self {
             listen: root.parsed("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -109,8 +127,11 @@ impl Config {
             data: (data != ":memory:").then(|| PathBuf::from(data)),
             keys: root.text("keys").map(PathBuf::from),
             admin_token: admin_token(root),
-            is_tls: root.choice("public_scheme", &["http", "https"]) == Some("https"),
-            trusted_proxies: root.parsed_list("trusted_proxies").unwrap_or_default(),
+            is_tls: public_scheme(root, certificate.is_some()) == "https",
+            certificate,
+            trusted_proxies: root.parsed_list::<Network>("trusted_proxies").unwrap_or_default().into(),
+            chain: chain(root),
+            proxy_protocol: root.flag("proxy_protocol").unwrap_or(false),
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
             drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
@@ -127,8 +148,13 @@ impl Config {
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             root.problem("admin_listen", "is the same address as `listen`; give it a port of its own".to_owned());
         }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let text = "is believed of `trusted_proxies` only, and there are none; name the balancer in front there";
+            root.problem("proxy_protocol", text.to_owned());
+        }
         let own = [self.listen, self.admin_listen].map(|address| format!("http://{address}"));
-        for room in self.rooms.iter().filter(|room| own.contains(&room.upstream.to_string())) {
+        let is_own = |room: &&RoomConfig| room.upstream.addresses.iter().any(|one| own.contains(&one.to_string()));
+        for room in self.rooms.iter().filter(is_own) {
             root.problem("room", format!("the upstream of `{}` is this gateway itself", room.rules.name));
         }
         let routes = Routes::new(self.rooms.iter().map(|room| room.claim.clone()).collect());
@@ -168,14 +194,14 @@ fn admin_token(root: &mut Section<'_>) -> Option<String> {
     token
 }
 
-fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<Vec<RoomConfig>> {
+fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamConfig>, forward: &Forward) -> Option<Vec<RoomConfig>> {
     let mut rooms = root.section("room")?;
     let names = rooms.section_names();
     let read: Vec<Option<RoomConfig>> = names
         .iter()
         .map(|name| {
             let mut section = rooms.section(name)?;
-            let room = room(name, &mut section, upstream);
+            let room = room(name, &mut section, upstream, forward);
             rooms.close(section);
             room
         })
@@ -187,11 +213,15 @@ fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<V
     read.into_iter().collect()
 }
 
-fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress>) -> Option<RoomConfig> {
+fn room(
+    name: &str,
+    section: &mut Section<'_>,
+    upstream: Option<&UpstreamConfig>,
+    forward: &Forward,
+) -> Option<RoomConfig> {
     let room_name = RoomName::new(name).map_err(|e| section.problem("", e.to_string())).ok();
     let is_given = section.gives("upstream");
-    let own = section.parsed::<UpstreamAddress>("upstream");
-    let upstream = own.or_else(|| upstream.cloned());
+    let upstream = UpstreamConfig::read(section, upstream, forward);
     if upstream.is_none() && !is_given {
         section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
     }
@@ -213,6 +243,7 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         person: person::person(section),
         name: room_name,
     });
+    let theme = theme::theme(section);
     let any_host = || vec![HostPattern::Any];
     let everywhere = || vec![PathPattern::Below("/".to_owned())];
     let (hosts, paths) = (section.parsed_list("hosts"), section.parsed_list("paths"));
@@ -222,8 +253,9 @@ fn room(name: &str, section: &mut Section<'_>, upstream: Option<&UpstreamAddress
         hosts: hosts.unwrap_or_else(any_host),
         paths: paths.unwrap_or_else(everywhere),
         bypass: section.parsed_list("bypass").unwrap_or_default(),
+        bypass_addresses: section.parsed_list::<Network>("bypass_addresses").unwrap_or_default().into(),
     };
-    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits })
+    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits, theme })
 }
 
 /// A list may be left out, but not be empty: it would claim nothing.

@@ -1,6 +1,7 @@
 //! The admin listener: console, API, metrics, health.
 
 mod actions;
+mod preview;
 mod views;
 
 use std::sync::Arc;
@@ -19,12 +20,18 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::doctor::Doctor;
 use crate::metrics::Metrics;
+use crate::proxy::Fleet;
 use crate::room::Room;
+use crate::waiting::Pages;
 
 /// What the console shows and steers.
 pub struct Console {
     /// The rooms.
     pub rooms: Vec<Arc<Room>>,
+    /// The visitors' pages.
+    pub pages: Arc<Pages>,
+    /// The upstreams, each by its room's name, or `*` for that of no room.
+    pub upstreams: Vec<(String, Arc<Fleet>)>,
     /// The metrics.
     pub metrics: Metrics,
     /// Who changed what.
@@ -58,7 +65,9 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}", get(views::room))
         .route("/api/rooms/{room}", patch(actions::change))
         .route("/api/rooms/{room}/log", get(views::log))
+        .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
+        .route("/api/upstreams", get(views::upstreams))
         .route("/api/audit", get(views::audit))
         .route("/api/readiness", get(views::readiness))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), authorize));
@@ -122,6 +131,8 @@ fn embedded(file: Option<rust_embed::EmbeddedFile>, path: &str) -> Response {
 
 async fn strict(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
+    // A preview comes with a policy of its own.
+    let own_policy = headers.get(header::CONTENT_SECURITY_POLICY).cloned();
     for (name, value) in [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -132,6 +143,9 @@ async fn strict(mut answer: Response) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(policy) = own_policy {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     answer
 }

@@ -107,11 +107,13 @@ impl Doctor {
         }
     }
 
-    /// Connects once to each upstream.
+    /// Connects once to each address of each upstream.
     async fn upstreams(&self) -> Vec<Finding> {
         let mut rooms_of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for room in &self.config.rooms {
-            rooms_of.entry(room.upstream.to_string()).or_default().push(room.rules.name.as_str());
+            for address in &room.upstream.addresses {
+                rooms_of.entry(address.to_string()).or_default().push(room.rules.name.as_str());
+            }
         }
         let look = async |(url, rooms): (String, Vec<&str>)| judgement::upstream(&url, &rooms, reach(&url).await);
         futures_util::future::join_all(rooms_of.into_iter().map(look)).await

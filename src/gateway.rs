@@ -1,6 +1,7 @@
 //! The gateway as a whole: where the parts are put together, started and stopped.
 
 mod files;
+mod upstreams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,14 +25,16 @@ use crate::line::redis::RedisLine;
 use crate::line::{GatewayId, LineStore, StoreFault};
 use crate::metrics::Metrics;
 use crate::pipeline::{ISSUER, Pipeline, Site};
-use crate::proxy::{Proxy, ProxyLimits, UpstreamAddress};
 use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
 use crate::ticker;
+use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
+use crate::token::device_link::SpentLinks;
 use crate::waiting::Pages;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
+pub use upstreams::{Upstream, Upstreams};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;
@@ -59,6 +62,9 @@ pub enum StartFault {
     /// A file of the gateway's cannot be used.
     #[error("{0}")]
     Files(String),
+    /// A certificate, or its key, cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsFault),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -74,6 +80,7 @@ pub struct Gateway {
     pub admin_token: String,
     rooms: Vec<Arc<Room>>,
     embedded: Option<Arc<Embedded>>,
+    certificate: Option<Arc<Certificate>>,
     stopping: Stopping,
     /// Ends what is not a visitor's: tickers, joins, the console.
     end: CancellationToken,
@@ -103,9 +110,11 @@ impl Gateway {
         let ring = files::key_ring(config, clock.now_ms())?;
         files::check_persons(&ring, config)?;
         let admin_token = files::admin_token(config)?;
+        let certificate = config.certificate.clone().map(Certificate::open).transpose()?;
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
         let metrics = Metrics::new();
+        let upstreams = Upstreams::new(config, workers)?;
         let shared = Shared {
             clock: clock.clone(),
             store: Arc::clone(&stores.line),
@@ -117,8 +126,12 @@ impl Gateway {
         let rooms = make_rooms(config, &shared).await?;
         let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
         let soft = stopping.soft.clone();
+        let looks = config.rooms.iter().map(|room| (room.rules.name.as_str(), room.rules.title.as_str(), &room.theme));
+        let pages = Arc::new(Pages::new(looks));
         let console = Console {
             rooms: rooms.clone(),
+            pages: Arc::clone(&pages),
+            upstreams: upstreams.iter().map(|upstream| (upstream.room.clone(), Arc::clone(&upstream.fleet))).collect(),
             metrics: metrics.clone(),
             trail,
             doctor: Doctor::new(config.clone(), files::keys_path(config), clock.clone()),
@@ -128,39 +141,40 @@ impl Gateway {
             store: stores.name,
             is_open: Box::new(move || !soft.is_cancelled()),
         };
-        let site = Arc::new(make_site(config, rooms.clone()));
+        let site = Arc::new(make_site(config, rooms.clone(), pages));
         let mut gateway = Self {
             address,
             admin_address,
             admin_token,
             rooms,
             embedded: stores.embedded,
+            certificate,
             stopping,
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),
             threads: Vec::new(),
         };
         gateway.run_rooms();
-        gateway.run_keeping(Arc::clone(&site));
+        upstreams.run_checks(&gateway.tasks, &gateway.end);
+        gateway.run_keeping(Arc::clone(&site), upstreams.clone(), metrics.clone());
         gateway.run_console(admin, console)?;
-        gateway.run_visitors(
-            config,
-            sockets,
-            site,
-            Door { stopping: gateway.stopping.clone(), connections: ConnectionLimit::new(max_connections, metrics) },
-        )?;
+        let door = gateway.door(config, max_connections, metrics)?;
+        gateway.run_visitors(&upstreams, sockets, site, door)?;
         Ok(gateway)
     }
 
     /// Takes what may change while the gateway runs from a configuration: the limits of rooms, and
-    /// the keys.
+    /// the keys; and reads the files of its certificate again.
     ///
     /// # Errors
-    /// When the keys cannot be read or the store does not answer.
+    /// When the keys or the certificate cannot be read or the store does not answer.
     pub async fn reconfigure(&self, config: &Config) -> Result<(), StartFault> {
         for room in &self.rooms {
             let Some(new) = config.rooms.iter().find(|new| new.rules.name == room.rules.name) else { continue };
             self.configure(room, new).await?;
+        }
+        if let Some(certificate) = &self.certificate {
+            certificate.read_again()?;
         }
         if let (Some(path), Some(room)) = (files::keys_path(config), self.rooms.first()) {
             let ring = read_keys(&path).map_err(StartFault::Files)?;
@@ -202,6 +216,16 @@ impl Gateway {
         }
     }
 
+    fn door(&self, config: &Config, max_connections: usize, metrics: Metrics) -> Result<Door, StartFault> {
+        Ok(Door {
+            stopping: self.stopping.clone(),
+            connections: ConnectionLimit::new(max_connections, metrics.clone()),
+            tls: self.certificate.as_ref().map(Certificate::acceptor).transpose()?,
+            announcers: config.proxy_protocol.then(|| config.trusted_proxies.clone()),
+            metrics,
+        })
+    }
+
     fn run_rooms(&self) {
         for room in &self.rooms {
             self.tasks.spawn(ticker::run(Arc::clone(room), self.end.clone()));
@@ -211,13 +235,15 @@ impl Gateway {
     }
 
     /// Housekeeping: what is in memory is pruned, what is to be kept is synced.
-    fn run_keeping(&self, site: Arc<Site>) {
-        let (embedded, end) = (self.embedded.clone(), self.end.clone());
+    fn run_keeping(&self, site: Arc<Site>, upstreams: Upstreams, metrics: Metrics) {
+        let (embedded, certificate, end) = (self.embedded.clone(), self.certificate.clone(), self.end.clone());
         self.tasks.spawn(async move {
             let mut beat = interval(Duration::from_secs(1));
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while end.run_until_cancelled(beat.tick()).await.is_some() {
                 site.join_limit.prune();
+                upstreams.count(&metrics);
+                certificate.iter().for_each(|certificate| follow(certificate));
                 let Some(embedded) = embedded.clone() else { continue };
                 let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
                 if let Ok(Err(fault)) = kept {
@@ -253,20 +279,17 @@ impl Gateway {
 
     fn run_visitors(
         &mut self,
-        config: &Config,
+        upstreams: &Upstreams,
         sockets: Vec<std::net::TcpListener>,
         site: Arc<Site>,
         door: Door,
     ) -> Result<(), StartFault> {
-        let limits = ProxyLimits { max_body_bytes: config.max_body_bytes, ..ProxyLimits::default() };
-        let upstreams: Vec<UpstreamAddress> = config.rooms.iter().map(|room| room.upstream.clone()).collect();
         for (index, socket) in sockets.into_iter().enumerate() {
-            let (site, upstreams, open) = (Arc::clone(&site), upstreams.clone(), config.upstream.clone());
-            let hard = self.stopping.hard.clone();
+            let (site, upstreams, hard) = (Arc::clone(&site), upstreams.clone(), self.stopping.hard.clone());
             let make = move |tasks: TaskTracker, stop: CancellationToken| {
-                let proxy = |address| Arc::new(Proxy::new(address, limits, tasks.clone(), hard.clone()));
-                let proxies = upstreams.into_iter().map(proxy).collect();
-                let open = open.map(proxy);
+                let proxy = |upstream: &Upstream| upstream.proxy(&tasks, &hard);
+                let proxies = upstreams.rooms.iter().map(proxy).collect();
+                let open = upstreams.open.as_ref().map(proxy);
                 Pipeline { site, proxies, open, tasks, stop }
             };
             self.threads.push(server::spawn(index, socket, door.clone(), make).map_err(StartFault::Thread)?);
@@ -303,14 +326,25 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
     Ok(rooms)
 }
 
-fn make_site(config: &Config, rooms: Vec<Arc<Room>>) -> Site {
+fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site {
     Site {
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
-        pages: Pages::new(),
+        pages,
         join_limit: JoinLimit::new(config.joins_per_minute),
+        spent: SpentLinks::default(),
         trusted_proxies: config.trusted_proxies.clone(),
+        chain: config.chain,
         is_tls: config.is_tls,
+    }
+}
+
+/// Takes a certificate that was exchanged.
+fn follow(certificate: &Certificate) {
+    match certificate.follow() {
+        Ok(true) => tracing::info!("took the certificate anew"),
+        Ok(false) => {}
+        Err(fault) => tracing::error!(%fault, "the changed certificate was not taken; the old one goes on"),
     }
 }
 

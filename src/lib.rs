@@ -11,6 +11,8 @@ pub mod clock;
 pub mod metrics;
 /// Logs.
 pub mod telemetry;
+/// Addresses that belong together.
+pub mod networks;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
 /// When a sale opens, starts and ends.
@@ -31,8 +33,12 @@ pub mod person;
 pub mod gate;
 /// Verifies an exported admission log.
 pub mod audit;
+/// Whether what is left will last until a visitor's turn.
+pub mod forecast;
 
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
+/// Certificates: ours, and those that are believed.
+pub mod tls;
 /// The way to an upstream.
 pub mod proxy;
 /// How an upstream does, as this gateway sees it.

@@ -39,6 +39,14 @@ pub struct Metrics {
     pub upstream_baseline: GaugeVec,
     /// The part of the upstream's answers that were errors, over the last seconds.
     pub upstream_errors: GaugeVec,
+    /// 1 while an address of an upstream gets requests.
+    pub upstream_up: IntGaugeVec,
+    /// Requests that an address has not answered whole.
+    pub upstream_outstanding: IntGaugeVec,
+    /// Requests that an address failed at.
+    pub upstream_failures: IntCounterVec,
+    /// Times that an address got no requests for a while because it failed again and again.
+    pub upstream_ejections: IntCounterVec,
     /// Requests that wait for the beginning of an answer.
     pub upstream_in_flight: IntGaugeVec,
     /// Seconds from joining to being called.
@@ -116,6 +124,22 @@ impl Metrics {
                 "Part of the upstream's answers that were errors, over the last seconds",
                 &["room"],
             ),
+            upstream_up: gauges("upstream_up", "1 while an address gets requests", &["room", "upstream"]),
+            upstream_outstanding: gauges(
+                "upstream_outstanding",
+                "Requests that an address has not answered whole",
+                &["room", "upstream"],
+            ),
+            upstream_failures: counters(
+                "upstream_failures_total",
+                "Requests that an address failed at",
+                &["room", "upstream"],
+            ),
+            upstream_ejections: counters(
+                "upstream_ejections_total",
+                "Times that an address got no requests for a while",
+                &["room", "upstream"],
+            ),
             upstream_in_flight: gauges("upstream_in_flight", "Requests that wait for an answer to begin", &["room"]),
             wait_seconds: histograms("wait_seconds", "Seconds from joining to being called", &["room"], WAITS),
             eta_error_ratio: histograms(
@@ -185,7 +209,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 30] = [
+        let all: [Box<dyn prometheus::core::Collector>; 34] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -201,6 +225,10 @@ impl Metrics {
             Box::new(self.upstream_baseline.clone()),
             Box::new(self.upstream_errors.clone()),
             Box::new(self.upstream_in_flight.clone()),
+            Box::new(self.upstream_up.clone()),
+            Box::new(self.upstream_outstanding.clone()),
+            Box::new(self.upstream_failures.clone()),
+            Box::new(self.upstream_ejections.clone()),
             Box::new(self.wait_seconds.clone()),
             Box::new(self.eta_error_ratio.clone()),
             Box::new(self.live_connections.clone()),

@@ -20,13 +20,15 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
 use crate::line::{PersonId, Standing};
+use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
-use crate::proxy::{Passage, Proxy, Target};
+use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
+use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
@@ -44,11 +46,15 @@ pub struct Site {
     /// Which request belongs to which room.
     pub routes: Routes,
     /// The gateway's own pages.
-    pub pages: Pages,
+    pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// Which links to another device were used here.
+    pub spent: SpentLinks,
     /// Proxies in front.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Networks,
+    /// In which header they say who came.
+    pub chain: ChainHeader,
     /// Whether visitors come over TLS.
     pub is_tls: bool,
 }
@@ -81,7 +87,7 @@ impl Pipeline {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
-        let address = visitor_address(headers, peer, |ip| self.site.trusted_proxies.contains(&ip));
+        let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
         let asker = Asker { peer, address, reads: visitor::reads(headers) };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
@@ -97,6 +103,9 @@ impl Pipeline {
 
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         match self.site.routes.find(target.host(), target.path()) {
+            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => {
+                self.bypass(i, request, target, asker).await
+            }
             Route::Guarded(i) => self.guarded(i, request, target, asker).await,
             Route::Bypass(i) => self.bypass(i, request, target, asker).await,
             Route::Open => match &self.open {
@@ -197,6 +206,10 @@ impl Pipeline {
         if !self.site.join_limit.allows(asker.address) {
             return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
         }
+        // A person would come back with the very id that was revoked.
+        if person.is_some_and(|person| room.shared.ring.load().revokes_visitor(person::ticket_of(person))) {
+            return Err(self.refuse(asker.reads, &Refused::NoPass));
+        }
         let joined = room.join(person).await;
         let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
         Ok((ticket_of(room, &place, person), place.ends_s))
@@ -273,7 +286,7 @@ impl Pipeline {
 
     /// Finds out who asks, where the room wants to know.
     fn person(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Option<PersonId> {
-        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer) };
+        let shown = Shown { headers, peer_is_trusted: self.site.trusted_proxies.contains(asker.peer) };
         let (name, now_ms) = (room.rules.name.as_str(), room.shared.clock.now_ms());
         room.rules.person.as_ref()?.identify(shown, name, &room.shared.ring.load(), now_ms)
     }
@@ -284,7 +297,8 @@ impl Pipeline {
             visitor: None,
             pass: None,
             peer: asker.peer,
-            peer_is_trusted: self.site.trusted_proxies.contains(&asker.peer),
+            peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
+            chain: self.site.chain,
             scheme: self.scheme(),
         }
     }

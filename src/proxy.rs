@@ -4,7 +4,7 @@
 //!
 //! (P1) Hop-by-hop headers never cross ([`headers`]). (P2) Bodies stream, bounded, with back-pressure: nothing
 //! is read from one side before the other takes it. (P3) Nothing that may have side effects is sent twice
-//! (`upstream`). (P4) What is matched is what is sent ([`target`]).
+//! (`pool`). (P4) What is matched is what is sent ([`target`]).
 //!
 //! A worker owns its [`Proxy`], with connections of its own; a proxy may be shared as well. It starts no task that
 //! its `TaskTracker` does not know and its `CancellationToken` does not end.
@@ -12,6 +12,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,23 +30,39 @@ mod watched;
 pub mod target;
 pub mod words;
 
+mod chain;
 pub mod headers;
 
+mod trace;
+
+mod address;
 mod request_body;
-mod upstream;
+
+mod dress;
+mod way;
+
+mod fleet;
+
+mod check;
+mod pool;
 
 mod response_body;
 mod tunnel;
 
+pub use address::{BadAddress, Scheme, UpstreamAddress};
+pub use chain::ChainHeader;
+pub use check::{CheckRules, keep_checking};
+pub use fleet::{BackendView, Fleet, FleetRules};
 pub use headers::Passage;
 pub use response_body::ResponseBody;
 pub use target::{BadTarget, Target};
-pub use upstream::{BadAddress, UpstreamAddress};
+pub use way::OwnedTasks;
 pub use words::{UpstreamWord, UpstreamWords};
 
+use fleet::Load;
+use pool::{Failure, Lease, Pool};
 use request_body::{RequestBody, Upload};
 use tunnel::Tunnel;
-use upstream::{Lease, Pool};
 
 /// Any fault of a body.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -104,11 +122,11 @@ impl ProxyFault {
 }
 
 /// The bounds of one [`Proxy`]. Counts are per proxy, so per worker where each owns one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProxyLimits {
-    /// The most connections open to the upstream, idle ones included, tunnels not.
+    /// The most connections open to each address, idle ones included, tunnels not.
     pub max_connections: usize,
-    /// The most connections kept idle.
+    /// The most connections kept idle to each address.
     pub max_idle: usize,
     /// The most WebSockets at a time.
     pub max_tunnels: usize,
@@ -120,6 +138,10 @@ pub struct ProxyLimits {
     pub header_timeout: Duration,
     /// How long the upstream may fall silent in the middle of an answer.
     pub body_timeout: Duration,
+    /// How long a request may take altogether, its answer's body included; `None` for any time.
+    pub whole_timeout: Option<Duration>,
+    /// Which part of the requests that belong to no trace begins one that is recorded; `None` begins none.
+    pub trace_sampling: Option<f64>,
     /// How long an idle connection is kept. Shorter than the upstream's own limit is best.
     pub idle_timeout: Duration,
     /// How long both ends of a WebSocket may be silent together.
@@ -136,6 +158,8 @@ impl Default for ProxyLimits {
             connect_timeout: Duration::from_secs(3),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
+            whole_timeout: None,
+            trace_sampling: None,
             idle_timeout: Duration::from_secs(30),
             tunnel_timeout: Duration::from_secs(300),
         }
@@ -155,7 +179,11 @@ pub struct ProxyDepth {
 
 /// Forwards requests to one upstream.
 pub struct Proxy {
-    pool: Arc<Pool>,
+    fleet: Arc<Fleet>,
+    /// One for each address, in the order of the fleet.
+    pools: Vec<Arc<Pool>>,
+    /// Counts the choices made, from which chance is made.
+    choices: AtomicU64,
     limits: ProxyLimits,
     tunnels: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -169,13 +197,14 @@ struct Asked {
 }
 
 impl Proxy {
-    /// Makes a proxy to `address`. Its tasks run on `tasks`, and `stop` cuts them, in-flight requests included:
+    /// Makes a proxy to the addresses of a fleet. Its tasks run on `tasks`, and `stop` cuts them, in-flight requests included:
     /// it belongs at the end of a drain, not at its beginning.
     #[must_use]
-    pub fn new(address: UpstreamAddress, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        let pool = Pool::new(address, limits, tasks.clone(), stop.clone());
+    pub fn new(fleet: Arc<Fleet>, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let ways = fleet.backends().iter().map(|backend| Arc::clone(&backend.way));
+        let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), stop.clone())).collect();
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
-        Self { pool, limits, tunnels, tasks, stop }
+        Self { fleet, pools, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
     }
 
     /// Forwards an admitted request to its `target` and returns the answer, whose body is still arriving.
@@ -198,13 +227,48 @@ impl Proxy {
         target: &Target,
         passage: &Passage<'_>,
     ) -> Result<Response<ResponseBody>, ProxyFault> {
+        let deadline = self.limits.whole_timeout.map(|whole| Instant::now() + whole);
         let asked = self.asked(&mut request)?;
         let (request, upload) = self.outgoing(request, target, passage, asked.is_some())?;
-        let (lease, response) = self.pool.exchange(request, upload).await?;
+        let (lease, response) = before(deadline, self.exchange(request, upload)).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, asked);
         }
-        Ok(self.answer(response, lease))
+        Ok(self.answer(response, lease, deadline))
+    }
+
+    /// Sends a request to the address that seems best; to another, at most once to each, while nothing can have
+    /// happened (P3).
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        upload: Option<Arc<Upload>>,
+    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+        let mut tried = Vec::new();
+        let mut last = ProxyFault::Overloaded;
+        while let Some(i) = self.fleet.choose(self.chance(), &tried) {
+            let load = Load::on(&self.fleet, i);
+            match self.pools[i].exchange(request, upload.clone()).await {
+                Ok((lease, response)) => {
+                    self.fleet.note(i, is_gateway_error(response.status()));
+                    return Ok((lease.with(load), response));
+                }
+                Err(Failure { fault, again }) => {
+                    let is_its_own = fault.is_upstreams() && !matches!(fault, ProxyFault::Overloaded);
+                    if is_its_own {
+                        self.fleet.note(i, true);
+                    }
+                    let Some(again) = again else { return Err(fault) };
+                    (request, last) = (again, fault);
+                    tried.push(i);
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn chance(&self) -> u64 {
+        mixed(self.choices.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Closes connections that have been idle for too long, and says how much is in use.
@@ -212,15 +276,15 @@ impl Proxy {
     /// Every exchange sweeps as well; a proxy that nobody uses needs to be asked now and then.
     pub fn sweep(&self) -> ProxyDepth {
         ProxyDepth {
-            idle: self.pool.sweep(),
-            open: self.pool.open(),
+            idle: self.pools.iter().map(|pool| pool.sweep()).sum(),
+            open: self.pools.iter().map(|pool| pool.open()).sum(),
             tunnels: self.limits.max_tunnels - self.tunnels.available_permits(),
         }
     }
 
     /// Closes the idle connections and keeps none from now on: for a stop, which else would wait for them.
     pub fn retire(&self) {
-        self.pool.retire();
+        self.pools.iter().for_each(|pool| pool.retire());
     }
 
     fn asked(&self, request: &mut Request<Incoming>) -> Result<Option<Asked>, ProxyFault> {
@@ -241,15 +305,16 @@ impl Proxy {
         let (mut parts, body) = request.into_parts();
         let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
         headers::clean_request(&mut parts.headers, target, passage, websocket);
+        trace::keep_or_begin(&mut parts.headers, self.limits.trace_sampling, rand::random);
         parts.uri = target.to_uri();
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         Ok((Request::from_parts(parts, body), upload))
     }
 
-    fn answer(&self, response: Response<Incoming>, lease: Lease) -> Response<ResponseBody> {
+    fn answer(&self, response: Response<Incoming>, lease: Lease, deadline: Option<Instant>) -> Response<ResponseBody> {
         let body_timeout = self.limits.body_timeout;
-        let response = response.map(|body| ResponseBody::upstream(body, lease, body_timeout));
+        let response = response.map(|body| ResponseBody::upstream(body, lease, body_timeout, deadline));
         cleaned(response, false)
     }
 
@@ -266,6 +331,30 @@ impl Proxy {
         tunnel.spawn(&self.tasks, self.stop.clone());
         Ok(cleaned(response.map(|_| ResponseBody::empty()), true))
     }
+}
+
+/// Waits for an answer until a deadline, if there is one.
+async fn before<T>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = Result<T, ProxyFault>>,
+) -> Result<T, ProxyFault> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, answer).await.unwrap_or(Err(ProxyFault::HeaderTimeout)),
+        None => answer.await,
+    }
+}
+
+/// An answer that says of itself that it is none: a failure of the address, though it is passed on.
+const fn is_gateway_error(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// Turns a count into what looks like chance (splitmix64, S. Vigna, 2015).
+const fn mixed(count: u64) -> u64 {
+    let z = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 fn cleaned(mut response: Response<ResponseBody>, websocket: bool) -> Response<ResponseBody> {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
-use crate::waiting::{Notice, Pages};
+use crate::waiting::{Action, Label, Language, Notice, Pages, Reader};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -16,8 +16,8 @@ pub type Answer = Response<ResponseBody>;
 /// What the visitor's program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// A browser that shows a page.
-    Html,
+    /// A browser that shows a page, in this language.
+    Html(Language),
     /// A program.
     Json,
 }
@@ -47,6 +47,8 @@ pub enum Refused<'a> {
     Nonsense(&'a str),
     /// Another site's page asked.
     Origin,
+    /// A link to another device was used, or its time is over.
+    LinkOver,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -84,6 +86,7 @@ impl Refused<'_> {
             }
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
+            Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -106,6 +109,8 @@ const BUSY: &str = "Very many people are arriving in this second. This page trie
 const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
 const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
+const LINK_OVER: &str =
+    "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -149,15 +154,16 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
         _ => None,
     };
     let mut answer = match reads {
-        Reads::Html => {
+        Reads::Html(language) => {
+            let again = told.retry_after_s.map(|_| Action::Go("", Label::Again));
             let notice = Notice {
-                title: told.heading,
-                heading: told.heading,
-                text: &told.text,
-                action: sign_in.map(|link| (link, "Sign in")).or(told.retry_after_s.map(|_| ("", "Try again"))),
+                kind: told.kind,
+                plain: (told.heading, &told.text),
+                action: sign_in.map(|link| Action::Go(link, Label::SignIn)).or(again),
                 refresh_seconds: told.retry_after_s,
+                link: None,
             };
-            page(told.status, |nonce| pages.notice(&notice, nonce))
+            show(told.status, pages, &notice, language)
         }
         Reads::Json => problem(&told, sign_in),
     };
@@ -191,9 +197,9 @@ fn problem(told: &Told, sign_in: Option<&str>) -> Answer {
 #[must_use]
 pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Answer {
     match reads {
-        Reads::Html => {
+        Reads::Html(language) => {
             let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
-            page(code, |nonce| pages.waiting(room, status, support_code, nonce))
+            page(code, |nonce| pages.waiting(status, support_code, Reader { language, nonce }))
         }
         Reads::Json => {
             let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
@@ -216,17 +222,48 @@ fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
 /// Says goodbye to someone who has left the line.
 #[must_use]
 pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
-    let notice = Notice {
-        title: "You have left the line",
-        heading: "You have left the line",
-        text: "Your place is given up. If you change your mind, you can join again at the end.",
-        action: Some(("/", "Join again")),
-        refresh_seconds: None,
-    };
     match reads {
-        Reads::Html => page(StatusCode::OK, |nonce| pages.notice(&notice, nonce)),
+        Reads::Html(language) => {
+            let action = Some(Action::Go("/", Label::JoinAgain));
+            show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, language)
+        }
         Reads::Json => tell(status),
     }
+}
+
+/// Hands out a link that takes a place to another device, with its picture.
+#[must_use]
+pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires_in_s: u64) -> Answer {
+    match reads {
+        Reads::Html(language) => {
+            let notice = Notice { kind: "link_made", link: Some((link, picture)), ..Notice::default() };
+            show(StatusCode::OK, pages, &notice, language)
+        }
+        Reads::Json => tell(&json!({"link": link, "qr": picture, "expires_in_seconds": expires_in_s})),
+    }
+}
+
+/// Asks whether to take a place over, which sends a form to `form`.
+#[must_use]
+pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
+    match reads {
+        Reads::Html(language) => {
+            let action = Some(Action::Send(form, Label::Continue));
+            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, language)
+        }
+        Reads::Json => tell(&json!({"continue": form})),
+    }
+}
+
+/// Sends a browser back to a page of the site, after what it asked for was done.
+#[must_use]
+pub fn go_back(path: &str) -> Answer {
+    let mut answer = Response::new(ResponseBody::empty());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let place = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    answer.headers_mut().insert(header::LOCATION, place);
+    no_store(answer.headers_mut());
+    answer
 }
 
 /// Says that a pass is valid, to a proxy that asks.
@@ -260,16 +297,27 @@ pub fn set_cookie(answer: &mut Answer, cookie: &str) {
     answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
 }
 
+fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, language: Language) -> Answer {
+    page(status, |nonce| pages.notice(notice, Reader { language, nonce }))
+}
+
 fn page(status: StatusCode, render: impl FnOnce(&str) -> String) -> Answer {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let html = render(&nonce);
     let mut answer = with_body(status, "text/html; charset=utf-8", html);
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
-         img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    );
-    answer.headers_mut().extend(HeaderValue::from_str(&policy).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
+        .headers_mut()
+        .extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    answer
+}
+
+/// Returns what a page of the gateway's own may load and do: nothing from elsewhere, and only its own styles and scripts.
+#[must_use]
+pub fn policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
+         img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
 }
 
 fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
@@ -292,5 +340,5 @@ const STRICT: [(&str, &str); 3] = [
 
 fn no_store(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept, Cookie"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie"));
 }

@@ -2,6 +2,7 @@
 
 mod drawing;
 mod finding;
+mod foreseeing;
 mod joining;
 mod lately;
 mod making;
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 use crate::adaptive::Tolerance;
 use crate::admission::Limits;
 use crate::clock::{Between, Clock, FarClock};
+use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
@@ -121,6 +123,8 @@ pub struct Room {
     configured: ArcSwapOption<Limits>,
     pending: Mutex<Pending>,
     introduced: Mutex<Introduced>,
+    /// What those who are called take of the room's item.
+    learning: Mutex<Learning>,
     present: AtomicU64,
     store_up: AtomicBool,
     /// The clock of the line's store.
@@ -190,6 +194,7 @@ impl Room {
             configured: ArcSwapOption::empty(),
             pending: Mutex::default(),
             introduced: Mutex::default(),
+            learning: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             line_clock: FarClock::default(),

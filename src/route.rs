@@ -5,9 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
+
+use crate::networks::Networks;
 
 /// Says why a text is no pattern of a route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +176,8 @@ pub struct Claim {
     pub paths: Vec<PathPattern>,
     /// Paths within those that need no pass.
     pub bypass: Vec<PathPattern>,
+    /// Visitors who need none.
+    pub bypass_addresses: Networks,
 }
 
 /// What a route leads to.
@@ -227,6 +232,12 @@ impl Routes {
         }
     }
 
+    /// Tells whether a visitor from this address needs no pass in the room with this index.
+    #[must_use]
+    pub fn lets_pass(&self, i: usize, address: IpAddr) -> bool {
+        self.0.get(i).is_some_and(|claim| claim.bypass_addresses.contains(address))
+    }
+
     fn find_just(&self, host: &str, path: &str) -> Route {
         let narrowest = self.0.iter().enumerate().filter_map(|(i, claim)| claim.rank(host, path).map(|rank| (rank, i)));
         match narrowest.max_by_key(|(rank, _)| *rank) {
@@ -267,6 +278,7 @@ mod tests {
             hosts: hosts.iter().map(|text| text.parse().unwrap()).collect(),
             paths: paths.iter().map(|text| text.parse().unwrap()).collect(),
             bypass: bypass.iter().map(|text| text.parse().unwrap()).collect(),
+            bypass_addresses: Networks::default(),
         }
     }
 

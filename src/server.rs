@@ -2,36 +2,27 @@
 //!
 //! The kernel spreads the connections (`SO_REUSEPORT`); nothing is handed from thread to thread.
 
-use std::convert::Infallible;
+mod announced;
+mod connection;
+mod turns;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limit::ConnectionLimit;
+use crate::metrics::Metrics;
+use crate::networks::Networks;
 use crate::pipeline::Pipeline;
-
-/// A request's head has to be there within this time.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A reader who takes nothing for this long is cut, and what it held is free.
-const READER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How much of a head is read: beyond it the request is refused.
-const HEAD_CAP_BYTES: usize = 64 << 10;
-
-/// The most headers of a request.
-const HEADERS_CAP: usize = 100;
+use connection::Reception;
 
 /// How many connections wait for a thread to take them.
 const BACKLOG: i32 = 4_096;
@@ -54,6 +45,12 @@ pub struct Door {
     pub stopping: Stopping,
     /// How many connections may be open.
     pub connections: ConnectionLimit,
+    /// What ends TLS; `None` where visitors, or a proxy in front, come without.
+    pub tls: Option<TlsAcceptor>,
+    /// Whose connections begin with a header of the PROXY protocol, and nobody else's are taken; `None` where none does.
+    pub announcers: Option<Networks>,
+    /// Counts who is refused.
+    pub metrics: Metrics,
 }
 
 /// Binds as many sockets to one address as there are threads.
@@ -97,21 +94,21 @@ pub fn spawn(
             let tasks = TaskTracker::new();
             let pipeline = Arc::new(make(tasks.clone(), door.stopping.soft.clone()));
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, pipeline, door, tasks).await,
+                Ok(listener) => serve(listener, pipeline, Arc::new(door), tasks).await,
                 Err(fault) => tracing::error!(%fault, "a listening socket cannot be used"),
             }
         });
     })
 }
 
-async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Door, tasks: TaskTracker) {
+async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Arc<Door>, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = door.stopping.soft.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer.ip(), &pipeline, &door, &tasks),
+            Ok((stream, peer)) => admit(stream, peer, &pipeline, &door, &tasks),
             Err(fault) => rest(&fault).await,
         }
     }
@@ -126,40 +123,12 @@ async fn rest(fault: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-fn admit(stream: TcpStream, peer: IpAddr, pipeline: &Arc<Pipeline>, door: &Door, tasks: &TaskTracker) {
+fn admit(stream: TcpStream, peer: SocketAddr, pipeline: &Arc<Pipeline>, door: &Arc<Door>, tasks: &TaskTracker) {
     let Some(slot) = door.connections.take().map(Arc::new) else { return };
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(READER_TIMEOUT));
-    let pipeline = Arc::clone(pipeline);
-    let service = service_fn(move |mut request| {
-        let pipeline = Arc::clone(&pipeline);
-        request.extensions_mut().insert(Arc::clone(&slot));
-        async move { Ok::<_, Infallible>(pipeline.handle(request, peer).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEAD_CAP_BYTES)
-        .max_headers(HEADERS_CAP)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
-        .with_upgrades();
-    let Stopping { soft, hard, .. } = door.stopping.clone();
-    tasks.spawn(async move {
-        let mut connection = pin!(connection);
-        tokio::select! {
-            // A visitor who breaks off is no fault of ours.
-            _ = connection.as_mut() => {}
-            () = soft.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    _ = connection => {}
-                    () = hard.cancelled() => {}
-                }
-            }
-        }
-    });
+    let reception = Reception { pipeline: Arc::clone(pipeline), door: Arc::clone(door), tasks: tasks.clone(), slot };
+    tasks.spawn(reception.serve(stream, peer.ip().to_canonical()));
 }
 
 async fn drain(tasks: TaskTracker, stopping: &Stopping) {

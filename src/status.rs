@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
 use crate::clock::Between;
+use crate::forecast::Forecast;
 use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -63,8 +64,8 @@ pub struct Status {
     pub admissions_per_second: Option<f64>,
     /// How many may be admitted at one instant.
     pub burst: Option<u64>,
-    /// Whether it will last until this visitor's turn; not known yet.
-    pub forecast: Option<&'static str>,
+    /// Whether what is left will last until this visitor's turn.
+    pub forecast: Option<Forecast>,
     /// What is left of the room's item.
     pub stock: Option<Stock>,
     /// The operator's message.
@@ -161,7 +162,10 @@ impl Status {
     fn stand(&mut self, room: &Room, course: Course, standing: Standing, is_known: bool) {
         match standing {
             Standing::Waiting { .. } if self.draw.is_some() => self.state = State::PreQueue,
-            Standing::Waiting { ahead } => self.wait(room, course, is_known.then_some(ahead)),
+            Standing::Waiting { ahead } => {
+                self.wait(room, course, is_known.then_some(ahead));
+                self.foresee(room);
+            }
             Standing::Unseen | Standing::Unheard | Standing::Bygone => self.wait(room, course, None),
             Standing::Called { ends_s, at_us } => {
                 self.state = State::Called;
@@ -171,6 +175,16 @@ impl Status {
             Standing::Over => self.state = State::Lapsed,
             Standing::Foreign => self.state = State::None,
         }
+    }
+
+    /// Says whether it will last until the turn, as long as that is open and it is known how many are ahead. Those of
+    /// them who are away are passed over, so that only the present share of them counts.
+    fn foresee(&mut self, room: &Room) {
+        let is_open = matches!(self.state, State::Waiting | State::Paused);
+        let (Some(stock), Some(ahead)) = (self.stock.filter(|_| is_open), self.ahead) else { return };
+        let share = room.present() as f64 / self.waiting.max(1) as f64;
+        let present = if share > 0.0 { ahead as f64 * share.min(1.0) } else { ahead as f64 };
+        self.forecast = room.taking().map(|taking| taking.forecast(stock.available, present));
     }
 
     fn wait(&mut self, room: &Room, course: Course, ahead: Option<u64>) {

@@ -84,6 +84,7 @@ pub async fn tick(room: &Room) {
         }
     }
     pace(room);
+    room.learn(room.shared.clock.now_ms() / 1_000);
     measure(room);
 }
 

@@ -6,6 +6,7 @@ use hyper::{Method, Request};
 use crate::gate::Credentials;
 use crate::person::find_cookie;
 use crate::respond::Reads;
+use crate::waiting::Language;
 
 /// The headers by which apps without cookies show what they have.
 const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
@@ -52,7 +53,42 @@ pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Cred
 #[must_use]
 pub fn reads(headers: &HeaderMap) -> Reads {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepted.any(|value| value.contains("text/html")) { Reads::Html } else { Reads::Json }
+    if accepted.any(|value| value.contains("text/html")) { Reads::Html(language(headers)) } else { Reads::Json }
+}
+
+/// The cookie of the language that a visitor has chosen by hand.
+const LANGUAGE_COOKIE: &str = "vestibule-language";
+
+/// Picks the language of the pages: the one that was chosen by hand, else what the browser asks for, else English.
+#[must_use]
+pub fn language(headers: &HeaderMap) -> Language {
+    let chosen = find_cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
+    let asked = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Language::accepted);
+    chosen.or_else(asked).unwrap_or_default()
+}
+
+/// Writes the `Set-Cookie` that keeps a choice of language for a year.
+#[must_use]
+pub fn language_cookie(language: Language, is_tls: bool) -> String {
+    let secure = if is_tls { "; Secure" } else { "" };
+    format!("{LANGUAGE_COOKIE}={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}", language.tag())
+}
+
+/// Finds the page of the same site from which a request came, by its `Referer`: a path and query, never another host.
+#[must_use]
+pub fn came_from<'a>(headers: &'a HeaderMap, host: &str) -> Option<&'a str> {
+    let (_, rest) = headers.get(header::REFERER)?.to_str().ok()?.split_once("://")?;
+    let at = rest.find(['/', '?', '#'])?;
+    let (authority, path) = rest.split_at(at);
+    let path = path.split('#').next()?;
+    let is_own = authority.eq_ignore_ascii_case(host);
+    (is_own && is_local(path)).then_some(path)
+}
+
+/// Tells whether an address is a path of this site, whatever a browser makes of it.
+#[must_use]
+pub fn is_local(path: &str) -> bool {
+    path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Tells whether a request can be somebody's arrival. A page's pictures, styles and scripts come
@@ -70,6 +106,33 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_choice_by_hand_wins_over_what_the_browser_asks_for() {
+        let asked = headers(&[("accept-language", "de,en;q=0.5")]);
+        assert_eq!(language(&asked), Language::De);
+        let chosen = headers(&[("accept-language", "de"), ("cookie", "vestibule-language=ur")]);
+        assert_eq!(language(&chosen), Language::Ur);
+        assert_eq!(language(&headers(&[("cookie", "vestibule-language=xx")])), Language::En);
+    }
+
+    #[test]
+    fn only_a_page_of_the_same_site_is_gone_back_to() {
+        let from =
+            |referer: &'static str| came_from(&headers(&[("referer", referer)]), "shop.example").map(str::to_owned);
+        assert_eq!(from("https://shop.example/book/7?a=1#x"), Some("/book/7?a=1".to_owned()));
+        for referer in [
+            "https://evil.example/book",
+            "https://shop.example//evil.example",
+            "https://shop.example/\\evil.example",
+            "https://shop.example.evil/x",
+            "https://shop.example@evil/x",
+            "https://shop.example",
+            "/book",
+        ] {
+            assert_eq!(from(referer), None, "{referer}");
+        }
     }
 
     #[test]

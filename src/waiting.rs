@@ -1,104 +1,278 @@
 //! The pages that the gateway itself shows: the waiting page and short notices.
 //!
-//! Each is one response with everything in it, rendered from the templates in `waiting-room-ui/waiting`,
-//! which the binary carries.
+//! Each is one response with everything in it, rendered from the templates in `waiting-room-ui/waiting`, which the
+//! binary carries, or from a room's own template; in the visitor's language, and only that one goes along.
 
-use minijinja::{Environment, context};
+mod accent;
+mod figures;
+mod language;
+mod sample;
+mod theme;
+mod words;
+
+use std::collections::HashMap;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use rust_embed::RustEmbed;
 
-use crate::room::Room;
+use self::figures::Shown;
+use self::words::{Words, in_script};
 use crate::status::Status;
+pub use accent::Accent;
+pub use language::Language;
+pub use sample::{SAMPLES, sample};
+pub use theme::{BadTemplate, Theme};
 
 #[derive(RustEmbed)]
 #[folder = "waiting-room-ui/waiting"]
 struct Files;
 
-/// The templates, parsed once.
+/// The templates, parsed once, and the sentences of all languages.
+pub struct Pages {
+    environment: Environment<'static>,
+    words: Vec<Words>,
+    rooms: HashMap<String, Look>,
+    languages: Value,
+}
+
+/// How a room's page looks.
 #[derive(Debug)]
-pub struct Pages(Environment<'static>);
+struct Look {
+    title: String,
+    theme: Value,
+    template: String,
+}
+
+/// Who sees a page: the language, and what lets its styles and scripts run.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// What it is written in.
+    pub language: Language,
+    /// What the policy of the response names.
+    pub nonce: &'a str,
+}
 
 /// What a short notice says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Notice<'a> {
-    /// The window's title.
-    pub title: &'a str,
-    /// What has happened, in a line.
-    pub heading: &'a str,
-    /// What it means and what to do.
-    pub text: &'a str,
-    /// Where a button leads, and what it says.
-    pub action: Option<(&'a str, &'a str)>,
+    /// Which of the notices in a language's sentences it is.
+    pub kind: &'a str,
+    /// The heading and the text where no language has it.
+    pub plain: (&'a str, &'a str),
+    /// What a button does.
+    pub action: Option<Action<'a>>,
     /// After how many seconds the page asks again.
     pub refresh_seconds: Option<u64>,
+    /// A link to be copied, and its picture, an SVG.
+    pub link: Option<(&'a str, &'a str)>,
+}
+
+/// What a notice's button does.
+#[derive(Clone, Copy, Debug)]
+pub enum Action<'a> {
+    /// Leads to an address; the empty one is this page.
+    Go(&'a str, Label),
+    /// Sends a form to an address.
+    Send(&'a str, Label),
+}
+
+/// What a notice's button says.
+#[derive(Clone, Copy, Debug)]
+pub enum Label {
+    /// Try again.
+    Again,
+    /// Sign in.
+    SignIn,
+    /// Join again.
+    JoinAgain,
+    /// Continue here.
+    Continue,
+}
+
+impl Label {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Again => "again",
+            Self::SignIn => "sign_in_button",
+            Self::JoinAgain => "join_again",
+            Self::Continue => "continue_button",
+        }
+    }
 }
 
 impl Pages {
-    /// Parses the templates.
+    /// Parses the templates; `rooms` are the rooms' names, titles and themes.
     ///
     /// # Panics
-    /// When a template that was built in does not parse; a test holds that they do.
+    /// When what was built in is not sound; a test holds that it is. A room's own template was read with its theme.
     #[must_use]
-    pub fn new() -> Self {
-        let mut environment = Environment::new();
-        for name in Files::iter() {
-            let file = Files::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
-            let text = String::from_utf8(file).expect("templates are UTF-8");
-            environment.add_template_owned(format!("waiting/{name}"), text).expect("templates parse");
+    pub fn new<'r>(rooms: impl IntoIterator<Item = (&'r str, &'r str, &'r Theme)>) -> Self {
+        let mut environment = environment();
+        let mut looks = HashMap::new();
+        for (name, title, theme) in rooms {
+            let template = own_name(name, theme);
+            if let Some(own) = &theme.template {
+                environment.add_template_owned(template.clone(), own.clone()).expect("it was tried when it was read");
+            }
+            looks.insert(name.to_owned(), Look { title: title.to_owned(), theme: theme.value(), template });
         }
-        Self(environment)
+        let offered = |language: Language| context! { tag => language.tag(), name => language.own_name() };
+        Self {
+            environment,
+            words: Language::ALL.into_iter().map(Words::of).collect(),
+            rooms: looks,
+            languages: Language::ALL.into_iter().map(offered).collect(),
+        }
     }
 
     /// Renders the waiting page of someone with this status.
     #[must_use]
-    pub fn waiting(&self, room: &Room, status: &Status, support_code: &str, nonce: &str) -> String {
-        let name = room.rules.name.as_str();
-        let status_json = serde_json::to_string(status).unwrap_or_default().replace('<', "\\u003c");
-        self.render(
-            "waiting/page.html",
-            context! {
-                nonce, status_json, support_code,
-                status => minijinja::value::Serde(status),
-                lang => "en",
-                room => name,
-                title => room.rules.title.as_str(),
-                refresh_seconds => status.next_update_seconds.max(5),
-                grace_seconds => status.grace_seconds,
-                live_path => format!("/.vestibule/live?room={name}"),
-                status_path => format!("/.vestibule/status?room={name}"),
-                leave_path => format!("/.vestibule/leave?room={name}"),
-            },
-        )
-    }
-
-    /// Renders a notice.
-    #[must_use]
-    pub fn notice(&self, notice: &Notice<'_>, nonce: &str) -> String {
-        self.render(
-            "waiting/notice.html",
-            context! {
-                nonce,
-                lang => "en",
-                title => notice.title,
-                heading => notice.heading,
-                text => notice.text,
-                action_href => notice.action.map(|(href, _)| href),
-                action_label => notice.action.map(|(_, label)| label),
-                refresh_seconds => notice.refresh_seconds,
-            },
-        )
-    }
-
-    fn render(&self, name: &str, context: minijinja::Value) -> String {
-        let rendered = self.0.get_template(name).and_then(|template| template.render(context));
-        rendered.unwrap_or_else(|fault| {
-            tracing::error!(%fault, name, "a page could not be rendered");
-            "Please wait a moment, then load this page again. Your place is kept.".to_owned()
+    pub fn waiting(&self, status: &Status, support_code: &str, reader: Reader<'_>) -> String {
+        let paths = Paths::of(&status.room);
+        self.show(status, support_code, reader, &paths).unwrap_or_else(|fault| {
+            tracing::error!(%fault, room = %status.room, "a waiting page could not be rendered");
+            PLAIN.to_owned()
         })
     }
-}
 
-impl Default for Pages {
-    fn default() -> Self {
-        Self::new()
+    /// Renders the page as it would look, with nothing behind it.
+    ///
+    /// # Errors
+    /// The template's fault, with its line.
+    pub fn preview(&self, status: &Status, reader: Reader<'_>) -> Result<String, BadTemplate> {
+        self.show(status, "1A2B-3C4D", reader, &Paths::default()).map_err(BadTemplate::of)
+    }
+
+    fn show(
+        &self,
+        status: &Status,
+        support_code: &str,
+        reader: Reader<'_>,
+        paths: &Paths,
+    ) -> Result<String, minijinja::Error> {
+        let words = self.words(reader.language);
+        let refresh_seconds = status.next_update_seconds.max(5);
+        let look = self.rooms.get(&status.room);
+        let template = look.map_or(BUILT_IN, |look| &look.template);
+        self.environment.get_template(template)?.render(context! {
+            nonce => reader.nonce,
+            support_code, refresh_seconds,
+            status_json => in_script(status),
+            words_json => words.live_json.as_str(),
+            status => Serde(status),
+            shown => Serde(Shown::of(status, words, refresh_seconds)),
+            t => words.page.clone(),
+            lang => words.language.tag(),
+            dir => words.language.direction(),
+            languages => self.languages.clone(),
+            theme => look.map_or(Value::from(()), |look| look.theme.clone()),
+            room => status.room.as_str(),
+            title => look.map_or(status.room.as_str(), |look| look.title.as_str()),
+            grace_seconds => status.grace_seconds,
+            live_path => paths.live.as_str(),
+            status_path => paths.status.as_str(),
+            leave_path => paths.leave.as_str(),
+            link_path => paths.link.as_str(),
+        })
+    }
+
+    /// Renders a notice, in English where the language does not have it.
+    #[must_use]
+    pub fn notice(&self, notice: &Notice<'_>, reader: Reader<'_>) -> String {
+        let own = self.words(reader.language);
+        let (words, (heading, text)) = match own.notice(notice.kind) {
+            Some(said) => (own, said),
+            None => (self.words(Language::En), notice.plain),
+        };
+        let (href, form, label) = match notice.action {
+            Some(Action::Go(href, label)) => (Some(href), None, Some(label)),
+            Some(Action::Send(form, label)) => (None, Some(form), Some(label)),
+            None => (None, None, None),
+        };
+        let every = |seconds: u64| words.short("renews", &[("span", &words.span(seconds as f64))]);
+        let rendered = self.environment.get_template("waiting/notice.html").and_then(|template| {
+            template.render(context! {
+                nonce => reader.nonce,
+                lang => words.language.tag(),
+                dir => words.language.direction(),
+                heading, text,
+                action_href => href,
+                form_action => form,
+                action_label => label.map(|label| words.short(label.key(), &[])),
+                refresh_seconds => notice.refresh_seconds,
+                renews => notice.refresh_seconds.map(every),
+                link => notice.link.map(|(link, _)| link),
+                picture => notice.link.map(|(_, picture)| picture),
+            })
+        });
+        rendered.unwrap_or_else(|fault| {
+            tracing::error!(%fault, kind = notice.kind, "a notice could not be rendered");
+            PLAIN.to_owned()
+        })
+    }
+
+    fn words(&self, language: Language) -> &Words {
+        let found = self.words.iter().find(|words| words.language == language);
+        found.expect("the words of every language are there")
     }
 }
+
+/// What is shown where a template fails.
+const PLAIN: &str = "Please wait a moment, then load this page again. Your place is kept.";
+
+/// The page that a room has unless it has its own.
+const BUILT_IN: &str = "waiting/page.html";
+
+/// Where a room's page asks; nowhere in a preview.
+#[derive(Debug, Default)]
+struct Paths {
+    live: String,
+    status: String,
+    leave: String,
+    link: String,
+}
+
+impl Paths {
+    fn of(room: &str) -> Self {
+        let [live, status, leave, link] =
+            ["live", "status", "leave", "link"].map(|verb| format!("/.vestibule/{verb}?room={room}"));
+        Self { live, status, leave, link }
+    }
+}
+
+fn own_name(room: &str, theme: &Theme) -> String {
+    if theme.template.is_some() { format!("room/{room}.html") } else { BUILT_IN.to_owned() }
+}
+
+/// Makes an environment with the templates that the binary carries. What no template is given is an error in it, but may
+/// be asked after.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
+        true => AutoEscape::Html,
+        false => AutoEscape::None,
+    });
+    for name in Files::iter().filter(|name| !name.starts_with("languages/")) {
+        let file = Files::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
+        let text = String::from_utf8(file).expect("templates are UTF-8");
+        let text = if name.ends_with(".html") { text } else { lean(&text) };
+        environment.add_template_owned(format!("waiting/{name}"), text).expect("templates parse");
+    }
+    environment
+}
+
+/// Leaves out the comments and the indentation of a script or style: what a browser does not read need not be sent. A
+/// comment stands on a line of its own.
+fn lean(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"))
+}
+
+#[cfg(test)]
+mod tests;

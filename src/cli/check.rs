@@ -20,7 +20,8 @@ pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
     for room in &config.rooms {
         let rate =
             room.limits.admissions_per_second().map_or("unlimited".to_owned(), |rate| format!("{rate} a second"));
-        println!("room {}: {rate}, to {}", room.rules.name, room.upstream);
+        let addresses: Vec<String> = room.upstream.addresses.iter().map(ToString::to_string).collect();
+        println!("room {}: {rate}, to {}", room.rules.name, addresses.join(", "));
     }
     println!("{} is good", args.file.display());
     Ok(())

@@ -30,7 +30,7 @@ pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
         started = Gateway::start(&config, Clock::system()) => started,
     };
     let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
-    println!("gateway http://{}", gateway.address);
+    println!("gateway {}://{}", if config.certificate.is_some() { "https" } else { "http" }, gateway.address);
     println!("console http://{}", gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
@@ -67,7 +67,7 @@ async fn reload(gateway: &Gateway, path: &Path) {
         Err(fault) => Err(fault.to_string()),
     };
     match read {
-        Ok(()) => tracing::info!("took the limits and keys anew; any other change waits for a restart"),
+        Ok(()) => tracing::info!("took the limits, keys and certificate anew; any other change waits for a restart"),
         Err(fault) => tracing::error!(fault, "the changed configuration was not taken; the old one goes on"),
     }
 }

@@ -193,6 +193,13 @@ impl<'a> Section<'a> {
         texts.into_iter().map(parse).collect()
     }
 
+    /// Reads a text that has a form of its own, or a list of them.
+    pub fn parsed_one_or_more<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
+        let value = self.table.as_ref().and_then(|table| table.get(key)).map(Spanned::get_ref);
+        let is_one = matches!(value, Some(DeValue::String(_))) && self.variable(key).is_none();
+        if is_one { self.parsed(key).map(|one| vec![one]) } else { self.parsed_list(key) }
+    }
+
     /// Reads a whole number within a range.
     pub fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let what = format!("is a whole number from {} to {}", range.start(), range.end());

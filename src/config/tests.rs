@@ -204,3 +204,57 @@ fn what_could_not_tell_persons_apart_is_told() {
                    queueing_method = \"passthrough\"\n[room.a.person]\nheader = \"X-User\"\n";
     assert!(problems(through)[0].contains("lets everyone through"));
 }
+
+#[test]
+fn a_theme_is_tried_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let bad = write("bad.html", "<p>{{ t.h_waiting }}\n{{ statsu.state }}");
+    let told = problems(&format!(
+        "{SALE}[room.sale.theme]\nlogo = \"https://cdn.example/logo.png\"\naccent = \"#ffcc00\"\nhelp = \"javascript:x\"\n\
+         template = {bad:?}\nacent = \"#000000\"\n"
+    ));
+    for (line, words) in told.iter().zip([
+        "line 13: room.sale.theme.logo: is a picture as data:image/… or a path of the site",
+        "line 14: room.sale.theme.accent: `#ffcc00`: its contrast on the page is",
+        "line 15: room.sale.theme.help: is a path of the site or an address",
+        "line 16: room.sale.theme.template: ",
+        "line 17: room.sale.theme.acent: is no key that is known here; did you mean `accent`?",
+    ]) {
+        assert!(line.starts_with(words), "{line}");
+    }
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(told[3].contains("bad.html: line 2: undefined value"), "{}", told[3]);
+
+    let good = write("good.html", "<!doctype html><title>{{ shown.tab }}</title>");
+    let theme = format!("[room.sale.theme]\nlogo = \"/logo.svg\"\naccent = \"#8A1538\"\ntemplate = {good:?}\n");
+    let config = Config::parse(&format!("{SALE}{theme}"), &Environment::new()).unwrap();
+    let look = &config.rooms[0].theme;
+    assert_eq!((look.logo.as_deref(), look.accent.unwrap().to_string()), (Some("/logo.svg"), "#8a1538".to_owned()));
+    assert!(look.template.as_ref().unwrap().contains("shown.tab"));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_shown_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty.pem");
+    std::fs::write(&file, "nothing").unwrap();
+    let [file, nowhere] = [file, folder.path().join("nowhere.pem")].map(|path| path.display().to_string());
+    let with = |top: &str, keys: &str| problems(&format!("{top}{SALE}[tls]\n{keys}"));
+    for (top, keys, part) in [
+        ("", format!("certificate = \"{nowhere}\"\nkey = \"{file}\""), "cannot read"),
+        ("", format!("certificate = \"{file}\"\nkey = \"{file}\""), "holds no certificate in PEM"),
+        ("", format!("certificate = \"{file}\""), "tls.key: is missing"),
+        ("", format!("key = \"{file}\""), "tls.certificate: is missing"),
+        ("public_scheme = \"http\"\n", format!("certificate = \"{file}\"\nkey = \"{file}\""), "leave it out"),
+        ("proxy_protocol = true\n", String::new(), "there are none; name the balancer"),
+        ("trusted_proxies = [\"10.1.2.3/8\"]\n", String::new(), "write `10.0.0.0/8`"),
+    ] {
+        let told = with(top, &keys);
+        assert!(told.iter().any(|problem| problem.contains(part)), "{part}\n{told:#?}");
+    }
+}

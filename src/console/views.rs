@@ -17,6 +17,7 @@ use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
 use crate::mirror::{Seconds, export};
+use crate::proxy::Fleet;
 use crate::room::{Lately, Room};
 use crate::schedule::{Schedule, Stage};
 use crate::status::DrawStage;
@@ -238,10 +239,36 @@ pub(super) async fn metrics(State(console): State<Arc<Console>>) -> Response {
 pub(super) async fn ready(State(console): State<Arc<Console>>) -> Response {
     let known = console.rooms.iter().all(|room| room.mirror.known().epoch > 0);
     match ((console.is_open)(), known) {
-        (true, true) => "ready\n".into_response(),
+        (true, true) => format!("ready\n{}", down(&console)).into_response(),
         (false, _) => problem(StatusCode::SERVICE_UNAVAILABLE, "draining", "The gateway is stopping."),
         (_, false) => problem(StatusCode::SERVICE_UNAVAILABLE, "starting", "The line's store has not answered yet."),
     }
+}
+
+/// The addresses of upstreams that get no requests, one a line. They take the gateway out no more than its store does.
+fn down(console: &Console) -> String {
+    let mut down = String::new();
+    for (room, fleet) in &console.upstreams {
+        for view in fleet.view().iter().filter(|view| !view.is_up) {
+            down += &format!("upstream down: {} of {room}\n", view.address);
+        }
+    }
+    down
+}
+
+/// How each address of each upstream does, as this gateway sees it.
+pub(super) async fn upstreams(State(console): State<Arc<Console>>) -> Response {
+    let upstreams: Vec<_> = console.upstreams.iter().flat_map(|(room, fleet)| addresses(room, fleet)).collect();
+    Json(json!({"upstreams": upstreams})).into_response()
+}
+
+fn addresses(room: &str, fleet: &Fleet) -> impl Iterator<Item = serde_json::Value> {
+    fleet.view().into_iter().enumerate().map(move |(i, view)| {
+        json!({
+            "room": room, "place": i + 1, "address": view.address.to_string(), "up": view.is_up, "well": view.is_well,
+            "outstanding": view.outstanding, "failures": view.failures, "ejections": view.ejections,
+        })
+    })
 }
 
 pub(super) fn no_room(name: &str) -> Response {

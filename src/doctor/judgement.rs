@@ -125,7 +125,9 @@ fn clock(sight: &Sight, now_us: u64) -> Option<Finding> {
     let apart = format!("this machine's and the store's are {apart_ms} ms apart");
     Some(match apart_ms {
         0..=SKEW_NOTED_MS => Finding::good("clocks", apart),
-        ..=SKEW_MOST_MS => Finding::warning("clocks", apart, "Let NTP run on both; tickets carry this machine's time."),
+        _ if apart_ms <= SKEW_MOST_MS => {
+            Finding::warning("clocks", apart, "Let NTP run on both; tickets carry this machine's time.")
+        }
         _ => Finding::bad("clocks", apart, "Let NTP run on both: tickets of one gateway are refused by another."),
     })
 }
@@ -208,10 +210,10 @@ pub fn listeners(config: &Config) -> Vec<Finding> {
         findings.push(Finding::warning(
             "TLS",
             format!("visitors reach {} without TLS", config.listen),
-            "Cookies are then not `Secure`. Put TLS in front and set `public_scheme = \"https\"`.",
+            "Cookies are then not `Secure`. Name a certificate in `[tls]`, or put TLS in front and set `public_scheme = \"https\"`.",
         ));
     }
-    if config.is_tls && config.trusted_proxies.is_empty() {
+    if config.is_tls && config.certificate.is_none() && config.trusted_proxies.is_empty() {
         findings.push(Finding::warning(
             "trusted proxies",
             "TLS ends in front of the gateway, and no proxy is trusted",

@@ -1,5 +1,7 @@
 //! The gateway's own paths, below `/.vestibule/`.
 
+mod device;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,8 @@ use crate::room::Room;
 use crate::route::Route;
 use crate::status::{State, Status};
 use crate::token::Ticket;
-use crate::visitor::CookieKind;
+use crate::visitor::{self, CookieKind};
+use crate::waiting::Language;
 use crate::websocket;
 
 /// The longest body that these paths read.
@@ -47,13 +50,18 @@ impl Pipeline {
             "verify" if is_get => self.verify(&request, target, asker).await,
             "live" if is_get => self.live(request, target, asker),
             "jwks.json" if is_get => self.jwks(asker),
+            "language" if is_get => self.choose_language(&request, target),
             "draw" if is_get => self.with_room(&request, target, asker, Self::draw),
             "join" if is_post => self.join_app(request, target, asker).await,
+            "link" if is_post => self.make_link(&request, target, asker),
+            "continue" if is_get => self.offer_link(target, asker),
+            "continue" if is_post => self.use_link(&request, target, asker),
             "leave" if is_post => self.leave(request, target, asker).await,
-            "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" => {
+            "status" | "receipt" | "verify" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
-            "join" | "leave" => self.refuse(asker.reads, &Refused::Method("POST")),
+            "continue" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
+            "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
         }
     }
@@ -161,6 +169,17 @@ impl Pipeline {
         }
         self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
         respond::switch_to_websocket(&accept)
+    }
+
+    /// Keeps a choice of language, and goes back to the page where it was made.
+    fn choose_language(&self, request: &Request<Incoming>, target: &Target) -> Answer {
+        let back = visitor::came_from(request.headers(), target.host()).unwrap_or("/");
+        let mut answer = respond::go_back(back);
+        let tag = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")));
+        if let Some(language) = tag.and_then(Language::of_tag) {
+            respond::set_cookie(&mut answer, &visitor::language_cookie(language, self.site.is_tls));
+        }
+        answer
     }
 
     fn jwks(&self, asker: &Asker) -> Answer {
@@ -319,7 +338,7 @@ impl Pipeline {
         if uris.any(|other| other != Some(uri)) {
             return None;
         }
-        let is_trusted = self.site.trusted_proxies.contains(&asker.peer);
+        let is_trusted = self.site.trusted_proxies.contains(asker.peer);
         let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
         let host = forwarded.unwrap_or(target.host());
         let (parts, ()) = Request::builder().uri(uri).header(header::HOST, host).body(()).ok()?.into_parts();

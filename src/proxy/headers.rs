@@ -7,7 +7,7 @@
 //! - `Vestibule-*` is the language between gateway and upstream: a visitor's own is dropped, and so is a name
 //!   with an underscore, which a CGI-like upstream reads as the same name with a dash.
 //! - Who the visitor is, is said by the gateway alone: `Forwarded`, `X-Forwarded-*` and `X-Real-IP` of a peer
-//!   that is not a trusted proxy are replaced.
+//!   that is not a trusted proxy are replaced, and so is of a trusted proxy the header that it does not write.
 //! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
 
 use std::fmt::Write;
@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderName, HeaderValue};
 
+use super::chain::{self, ChainHeader};
 use super::target::Target;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
 
@@ -56,36 +57,33 @@ pub struct Passage<'a> {
     pub pass: Option<&'a str>,
     /// The address the connection comes from: the visitor's own, or that of a proxy in front of us.
     pub peer: IpAddr,
-    /// Whether that peer is a proxy whose `Forwarded` and `X-Forwarded-*` are believed and extended.
+    /// Whether that peer is a proxy that is believed.
     pub peer_is_trusted: bool,
+    /// Which header such proxies write; what it tells is kept and extended, and the other is made from it.
+    pub chain: ChainHeader,
     /// The scheme the visitor used, `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one in
-/// `X-Forwarded-For` that is not a trusted proxy's. What stands before that one anybody may have written.
+/// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one of the chain that they
+/// tell which is not a trusted proxy's. What stands before that one anybody may have written.
 #[must_use]
-pub fn visitor_address(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+pub fn visitor_address(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    chain: ChainHeader,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
     let mut address = peer.to_canonical();
-    let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    let mut hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    if !is_trusted(address) {
+        return address;
+    }
+    let mut hops = chain::addresses(headers, chain).into_iter().rev();
     while is_trusted(address) {
-        let Some(hop) = hops.next().and_then(hop_address) else {
-            break;
-        };
+        let Some(Some(hop)) = hops.next() else { break };
         address = hop;
     }
     address
-}
-
-/// Reads an address as proxies write it: bare, or with a port, and then in brackets where it is of version 6.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    let hop = hop.trim();
-    let bare = || hop.parse::<IpAddr>().ok();
-    let with_port = || Some(hop.parse::<std::net::SocketAddr>().ok()?.ip());
-    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    let address = bare().or_else(with_port).or_else(bracketed)?;
-    Some(address.to_canonical())
 }
 
 /// Says whether the request asks for a WebSocket, the one upgrade that is forwarded.
@@ -113,9 +111,10 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
     strip_hop_by_hop(headers);
     headers.remove(header::EXPECT);
-    strip_claims(headers, passage.peer_is_trusted);
+    let before = if passage.peer_is_trusted { chain::addresses(headers, passage.chain) } else { Vec::new() };
+    strip_claims(headers, passage);
     strip_own_cookies(headers);
-    set_forwarded(headers, target, passage);
+    set_forwarded(headers, target, passage, &before);
     set(headers, header::HOST, target.host());
     if !passage.room.is_empty() {
         set(headers, ROOM, passage.room);
@@ -157,11 +156,14 @@ fn set_upgrade(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Drops the names a visitor may not use; those of a trusted proxy keep their chain.
-fn strip_claims(headers: &mut HeaderMap, peer_is_trusted: bool) {
+/// Drops the names a visitor may not use; those that trusted proxies write stay.
+fn strip_claims(headers: &mut HeaderMap, passage: &Passage<'_>) {
+    let believed = passage.peer_is_trusted.then_some(passage.chain);
     let forged = |name: &str| {
-        let claims_address = name.starts_with(FORWARDED_PREFIX) || name == "forwarded" || name == "x-real-ip";
-        name.contains('_') || name.starts_with(OWN_PREFIX) || (claims_address && !peer_is_trusted)
+        let is_of_x = name.starts_with(FORWARDED_PREFIX) || name == "x-real-ip";
+        let is_claim = (is_of_x && believed != Some(ChainHeader::XForwardedFor))
+            || (name == "forwarded" && believed != Some(ChainHeader::Forwarded));
+        name.contains('_') || name.starts_with(OWN_PREFIX) || is_claim
     };
     let names: Vec<HeaderName> = headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
     for name in names {
@@ -169,8 +171,17 @@ fn strip_claims(headers: &mut HeaderMap, peer_is_trusted: bool) {
     }
 }
 
-fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>) {
+/// Writes both headers of the chain, the one that was not believed anew from the one that was.
+fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, before: &[Option<IpAddr>]) {
     let Passage { peer, scheme, .. } = *passage;
+    for hop in before {
+        match (passage.chain, hop) {
+            (ChainHeader::XForwardedFor, Some(hop)) => append(headers, header::FORWARDED, &forwarded_node(*hop)),
+            (ChainHeader::XForwardedFor, None) => append(headers, header::FORWARDED, "for=unknown"),
+            (ChainHeader::Forwarded, Some(hop)) => append(headers, X_FORWARDED_FOR, &hop.to_string()),
+            (ChainHeader::Forwarded, None) => append(headers, X_FORWARDED_FOR, "unknown"),
+        }
+    }
     append(headers, X_FORWARDED_FOR, &peer.to_string());
     append(headers, header::FORWARDED, &forwarded_element(peer, scheme, target.host()));
     if !passage.peer_is_trusted {
@@ -182,14 +193,18 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
 
 /// Writes one element of RFC 7239; addresses of version 6 and hosts with a port need quotes there.
 fn forwarded_element(peer: IpAddr, scheme: &str, host: &str) -> String {
-    let mut element = match peer {
-        IpAddr::V4(peer) => format!("for={peer};proto={scheme};host="),
-        IpAddr::V6(peer) => format!("for=\"[{peer}]\";proto={scheme};host="),
-    };
+    let mut element = format!("{};proto={scheme};host=", forwarded_node(peer));
     let quoted = host.contains([':', '[']);
     let written = if quoted { write!(element, "\"{host}\"") } else { write!(element, "{host}") };
     written.expect("a string takes every write");
     element
+}
+
+fn forwarded_node(peer: IpAddr) -> String {
+    match peer {
+        IpAddr::V4(peer) => format!("for={peer}"),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+    }
 }
 
 /// Adds to the end of a list that a trusted proxy began; there is nothing to add to otherwise.
@@ -214,7 +229,9 @@ fn printable(value: &str) -> HeaderValue {
 
 fn strip_own_cookies(headers: &mut HeaderMap) {
     let ours = |value: &HeaderValue| pairs(value.as_bytes()).any(is_own_cookie);
-    if !headers.get_all(header::COOKIE).iter().any(ours) {
+    // HTTP/2 may bring them in several lines, of which HTTP/1.1 knows one (RFC 9113, section 8.2.3).
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    if lines.size_hint().0 <= 1 && !lines.any(ours) {
         return;
     }
     let mut kept = Vec::new();

@@ -10,7 +10,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::upstream::Lease;
+use super::pool::Lease;
 use super::{BoxError, ProxyFault};
 
 /// An answer's body: nothing, bytes at hand, the upstream's stream, or any other stream.
@@ -49,8 +49,14 @@ impl ResponseBody {
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
-    pub(super) fn upstream(incoming: Incoming, lease: Lease, silence_limit: Duration) -> Self {
-        let mut upstream = Upstream { incoming, lease: Some(lease), silence_limit, silence: None, heard: true };
+    pub(super) fn upstream(
+        incoming: Incoming,
+        lease: Lease,
+        silence_limit: Duration,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let mut upstream =
+            Upstream { incoming, lease: Some(lease), silence_limit, deadline, silence: None, heard: true };
         upstream.give_back_at_end();
         Self(Kind::Upstream(upstream))
     }
@@ -67,6 +73,8 @@ struct Upstream {
     incoming: Incoming,
     lease: Option<Lease>,
     silence_limit: Duration,
+    /// When it has to be over, silent or not.
+    deadline: Option<Instant>,
     /// Made at the first wait, for most bodies are there at once.
     silence: Option<Pin<Box<Sleep>>>,
     /// Whether something came since the timer was set.
@@ -88,6 +96,9 @@ impl Upstream {
 
     /// Trailers are dropped: nobody has examined them.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Poll::Ready(Some(Err(ProxyFault::BodyTimeout.into())));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             return self.poll_silence(cx).map(|fault| Some(Err(fault.into())));
         };
@@ -109,7 +120,8 @@ impl Upstream {
         let limit = self.silence_limit;
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(limit)));
         if std::mem::take(&mut self.heard) {
-            silence.as_mut().reset(Instant::now() + limit);
+            let until = Instant::now() + limit;
+            silence.as_mut().reset(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
         ready!(silence.as_mut().poll(cx));
         Poll::Ready(ProxyFault::BodyTimeout)

@@ -8,12 +8,18 @@ use serde_json::json;
 use thiserror::Error;
 
 mod key;
+mod pair;
+mod revoked;
 
 mod form;
 
 pub use key::{KeyCard, KeyKind, KeyState, Kid};
+pub use pair::{BadAlgorithm, PassAlgorithm};
+pub use revoked::{MAX_REVOKED, Revocation};
 
+use super::ticket::TicketId;
 use key::{Key, Secret};
+use revoked::Revoked;
 
 /// The most keys of one kind a ring holds; rotation beyond it asks for retired keys to be forgotten first.
 pub const MAX_KEYS: usize = 16;
@@ -39,6 +45,9 @@ pub enum KeyRingFault {
     /// There are more keys than a ring may hold.
     #[error("a key ring holds at most {MAX_KEYS} keys of a kind; forget the retired ones")]
     Full,
+    /// More is revoked than a ring may hold.
+    #[error("at most {MAX_REVOKED} visitors can be revoked at a time; retire the key instead")]
+    TooManyRevoked,
     /// There is no key of this name.
     #[error("there is no key {0} in the ring")]
     Unknown(Kid),
@@ -50,6 +59,7 @@ pub enum KeyRingFault {
 /// What the verifier of a pass needs of its key.
 pub(crate) struct PassKey<'a> {
     pub(crate) verifying: &'a DecodingKey,
+    pub(crate) algorithm: PassAlgorithm,
     /// The last millisecond at which the key verifies anything.
     pub(crate) until_ms: u64,
 }
@@ -68,20 +78,23 @@ pub struct KeyRing {
     /// What is derived from it has to come out the same for as long as a sale lasts, so it is never rotated. `None`
     /// in a file that was made before there was one.
     root: Option<Secret>,
+    revoked: Revoked,
     /// Changes with every change of what verifies; see [`KeyRing::generation`].
     generation: u64,
 }
 
 impl KeyRing {
-    /// Makes a ring with one fresh key of each kind.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: every 32 bytes are an Ed25519 seed.
+    /// Makes a ring with one fresh key of each kind; passes are signed with EdDSA.
     pub fn generate<R: CryptoRng + ?Sized>(now_ms: u64, rng: &mut R) -> Self {
-        let mut ring = Self { keys: Vec::new(), root: Some(Secret::random(rng)), generation: 0 };
-        for kind in [KeyKind::Ticket, KeyKind::Pass] {
-            ring.add_active(kind, now_ms, rng);
+        Self::generate_for(PassAlgorithm::EdDsa, now_ms, rng)
+    }
+
+    /// Makes a ring with one fresh key of each kind; passes are signed with `algorithm`.
+    pub fn generate_for<R: CryptoRng + ?Sized>(algorithm: PassAlgorithm, now_ms: u64, rng: &mut R) -> Self {
+        let (root, revoked) = (Some(Secret::random(rng)), Revoked::default());
+        let mut ring = Self { keys: Vec::new(), root, revoked, generation: 0 };
+        for (kind, algorithm) in [(KeyKind::Ticket, None), (KeyKind::Pass, Some(algorithm))] {
+            ring.add_active(kind, algorithm, now_ms, rng);
         }
         ring.seal_generation();
         ring
@@ -100,6 +113,33 @@ impl KeyRing {
         lifetime_ms: u64,
         rng: &mut R,
     ) -> Result<Kid, KeyRingFault> {
+        let algorithm = self.active(kind).card.algorithm;
+        self.rotate_in(kind, algorithm, now_ms, lifetime_ms, rng)
+    }
+
+    /// Does the same with the key of passes, which are signed with `algorithm` from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::Full`] when the ring has no room for another key of passes.
+    pub fn rotate_passes_to<R: CryptoRng + ?Sized>(
+        &mut self,
+        algorithm: PassAlgorithm,
+        now_ms: u64,
+        lifetime_ms: u64,
+        rng: &mut R,
+    ) -> Result<Kid, KeyRingFault> {
+        self.rotate_in(KeyKind::Pass, Some(algorithm), now_ms, lifetime_ms, rng)
+    }
+
+    fn rotate_in<R: CryptoRng + ?Sized>(
+        &mut self,
+        kind: KeyKind,
+        algorithm: Option<PassAlgorithm>,
+        now_ms: u64,
+        lifetime_ms: u64,
+        rng: &mut R,
+    ) -> Result<Kid, KeyRingFault> {
         if self.of_kind(kind).count() >= MAX_KEYS {
             return Err(KeyRingFault::Full);
         }
@@ -109,7 +149,7 @@ impl KeyRing {
                 key.card.state = KeyState::Verifying { until_ms };
             }
         }
-        let kid = self.add_active(kind, now_ms, rng);
+        let kid = self.add_active(kind, algorithm, now_ms, rng);
         self.root.get_or_insert_with(|| Secret::random(rng));
         self.seal_generation();
         Ok(kid)
@@ -131,9 +171,33 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Takes the tickets and passes of a visitor, or the passes of a room, from use before their time.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::TooManyRevoked`] when no more can be remembered.
+    pub fn revoke(&mut self, revocation: Revocation) -> Result<(), KeyRingFault> {
+        self.revoked.add(revocation)
+    }
+
+    /// Lists what was revoked and is remembered.
+    #[must_use]
+    pub fn revocations(&self) -> Vec<Revocation> {
+        self.revoked.list()
+    }
+
+    pub(crate) fn revokes_visitor(&self, id: TicketId) -> bool {
+        self.revoked.has_visitor(id)
+    }
+
+    pub(crate) fn revokes_pass(&self, room: &str, issued_s: u64) -> bool {
+        self.revoked.has_pass(room, issued_s)
+    }
+
     /// Retires every rotated-out key whose last text has expired, and forgets those retired before.
     pub fn prune(&mut self, now_ms: u64) {
         self.keys.retain(|key| key.card.state != KeyState::Retired);
+        self.revoked.prune(now_ms);
         for key in &mut self.keys {
             if key.verifies_until() < now_ms {
                 key.retire();
@@ -158,12 +222,7 @@ impl KeyRing {
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
         let pairs = self.keys.iter().filter_map(|key| Some((key.card.kid, key.pair.as_ref()?)));
-        let keys = pairs.map(|(kid, pair)| {
-            json!({
-                "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
-                "kid": kid.to_string(), "x": pair.x,
-            })
-        });
+        let keys = pairs.filter_map(|(kid, pair)| pair.jwk(kid));
         json!({ "keys": keys.collect::<Vec<_>>() })
     }
 
@@ -193,10 +252,14 @@ impl KeyRing {
         (key.card.kid, &pair.signing)
     }
 
+    pub(crate) fn pass_algorithm(&self) -> PassAlgorithm {
+        self.active(KeyKind::Pass).card.algorithm.unwrap_or_default()
+    }
+
     pub(crate) fn pass_key(&self, kid: Kid) -> Option<PassKey<'_>> {
         let key = self.find(KeyKind::Pass, kid)?;
-        let verifying = &key.pair.as_ref()?.verifying;
-        Some(PassKey { verifying, until_ms: key.verifies_until() })
+        let pair = key.pair.as_ref()?;
+        Some(PassKey { verifying: &pair.verifying, algorithm: pair.algorithm, until_ms: key.verifies_until() })
     }
 
     fn find(&self, kind: KeyKind, kid: Kid) -> Option<&Key> {
@@ -213,11 +276,18 @@ impl KeyRing {
         active.expect("a ring has one active key of each kind, checked when it is made or read")
     }
 
-    fn add_active<R: CryptoRng + ?Sized>(&mut self, kind: KeyKind, now_ms: u64, rng: &mut R) -> Kid {
+    fn add_active<R: CryptoRng + ?Sized>(
+        &mut self,
+        kind: KeyKind,
+        algorithm: Option<PassAlgorithm>,
+        now_ms: u64,
+        rng: &mut R,
+    ) -> Kid {
         let kid = self.fresh_kid(rng);
-        let card = KeyCard { kind, kid, created_ms: now_ms, state: KeyState::Active };
-        let key = Key::new(card, Some(Secret::random(rng)));
-        self.keys.push(key.expect("every 32 bytes are a usable secret of either kind"));
+        let card = KeyCard { kind, kid, created_ms: now_ms, state: KeyState::Active, algorithm };
+        // One in some four thousand million texts of 32 bytes is no scalar of P-256.
+        let key = std::iter::repeat_with(|| Key::new(card, Some(Secret::random(rng)))).find_map(Result::ok);
+        self.keys.extend(key);
         kid
     }
 
@@ -235,7 +305,7 @@ impl KeyRing {
         for key in &self.keys {
             hasher.update(&key.card.kid.bits().to_be_bytes());
             hasher.update(&key.verifies_until().to_be_bytes());
-            hasher.update(key.pair.as_ref().map_or(&[], |pair| pair.x.as_bytes()));
+            hasher.update(key.pair.as_ref().map_or(&[], |pair| pair.mark()));
         }
         let hash = hasher.finalize();
         let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();

@@ -1,17 +1,17 @@
 //! The admission: a JWT that upstreams can check with any standard library.
 //!
-//! The algorithm is pinned by the key, never read from the text: a pass key is Ed25519 and verifies EdDSA
-//! and nothing else. Times are checked against the caller's clock, so the library's own checks are off.
+//! The algorithm is pinned by the key, never read from the text: a pass key verifies its own algorithm and nothing
+//! else. Times are checked against the caller's clock, so the library's own checks are off.
 
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Header, Validation};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::CLOCK_SKEW_MS;
-use super::key_ring::{KeyRing, Kid};
+use super::key_ring::{KeyRing, Kid, PassAlgorithm};
 use super::ticket::TicketId;
 
 /// The `typ` of every pass, so that a JWT made for another purpose is not one (RFC 8725, section 3.11).
@@ -87,7 +87,7 @@ impl Pass<'_> {
     /// [`SigningFault`] when the key does not sign, which a ring that was read or made here excludes.
     pub fn sign(&self, ring: &KeyRing) -> Result<String, SigningFault> {
         let (kid, key) = ring.pass_signer();
-        Ok(jsonwebtoken::encode(&header(kid), &self.claims(), key)?)
+        Ok(jsonwebtoken::encode(&header(kid, ring.pass_algorithm()), &self.claims(), key)?)
     }
 
     fn claims(&self) -> Claims {
@@ -104,8 +104,8 @@ impl Pass<'_> {
     }
 }
 
-fn header(kid: Kid) -> Header {
-    let mut header = Header::new(Algorithm::EdDSA);
+fn header(kid: Kid, algorithm: PassAlgorithm) -> Header {
+    let mut header = Header::new(algorithm.jwa());
     header.typ = Some(TYP.to_owned());
     header.kid = Some(kid.to_string());
     header
@@ -120,11 +120,10 @@ struct Verified {
 
 /// Verifies passes and remembers, in a bounded cache, which texts had a good signature.
 ///
-/// Only the signature is remembered. Room, issuer and times are checked at every call, and the cache is keyed
+/// Only the signature is remembered. Room, issuer, times and what was revoked are checked at every call, and the cache is keyed
 /// by the ring's generation, so that no entry outlives its pass or its key.
 pub struct PassVerifier {
     issuer: String,
-    validation: Validation,
     /// Keyed by the hash of generation and text, so that no pass lies in memory as it could be used.
     verified: Cache<[u8; 32], Verified>,
 }
@@ -133,7 +132,7 @@ impl PassVerifier {
     /// Makes a verifier of one issuer's passes that remembers at most about `capacity` of them.
     #[must_use]
     pub fn new(issuer: &str, capacity: usize) -> Self {
-        Self { issuer: issuer.to_owned(), validation: signature_only(), verified: Cache::new(capacity) }
+        Self { issuer: issuer.to_owned(), verified: Cache::new(capacity) }
     }
 
     /// Returns the claims of a sound pass for `room`, and `None` for anything else (T1).
@@ -150,7 +149,9 @@ impl PassVerifier {
         let sound = now_ms <= verified.key_until_ms
             && claims.iss == self.issuer
             && claims.aud == room
-            && claims.is_current(now_ms);
+            && claims.is_current(now_ms)
+            && !ring.revokes_pass(room, claims.iat)
+            && !claims.ticket().is_some_and(|id| ring.revokes_visitor(id));
         if !sound {
             return None;
         }
@@ -163,18 +164,18 @@ impl PassVerifier {
     fn check_signature(&self, text: &str, ring: &KeyRing) -> Option<Verified> {
         let told = jsonwebtoken::decode_header(text).ok()?;
         let kid: Kid = told.kid.as_deref()?.parse().ok()?;
+        let key = ring.pass_key(kid)?;
         // Not a field more than we write: no embedded key, no key address, no critical extension.
-        if told != header(kid) {
+        if told != header(kid, key.algorithm) {
             return None;
         }
-        let key = ring.pass_key(kid)?;
-        let token = jsonwebtoken::decode::<Claims>(text, key.verifying, &self.validation).ok()?;
+        let token = jsonwebtoken::decode::<Claims>(text, key.verifying, &signature_only(key.algorithm)).ok()?;
         Some(Verified { claims: Arc::new(token.claims), key_until_ms: key.until_ms })
     }
 }
 
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::EdDSA);
+fn signature_only(algorithm: PassAlgorithm) -> Validation {
+    let mut validation = Validation::new(algorithm.jwa());
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();

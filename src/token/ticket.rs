@@ -87,7 +87,7 @@ impl Ticket {
     /// Opens a text that claims to be a ticket of `room`; anything but a sound one is `None` (T1).
     ///
     /// Refused are texts of another length or alphabet, another version, an unknown or retired key, a
-    /// wrong tag, another room, an issue time more than [`CLOCK_SKEW_MS`] ahead, and an age over `lifetime_ms`.
+    /// wrong tag, another room, a revoked visitor, an issue time more than [`CLOCK_SKEW_MS`] ahead, and an age over `lifetime_ms`.
     /// The tag is compared in constant time. Nothing is allocated.
     #[must_use]
     pub fn open(text: &str, room: RoomHash, ring: &KeyRing, now_ms: u64, lifetime_ms: u64) -> Option<Self> {
@@ -96,7 +96,8 @@ impl Ticket {
         let (kid, ticket) = Self::from_fields(fields)?;
         let key = ring.ticket_key(kid, now_ms)?;
         let genuine: bool = tag_of(key, fields).ct_eq(tag).into();
-        (genuine && ticket.room == room && ticket.is_current(now_ms, lifetime_ms)).then_some(ticket)
+        let is_revoked = ring.revokes_visitor(ticket.id);
+        (genuine && ticket.room == room && ticket.is_current(now_ms, lifetime_ms) && !is_revoked).then_some(ticket)
     }
 
     const fn is_current(&self, now_ms: u64, lifetime_ms: u64) -> bool {

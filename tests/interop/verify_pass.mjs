@@ -9,7 +9,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 const { jwks, token } = JSON.parse(await text(process.stdin))
 try {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
-    algorithms: ['EdDSA'],
+    algorithms: ['EdDSA', 'ES256'],
     audience: process.argv[2],
     issuer: 'vestibule',
     typ: 'vestibule-pass+jwt',

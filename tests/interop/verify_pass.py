@@ -18,7 +18,7 @@ try:
     claims = jwt.decode(
         asked["token"],
         keys[header["kid"]].key,
-        algorithms=["EdDSA"],
+        algorithms=["EdDSA", "ES256"],
         audience=sys.argv[1],
         issuer="vestibule",
         options={"require": ["iss", "aud", "sub", "jti", "iat", "exp"]},

@@ -1,15 +1,20 @@
 //! The gateway as a whole, in this process, over real sockets.
 
 mod adaptive;
+mod announced;
 mod busy;
 mod edge;
+mod fleet;
 mod idle;
 mod live;
 mod opening;
+mod page;
 mod pair;
 mod person;
 mod restart;
 mod selling;
+mod secure;
+mod site;
 pub mod stand;
 mod steering;
 pub mod upstream;

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod binary;
+mod certificates;
 mod crowd;
 mod gateway;
 mod house;

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use vestibule::token::key_ring::{KeyKind, KeyRing};
+use vestibule::token::key_ring::{KeyRing, PassAlgorithm};
 use vestibule::token::pass::{ISSUER, Pass};
 use vestibule::token::ticket::TicketId;
 
@@ -94,7 +94,7 @@ fn check(reader: &Reader) {
     let mut rng = StdRng::seed_from_u64(1);
     let mut ring = KeyRing::generate(ISSUED_MS, &mut rng);
     let text = pass().sign(&ring).unwrap();
-    ring.rotate(KeyKind::Pass, ISSUED_MS, CENTURY_MS, &mut rng).unwrap();
+    ring.rotate_passes_to(PassAlgorithm::Es256, ISSUED_MS, CENTURY_MS, &mut rng).unwrap();
     let newer = pass().sign(&ring).unwrap();
     let expired = Pass { lifetime_ms: 1000, ..pass() }.sign(&ring).unwrap();
     let jwks = ring.jwks();

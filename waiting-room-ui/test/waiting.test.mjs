@@ -114,10 +114,10 @@ describe("figures", () => {
     assert.notEqual(await icon(), early);
     assert.equal(await said(), "", "150 is not a milestone");
     gateway.set(statusOf({ position: 100, ahead: 99 }));
-    await until(async () => (await said()) === "You are in line. 99 people are ahead of you.", "the milestone");
+    await until(async () => (await said()) === "99 people are ahead of you.", "the milestone");
     gateway.set(statusOf({ state: "paused", position: 100, ahead: 99 }));
-    await until(async () => (await said()) === "The line is paused. Your place is kept.", "the pause");
-    assert.equal(await page.title(), "Paused · Tatkal booking");
+    await until(async () => (await said()) === "The line is paused", "the pause");
+    assert.equal(await page.title(), "The line is paused · Tatkal booking");
     await page.context().close();
     await gateway.close();
   });
@@ -189,7 +189,7 @@ describe("when the line to the gateway breaks", () => {
     const gateway = await startGateway();
     const page = await open(browser, gateway.url, "phone", { javaScriptEnabled: false });
     const text = await page.locator("body").innerText();
-    for (const words of ["4182", "4181", "90311", "70 to 95 seconds", "50 a second", "812", "300 seconds", "every 10 seconds"]) assert.ok(text.includes(words), `«${words}» in ${text}`);
+    for (const words of ["4,182", "4,181", "90,311", "70 to 95 seconds", "50 a second", "812", "5 minutes", "every 10 seconds"]) assert.ok(text.includes(words), `«${words}» in ${text}`);
     assert.equal(await page.locator("meta[http-equiv=refresh]").getAttribute("content"), "10");
     await picture(page, "waiting-without-javascript-phone");
     await page.getByText("Leave the line").click();
@@ -230,12 +230,14 @@ test("scripts and styles hold nothing that a template engine would take for its 
 });
 
 test("a notice shows what it is given and nothing that it is not", async () => {
-  const full = render("notice.html", { nonce: "n", lang: "en", title: "Tatkal booking", heading: "Sold out", text: "Try <another> train.", action_href: "/?a=1&b=2", action_label: "Search again", refresh_seconds: 15 });
+  const full = render("notice.html", { nonce: "n", lang: "ar", dir: "rtl", heading: "Sold out", text: "Try <another> train.", action_href: "/?a=1&b=2", action_label: "Search again", refresh_seconds: 15, renews: "Every 15 seconds." });
   assert.match(full, /content="15"/);
+  assert.match(full, /<html lang="ar" dir="rtl">/);
   assert.match(full, /Try &lt;another&gt; train\./);
-  const here = render("notice.html", { nonce: "n", lang: "en", title: "Busy", heading: "Busy", text: "Wait.", action_href: "", action_label: "Try again", refresh_seconds: 2 });
+  const here = render("notice.html", { nonce: "n", lang: "en", heading: "Busy", text: "Wait.", action_href: "", action_label: "Try again", refresh_seconds: 2 });
   assert.match(here, /<a class="button" href="">Try again<\/a>/, "an empty address is this page");
-  assert.match(here, /<title>Busy<\/title>/, "nothing is said twice");
-  const bare = render("notice.html", { nonce: "n", lang: null, title: null, heading: null, text: null, action_href: null, action_label: null, refresh_seconds: null });
+  const form = render("notice.html", { nonce: "n", lang: "en", heading: "Here?", text: "", form_action: "/.vestibule/continue?room=r&link=L", action_label: "Go on" });
+  assert.match(form, /<form method="post" action="\/.vestibule\/continue\?room=r&amp;link=L"><button>Go on/);
+  const bare = render("notice.html", { nonce: "n", lang: null, heading: null, text: null, action_href: null, action_label: null, refresh_seconds: null });
   assert.doesNotMatch(bare, /http-equiv|class="button"|null|None/);
 });

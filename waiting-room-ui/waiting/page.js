@@ -4,8 +4,11 @@ const settings = document.body.dataset;
 const spoken = document.documentElement.lang || "en";
 // The page's language, in the reader's own variant of it where they have one: times read 14:05 or 2:05 pm as they are used to.
 const lang = navigator.languages?.find((mine) => mine.split("-")[0] === spoken.split("-")[0]) ?? spoken;
+const says = voice(JSON.parse(document.getElementById("words").textContent), lang);
 const ENDED = ["none", "lapsed", "closed", "full"];
 const memory = remember(`vestibule ${settings.room} ${settings.code}`);
+// A preview on the console follows nothing.
+const preview = !settings.live;
 let status = null, skew = Infinity, before = null, link = null, hushed = "";
 
 const all = (name, value) => document.querySelectorAll(`[data-${name}="${value}"]`);
@@ -60,59 +63,69 @@ function showState() {
   const percent = progress(memory.get("first"), status.position);
   const part = opening(status);
   for (const piece of document.querySelectorAll("[data-part]")) piece.hidden = piece.dataset.part !== part;
-  document.title = tab(status, settings.title, lang);
+  const head = heading();
+  document.title = `${status.state === "waiting" && status.ahead != null ? says.plural("tab_ahead", status.ahead) : head} · ${settings.title}`;
   document.querySelector("link[rel=icon]").href = icon(status.state, percent);
   document.querySelector("[data-stay]").hidden = memory.get("stays") === true;
+  // Whoever has no place has none to leave or to take along.
+  if (status.number == null) for (const part of document.querySelectorAll("details")) part.hidden = true;
+}
+
+function heading() {
+  return [...document.querySelectorAll("h1")].find((one) => !one.closest("[hidden]"))?.textContent ?? "";
 }
 
 function showFigures() {
-  const number = (value) => (value == null ? null : count(value, lang));
+  const number = (value) => (value == null ? null : says.count(value));
   const place = all("is", "position")[0];
   place.classList.toggle("text", status.position == null);
-  put("position", number(status.position) ?? "unknown");
+  put("position", number(status.position) ?? says.say("unknown"));
   row("ahead", number(status.ahead));
   row("waiting", number(status.waiting));
-  row("speed", status.state === "waiting" ? speed(status.admissions_per_second, lang) : null);
+  row("speed", status.state === "waiting" ? speed(status.admissions_per_second, says) : null);
   row("stock", number(status.stock?.available));
   row("message", status.message || null);
-  row("forecast", status.state === "waiting" ? outlook(status.forecast) : null);
-  row("eta", status.state === "waiting" ? range(status.eta_seconds, lang) ?? "not known yet" : null);
-  put("at", clock(status.eta_seconds, Date.now(), lang));
-  row("kept", status.number == null ? null : "");
-  row("lot", status.draw ? number(status.number) : null);
-  put("until", status.number == null ? "Opens in" : "Starts in");
-  const grace = status.grace_seconds ?? Number(settings.grace);
-  put("grace", grace > 0 ? `at least ${span(grace, lang)}` : "a while");
+  row("forecast", status.state === "waiting" || status.state === "paused" ? outlook(status.forecast, says) : null);
+  document.querySelector("[data-row=forecast]").dataset.forecast = status.forecast ?? "";
+  row("eta", status.state === "waiting" ? range(status.eta_seconds, says) ?? says.say("not_known") : null);
+  put("at", clock(status.eta_seconds, Date.now(), says));
+  row("kept", status.number == null ? null : kept(status.grace_seconds ?? Number(settings.grace), says));
+  row("lot", status.draw && status.number != null ? says.say("lot", { n: number(status.number) }) : null);
+  put("until", says.say(status.number == null ? "opens_in" : "starts_in"));
   showProgress(progress(memory.get("first"), status.position));
 }
 
 function showProgress(percent) {
   const gone = memory.get("first") - status.position;
-  row("progress", percent == null ? null : gone < 1 ? "You have just joined. The line moves from left to right." : `${count(gone, lang)} of ${count(memory.get("first") - 1, lang)} ahead of you have gone (${percent} %)`);
+  const all = memory.get("first") - 1;
+  row("progress", percent == null ? null : gone < 1 ? says.say("just_joined") : says.say("gone", { gone: says.count(gone), all: says.count(all), percent: says.percent(percent) }));
   if (percent == null) return;
   const track = document.querySelector(".track");
   track.firstElementChild.style.width = `${percent}%`;
   track.setAttribute("aria-valuenow", percent);
-  track.setAttribute("aria-valuetext", `${percent} % of the way`);
+  track.setAttribute("aria-valuetext", says.percent(percent));
 }
 
 /** Says milestones only: a new state, a round number of people ahead, a new message. */
 function announce() {
   const step = milestone(before?.ahead, status.ahead);
-  if (before && before.state !== status.state) say(said(status, lang));
-  else if (before && status.message && before.message !== status.message) say(`Message from the organiser: ${status.message}`);
-  else if (step && status.state === "waiting") say(said(status, lang));
+  const near = status.state === "waiting" && status.ahead != null ? ` ${says.plural("ahead", status.ahead)}` : "";
+  if (before && before.state !== status.state) say(heading() + (near && `.${near}`));
+  else if (before && status.message && before.message !== status.message) say(`${says.say("message")}: ${status.message}`);
+  else if (step && near) say(near.trim());
   before = status;
 }
 
 /** Goes in after a moment, the moment spread; a gateway that sends the page again is asked ever more rarely. */
-function enter() {
+async function enter() {
   if (link?.entered) return;
   const last = memory.get("entering");
   const tries = last?.at > Date.now() - 60_000 ? last.tries + 1 : 0;
   memory.set("entering", { at: Date.now(), tries });
   link?.stop();
   link = { entered: true, stop() {} };
+  if (preview) return;
+  await ringBell(heading());
   setTimeout(reload, tries ? Math.random() * Math.min(30_000, 500 * 2 ** tries) : Math.random() * 300);
 }
 
@@ -131,6 +144,7 @@ function restful() {
 function rest() {
   link?.stop();
   link = { entered: true, stop() {} };
+  if (preview) return;
   const soon = Math.max(10, Number(settings.refresh)) * 1000;
   if (status.state === "full" || status.state === "closed") setTimeout(reload, soon * (1 + Math.random()));
   if (status.state === "pre_queue") setTimeout(reload, lookAgainMs(status.opens_at && status.opens_at - serverNow(), Math.random()));
@@ -141,22 +155,23 @@ function tick() {
   if (!status) return;
   const old = serverNow() - status.as_of;
   const following = !restful();
-  put("age", following ? age(old, lang) : "");
-  if (following && !link?.entered) trouble(old);
+  put("age", following ? age(old, says) : "");
+  if (following && !link?.entered && !preview) trouble(old);
+  if (status.state === "called" && status.session_ends_at) put("visit", says.say("visit", { span: span(Math.max(0, status.session_ends_at - serverNow()) / 1000, says) }));
   if (status.state === "pre_queue" && status.opens_at != null) showCountdown(status.opens_at - serverNow());
 }
 
 function showCountdown(left) {
-  row("countdown", left > 0 ? countdown(left) : "any moment now");
+  row("countdown", left > 0 ? countdown(left, says) : says.say("any_moment"));
   const style = new Intl.DateTimeFormat(lang, { weekday: "long", hour: "numeric", minute: "2-digit" });
   put("opens", left > 0 ? style.format(Date.now() + left) : "");
 }
 
 function trouble(old) {
   const limit = silenceMs(status.next_update_seconds || 2) + 5000;
-  const text = !navigator.onLine ? "You are offline." : old > limit ? `No news for ${span(old / 1000, lang)}.` : status.store_up === false ? "The line rests for a moment." : null;
+  const text = !navigator.onLine ? says.say("offline") : old > limit ? says.say("silence", { span: span(old / 1000, says) }) : status.store_up === false ? says.say("rests") : null;
   row("trouble", text);
-  if (!text !== !hushed) say(text ? `${text} Your place is kept.` : "All is well again.");
+  if (!text !== !hushed) say(text ? `${text} ${says.say("safe")}` : says.say("well"));
   hushed = text ?? "";
 }
 
@@ -164,15 +179,21 @@ document.querySelector("[data-stay]").hidden = false;
 document.querySelector("[data-stay]").addEventListener("click", (event) => {
   memory.set("stays", true);
   event.target.hidden = true;
-  say("You stay in line.");
+  say(says.say("stays"));
 });
 for (const again of document.querySelectorAll("[data-again]")) again.addEventListener("click", (event) => { event.preventDefault(); reload(); });
+
+const ringBell = bell(document.querySelector("[data-tell]"), document.querySelector("[data-told]"), says);
+device(document.querySelector("[data-device]"), says);
+const choice = document.querySelector("#lang");
+choice.addEventListener("change", () => choice.form.submit());
+document.querySelector("[data-change]").hidden = true;
 
 const first = JSON.parse(document.getElementById("status").textContent);
 const channel = document.querySelector("[data-link]");
 show(first);
 setInterval(tick, 1000);
-if (!link?.entered) link = follow({ live: settings.live, poll: settings.poll, next_update_seconds: first.next_update_seconds }, {
+if (!link?.entered && !preview) link = follow({ live: settings.live, poll: settings.poll, next_update_seconds: first.next_update_seconds }, {
   status: show,
   link(how) { if (channel.dataset.link !== how) channel.dataset.link = how; },
 });

@@ -1,70 +1,79 @@
-// What the page says: pure functions of the status object, tested in Node as they stand.
+// What the page says: pure functions of the status object and a language's sentences, tested in Node as they stand.
 
 const STATES = ["pre_queue", "waiting", "called", "admitted", "paused", "sold_out", "full", "closed", "lapsed", "none"];
-const FORECASTS = {
-  likely_sold_out: "At this pace it will probably be sold out before your turn. You may stay: what others do not pay for comes back.",
-  uncertain: "It may or may not last until your turn. It depends on how many of those ahead of you buy.",
-};
+const FORECASTS = ["likely_enough", "close", "likely_sold_out"];
 
-/** Formats a whole number with the separators of the reader's language. */
-export function count(value, lang) {
-  return new Intl.NumberFormat(lang, { maximumFractionDigits: 0 }).format(value);
+/** Gives sentences a voice: numbers and plurals by the rules of `lang`. */
+export function voice(words, lang) {
+  const numbers = new Intl.NumberFormat(lang, { maximumFractionDigits: 0 }), rules = new Intl.PluralRules(lang);
+  const count = (n) => numbers.format(n);
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  return {
+    lang, count,
+    percent: (n) => new Intl.NumberFormat(lang, { style: "percent" }).format(n / 100),
+    two: (n) => new Intl.NumberFormat(lang, { minimumIntegerDigits: 2 }).format(n),
+    say: (key, values = {}) => fill(words[key], values),
+    plural: (key, n) => fill(words[key][rules.select(n)] ?? words[key].other, { n: count(n) }),
+  };
 }
 
-function plural(value, one, many, lang) {
-  return `${count(value, lang)} ${value === 1 ? one : many}`;
+/** Picks the unit in which a person would say a length of time, and how many of it; hours have minutes beside them. */
+function unitOf(seconds) {
+  if (seconds < 100) return ["second", Math.max(0, Math.round(seconds)), 0];
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return ["minute", minutes, 0];
+  const rest = Math.round((minutes % 60) / 10) * 10;
+  return ["hour", Math.floor(minutes / 60) + (rest === 60 ? 1 : 0), rest % 60];
 }
 
 /** Says a length of time as a person would: "40 seconds", "5 minutes", "1 hour 20 minutes". */
-export function span(seconds, lang) {
-  if (seconds < 100) return plural(Math.max(0, Math.round(seconds)), "second", "seconds", lang);
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 100) return plural(minutes, "minute", "minutes", lang);
-  const rest = Math.round((minutes % 60) / 10) * 10;
-  const hours = Math.floor(minutes / 60) + (rest === 60 ? 1 : 0);
-  const tail = rest && rest !== 60 ? ` ${plural(rest, "minute", "minutes", lang)}` : "";
-  return plural(hours, "hour", "hours", lang) + tail;
+export function span(seconds, voice) {
+  const [unit, n, rest] = unitOf(seconds);
+  return voice.plural(unit, n) + (rest ? ` ${voice.plural("minute", rest)}` : "");
 }
 
 /** Says a wait as a range, in one unit where both ends share it. */
-export function range(eta, lang) {
+export function range(eta, voice) {
   if (!eta) return null;
-  if (eta.high <= 5) return "a few seconds";
-  const low = span(eta.low, lang), high = span(eta.high, lang);
-  if (low === high) return high;
-  const [, a] = low.match(/^(\S+) \D+$/) ?? [], unit = (text) => text.replace(/^\S+ /, "").replace(/s$/, "");
-  return a && unit(low) === unit(high) ? `${a} to ${high}` : `${low} to ${high}`;
+  if (eta.high <= 5) return voice.say("few_seconds");
+  const [unit, n, rest] = unitOf(eta.low), [other] = unitOf(eta.high), high = span(eta.high, voice);
+  if (span(eta.low, voice) === high) return high;
+  return voice.say("range", { low: unit === other && !rest ? voice.count(n) : span(eta.low, voice), high });
 }
 
 /** Says when the turn will come on the reader's own clock. */
-export function clock(eta, nowMs, lang) {
+export function clock(eta, nowMs, voice) {
   if (!eta) return "";
-  const style = new Intl.DateTimeFormat(lang, { hour: "numeric", minute: "2-digit" });
-  const low = style.format(nowMs + eta.low * 1000), high = style.format(nowMs + eta.high * 1000);
-  return low === high ? `at about ${low}` : `between ${low} and ${high}`;
+  const style = new Intl.DateTimeFormat(voice.lang, { hour: "numeric", minute: "2-digit" });
+  const from = style.format(nowMs + eta.low * 1000), to = style.format(nowMs + eta.high * 1000);
+  return from === to ? voice.say("at", { time: from }) : voice.say("between", { from, to });
 }
 
 /** Says how fast the line moves, per second, per minute or one every so often. */
-export function speed(perSecond, lang) {
+export function speed(perSecond, voice) {
   if (!perSecond) return null;
-  if (perSecond >= 1) return `${count(perSecond, lang)} a second`;
-  if (perSecond * 60 >= 1) return `${count(perSecond * 60, lang)} a minute`;
-  return `one every ${span(1 / perSecond, lang)}`;
+  if (perSecond >= 1) return voice.say("per_second", { n: voice.count(perSecond) });
+  if (perSecond * 60 >= 1) return voice.say("per_minute", { n: voice.count(perSecond * 60) });
+  return voice.say("one_every", { span: span(1 / perSecond, voice) });
 }
 
 /** Says how old the figures are. */
-export function age(ms, lang) {
+export function age(ms, voice) {
   const seconds = Math.floor(ms / 1000);
-  return seconds < 3 ? "Updated just now" : `Updated ${span(seconds, lang)} ago`;
+  return seconds < 3 ? voice.say("just_now") : voice.say("ago", { span: span(seconds, voice) });
 }
 
 /** Says the time left until the opening, to the second on the last day. */
-export function countdown(ms) {
+export function countdown(ms, voice) {
   const left = Math.max(0, Math.ceil(ms / 1000));
-  const two = (n) => String(n).padStart(2, "0");
   const [d, h, m, s] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24, Math.floor(left / 60) % 60, left % 60];
-  if (d) return `${d} d ${h} h ${two(m)} min`;
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  if (d) return `${voice.plural("day", d)} ${voice.plural("hour", h)}`;
+  return h ? `${voice.count(h)}:${voice.two(m)}:${voice.two(s)}` : `${voice.count(m)}:${voice.two(s)}`;
+}
+
+/** Says for how long a place is kept. */
+export function kept(graceSeconds, voice) {
+  return graceSeconds > 0 ? voice.say("kept", { span: span(graceSeconds, voice) }) : voice.say("kept_while");
 }
 
 /** Keeps the position from ever rising: the lower of what was shown and what arrives. */
@@ -87,16 +96,6 @@ export function milestone(before, now) {
   return steps.find((step) => now <= step && before > step) ?? null;
 }
 
-/** Gives the words for the tab. */
-export function tab(status, title, lang) {
-  const ahead = status.ahead == null ? "In line" : `${count(status.ahead, lang)} ahead`;
-  const heads = {
-    pre_queue: "Opens soon", waiting: ahead, called: "Your turn", admitted: "Your turn", paused: "Paused",
-    sold_out: "Sold out", full: "Line is full", closed: "Closed", lapsed: "Place lapsed", none: "Not in line",
-  };
-  return `${heads[status.state] ?? "In line"} · ${title}`;
-}
-
 /** Draws the tab's icon: a ring that fills with the way done, or the sign of the state. */
 export function icon(state, percent) {
   const fill = { waiting: "#0b5d56", pre_queue: "#3d5a80", called: "#1b7f3b", admitted: "#1b7f3b" }[state] ?? (state === "paused" ? "#8a4b00" : "#7d2a2e");
@@ -108,16 +107,6 @@ export function icon(state, percent) {
   };
   const sign = signs[state === "admitted" ? "called" : state] ?? "<path d='M10 10l12 12M22 10L10 22' stroke='#fff' stroke-width='4'/>";
   return "data:image/svg+xml," + encodeURIComponent(`<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='9' fill='${fill}'/>${sign}</svg>`);
-}
-
-/** Gives the sentence for a screen reader when the state changes. */
-export function said(status, lang) {
-  const near = status.ahead == null ? "" : ` ${plural(status.ahead, "person is", "people are", lang)} ahead of you.`;
-  return {
-    pre_queue: status.draw ? "You are in the draw." : status.number == null ? "The sale has not opened yet." : "You are in line. The sale has not started yet.", waiting: `You are in line.${near}`, called: "It is your turn.", admitted: "It is your turn.",
-    paused: "The line is paused. Your place is kept.", sold_out: "Sold out for now. You may stay in line.",
-    full: "The line is full.", closed: "The line is closed.", lapsed: "Your place has lapsed. You can join again.", none: "You are not in line.",
-  }[status.state];
 }
 
 /** Tells which part of the opening is shown: early without a place, in line, or how far the draw is. */
@@ -137,6 +126,6 @@ export function usable(status) {
 }
 
 /** Gives the sentence on whether it will last, or null where nothing is known. */
-export function outlook(forecast) {
-  return FORECASTS[forecast] ?? null;
+export function outlook(forecast, voice) {
+  return FORECASTS.includes(forecast) ? voice.say(forecast) : null;
 }

@@ -21,7 +21,7 @@ use crate::store::{Store, TakeAnswer, TakeRequest, Till};
 use crate::strategy::Strategy;
 use crate::teller::{Teller, TellerLimits};
 
-const LIMITS: TellerLimits = TellerLimits { batch: PEOPLE as usize, waiting: PEOPLE as usize, rows: 1 };
+const LIMITS: TellerLimits = TellerLimits { batch: PEOPLE as usize, waiting: PEOPLE as usize, rows: 1, alone: 1 };
 
 /// Sends the thousand to the teller, and reads from the store what came of it.
 pub(super) async fn run(ground: &Ground, clock: &Arc<dyn Clock>) -> Result<Outcome, Refusal> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use hdrhistogram::Histogram;
 
 use super::order::Turn;
-use super::status::Status;
+use super::status::{Forecast, Status};
 
 const LAG_MAX_MS: u64 = 3_600_000;
 /// How many kinds of errors are told apart; what comes beyond is `other`.
@@ -68,6 +68,8 @@ pub struct Note {
     pub ended_ms: u64,
     /// The first estimate it was given, in seconds, and when.
     pub first_eta: Option<(u64, f64)>,
+    /// The first firm forecast that it was given, else that it is close.
+    pub forecast: Option<Forecast>,
     /// How many times its position rose.
     pub regressions: u64,
     /// How many times it lost or dropped its live connection and came back.
@@ -98,6 +100,9 @@ impl Note {
             self.regressions += u64::from(self.position.is_some_and(|last| position > last));
             self.position = Some(position);
             self.first_position = self.first_position.or(Some(position));
+        }
+        if self.forecast.is_none_or(|forecast| forecast == Forecast::Close) {
+            self.forecast = status.forecast.or(self.forecast);
         }
         let eta = status.eta_seconds.map(|eta| (now_ms, eta.middle()));
         self.first_eta = self.first_eta.or(eta);
@@ -133,6 +138,15 @@ impl Note {
     pub fn turn(&self) -> Option<Turn> {
         let (called_at_ms, present_ms) = (self.called_at_ms, self.present_ms.clone());
         self.place.or(self.number).map(|number| Turn { number, called_at_ms, present_ms })
+    }
+
+    /// Tells whether the forecast came true, of somebody who got a firm one and stayed until it was clear.
+    #[must_use]
+    pub fn forecast_came_true(&self) -> Option<bool> {
+        let firm = self.forecast.filter(|forecast| *forecast != Forecast::Close)?;
+        let has_seats = self.purchase != Purchase::Nothing;
+        let is_clear = self.end == End::Told || has_seats;
+        is_clear.then_some((firm == Forecast::LikelyEnough) == has_seats)
     }
 
     /// Returns by how much the first estimate was off, relative to the true wait of at least a second.
@@ -323,6 +337,22 @@ mod tests {
         assert_eq!(note.eta_error(), None);
         note.called_at_ms = Some(9_000);
         assert_eq!(note.eta_error(), Some(0.25));
+    }
+
+    #[test]
+    fn the_first_firm_forecast_is_held_against_what_came_of_it() {
+        let told = |forecasts: &[&str], purchase, end| {
+            let mut note = Note { purchase, end, ..Note::default() };
+            for forecast in forecasts {
+                note.heed(&status(&format!(r#"{{"state":"waiting","forecast":"{forecast}"}}"#)), 0);
+            }
+            note.forecast_came_true()
+        };
+        assert_eq!(told(&["close", "likely_enough", "likely_sold_out"], Purchase::Held, End::Served), Some(true));
+        assert_eq!(told(&["likely_enough"], Purchase::Nothing, End::Told), Some(false));
+        assert_eq!(told(&["likely_sold_out"], Purchase::Nothing, End::Told), Some(true));
+        assert_eq!(told(&["likely_sold_out"], Purchase::Nothing, End::Unfinished), None, "nobody knows");
+        assert_eq!(told(&["close"], Purchase::Held, End::Served), None, "no firm word");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Report {
     pub update_lag_ms: Spread,
     /// How far the first estimate was off, relative to the true wait.
     pub eta_error: Errors,
+    /// What was foretold, and what came of it.
+    pub forecast: Forecasts,
     /// How many went away once on purpose.
     pub drops: u64,
     /// How often somebody came back, on purpose or not.
@@ -115,6 +117,26 @@ pub struct Errors {
     pub p90: Option<f64>,
 }
 
+/// The firm forecasts, each visitor's first, of those who stayed until it was clear whether seats were left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Forecasts {
+    /// How many were judged.
+    pub judged: u64,
+    /// How many of them came true.
+    pub came_true: u64,
+    /// The share of them; `null` where none was judged.
+    pub share: Option<f64>,
+}
+
+impl Forecasts {
+    fn of(notes: &[Note]) -> Self {
+        let judged: Vec<bool> = notes.iter().filter_map(Note::forecast_came_true).collect();
+        let came_true = judged.iter().filter(|came_true| **came_true).count() as u64;
+        let share = (!judged.is_empty()).then(|| thousandths(came_true as f64 / judged.len() as f64));
+        Self { judged: judged.len() as u64, came_true, share }
+    }
+}
+
 /// One second of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Second {
@@ -178,6 +200,7 @@ impl Report {
             live_updates: lags.len(),
             update_lag_ms: spread(&lags, 1.0),
             eta_error: eta_error(notes),
+            forecast: Forecasts::of(notes),
             drops: count(&|note| note.dropped),
             returns: notes.iter().map(|note| note.returns).sum(),
             inventory: stock.map(|stock| stock.id.clone()),
@@ -319,6 +342,9 @@ impl fmt::Display for Report {
                 "  bought     {} holds, {} payments, {} bookings of {capacity} seats of {inventory}",
                 self.holds, self.payments, self.sold
             )?;
+        }
+        if let Some(share) = self.forecast.share {
+            writeln!(f, "  foretold   {} were given a firm forecast; {share} of them truly", self.forecast.judged)?;
         }
         writeln!(
             f,

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+pub use crate::forecast::Forecast;
 pub use crate::status::State;
 
 /// A range of seconds.
@@ -38,6 +39,9 @@ pub struct Status {
     /// The estimated wait, in seconds.
     #[serde(default)]
     pub eta_seconds: Option<Range>,
+    /// Whether it will last until the turn.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The rate limit.
     #[serde(default)]
     pub admissions_per_second: Option<f64>,
@@ -81,7 +85,7 @@ mod tests {
         let status = Status::read(text).unwrap();
         assert_eq!((status.state, status.position, status.number), (State::Waiting, Some(4_182), None));
         assert_eq!(status.eta_seconds.map(Range::middle), Some(82.5));
-        assert_eq!(status.next_update_ms(), 2_000);
+        assert_eq!((status.next_update_ms(), status.forecast), (2_000, Some(Forecast::LikelySoldOut)));
         assert!(Status::read(b"{\"type\":\"/problems/sold-out\"}").is_none());
     }
 }

@@ -9,6 +9,7 @@ fn passage() -> Passage<'static> {
         pass: Some("a.b.c"),
         peer: [192, 0, 2, 7].into(),
         peer_is_trusted: false,
+        chain: ChainHeader::XForwardedFor,
         scheme: "https",
     }
 }
@@ -136,6 +137,27 @@ fn a_trusted_proxy_is_believed_and_extended() {
 }
 
 #[test]
+fn of_two_chains_the_one_that_the_proxies_write_counts() {
+    let told = [("x-forwarded-for", "198.51.100.9, x"), ("forwarded", "for=203.0.113.1;proto=http, for=unknown")];
+    for (chain, first, forwarded) in [
+        (ChainHeader::XForwardedFor, "198.51.100.9, x, 192.0.2.7", "for=198.51.100.9, for=unknown, for=192.0.2.7;"),
+        (
+            ChainHeader::Forwarded,
+            "203.0.113.1, unknown, 192.0.2.7",
+            "for=203.0.113.1;proto=http, for=unknown, for=192.0.2.7;",
+        ),
+    ] {
+        let headers = sent(&told, Passage { peer_is_trusted: true, chain, ..passage() });
+        assert_eq!(only(&headers, "x-forwarded-for"), Some(first));
+        assert!(only(&headers, "forwarded").unwrap().starts_with(forwarded), "{headers:?}");
+        let trusted = |at: IpAddr| at == IpAddr::from([192, 0, 2, 7]);
+        let told = map(&told[..]);
+        let address = visitor_address(&told, [192, 0, 2, 7].into(), chain, trusted);
+        assert_eq!(address, IpAddr::from([192, 0, 2, 7]), "who is unknown is nobody else");
+    }
+}
+
+#[test]
 fn forwarded_is_quoted_where_it_must_be() {
     let element = forwarded_element("2001:db8::1".parse().unwrap(), "http", "a:81");
     assert_eq!(element, "for=\"[2001:db8::1]\";proto=http;host=\"a:81\"");
@@ -202,7 +224,9 @@ fn the_visitor_is_the_last_hop_that_nobody_vouches_for() {
     let proxies = ["10.0.0.1", "10.0.0.2", "2001:db8::9"].map(|proxy| proxy.parse::<IpAddr>().unwrap());
     let check = |peer: &str, lines: &[&str], expected: &str| {
         let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
-        let address = visitor_address(&map(&lines), peer.parse().unwrap(), |at| proxies.contains(&at));
+        let address = visitor_address(&map(&lines), peer.parse().unwrap(), ChainHeader::XForwardedFor, |at| {
+            proxies.contains(&at)
+        });
         assert_eq!(address, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
     };
     check("192.0.2.7", &["203.0.113.1"], "192.0.2.7");

@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::key::{BadKid, Key, KeyCard, KeyKind, KeyState, Kid, Secret};
+use super::pair::{BadAlgorithm, PassAlgorithm};
+use super::revoked::{Revocation, Revoked};
 use super::{KeyRing, KeyRingFault, MAX_KEYS};
 
-/// The document: two lists of keys.
+/// The document: two lists of keys, and of what was revoked.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RingForm {
@@ -19,6 +21,16 @@ struct RingForm {
     ticket: Vec<KeyForm>,
     #[serde(default)]
     pass: Vec<KeyForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<RevokedForm>,
+}
+
+/// Either `visitor` and `until_ms`, or `room` and `before_ms`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum RevokedForm {
+    Visitor { visitor: String, until_ms: u64 },
+    Passes { room: String, before_ms: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,6 +41,9 @@ struct KeyForm {
     state: StateForm,
     #[serde(skip_serializing_if = "Option::is_none")]
     until_ms: Option<u64>,
+    /// Of passes only; without it EdDSA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -50,7 +65,8 @@ impl KeyRing {
     pub fn to_toml(&self) -> Result<String, KeyRingFault> {
         let of = |kind| self.of_kind(kind).map(key_to_form).collect();
         let root = self.root.as_ref().map(|root| STANDARD.encode(root.0));
-        let form = RingForm { root, ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass) };
+        let form =
+            RingForm { root, ticket: of(KeyKind::Ticket), pass: of(KeyKind::Pass), revoked: revoked_forms(self) };
         toml::to_string(&form).map_err(|fault| KeyRingFault::Unreadable(fault.to_string()))
     }
 
@@ -67,7 +83,9 @@ impl KeyRing {
         keys.extend(keys_of(KeyKind::Pass, form.pass)?);
         check_unique(&keys)?;
         let root = form.root.map(|text| secret_of(&text).ok_or(KeyRingFault::BadRoot)).transpose()?;
-        let mut ring = Self { keys, root, generation: 0 };
+        let mut revoked = Revoked::default();
+        form.revoked.into_iter().try_for_each(|form| revoked.add(revocation_of(form)?))?;
+        let mut ring = Self { keys, root, revoked, generation: 0 };
         ring.seal_generation();
         Ok(ring)
     }
@@ -91,6 +109,7 @@ fn key_to_form(key: &Key) -> KeyForm {
         created_ms: key.card.created_ms,
         state,
         until_ms,
+        algorithm: key.card.algorithm.filter(|told| *told != PassAlgorithm::EdDsa).map(|told| told.name().to_owned()),
         secret: key.secret.as_ref().map(|secret| STANDARD.encode(secret.0)),
     }
 }
@@ -116,7 +135,37 @@ fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
         }
     };
     let secret = form.secret.as_deref().and_then(secret_of);
-    Key::new(KeyCard { kind, kid, created_ms: form.created_ms, state }, secret)
+    let algorithm = algorithm_of(kind, form.algorithm.as_deref())
+        .map_err(|bad| KeyRingFault::Unreadable(format!("key {kid}: {bad}")))?;
+    Key::new(KeyCard { kind, kid, created_ms: form.created_ms, state, algorithm }, secret)
+}
+
+fn algorithm_of(kind: KeyKind, told: Option<&str>) -> Result<Option<PassAlgorithm>, BadAlgorithm> {
+    match (kind, told) {
+        (KeyKind::Pass, told) => told.map_or(Ok(PassAlgorithm::EdDsa), str::parse).map(Some),
+        (KeyKind::Ticket, None) => Ok(None),
+        (KeyKind::Ticket, Some(_)) => Err(BadAlgorithm),
+    }
+}
+
+fn revoked_forms(ring: &KeyRing) -> Vec<RevokedForm> {
+    let form = |revocation| match revocation {
+        Revocation::Visitor { id, until_ms } => RevokedForm::Visitor { visitor: id.to_string(), until_ms },
+        Revocation::Passes { room, before_ms } => RevokedForm::Passes { room, before_ms },
+    };
+    ring.revocations().into_iter().map(form).collect()
+}
+
+fn revocation_of(form: RevokedForm) -> Result<Revocation, KeyRingFault> {
+    match form {
+        RevokedForm::Visitor { visitor, until_ms } => {
+            let id = visitor.parse().map_err(|()| {
+                KeyRingFault::Unreadable("a revoked visitor is named by 32 hexadecimal digits in lower case".to_owned())
+            })?;
+            Ok(Revocation::Visitor { id, until_ms })
+        }
+        RevokedForm::Passes { room, before_ms } => Ok(Revocation::Passes { room, before_ms }),
+    }
 }
 
 fn secret_of(text: &str) -> Option<Secret> {

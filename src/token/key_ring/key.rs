@@ -3,15 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use rand::CryptoRng;
 
 use super::KeyRingFault;
-
-/// What a PKCS#8 document of an Ed25519 seed begins with (RFC 8410, section 7).
-const PKCS8_ED25519_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+use super::pair::{PassAlgorithm, PassPair};
 
 /// Names one key: 32 random bits, written as eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +63,7 @@ pub enum KeyState {
 pub enum KeyKind {
     /// Symmetric, for tickets.
     Ticket,
-    /// Ed25519, for passes.
+    /// For passes, of the key's own algorithm.
     Pass,
 }
 
@@ -92,6 +87,8 @@ pub struct KeyCard {
     pub created_ms: u64,
     /// Where it stands in its life.
     pub state: KeyState,
+    /// How it signs, if it is for passes.
+    pub algorithm: Option<PassAlgorithm>,
 }
 
 /// 32 secret bytes that no `Debug` output shows.
@@ -122,37 +119,13 @@ pub(super) struct Key {
     pub(super) pair: Option<PassPair>,
 }
 
-/// The private and the public half of a pass key in the shape the JWT library wants.
-#[derive(Debug, Clone)]
-pub(super) struct PassPair {
-    pub(super) signing: EncodingKey,
-    pub(super) verifying: DecodingKey,
-    /// The public key in base64url, as a JWK shows it.
-    pub(super) x: String,
-}
-
-impl PassPair {
-    fn derive(secret: &Secret) -> Option<Self> {
-        let pkcs8 = [PKCS8_ED25519_PREFIX.as_slice(), secret.0.as_slice()].concat();
-        let signing = EncodingKey::from_ed_der(&pkcs8);
-        let jwk = Jwk::from_encoding_key(&signing, Algorithm::EdDSA).ok()?;
-        let AlgorithmParameters::OctetKeyPair(public) = jwk.algorithm else {
-            return None;
-        };
-        let verifying = DecodingKey::from_ed_components(&public.x).ok()?;
-        Some(Self { signing, verifying, x: public.x })
-    }
-}
-
 impl Key {
     pub(super) fn new(card: KeyCard, secret: Option<Secret>) -> Result<Self, KeyRingFault> {
         let bad = KeyRingFault::BadSecret(card.kid);
         let usable = card.state != KeyState::Retired;
         let secret = if usable { Some(secret.ok_or(bad)?) } else { None };
-        let pair = match (&secret, card.kind) {
-            (Some(secret), KeyKind::Pass) => Some(PassPair::derive(secret).ok_or(KeyRingFault::BadSecret(card.kid))?),
-            _ => None,
-        };
+        let derive = |(secret, algorithm)| PassPair::derive(secret, algorithm).ok_or(KeyRingFault::BadSecret(card.kid));
+        let pair = secret.as_ref().zip(card.algorithm).map(derive).transpose()?;
         Ok(Self { card, secret, pair })
     }
 

@@ -1,12 +1,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::EncodingKey;
+use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::super::key_ring::KeyKind;
+use super::super::key_ring::{KeyKind, Revocation};
 use super::*;
 
 const NOW_MS: u64 = 1_795_000_000_000;
@@ -120,7 +120,7 @@ fn the_public_key_is_no_hmac_secret() {
     let ring = ring(1);
     let jwks = ring.jwks();
     let public = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
-    let mut swapped = header(ring.pass_signer().0);
+    let mut swapped = header(ring.pass_signer().0, PassAlgorithm::EdDsa);
     swapped.alg = Algorithm::HS256;
     let secret = EncodingKey::from_secret(&public);
     let text = jsonwebtoken::encode(&swapped, &pass().claims(), &secret).unwrap();
@@ -195,4 +195,58 @@ proptest! {
     fn no_text_opens_by_chance(text in "\\PC*") {
         prop_assert!(!opens(&text, &ring(1)));
     }
+}
+
+#[test]
+fn each_algorithm_signs_what_its_own_key_verifies_and_no_other() {
+    let mut rng = StdRng::seed_from_u64(11);
+    for (algorithm, public) in [(PassAlgorithm::EdDsa, 1), (PassAlgorithm::Es256, 1), (PassAlgorithm::Hs256, 0)] {
+        let ring = KeyRing::generate_for(algorithm, NOW_MS, &mut rng);
+        let text = pass().sign(&ring).unwrap();
+        assert!(opens(&text, &ring), "{algorithm}");
+        assert_eq!(jsonwebtoken::decode_header(&text).unwrap().alg, algorithm.jwa());
+        assert_eq!(ring.jwks()["keys"].as_array().unwrap().len(), public, "a secret is shown to nobody");
+        assert!(!ring.jwks().to_string().contains("\"d\""));
+        let (kid, key) = ring.pass_signer();
+        for other in [PassAlgorithm::EdDsa, PassAlgorithm::Es256, PassAlgorithm::Hs256] {
+            let told = URL_SAFE_NO_PAD.encode(serde_json::to_string(&header(kid, other)).unwrap());
+            let message = format!("{told}.{}", URL_SAFE_NO_PAD.encode(good_claims().to_string()));
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm.jwa()).unwrap();
+            assert_eq!(opens(&format!("{message}.{signature}"), &ring), other == algorithm, "{algorithm} as {other}");
+        }
+        let read = KeyRing::from_toml(&ring.to_toml().unwrap()).unwrap();
+        assert!(opens(&text, &read), "{algorithm} from its file");
+    }
+}
+
+#[test]
+fn a_change_of_the_algorithm_signs_nobody_out() {
+    let (mut ring, mut rng) = (ring(1), StdRng::seed_from_u64(12));
+    let before = pass().sign(&ring).unwrap();
+    ring.rotate_passes_to(PassAlgorithm::Es256, NOW_MS, HOUR_MS, &mut rng).unwrap();
+    let after = pass().sign(&ring).unwrap();
+    assert!(opens(&before, &ring) && opens(&after, &ring));
+    ring.rotate(KeyKind::Pass, NOW_MS, HOUR_MS, &mut rng).unwrap();
+    let last = pass().sign(&ring).unwrap();
+    assert_eq!(jsonwebtoken::decode_header(&last).unwrap().alg, Algorithm::ES256, "a rotation keeps it");
+}
+
+#[test]
+fn what_is_revoked_is_as_absent_though_it_was_verified_before() {
+    let (mut ring, verifier) = (ring(1), verifier());
+    let other = Pass { ticket: TicketId(78), ..pass() };
+    let later = Pass { issued_ms: NOW_MS + 2_000, ..pass() };
+    let [mine, theirs, later] = [pass(), other, later].map(|pass| pass.sign(&ring).unwrap());
+    let is_good = |text: &str, ring: &KeyRing| verifier.verify(text, "tatkal", ring, NOW_MS + 3_000).is_some();
+    assert!(is_good(&mine, &ring) && is_good(&theirs, &ring) && is_good(&later, &ring));
+    ring.revoke(Revocation::Passes { room: "other".to_owned(), before_ms: NOW_MS + 9_000 }).unwrap();
+    assert!(is_good(&mine, &ring));
+    ring.revoke(Revocation::Passes { room: "tatkal".to_owned(), before_ms: NOW_MS + 1_000 }).unwrap();
+    assert_eq!([&mine, &theirs, &later].map(|text| is_good(text, &ring)), [false, false, true]);
+    ring.revoke(Revocation::Visitor { id: TicketId(77), until_ms: NOW_MS + HOUR_MS }).unwrap();
+    assert!(!is_good(&later, &ring));
+    let read = KeyRing::from_toml(&ring.to_toml().unwrap()).unwrap();
+    assert_eq!(read.revocations(), ring.revocations());
+    ring.prune(NOW_MS + HOUR_MS + 1);
+    assert_eq!(ring.revocations().len(), 2, "the visitor's all have expired");
 }

@@ -97,6 +97,13 @@ fn keys_are_made_listed_rotated_and_retired() {
     let active = left.lines().find(|line| line.contains("Active")).unwrap().split(' ').next().unwrap();
     assert_eq!(keys(&["retire", active]).0, Some(2), "the active key stays");
     assert_eq!(keys(&["retire", "nonsense"]).0, Some(2));
+    let (code, changed) = keys(&["rotate", "--algorithm", "ES256"]);
+    assert!(code == Some(0) && changed.lines().any(|line| line.ends_with("Active ES256")), "{changed}");
+    assert_eq!(keys(&["rotate", "--algorithm", "none"]).0, Some(2));
+    let (code, revoked) = keys(&["revoke", "--visitor", "000000000000000000000000000000ab"]);
+    assert!(code == Some(0) && revoked.contains("revoked Visitor"), "{revoked}");
+    assert_eq!([keys(&["revoke"]).0, keys(&["revoke", "--visitor", "x"]).0], [Some(2); 2]);
+    assert!(keys(&["revoke", "--room", "sale"]).1.contains("revoked Passes"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::json as value;
 
 use super::stand::{Setup, json};
 use super::visitor::set_cookies;
-use vestibule::token::KeyRing;
+use vestibule::token::{KeyRing, Revocation};
 
 /// Nobody is called but by the operator.
 const SHUT: &str = "admissions_per_second = 0";
@@ -117,6 +117,28 @@ async fn forged_foreign_and_expired_tickets_join_anew() {
     owner.get("/").await;
     assert_ne!(owner.ticket(), ticket, "a day old");
     foreign.stop().await;
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_revoked_visitor_is_out_and_nobody_else() {
+    let stand = Setup::room(SHUT).start().await;
+    let (mut one, mut other) = (stand.admitted().await, stand.admitted().await);
+    let id = stand.upstream.seen()[0].header("vestibule-visitor").unwrap().parse().unwrap();
+    let shared = &stand.gateway.rooms()[0].shared;
+    let revoke = |what| {
+        let mut ring = KeyRing::clone(&shared.ring.load());
+        ring.revoke(what).unwrap();
+        shared.ring.store(std::sync::Arc::new(ring));
+    };
+    revoke(Revocation::Visitor { id, until_ms: u64::MAX });
+    assert!(one.get("/a").await.text().contains("<html"), "at the end of the line");
+    assert_eq!(other.get("/a").await.text(), "the site at /a");
+    let pass = other.pass();
+    revoke(Revocation::Passes { room: "sale".to_owned(), before_ms: stand.clock.now_ms() + 1_000 });
+    assert_eq!(other.get("/b").await.text(), "the site at /b", "who was called gets a new one");
+    assert_ne!(other.pass(), pass);
+    assert_eq!(stand.upstream.count("/a"), 1);
     stand.stop().await;
 }
 

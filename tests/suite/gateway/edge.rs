@@ -322,3 +322,21 @@ async fn a_body_beyond_the_limit_is_refused() {
     assert_eq!(stand.upstream.count("/hold"), 1);
     stand.stop().await;
 }
+
+#[tokio::test]
+async fn some_addresses_need_no_pass() {
+    let room = Setup::room("admissions_per_second = 0\nbypass_addresses = [\"203.0.113.0/24\"]");
+    let stand = room.top("trusted_proxies = [\"127.0.0.1\"]").start().await;
+    let mut monitor = from_afar(stand.visitor(), "203.0.113.9");
+    assert_eq!(monitor.get("/a").await.text(), "the site at /a");
+    assert_eq!(monitor.ticket(), "", "and take no place");
+    assert!(from_afar(stand.visitor(), "203.0.114.9").get("/a").await.text().contains("<html"));
+    let untrusting = Setup::room("admissions_per_second = 0\nbypass_addresses = [\"203.0.113.0/24\"]").start().await;
+    assert!(
+        from_afar(untrusting.visitor(), "203.0.113.9").get("/a").await.text().contains("<html"),
+        "anybody can say so"
+    );
+    assert_eq!((stand.upstream.count("/a"), untrusting.upstream.count("/a")), (1, 0));
+    stand.stop().await;
+    untrusting.stop().await;
+}

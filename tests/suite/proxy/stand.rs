@@ -15,7 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vestibule::proxy::{BadTarget, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords};
+use vestibule::proxy::{
+    BadTarget, ChainHeader, Fleet, FleetRules, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords,
+};
 
 use super::wire::{Message, Wire};
 
@@ -87,7 +89,8 @@ impl Stand {
     async fn before(address: SocketAddr, limits: ProxyLimits, record: Record, mut running: JoinSet<()>) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let upstream = address.to_string().parse().unwrap();
-        let proxy = Arc::new(Proxy::new(upstream, limits, tasks.clone(), stop.clone()));
+        let fleet = Fleet::new(&[upstream], FleetRules::default(), None).unwrap();
+        let proxy = Arc::new(Proxy::new(fleet, limits, tasks.clone(), stop.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = listener.local_addr().unwrap();
         running.spawn(serve_gateway(listener, Arc::clone(&proxy)));
@@ -177,6 +180,7 @@ async fn answer(
         pass: Some("a.b.c"),
         peer: [127, 0, 0, 1].into(),
         peer_is_trusted: false,
+        chain: ChainHeader::default(),
         scheme: "http",
     };
     let outcome = proxy.forward(Request::from_parts(parts, body), &target, &passage).await;

@@ -2,14 +2,17 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import nunjucks from "nunjucks";
+
+import { kept, outlook, range, span, speed, voice } from "../../waiting/words.js";
 
 const UI = fileURLToPath(new URL("../../", import.meta.url));
 // Auto-escaping as the gateway has it: pages are escaped, and what they include holds no expression.
 const templates = new nunjucks.Environment(new nunjucks.FileSystemLoader(UI), { autoescape: true, throwOnUndefined: false });
 
 /** The policy that the gateway sends with its pages. */
-export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 /** A status as it stands in the middle of a busy sale. */
 export function statusOf(change = {}) {
@@ -25,10 +28,35 @@ export function render(name, context) {
   return templates.render(`waiting/${name}`, context);
 }
 
-function pageContext(status, nonce, more) {
+/** The languages of the pages, as they are offered. */
+export const LANGUAGES = { en: "English", hi: "हिन्दी", bn: "বাংলা", ta: "தமிழ்", te: "తెలుగు", ur: "اردو", ar: "العربية", es: "Español", fr: "Français", de: "Deutsch", pt: "Português", zh: "简体中文" };
+
+/** The sentences of a language, from the file that the gateway reads too. */
+export const sentences = (lang) => JSON.parse(readFileSync(`${UI}waiting/languages/${lang}.json`, "utf8"));
+
+const inScript = (what) => JSON.stringify(what).replaceAll("<", "\\u003c");
+
+/** What the gateway says in the first response; the page says the same by the same rules. */
+function shownOf(status, says) {
   return {
-    nonce, lang: "en", room: "tatkal", title: "Tatkal booking", status, status_json: JSON.stringify(status).replaceAll("<", "\\u003c"),
-    refresh_seconds: 10, support_code: "7KQ2-M4XD", grace_seconds: 300,
+    tab: status.ahead == null ? "" : says.plural("tab_ahead", status.ahead), position: status.position == null ? says.say("unknown") : says.count(status.position),
+    ahead: status.ahead == null ? null : says.count(status.ahead), waiting: status.waiting == null ? null : says.count(status.waiting),
+    eta: range(status.eta_seconds, says) ?? says.say("not_known"), speed: speed(status.admissions_per_second, says),
+    stock: status.stock ? says.count(status.stock.available) : null, forecast: status.state === "waiting" ? outlook(status.forecast, says) : null,
+    kept: kept(300, says), lot: says.say("lot", { n: status.number }), until: says.say(status.number == null ? "opens_in" : "starts_in"),
+    countdown: status.opens_at ? span((status.opens_at - status.as_of) / 1000, says) : says.say("any_moment"), visit: "",
+    message: says.say("message"), rests: says.say("rests"), renews: "",
+  };
+}
+
+function pageContext(status, nonce, more) {
+  const lang = more.lang ?? "en", words = sentences(lang), says = voice(words.live, lang);
+  return {
+    nonce, lang, dir: lang === "ar" || lang === "ur" ? "rtl" : "ltr", room: "tatkal", title: "Tatkal booking", status, theme: {},
+    status_json: inScript(status), words_json: inScript(words.live), t: words.page,
+    shown: { ...shownOf(status, says), renews: words.page.renews.replace("{span}", span(10, says)) },
+    languages: Object.entries(LANGUAGES).map(([tag, name]) => ({ tag, name })),
+    refresh_seconds: 10, support_code: "7KQ2-M4XD", grace_seconds: 300, link_path: "/.vestibule/link?room=tatkal",
     live_path: "/.vestibule/live?room=tatkal", status_path: "/.vestibule/status?room=tatkal", leave_path: "/.vestibule/leave?room=tatkal", ...more,
   };
 }
@@ -46,7 +74,7 @@ function shake(request, socket) {
 
 /** Starts the stand-in on a free port. */
 export async function startGateway(first = statusOf(), more = {}) {
-  const sockets = new Set(), seen = { pages: 0, polls: 0, live: 0, left: 0 };
+  const sockets = new Set(), seen = { pages: 0, polls: 0, live: 0, left: 0, links: 0 };
   const gateway = { status: first, seen, sockets, refuseLive: false, refusePoll: false, silent: false };
 
   function page(response, name, context) {
@@ -62,9 +90,14 @@ export async function startGateway(first = statusOf(), more = {}) {
       response.writeHead(gateway.refusePoll ? 503 : 200, { "content-type": "application/json" });
       return response.end(gateway.refusePoll ? "{}" : JSON.stringify(gateway.status));
     }
+    if (path === "/.vestibule/link") {
+      seen.links += 1;
+      response.writeHead(gateway.refuseLink ? 503 : 200, { "content-type": "application/json" });
+      return response.end(gateway.refuseLink ? "{}" : JSON.stringify({ link: "/.vestibule/continue?room=tatkal&link=AbC", qr: "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><path d='M0 0h4v4H0z'/></svg>", expires_in_seconds: 300 }));
+    }
     if (path === "/.vestibule/leave") {
       seen.left += 1;
-      return page(response, "notice.html", (nonce) => ({ nonce, lang: "en", title: "Tatkal booking", heading: "You have left the line", text: "Your place has gone to the next person. Thank you for telling us.", action_href: "/", action_label: "Join again", refresh_seconds: null }));
+      return page(response, "notice.html", (nonce) => ({ nonce, lang: "en", dir: "ltr", heading: "You have left the line", text: "Your place has gone to the next person. Thank you for telling us.", action_href: "/", action_label: "Join again", refresh_seconds: null }));
     }
     seen.pages += 1;
     if (gateway.inside) return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Inside</title><h1>Inside</h1>");

@@ -1,0 +1,339 @@
+//! The connections of one thread to one address: a small keep-alive pool, and one exchange over it.
+//!
+//! The pool is ours because a pool per worker over `hyper::client::conn` costs measurably less than a shared
+//! one, and because the retry rule (P3) has to know exactly what an attempt may have done.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::TrySendError;
+use hyper::{Method, Request, Response};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::dress::{self, Dress};
+use super::fleet::Load;
+use super::request_body::{Progress, RequestBody, Upload};
+use super::watched::Heard;
+use super::way::{Fresh, Sender, Way};
+use super::{ProxyFault, ProxyLimits};
+
+/// The requests that one connection of HTTP/2 carries before another is made.
+const STREAMS_EACH: usize = 100;
+
+/// A connection, its sending side, and a count of what the upstream has said on it.
+struct Connection {
+    sender: Sender,
+    heard: Heard,
+    /// Whether it has carried a request before.
+    reused: bool,
+    /// As many hands are on a connection of HTTP/2 as there are of this, and one.
+    hands: Arc<()>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// The connections to one address, none of which outlives `stop`.
+pub(super) struct Pool {
+    way: Arc<Way>,
+    limits: ProxyLimits,
+    /// The most recently used last, and taken first: those that are not needed grow old and are dropped.
+    idle: Mutex<VecDeque<Idle>>,
+    /// Connections that carry several requests, with when each was last used.
+    shared: Mutex<Vec<Idle>>,
+    /// Held while a connection is made that others may wait for, to share it.
+    connecting: tokio::sync::Mutex<()>,
+    /// One permit for each open connection, idle or not.
+    slots: Arc<Semaphore>,
+    /// Nothing is kept idle any more.
+    retired: AtomicBool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A connection on loan for one exchange; closed when dropped, kept when given back.
+pub(super) struct Lease {
+    connection: Connection,
+    pool: Arc<Pool>,
+    upload: Option<Arc<Upload>>,
+    /// Its address is busy with it for as long.
+    _load: Option<Load>,
+}
+
+impl Lease {
+    pub(super) fn with(self, load: Load) -> Self {
+        Self { _load: Some(load), ..self }
+    }
+
+    /// Puts the connection back, unless its request is still being sent: then it would make the next one wait.
+    pub(super) fn give_back(self) {
+        if self.upload.is_none_or(|upload| upload.is_done()) {
+            self.pool.keep(self.connection);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+/// Why an exchange failed, and the request if it may be sent again.
+pub(super) struct Failure {
+    pub(super) fault: ProxyFault,
+    pub(super) again: Option<Request<RequestBody>>,
+}
+
+impl From<ProxyFault> for Failure {
+    fn from(fault: ProxyFault) -> Self {
+        Self { fault, again: None }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(way: Arc<Way>, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            way,
+            limits,
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            slots: Arc::new(Semaphore::new(limits.max_connections)),
+            retired: AtomicBool::new(false),
+            tasks,
+            stop,
+        })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// It is sent a second time, over a fresh connection, only when nothing can have happened the first time
+    /// (P3): hyper gave it back unwritten; the upstream refused it unseen, as HTTP/2 can say; or the first connection
+    /// was a reused one that closed without one byte of an answer, and the request is a safe one without a body.
+    /// Where that fails as well, and nothing has happened still, the request comes back with the failure.
+    pub(super) async fn exchange(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        upload: Option<Arc<Upload>>,
+    ) -> Result<(Lease, Response<Incoming>), Failure> {
+        let only_http1 = dress::is_upgrade(&request);
+        let connection = match self.checkout(only_http1).await {
+            Ok(connection) => connection,
+            Err(fault) => return Err(Failure { fault, again: Some(request) }),
+        };
+        let failure = match self.attempt(connection, request, upload.as_ref()).await {
+            Ok((connection, response)) => return Ok((self.lease(connection, upload), response)),
+            Err(failure) => failure,
+        };
+        let Some(request) = failure.again else { return Err(failure) };
+        let connection = match self.connect(only_http1).await {
+            Ok(connection) => connection,
+            Err(fault) => return Err(Failure { fault, again: Some(request) }),
+        };
+        let (connection, response) = self.attempt(connection, request, upload.as_ref()).await?;
+        Ok((self.lease(connection, upload), response))
+    }
+
+    /// Drops the idle connections that were not used for too long; returns how many are left.
+    pub(super) fn sweep(&self) -> usize {
+        self.fresh_idle().len() + self.fresh_shared().iter().filter(|shared| !shared.connection.is_in_use()).count()
+    }
+
+    /// Returns how many connections are open, idle or not.
+    pub(super) fn open(&self) -> usize {
+        self.limits.max_connections - self.slots.available_permits()
+    }
+
+    fn lease(self: &Arc<Self>, connection: Connection, upload: Option<Arc<Upload>>) -> Lease {
+        Lease { connection, pool: Arc::clone(self), upload, _load: None }
+    }
+
+    /// Locks the list of idle connections, without those that have grown too old.
+    fn fresh_idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        // A panic cannot leave the list half changed, so that a poisoned one is still sound.
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle.front().is_some_and(|oldest| self.is_old(oldest)) {
+            idle.pop_front();
+        }
+        idle
+    }
+
+    /// Locks the list of shared connections, without those that ended or that nobody has used for too long.
+    fn fresh_shared(&self) -> MutexGuard<'_, Vec<Idle>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|shared| {
+            !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !self.is_old(shared))
+        });
+        shared
+    }
+
+    fn is_old(&self, idle: &Idle) -> bool {
+        idle.since.elapsed() >= self.limits.idle_timeout
+    }
+
+    fn keep(&self, mut connection: Connection) {
+        let is_shared = matches!(connection.sender, Sender::Http2(_));
+        if is_shared || connection.sender.is_closed() || self.stop.is_cancelled() {
+            return;
+        }
+        connection.reused = true;
+        let mut idle = self.fresh_idle();
+        // Asked under the lock, so that nothing comes in behind the last look.
+        if idle.len() < self.limits.max_idle && !self.is_retired() {
+            idle.push_back(Idle { connection, since: Instant::now() });
+        }
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Drops the idle connections and keeps none from now on.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.fresh_idle().clear();
+        self.fresh_shared().clear();
+    }
+
+    async fn checkout(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
+        if self.way.is_http2() && !only_http1 {
+            return self.join().await;
+        }
+        loop {
+            let Some(mut connection) = self.pop() else { return self.connect(only_http1).await };
+            if connection.sender.is_ready() {
+                return Ok(connection);
+            }
+            // Its driver may still have to notice that the last answer is over, or that the peer is gone.
+            let ready = timeout(self.limits.connect_timeout, connection.sender.ready());
+            if matches!(ready.await, Ok(true)) {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// Takes a hand on a connection that carries others' requests; makes one where there is none with room.
+    async fn join(&self) -> Result<Connection, ProxyFault> {
+        if let Some(connection) = self.share() {
+            return Ok(connection);
+        }
+        let alone = timeout(self.limits.connect_timeout, self.connecting.lock()).await;
+        let _alone = alone.map_err(|_| ProxyFault::ConnectTimeout)?;
+        match self.share() {
+            Some(connection) => Ok(connection),
+            None => self.connect(false).await,
+        }
+    }
+
+    fn share(&self) -> Option<Connection> {
+        let mut shared = self.fresh_shared();
+        let has_room = |shared: &&mut Idle| Arc::strong_count(&shared.connection.hands) <= STREAMS_EACH;
+        let found = shared.iter_mut().find(has_room)?;
+        found.since = Instant::now();
+        found.connection.another_hand()
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.fresh_idle().pop_back().map(|idle| idle.connection)
+    }
+
+    async fn connect(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
+        let connecting = self.way.connect(only_http1, slot, (&self.tasks, &self.stop));
+        let connected = timeout(self.limits.connect_timeout, connecting).await;
+        let Fresh { sender, heard } = connected.map_err(|_| ProxyFault::ConnectTimeout)??;
+        let connection = Connection { sender, heard, reused: false, hands: Arc::default() };
+        if let Some(hand) = connection.another_hand().filter(|_| !self.is_retired()) {
+            self.fresh_shared().push(Idle { connection: hand, since: Instant::now() });
+        }
+        Ok(connection)
+    }
+
+    /// Waits for the head of an answer, for as long as the upstream may think; longer where the visitor still sends.
+    async fn answer(
+        &self,
+        sender: &mut Sender,
+        request: Request<RequestBody>,
+        upload: Option<&Arc<Upload>>,
+    ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, ProxyFault> {
+        let mut answer = pin!(sender.try_send(request));
+        let mut progress = Progress::default();
+        loop {
+            match timeout(self.limits.header_timeout, &mut answer).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(_) => match upload {
+                    Some(upload) => upload.judge_wait(&mut progress)?,
+                    None => return Err(ProxyFault::HeaderTimeout),
+                },
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        mut connection: Connection,
+        mut request: Request<RequestBody>,
+        upload: Option<&Arc<Upload>>,
+    ) -> Result<(Connection, Response<Incoming>), Failure> {
+        let dressed = match connection.sender {
+            Sender::Http1(_) => Dress::Http1,
+            Sender::Http2(_) => Dress::Http2(self.way.address.scheme()),
+        };
+        dressed.put_on(&mut request);
+        let may_be_lost = connection.reused || dressed != Dress::Http1;
+        let spare = (may_be_lost && request.body().is_end_stream()).then(|| copy_head(&request));
+        let heard_bytes = connection.heard.bytes();
+        let mut failed = match self.answer(&mut connection.sender, request, upload).await? {
+            Ok(response) => return Ok((connection, response)),
+            Err(failed) => failed,
+        };
+        if let Some(fault) = upload.and_then(|upload| upload.fault()) {
+            return Err(fault.into());
+        }
+        let (unsent, error) = (failed.take_message(), failed.into_error());
+        let silent = connection.heard.bytes() == heard_bytes;
+        let is_lost = silent && connection.reused && dressed == Dress::Http1;
+        let nothing_happened =
+            |spare: &Request<RequestBody>| dress::was_refused_unseen(&error) || (is_lost && is_safe(spare.method()));
+        let again = unsent.or_else(|| spare.filter(nothing_happened));
+        Err(Failure { fault: fault_of(error, silent), again })
+    }
+}
+
+impl Connection {
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.hands) > 1
+    }
+
+    fn another_hand(&self) -> Option<Self> {
+        let sender = self.sender.share()?;
+        Some(Self { sender, heard: self.heard.clone(), reused: true, hands: Arc::clone(&self.hands) })
+    }
+}
+
+const fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    *copy.version_mut() = request.version();
+    copy
+}
+
+fn fault_of(error: hyper::Error, silent: bool) -> ProxyFault {
+    if silent { ProxyFault::NoAnswer(error) } else { ProxyFault::BadAnswer(error) }
+}

@@ -1,0 +1,144 @@
+//! The certificate that visitors see. It is exchanged while connections stay as they are.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+
+use super::{PROTOCOLS, TlsFault, provider};
+
+/// The two files of a certificate, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate and those between it and its authority, in this order.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// What tells two versions of the files apart: device and inode, length and time of change of each.
+type Version = [Option<(u64, u64, u64, i64, i64)>; 2];
+
+impl CertificateFiles {
+    /// Reads both and sees to it that they belong together.
+    ///
+    /// # Errors
+    /// [`TlsFault`], which names the file.
+    pub fn read(&self) -> Result<CertifiedKey, TlsFault> {
+        let chain = read_chain(&self.chain)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| pem_fault(&self.key, "private key", e))?;
+        let provider = provider();
+        CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsFault::Mismatch { chain: self.chain.clone(), key: self.key.clone() }
+            }
+            rustls::Error::InvalidCertificate(_) => TlsFault::Unusable { path: self.chain.clone(), error },
+            error => TlsFault::Unusable { path: self.key.clone(), error },
+        })
+    }
+
+    /// Tells whether others than the key's owner can read the key.
+    #[must_use]
+    pub fn key_is_open(&self) -> bool {
+        std::fs::metadata(&self.key).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+    }
+
+    fn version(&self) -> Version {
+        let of = |file: Metadata| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+        [&self.chain, &self.key].map(|path| std::fs::metadata(path).ok().map(of))
+    }
+}
+
+/// Reads the certificates of a file, of which there has to be one.
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let chain: Vec<_> = read.map_err(|e| pem_fault(path, "certificate", e))?;
+    if chain.is_empty() { Err(TlsFault::Missing { path: path.to_owned(), what: "certificate" }) } else { Ok(chain) }
+}
+
+fn pem_fault(path: &Path, what: &'static str, fault: pem::Error) -> TlsFault {
+    let path = path.to_owned();
+    match fault {
+        pem::Error::Io(error) => TlsFault::Unreadable { path, error },
+        _ => TlsFault::Missing { path, what },
+    }
+}
+
+/// The certificate in use.
+pub struct Certificate {
+    files: CertificateFiles,
+    current: ArcSwap<CertifiedKey>,
+    version: Mutex<Version>,
+}
+
+impl Certificate {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// [`TlsFault`], which names the file.
+    pub fn open(files: CertificateFiles) -> Result<Arc<Self>, TlsFault> {
+        if files.key_is_open() {
+            tracing::warn!(key = %files.key.display(), "others can read the key of the certificate; chmod 600 keeps it");
+        }
+        let version = Mutex::new(files.version());
+        let current = ArcSwap::from_pointee(files.read()?);
+        Ok(Arc::new(Self { files, current, version }))
+    }
+
+    /// Reads the files again; new connections then see the new certificate.
+    ///
+    /// # Errors
+    /// [`TlsFault`]; then the old certificate goes on.
+    pub fn read_again(&self) -> Result<(), TlsFault> {
+        self.current.store(Arc::new(self.files.read()?));
+        Ok(())
+    }
+
+    /// Reads the files again if they have changed since they were last looked at; returns whether they had. Of two
+    /// files that are exchanged one after the other, the first may be seen alone: that is told as a mismatch, and
+    /// mended by the second.
+    ///
+    /// # Errors
+    /// [`TlsFault`]; then the old certificate goes on, and the files are read again when they change again.
+    pub fn follow(&self) -> Result<bool, TlsFault> {
+        let now = self.files.version();
+        let before = std::mem::replace(&mut *self.version.lock().unwrap_or_else(PoisonError::into_inner), now);
+        if now == before { Ok(false) } else { self.read_again().map(|()| true) }
+    }
+
+    /// Makes what greets visitors. A session can be resumed at any thread, for which the key is made here and
+    /// changes by itself.
+    ///
+    /// # Errors
+    /// [`TlsFault`] when the system has no randomness.
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsFault> {
+        let unusable = |error| TlsFault::Unusable { path: self.files.chain.clone(), error };
+        let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = versions.map_err(unusable)?.with_no_client_auth();
+        let mut config = builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(unusable)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! How a room's page looks: a few settings, or an own template.
+
+use std::fmt;
+
+use minijinja::{Value, context};
+use serde_json::json;
+
+use super::accent::Accent;
+use super::language::Language;
+use super::sample::{SAMPLES, sample};
+use super::{Pages, Reader};
+
+/// A room's look. All of it may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct Theme {
+    /// A picture beside the title: a `data:` address or a path of the site.
+    pub logo: Option<String>,
+    /// The colour of what stands out.
+    pub accent: Option<Accent>,
+    /// What the organiser says to all, below the first words.
+    pub text: Option<String>,
+    /// Where help is: a path of the site or an address.
+    pub help: Option<String>,
+    /// The page's own template, its text.
+    pub template: Option<String>,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct BadTemplate(String);
+
+impl fmt::Display for BadTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl BadTemplate {
+    pub(super) fn of(fault: minijinja::Error) -> Self {
+        let line = fault.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+        let detail = fault.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        Self(format!("{line}{}{detail}", fault.kind()))
+    }
+}
+
+impl Theme {
+    /// Tries the own template in every state and in a language of each direction, so that no visitor is the first to
+    /// find its faults.
+    ///
+    /// # Errors
+    /// The first fault, with its line.
+    pub fn try_out(&self) -> Result<(), BadTemplate> {
+        let Some(template) = &self.template else { return Ok(()) };
+        super::environment().add_template_owned("room/sample.html", template.clone()).map_err(BadTemplate::of)?;
+        let pages = Pages::new([("sample", "Sample", self)]);
+        for language in [Language::En, Language::Ar] {
+            for name in SAMPLES {
+                let status = sample(name, "sample", 0).unwrap_or_else(|| unreachable!("{name} is a sample"));
+                let page = pages.preview(&status, Reader { language, nonce: "nonce" })?;
+                if !page.contains("nonce=\"nonce\"") && (page.contains("<script") || page.contains("<style")) {
+                    return Err(BadTemplate(
+                        "no style or script has nonce=\"{{ nonce }}\", so none would run".to_owned(),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what the templates see of it.
+    pub(super) fn value(&self) -> Value {
+        context! {
+            logo => self.logo.as_deref(),
+            text => self.text.as_deref(),
+            help => self.help.as_deref(),
+            css => Value::from_safe_string(self.accent.map(|accent| accent.css()).unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Display for Theme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accent = self.accent.map(|accent| accent.to_string());
+        write!(f, "{}", json!({"accent": accent, "logo": self.logo.is_some(), "template": self.template.is_some()}))
+    }
+}
