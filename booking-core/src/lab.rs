@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::RedisError;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -43,7 +42,7 @@ mod selling;
 
 pub use board::{Line, Order, Standing};
 pub use ground::{CONNECTIONS, Trouble};
-pub use lease::Lease;
+pub use lease::{BadRedis, Lease};
 pub use person::{PATIENCE_S, Pace};
 pub use race::{InRedis, RaceView, Table};
 pub use rush::{Outcome, PEOPLE, SEATS};
@@ -122,7 +121,7 @@ impl Lab {
     ///
     /// # Errors
     /// When the address of the Redis is malformed.
-    pub fn new(database: &Database, redis: Option<&str>, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
+    pub fn new(database: &Database, redis: Option<&str>, clock: Arc<dyn Clock>) -> Result<Self, BadRedis> {
         Ok(Self {
             ground: Ground::new(database),
             leases: redis.map(Leases::new).transpose()?,

@@ -12,6 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a lease lasts: short enough to watch it end.
 pub(super) const LEASE_MS: u32 = 20_000;
 
+/// The address of a Redis is malformed.
+pub type BadRedis = RedisError;
+
 /// What Redis holds about one seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lease {
