@@ -158,8 +158,8 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
 async fn revise(room: &Room, change: &LimitsChange) -> Result<(), Failed> {
     let mut done = Err(Failed::Store(StoreFault::Changed));
     for _ in 0..REVISIONS {
-        let from = limits_of(room)?;
-        let to = change.of(from.clone())?;
+        let from = Box::new(limits_of(room)?);
+        let to = Box::new(change.of(Limits::clone(&from))?);
         done = steer(room, &Steering::Revise { from, to }).await;
         match &done {
             Err(Failed::Store(StoreFault::Changed)) => seen(room).await,

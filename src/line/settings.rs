@@ -43,9 +43,9 @@ pub enum Steering {
     /// [`StoreFault::Changed`](super::StoreFault::Changed). So of two who change different things at the same moment, neither undoes the other.
     Revise {
         /// What they were made of.
-        from: Limits,
+        from: Box<Limits>,
         /// What they are to be.
-        to: Limits,
+        to: Box<Limits>,
     },
     /// Sets the phase.
     Phase(Phase),

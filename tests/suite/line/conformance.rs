@@ -690,7 +690,7 @@ async fn of_two_who_revise_the_limits_neither_undoes_the_other(stand: Stand) {
     let faster = Limits { interval_us: 500_000, ..configured.clone() };
     let fewer = Limits { total_active_users: Some(5), ..configured.clone() };
     let revise = async |from: &Limits, to: &Limits| {
-        let (from, to) = (from.clone(), to.clone());
+        let (from, to) = (Box::new(from.clone()), Box::new(to.clone()));
         stand.store.steer(&stand.room, &Steering::Revise { from, to }).await
     };
     revise(&configured, &faster).await.expect("a revision");

@@ -184,7 +184,7 @@ fn steering() -> impl Strategy<Value = Steering> {
     prop_oneof![
         2 => some_limits().prop_map(Steering::Configure),
         2 => some_limits().prop_map(Steering::Limits),
-        1 => (some_limits(), some_limits()).prop_map(|(from, to)| Steering::Revise { from, to }),
+        1 => (some_limits(), some_limits()).prop_map(|(from, to)| Steering::Revise { from: Box::new(from), to: Box::new(to) }),
         3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Closed)]
             .prop_map(Steering::Phase),
         1 => message.prop_map(Steering::Message),
@@ -316,8 +316,8 @@ impl Pair<'_> {
             Steering::Revise { from, to } => {
                 // Every other one begins with what is in force, or it would never be done.
                 let current = self.model.roll().settings.as_ref().map(|settings| settings.limits.clone());
-                let from = current.filter(|_| to.burst % 2 == 0).unwrap_or_else(|| from.clone());
-                Steering::Revise { from, to: later(to) }
+                let from = current.filter(|_| to.burst % 2 == 0).map_or_else(|| from.clone(), Box::new);
+                Steering::Revise { from, to: Box::new(later(to)) }
             }
             other => other.clone(),
         }
