@@ -167,10 +167,11 @@ impl Oracle {
         self.books.pass_to(clock_us);
         (self.asked.by_hand, self.asked.reset) = (0, false);
         match verb {
-            Verb::Join(_) => match answer {
-                Some(Answer::Joined(joined)) => self.joined(joined, machine),
-                _ => {}
-            },
+            Verb::Join(_) => {
+                if let Some(Answer::Joined(joined)) = answer {
+                    self.joined(joined, machine);
+                }
+            }
             Verb::Claim(arrivals, _) => self.claimed(arrivals, answer, machine),
             Verb::Tick(tick) => {
                 self.introduced(tick);
