@@ -6,7 +6,8 @@
 mod history;
 mod pace;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use self::history::History;
 pub use self::history::{Piece, export};
@@ -15,10 +16,20 @@ use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apar
 pub use pace::{Pace, Seconds};
 
 /// One room's mirror.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mirror {
     roll: RwLock<Roll>,
+    /// The lowest place to which somebody may yet come back, [`Number::MAX`] where there is none. It is changed with the
+    /// roll, and by nobody else, and asked for by everyone in line.
+    first_forgotten: AtomicU64,
     kept: Mutex<Kept>,
+}
+
+impl Default for Mirror {
+    fn default() -> Self {
+        let first_forgotten = AtomicU64::new(Number::MAX);
+        Self { roll: RwLock::default(), first_forgotten, kept: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +65,13 @@ impl Mirror {
         look(&self.roll.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Tells whether somebody may yet come back to a place below this one, whom the store has forgotten. To be asked
+    /// while the roll is read.
+    #[must_use]
+    pub fn is_forgotten_below(&self, place: Number) -> bool {
+        self.first_forgotten.load(Ordering::Relaxed) < place
+    }
+
     /// Returns how far the log was followed.
     #[must_use]
     pub fn known(&self) -> Known {
@@ -62,14 +80,17 @@ impl Mirror {
 
     /// Notes an own join ahead of the log.
     pub fn note(&self, joined: &Joined) {
-        self.roll.write().unwrap_or_else(PoisonError::into_inner).note(joined);
+        self.write().note(joined);
     }
 
     /// Puts another roll in the place of what is known.
     pub fn replace(&self, roll: Roll) -> Taken {
         let kept = Kept { pace: Pace::since(roll.issued), history: History::since(roll.log_start()) };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        *self.roll.write().unwrap_or_else(PoisonError::into_inner) = roll;
+        let mut mine = self.write();
+        *mine = roll;
+        self.look_for_forgotten(&mine, 0);
+        drop(mine);
         Taken { resettled: true, changed: true, ..Taken::default() }
     }
 
@@ -114,7 +135,13 @@ impl Mirror {
     pub fn take(&self, entries: Vec<Entry>) -> Taken {
         let tally = self.read(|roll| roll.tally);
         // The two locks are never held at once: a reader of the roll may ask for the pace.
-        let links = apply_to(&mut self.roll.write().unwrap_or_else(PoisonError::into_inner), &entries);
+        let mut roll = self.write();
+        let links = apply_to(&mut roll, &entries);
+        // Those forgotten only become fewer, but by an epoch that begins, and by lots.
+        let begins = entries.iter().any(|entry| !entry.unseen.is_empty() || entry.is_drawn());
+        let known = self.first_forgotten.load(Ordering::Relaxed);
+        self.look_for_forgotten(&roll, if begins { 0 } else { known });
+        drop(roll);
         self.account(&entries, links, tally)
     }
 
@@ -150,9 +177,19 @@ impl Mirror {
     /// Puts a roll in place that was made of a copy. All that can have happened to this one meanwhile is that joins
     /// were noted.
     fn put_in_place(&self, mut roll: Roll) {
-        let mut mine = self.roll.write().unwrap_or_else(PoisonError::into_inner);
+        let mut mine = self.write();
         roll.raise_to(mine.issued);
         *mine = roll;
+        self.look_for_forgotten(&mine, 0);
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Roll> {
+        self.roll.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_for_forgotten(&self, roll: &Roll, from: Number) {
+        let first = if from == Number::MAX { None } else { roll.first_forgotten(from) };
+        self.first_forgotten.store(first.unwrap_or(Number::MAX), Ordering::Relaxed);
     }
 }
 

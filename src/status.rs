@@ -105,10 +105,10 @@ impl Status {
             let standing = roll.standing(ticket.epoch, ticket.number, now.latest_s());
             let mut status = Self::of_room(room, roll, now);
             status.number = Some(ticket.number);
-            status.place = roll.pending.is_none().then(|| roll.place(ticket.number));
+            let place = roll.place(ticket.number);
+            status.place = roll.pending.is_none().then_some(place);
             status.epoch = Some(ticket.epoch);
-            let is_waiting = matches!(standing, Standing::Waiting { .. });
-            let is_known = is_waiting && !roll.is_forgotten_below(roll.place(ticket.number));
+            let is_known = !room.mirror.is_forgotten_below(place);
             status.stand(room, Course::of(roll, now), standing, is_known);
             status
         })

@@ -88,11 +88,17 @@ pub async fn tick(room: &Room) {
     measure(room);
 }
 
-/// Makes a room again that its store has lost, with nobody left who remembers its settings. The next tick sees it.
+/// Makes a room again that its store has lost, with nobody left who remembers its settings, and promises its draw again
+/// where the promise was lost with it. The next tick sees it.
 async fn make_again(room: &Room) {
     let is_made = room.mirror.read(|roll| roll.settings.is_some());
     if !is_made && let Err(fault) = room.make().await {
         tracing::error!(room = %room.rules.name, %fault, "the room is not made yet");
+    }
+    if room.lacks_promise()
+        && let Err(fault) = room.promise_draw().await
+    {
+        tracing::error!(room = %room.rules.name, %fault, "no draw is promised yet");
     }
 }
 

@@ -304,8 +304,8 @@ impl LineState {
 
     fn lapse(&mut self, now_us: u64) {
         let Some(grace_ms) = self.settings().map(|settings| settings.limits.grace_ms) else { return };
-        if self.attendance.is_grace_over(grace_ms, now_us) {
-            self.lapse_forgotten(now_us);
+        if self.attendance.is_grace_over(grace_ms, now_us) && self.lapse_forgotten(now_us) {
+            return;
         }
         let Roll { waiting, issued, .. } = &self.roll;
         let lapsed = self.attendance.take_lapsed(waiting, *issued, grace_ms, now_us);
@@ -315,13 +315,18 @@ impl LineState {
     }
 
     /// Lets those lapse, like anyone who was away for all of the period, who were forgotten when the epoch began.
-    fn lapse_forgotten(&mut self, now_us: u64) {
+    /// Tells whether there are more of them than lapse at once; the period is over when the last have.
+    fn lapse_forgotten(&mut self, now_us: u64) -> bool {
+        if self.roll.unseen.is_empty() {
+            return false;
+        }
         let forgotten = self.roll.forgotten();
         let mut lapsed = Numbers::default();
         forgotten.runs().take(LAPSE_LIMIT).for_each(|(first, last)| lapsed.merge(&Numbers::run(first, last)));
         if !lapsed.is_empty() {
             self.append(Entry { lapsed, ..Entry::default() }, now_us);
         }
+        forgotten.runs().nth(LAPSE_LIMIT).is_some()
     }
 
     fn anyone_callable(&self) -> bool {

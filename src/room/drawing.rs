@@ -6,9 +6,9 @@
 
 use super::Room;
 use crate::gate::QueueingMethod;
-use crate::line::Steering;
-use crate::line::StoreFault;
 use crate::line::draw::{Pending, Promise, Reveal};
+use crate::line::{Roll, Steering, StoreFault};
+use crate::schedule::{Schedule, Stage};
 
 /// What the seeds are derived for.
 const PURPOSE: &str = "vestibule 2026-11 seed of a draw";
@@ -48,6 +48,18 @@ impl Room {
             _ => return Ok(()),
         };
         self.shared.store.steer(&self.rules.name, &steering).await
+    }
+
+    /// Tells whether the room is to draw lots among those who come, and none is promised: its store was lost meanwhile.
+    #[must_use]
+    pub fn lacks_promise(&self) -> bool {
+        let now = self.line_now();
+        let is_before = |schedule: &Schedule| matches!(schedule.stage_between(now), Stage::Early | Stage::Gathering);
+        let is_open = |roll: &Roll| {
+            let schedule = roll.settings.as_ref().map(|settings| settings.limits.schedule);
+            roll.pending.is_none() && schedule.as_ref().is_some_and(is_before)
+        };
+        self.rules.method == QueueingMethod::Draw && self.mirror.read(is_open)
     }
 
     fn promise(&self) -> Result<Promise, StoreFault> {

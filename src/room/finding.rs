@@ -12,7 +12,7 @@ impl Room {
         let shared = &self.shared;
         let found = timed(&shared.metrics, "find", shared.store.find(&self.rules.name, person)).await?;
         let Some((epoch, number)) = found else { return Ok(None) };
-        let standing = self.mirror.read(|roll| roll.standing(epoch, number, shared.clock.now_ms() / 1_000));
+        let standing = self.mirror.read(|roll| roll.standing(epoch, number, self.line_now().latest_s()));
         self.take_back(number, standing);
         let ends_s = match standing {
             Standing::Over | Standing::Foreign | Standing::Bygone => return Ok(None),

@@ -17,9 +17,9 @@ local function absent(here)
   end)
 end
 
--- Those whom the store had forgotten and who have not come back, the first runs of them.
+-- Those whom the store had forgotten and who have not come back: the first runs of them, and whether there are more.
 local function forgotten()
-  if redis.call('EXISTS', UNSEEN) == 0 then return {} end
+  if redis.call('EXISTS', UNSEEN) == 0 then return {}, false end
   local runs = in_scratch(function()
     bases[SCRATCH] = 0
     redis.call('BITOP', 'OR', SCRATCH, UNSEEN)
@@ -30,18 +30,21 @@ local function forgotten()
     end
     local waiting = redis.call('GET', WAITING)
     if waiting then mark(SCRATCH, {from = base(WAITING), bytes = waiting}, false) end
-    return lowest(SCRATCH, math.huge)
+    return lowest(SCRATCH, math.huge, LAPSE_LIMIT)
   end)
+  local is_more = #runs > LAPSE_LIMIT
   for i = #runs, LAPSE_LIMIT + 1, -1 do runs[i] = nil end
-  return runs
+  return runs, is_more
 end
 
--- Lets them lapse, like anyone who was away for all of the period.
+-- Lets them lapse, like anyone who was away for all of the period. Tells whether there are more of them than lapse at
+-- once; the period is over when the last have.
 local function lapse_forgotten()
-  local lapsed = forgotten()
-  if #lapsed == 0 then return end
+  local lapsed, is_more = forgotten()
+  if #lapsed == 0 then return false end
   mark(OVER, lapsed, true)
   append({lapsed = write(lapsed)})
+  return is_more
 end
 
 local function begin_grace(here)
@@ -54,7 +57,7 @@ end
 local function lapse()
   local grace_ms = get('grace_ms')
   if not grace_ms or now < get('grace_at') + grace_ms * 1000 or rests() then return end
-  lapse_forgotten()
+  if lapse_forgotten() then return end
   local here = here_keys()
   local lapsed = absent(here)
   if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end

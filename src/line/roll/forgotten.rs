@@ -1,11 +1,8 @@
 //! Numbers that visitors may hold whom the store has forgotten: each comes back with its holder, or lapses.
 
 use super::Roll;
-use crate::line::bits::Bits;
+use crate::line::bits::{Bits, ones};
 use crate::line::{Number, Numbers};
-
-/// How many places are looked at one by one.
-const FEW: u64 = 64;
 
 impl Roll {
     /// Tells whether a place may be held by someone the store has forgotten.
@@ -15,13 +12,20 @@ impl Roll {
         !known && self.unseen.contains(place)
     }
 
-    /// Tells whether somebody may yet come back to a place below this one.
+    /// Returns the lowest place, from this one on, to which somebody may yet come back.
     ///
-    /// Until none can, how many are ahead is not known; from then on it only falls (L4).
+    /// As long as there is one below a place, how many are ahead of that is not known; from then on it only falls (L4).
     #[must_use]
-    pub fn is_forgotten_below(&self, place: Number) -> bool {
-        let mut below = self.unseen.runs().take_while(|(first, _)| *first < place);
-        below.any(|(first, last)| self.is_any_forgotten(first, last.min(place - 1)))
+    pub fn first_forgotten(&self, from: Number) -> Option<Number> {
+        let runs = self.unseen.runs().filter(|(_, last)| *last >= from);
+        runs.filter_map(|(first, last)| self.first_forgotten_within(first.max(from), last)).next()
+    }
+
+    fn first_forgotten_within(&self, first: Number, last: Number) -> Option<Number> {
+        let known = |i| self.waiting.word(i) | self.called.word(i) | self.over.word(i);
+        let words = (first / 64) as usize..=(last / 64) as usize;
+        let within = |number: &Number| (first..=last).contains(number);
+        words.filter(|i| known(*i) != u64::MAX).find_map(|i| ones(i, !known(i)).find(within))
     }
 
     /// Returns the places that may be held by someone the store has forgotten.
@@ -39,20 +43,6 @@ impl Roll {
             self.over.union_with(&forgotten);
         }
     }
-
-    /// Looks into halves, and leaves out those in which everyone waits or is over.
-    fn is_any_forgotten(&self, first: Number, last: Number) -> bool {
-        let within = |bits: &Bits| bits.count_below(last + 1) - bits.count_below(first);
-        let count = last + 1 - first;
-        let middle = first + count / 2;
-        if within(&self.waiting) + within(&self.over) == count {
-            false
-        } else if count <= FEW {
-            (first..=last).any(|place| self.is_forgotten(place))
-        } else {
-            self.is_any_forgotten(first, middle - 1) || self.is_any_forgotten(middle, last)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -64,27 +54,28 @@ mod tests {
     fn a_place_is_known_when_nobody_below_can_come_back() {
         let mut roll = Roll { unseen: Numbers::run(11, 1_000), issued: 1_000, ..Roll::default() };
         roll.raise_to(1_005);
-        assert!(!roll.is_forgotten_below(11) && roll.is_forgotten_below(12) && roll.is_forgotten_below(1_003));
+        assert_eq!(roll.first_forgotten(0), Some(11));
         roll.apply(&Entry { issued: 1_005, returned: [11, 500].into_iter().collect(), ..Entry::default() });
-        assert!(!roll.is_forgotten_below(12) && roll.is_forgotten_below(13));
+        assert_eq!((roll.first_forgotten(0), roll.first_forgotten(500)), (Some(12), Some(501)));
         roll.apply(&Entry { issued: 1_005, lapsed: Numbers::run(12, 499), ..Entry::default() });
-        assert!(!roll.is_forgotten_below(501) && roll.is_forgotten_below(1_003));
+        assert_eq!(roll.first_forgotten(0), Some(501));
         roll.apply(&Entry {
             issued: 1_005,
             lapsed: Numbers::run(501, 1_000),
             called: [500].into_iter().collect(),
             ..Entry::default()
         });
-        assert!(!roll.is_forgotten_below(1_003), "all came back or have lapsed");
+        assert_eq!(roll.first_forgotten(0), None, "all came back or have lapsed");
         assert!(roll.waiting.contains(11) && roll.tally.lapsed == 0, "who came back keeps the place");
     }
 
     #[test]
     fn each_place_is_looked_at() {
         let mut roll = Roll { unseen: Numbers::run(1, 5_000), issued: 5_000, ..Roll::default() };
-        for forgotten in [1, 64, 65, 2_500, 5_000] {
+        for forgotten in [1, 63, 64, 65, 2_500, 5_000] {
             roll.over = (1..=5_000).filter(|place| *place != forgotten).collect();
-            assert!(roll.is_forgotten_below(forgotten + 1) && !roll.is_forgotten_below(forgotten));
+            assert_eq!(roll.first_forgotten(0), Some(forgotten));
+            assert_eq!(roll.first_forgotten(forgotten + 1), None);
         }
     }
 }

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json as value};
 use vestibule::audit;
+use vestibule::line::Steering;
 
-use super::stand::{START_MS, Setup, Stand, json};
+use super::stand::{START_MS, Setup, Stand, eventually, json};
 use super::visitor::Visitor;
 
 /// The manual clock starts at 2027-01-15 08:00 UTC.
@@ -201,5 +202,21 @@ async fn a_promised_draw_outlives_a_restart_and_is_forgone_with_its_method() {
     stand.stop().await;
     let stand = start(&later.replace("\"draw\"", "\"fifo\""), clock).await;
     assert_eq!(published(&stand).await["state"], "drawn", "no draw is to come any more");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_promise_that_was_lost_with_the_store_is_given_again() {
+    let stand = Setup::room(DRAW).manual().start().await;
+    let first = published(&stand).await["commitment"].clone();
+    assert!(first.is_string(), "{first}");
+    let room = &stand.gateway.rooms()[0];
+    room.shared.store.steer(&room.rules.name, &Steering::Forgo).await.unwrap();
+    let again =
+        async || Some(published(&stand).await["commitment"].clone()).filter(|now| now.is_string() && *now != first);
+    eventually("another promise", again).await;
+    stand.waiting(2).await;
+    stand.clock.advance_ms(20_000);
+    eventually("the draw", async || Some(published(&stand).await).filter(|told| told["seed"].is_string())).await;
     stand.stop().await;
 }

@@ -109,6 +109,7 @@ on_every_store!(
     a_mirror_that_knows_more_begins_an_epoch,
     a_mirror_that_knows_of_lost_joins_begins_an_epoch,
     the_forgotten_come_back_within_the_grace_period_or_lapse,
+    however_scattered_the_forgotten_lapse_when_one_period_is_over,
     rooms_are_apart,
     joins_at_once_get_different_numbers,
     scattered_visitors_are_seen_and_called_in_order,
@@ -342,7 +343,7 @@ async fn the_forgotten_come_back_within_the_grace_period_or_lapse(stand: Stand) 
     mirror.seq += 5;
     let restored = stand.store.restore(&stand.room, &mirror).await.expect("a restore");
     let newcomer = stand.join(1).await.first;
-    let known = || async { !stand.roll().await.is_forgotten_below(newcomer) };
+    let known = || async { stand.roll().await.first_forgotten(0).is_none_or(|first| first > newcomer) };
     for _ in 0..7 {
         assert!(!known().await, "somebody may yet come back before a newcomer");
         let returned = [12, 300].into_iter().collect();
@@ -359,6 +360,30 @@ async fn the_forgotten_come_back_within_the_grace_period_or_lapse(stand: Stand) 
     assert_eq!(stand.roll().await.waiting, roll.waiting, "and is over for good");
     roll.merge(&restored);
     assert_eq!(roll.standing(lost.epoch, 11, 0), Standing::Over, "also when a mirror comes that slept meanwhile");
+}
+
+async fn however_scattered_the_forgotten_lapse_when_one_period_is_over(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(10).await;
+    stand.tick(here(1, Numbers::run(1, 10))).await;
+    let mut mirror = stand.roll().await;
+    mirror.seq += 5;
+    stand.store.restore(&stand.room, &mirror).await.expect("a restore");
+    let scattered: Numbers = (0..5_000).map(|i| 12 + 2 * i).collect();
+    let present = scattered.clone();
+    stand.tick(Tick { returned: scattered, ..here(1, present.clone()) }).await;
+    for _ in 0..5 {
+        assert_eq!(stand.roll().await.first_forgotten(0), Some(11));
+        stand.clock.advance_ms(5_000);
+        stand.tick(here(1, present.clone())).await;
+    }
+    stand.clock.advance_ms(5_000);
+    for _ in 0..4 {
+        stand.tick(here(1, present.clone())).await;
+    }
+    let roll = stand.roll().await;
+    assert_eq!(roll.first_forgotten(0), None, "in a few ticks, not in as many periods");
+    assert!(present.iter().all(|number| roll.waiting.contains(number)), "those who are here keep their places");
 }
 
 async fn rooms_are_apart(stand: Stand) {

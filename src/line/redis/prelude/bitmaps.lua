@@ -166,11 +166,11 @@ local function with_bytes(key, runs)
   return runs
 end
 
--- Returns the lowest set bits, at most `limit` of them.
-local function lowest(key, limit)
+-- Returns the lowest set bits, at most `limit` of them; stops reading when they are more runs than `most`.
+local function lowest(key, limit, most)
   local runs, found = {}, 0
   local from = math.floor(redis.call('BITPOS', key, 1) / 8)
-  while from >= 0 and found < limit do
+  while from >= 0 and found < limit and #runs <= (most or math.huge) do
     local chunk = redis.call('GETRANGE', key, from, from + CHUNK - 1)
     if chunk == '' then break end
     found = found + read_chunk(chunk, base(key) + from, limit - found, runs)
