@@ -275,6 +275,15 @@ pub fn verified(headers: HeaderMap) -> Answer {
     answer
 }
 
+/// Makes sure that a proxy that asks does not read an answer as "let it pass": to most of them, any 2xx says so.
+#[must_use]
+pub fn withheld(mut answer: Answer) -> Answer {
+    if answer.status().is_success() {
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    }
+    answer
+}
+
 /// Switches a connection to WebSocket.
 #[must_use]
 pub fn switch_to_websocket(accept: &str) -> Answer {

@@ -99,6 +99,13 @@ pub fn can_join<B>(request: &Request<B>) -> bool {
     request.method() != Method::OPTIONS && mode != Some("no-cors")
 }
 
+/// Tells the same of the request that a proxy asks about, whose method it names in `X-Forwarded-Method`, or asks with.
+#[must_use]
+pub fn can_join_through_proxy<B>(request: &Request<B>) -> bool {
+    let mut methods = request.headers().get_all("x-forwarded-method").iter();
+    can_join(request) && methods.all(|method| method != Method::OPTIONS.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -269,8 +269,33 @@ async fn a_proxy_that_asks_is_told_who_may_pass() {
     assert_eq!(stranger.get("/.vestibule/verify").await.status(), 401);
     assert_eq!(stranger.ticket(), "", "a question takes no place");
     let page = stranger.get("/.vestibule/verify?page=1").await;
-    assert!(page.status() == 200 && page.text().contains("\"position\":1"));
+    assert!(page.status() == 429 && page.text().contains("\"position\":1"), "a 2xx would let it pass");
     assert_eq!(stranger.get("/.vestibule/verify").await.status(), 401, "waiting is not passing");
+    let posted = stranger.post("/.vestibule/verify?page=1", "").await;
+    assert_eq!(posted.status(), 429, "some proxies ask with the method of what they ask about");
+    stand.operator.act("close", "").await;
+    assert_eq!(stand.visitor().get("/.vestibule/verify?page=1").await.status(), 503, "told why there is no place");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_asks_for_nobody_a_place_who_would_not_get_one_here() {
+    let stand = Setup::room("admissions_per_second = 0").start().await;
+    for (name, value) in [("X-Forwarded-Method", "OPTIONS"), ("Sec-Fetch-Mode", "no-cors")] {
+        let mut visitor = stand.visitor().with(name, value);
+        assert_eq!(visitor.get("/.vestibule/verify?page=1").await.status(), 401, "{name}: {value}");
+        assert_eq!(visitor.ticket(), "", "{name}: {value}");
+    }
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_shows_its_page_once_to_somebody_who_is_let_in_at_once() {
+    let stand = Setup::room("admissions_per_second = 1000\nburst = 10").start().await;
+    let mut visitor = stand.visitor();
+    let page = visitor.get("/.vestibule/verify?page=1").await;
+    assert!(page.status() == 429 && !visitor.ticket().is_empty() && !visitor.pass().is_empty(), "{}", page.text());
+    assert_eq!(visitor.get("/.vestibule/verify?page=1").await.status(), 200);
     stand.stop().await;
 }
 
