@@ -122,6 +122,12 @@ pub fn spend(tat_us: u64, now_us: u64, count: u64, limits: &Limits) -> u64 {
 /// Returns the TAT when the limits in force change at `now_us`: the credit stays as it is, and the change
 /// grants none. So calls in any window stay within what the rates of its instants allow, and the burst.
 ///
+/// By the law no more than the burst is ever owed. What the TAT is further ahead is a time to rest: the clock was
+/// put back, or an epoch has begun, or an operator called more by hand. At a slower rate that stays as long as it is;
+/// at a faster one it takes no more intervals than before, so that calls by hand at a crawl do not hold up a rush. So
+/// whatever the rate becomes, calls by hand aside, the TAT is never further than the burst ahead of the latest instant
+/// that the clock has shown.
+///
 /// Counts in doubles, in this order, as the stores' scripts do. A rate of zero earns nothing, and leaves no
 /// credit behind.
 #[must_use]
@@ -129,13 +135,18 @@ pub fn carry_over(tat_us: u64, now_us: u64, old: &Limits, new: &Limits) -> u64 {
     if matches!(new.interval_us, 0 | MAX_INTERVAL_US) || (old.interval_us, old.burst) == (new.interval_us, new.burst) {
         return tat_us;
     }
-    let credit = match old.interval_us {
-        0 => old.burst as f64,
-        MAX_INTERVAL_US => 0.0,
-        interval => old.burst as f64 - tat_us.saturating_sub(now_us) as f64 / interval as f64,
+    let (ahead_us, burst) = (tat_us.saturating_sub(now_us) as f64, old.burst as f64);
+    let (credit, rest_us) = match old.interval_us {
+        0 => (burst, 0.0),
+        MAX_INTERVAL_US => (0.0, 0.0),
+        interval => (burst - ahead_us / interval as f64, (ahead_us - burst * interval as f64).max(0.0)),
     };
-    let owed = new.burst as f64 - credit.min(new.burst as f64);
-    (now_us as f64 + (owed * new.interval_us as f64).ceil()).min(MAX_TAT_US as f64) as u64
+    let rest_us = match new.interval_us < old.interval_us {
+        true => rest_us / old.interval_us as f64 * new.interval_us as f64,
+        false => rest_us,
+    };
+    let owed = new.burst as f64 - credit.clamp(0.0, new.burst as f64);
+    (now_us as f64 + (owed * new.interval_us as f64 + rest_us).ceil()).min(MAX_TAT_US as f64) as u64
 }
 
 #[cfg(test)]
@@ -223,20 +234,54 @@ mod tests {
         }
     }
 
+    /// Returns when somebody may be called, where the burst of 10 is used up at a rate of `old` and the clock is then
+    /// put back by `back_us`, after how long the rate becoming `new`.
+    fn rest_us(old: f64, back_us: u64, new: f64) -> u64 {
+        let (old, new, now) = (limits(old, 10), limits(new, 10), 1_000_000_000);
+        let tat = spend(0, now, 10, &old);
+        wait_us(carry_over(tat, now - back_us, &old, &new), now - back_us, &new)
+    }
+
+    #[test]
+    fn a_clock_put_back_rests_no_longer_at_a_slower_rate() {
+        assert_eq!(rest_us(50.0, 2_000_000, 50.0), 2_020_000, "until the clock is as far again, and an interval");
+        assert_eq!(rest_us(50.0, 2_000_000, 0.5), 4_000_000);
+        assert_eq!(rest_us(0.5, 580_000_000, 50.0), 5_820_000, "as many intervals, shorter ones");
+        assert_eq!(rest_us(0.5, 0, 50.0), 20_000);
+    }
+
+    #[test]
+    fn what_is_called_by_hand_at_a_crawl_does_not_hold_up_a_rush() {
+        let (now, rush) = (1_000_000_000, limits(50.0, 3));
+        let by_hand = spend(0, now, 30, &rush);
+        let slower = carry_over(by_hand, now, &rush, &limits(0.5, 3));
+        assert_eq!(slower, now + 3 * 2_000_000 + 27 * 20_000, "27 on top of the burst, as long as they took");
+        let at_a_crawl = Limits { interval_us: MAX_INTERVAL_US / 64, ..limits(1.0, 3) };
+        let faster = carry_over(spend(0, now, 30, &at_a_crawl), now, &at_a_crawl, &rush);
+        assert_eq!(faster, by_hand);
+        let crawl_again = carry_over(by_hand, now, &rush, &Limits { interval_us: MAX_INTERVAL_US - 1, ..rush.clone() });
+        assert!(crawl_again <= MAX_TAT_US);
+    }
+
     proptest! {
         /// (L5) In any window, admissions stay within the sum of what the rate of each instant allows, and the
-        /// burst, however the rate changes.
+        /// burst, however the rate changes and the clock is put back: then time is what passes forwards. And the
+        /// TAT is never further than the burst ahead of the latest that the clock has shown.
         #[test]
         fn any_window_keeps_a_rate_that_changes(
             burst in 1u64..50,
-            steps in prop::collection::vec((0u64..200_000, 0u64..80, 0usize..5), 1..120),
+            steps in prop::collection::vec(
+                (0u64..200_000, 0u64..80, 0usize..5, prop_oneof![9 => Just(0), 1 => 0u64..3_000_000]),
+                1..120,
+            ),
         ) {
             let rates = [1.0, 5.0, 50.0, 500.0, 0.0].map(|rate| limits(rate, burst));
             let (mut now, mut tat, mut at) = (1_700_000_000_000_000, 0, 0);
-            let mut earned = 0.0;
+            let (mut earned, mut latest) = (0.0, now);
             let mut calls: Vec<(f64, u64)> = Vec::new();
-            for (wait, wanted, next) in steps {
-                now += wait;
+            for (wait, wanted, next, back) in steps {
+                now = now - back + wait;
+                latest = latest.max(now);
                 if rates[at].interval_us < MAX_INTERVAL_US {
                     earned += wait as f64 / rates[at].interval_us as f64;
                 }
@@ -245,6 +290,8 @@ mod tests {
                 calls.push((earned, count));
                 tat = carry_over(tat, now, &rates[at], &rates[next]);
                 at = next;
+                let interval = rates[at].interval_us;
+                prop_assert!(interval == MAX_INTERVAL_US || tat <= latest + burst * interval, "{tat} > {latest}");
             }
             for (i, (from, _)) in calls.iter().enumerate() {
                 let mut sum = 0;

@@ -1,6 +1,6 @@
 //! The store's side of the wire: the real pure line, or one with a defect that the checks have to catch.
 
-use vestibule::admission::Limits;
+use vestibule::admission::{Limits, MAX_INTERVAL_US};
 use vestibule::line::state::LineState;
 use vestibule::line::{Arrival, Claimed, Joined, Known, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick};
 use vestibule::schedule::Schedule;
@@ -228,7 +228,8 @@ impl Machine {
     fn misheard(&self, limits: &Limits) -> Limits {
         let mut limits = limits.clone();
         match self.defect {
-            Some(Defect::HearsTwiceTheRate) => limits.interval_us /= 2,
+            // Twice no rate is none.
+            Some(Defect::HearsTwiceTheRate) if limits.interval_us < MAX_INTERVAL_US => limits.interval_us /= 2,
             Some(Defect::HearsNoSchedule) => limits.schedule = Schedule::ALWAYS,
             Some(Defect::HearsAShorterGrace) => limits.grace_ms /= 4,
             Some(Defect::HearsALargerActiveLimit) => {

@@ -78,14 +78,13 @@ impl Plan {
     pub fn draw(chance: &mut Chance, now_us: u64) -> Self {
         let trouble: Vec<Trouble> = TROUBLE.into_iter().filter(|_| chance.one_in(3)).collect();
         let limits = limits(chance, now_us);
-        let floor_interval_us = limits.floor_interval_us.filter(|_| !is_put_back(&trouble));
         let crowd = if chance.one_in(16) { 120 } else { 25 };
         Self {
             gateways: chance.between(1, 4) as usize,
             visitors: chance.between(3, crowd) as usize,
             storm_us: chance.between(10, 45) * SECOND,
             beat_us: chance.between(3, 12) * 100_000,
-            limits: Limits { floor_interval_us, ..limits },
+            limits,
             wire: Weather::draw(chance),
             trouble,
             steers: chance.one_in(2),
@@ -105,11 +104,6 @@ impl Weather {
         let (lost_requests, lost_replies, cut, late) = (some(80), some(80), some(40), some(20));
         Self { lost_requests, lost_replies, cut, late, slowest_us: *chance.pick(&[2_000, 50_000, 900_000]) }
     }
-}
-
-/// Tells whether the store's clock is put back, now and then.
-pub fn is_put_back(trouble: &[Trouble]) -> bool {
-    trouble.contains(&Trouble::StoreClockSteps) || trouble.contains(&Trouble::StoreClockJumps)
 }
 
 /// Draws the instants of a sale that is to open, start and end about now, if it has them.

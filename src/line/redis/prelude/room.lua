@@ -176,19 +176,21 @@ local function interval_in_force()
   return math.max(math.min(get('pace'), most), least)
 end
 
--- Lets `change` set other limits, and carries the credit over as admission.rs does: none is granted.
+-- Lets `change` set other limits, and carries the credit over as admission.rs does: none is granted, and a rest
+-- grows no longer.
 local function regulate(change)
   local old, old_burst = interval_in_force(), get('burst')
   change()
   local new, burst = interval_in_force(), get('burst')
   if not old or new == 0 or new == MAX_INTERVAL_US or (old == new and old_burst == burst) then return end
-  local credit = 0
+  local ahead, credit, rest = math.max(0, get('tat') - now), 0, 0
   if old == 0 then
     credit = old_burst
   elseif old < MAX_INTERVAL_US then
-    credit = old_burst - math.max(0, get('tat') - now) / old
+    credit, rest = math.max(0, old_burst - ahead / old), math.max(0, ahead - old_burst * old)
   end
-  put('tat', math.min(now + math.ceil((burst - math.min(credit, burst)) * new), MAX_TAT_US))
+  if new < old then rest = rest / old * new end
+  put('tat', math.min(now + math.ceil((burst - math.min(credit, burst)) * new + rest), MAX_TAT_US))
 end
 
 -- Tells whether what a mirror says is of another state of the line than this: it knows more, or is of an older

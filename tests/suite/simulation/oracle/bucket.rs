@@ -32,17 +32,23 @@ impl Bucket {
     }
 
     /// Takes other limits: what is left of the burst stays as it was, and a change grants none. At a rate of zero none
-    /// is left.
+    /// is left. What stands above the burst, which only an operator calls, drains in no more time than it would have.
     pub fn change(&mut self, old: &Limits, new: &Limits) {
         if (old.interval_us, old.burst) == (new.interval_us, new.burst) {
             return;
         }
+        let above = match old.interval_us {
+            0 | MAX_INTERVAL_US => 0.0,
+            _ => (self.level - old.burst as f64).max(0.0),
+        };
         let left = match old.interval_us {
             0 => old.burst as f64,
             MAX_INTERVAL_US => 0.0,
-            _ => old.burst as f64 - self.level,
+            _ => (old.burst as f64 - self.level).max(0.0),
         };
-        self.level = new.burst as f64 - left.min(new.burst as f64);
+        let kept =
+            if new.interval_us > old.interval_us { old.interval_us as f64 / new.interval_us as f64 } else { 1.0 };
+        self.level = new.burst as f64 - left.min(new.burst as f64) + above * kept;
     }
 
     /// Forgets calls that the store has lost.

@@ -5,7 +5,7 @@ use vestibule::line::{Phase, Steering};
 use vestibule::schedule::Schedule;
 
 use super::{Due, World};
-use crate::simulation::plan::{SECOND, is_put_back, limits};
+use crate::simulation::plan::{SECOND, limits};
 use crate::simulation::wire::{Call, Verb};
 
 impl World {
@@ -55,20 +55,9 @@ impl World {
         self.send(Call { from, verb: Verb::Steer(steering), reply });
     }
 
-    /// Draws other limits. Where the store's clock is put back, the rate stays as it is: the rest until the clock has
-    /// come as far again counts as owed, and a slower rate would make it many times as long.
-    fn draw_limits(&mut self) -> Limits {
-        let drawn = limits(&mut self.chance, self.now_us);
-        if is_put_back(&self.plan.trouble) {
-            let Limits { interval_us, burst, .. } = self.plan.limits;
-            return Limits { interval_us, burst, floor_interval_us: None, ..drawn };
-        }
-        drawn
-    }
-
     fn draw_steering(&mut self) -> Steering {
         match self.chance.below(12) {
-            0..4 => Steering::Limits(self.draw_limits()),
+            0..4 => Steering::Limits(limits(&mut self.chance, self.now_us)),
             4 => Steering::Phase(Phase::Paused),
             5 => Steering::Phase(Phase::Closed),
             6..9 => Steering::Phase(Phase::Open),
