@@ -106,8 +106,8 @@ fn selectors(rule: &str) -> impl Iterator<Item = &str> {
 async fn every_dashboard_and_every_rule_has_something_to_show() {
     let any = "127.0.0.1:0";
     let words = ["demo", "--listen", any, "--admin", any, "--booking", any, "--data", ":memory:", "--rate", "40"];
-    let demo = Process::start(&words, 4);
-    let booking: SocketAddr = demo.lines[2].1.strip_prefix("http://").unwrap().parse().unwrap();
+    let demo = Process::start(&words, 5);
+    let booking = demo.address("booking");
     let operator = demo.operator();
     let prometheus = Prometheus::start(operator.address, booking);
     prometheus.until_shown(r#"sum(up{job=~"vestibule|booking-api"}) == 2"#).await;
@@ -115,7 +115,7 @@ async fn every_dashboard_and_every_rule_has_something_to_show() {
     let url = format!("http://{}/", demo.gateway());
     let crowd =
         Process::start(&["crowd", &url, "--visitors", "1600", "--over", "25", "--drop", "0.1", "--seed", "3"], 0);
-    let token = format!("Authorization: Bearer {}\r\n", demo.lines[3].1);
+    let token = format!("Authorization: Bearer {}\r\n", demo.said("token"));
     let room = "/api/rooms/tatkal";
     let changed = operator.ask_with(&token, "PATCH", room, r#"{"adaptive_floor":20}"#).await;
     assert_eq!(changed.status(), 200, "{}", changed.text());

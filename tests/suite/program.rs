@@ -74,9 +74,14 @@ impl Process {
         Self::start(&["serve", "--config", text(&file)], 2)
     }
 
-    fn address(&self, word: &str) -> SocketAddr {
-        let (_, url) = self.lines.iter().find(|(first, _)| first == word).unwrap();
-        url.strip_prefix("http://").unwrap().parse().unwrap()
+    /// What it printed after this word.
+    pub fn said(&self, word: &str) -> &str {
+        &self.lines.iter().find(|(first, _)| first == word).unwrap().1
+    }
+
+    /// The address it printed after this word.
+    pub fn address(&self, word: &str) -> SocketAddr {
+        self.said(word).strip_prefix("http://").unwrap().parse().unwrap()
     }
 
     pub fn gateway(&self) -> SocketAddr {

@@ -82,15 +82,15 @@ async fn the_demo_is_everything_in_one_process() {
     let any = "127.0.0.1:0";
     let words =
         ["demo", "--listen", any, "--admin", any, "--booking", any, "--data", &data, "--rate", "100", "--log", "json"];
-    let process = Process::start(&words, 4);
+    let process = Process::start(&words, 5);
     let printed: Vec<&str> = process.lines.iter().map(|(word, _)| word.as_str()).collect();
-    assert_eq!(printed, ["gateway", "console", "booking", "token"]);
-    let token = process.lines[3].1.clone();
+    assert_eq!(printed, ["gateway", "console", "booking", "lab", "token"]);
+    let token = process.said("token");
     let console: Operator = process.operator();
     let shown = format!("Authorization: Bearer {token}\r\n");
     let rooms = json(&console.ask_with(&shown, "GET", "/api/rooms", "").await);
     assert_eq!((&rooms["rooms"][0]["name"], &rooms["gateway"]["store"]), (&"tatkal".into(), &"embedded".into()));
-    let booking = process.lines[2].1.strip_prefix("http://").unwrap().parse().unwrap();
+    let booking = process.address("booking");
     assert_eq!(exchange(booking, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.status(), 200);
 
     let mut visitor: Visitor = process.visitor().program();
