@@ -3,7 +3,7 @@
 //! The conditions and keys stand in the statements all the same: they are what decides when somebody has read outside a
 //! transaction, as the optimistic way does.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{commit, fault, read};
 use crate::domain::hold::{Hold, HoldId, Line};
@@ -19,6 +19,7 @@ const DECREMENT: &str = "UPDATE inventory SET available = available - ?2, held =
 const DECREMENT_IF_UNCHANGED: &str =
     "UPDATE inventory SET available = available - ?2, held = held + ?2, version = version + 1
      WHERE id = ?1 AND version = ?3 RETURNING available";
+const KNOWN: &str = "SELECT 1 FROM holds WHERE id = ?1";
 const OWNED: &str = "SELECT number FROM seats WHERE inventory_id = ?1";
 const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 const HOLD: &str =
@@ -41,7 +42,7 @@ pub(super) fn take(
     if !granted.is_empty() {
         own(&tx, &shelf, &granted)?;
         available = decrement(&tx, &shelf, seats(&granted))?;
-        granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), &shelf))?;
+        write_holds(&tx, &granted, &shelf)?;
     }
     commit(tx)?;
     Ok(Taken { answers, available })
@@ -78,22 +79,24 @@ pub(super) fn write_if_unchanged(
         .map_err(|error| fault(&error))?;
     let Some(left) = left else { return Ok(None) };
     // A key may have been used for another row since it was looked for; that row's version says nothing of it.
-    let ids: Vec<HoldId> = granted.iter().map(|hold| hold.id).collect();
-    if is_known(&tx, &ids)? {
+    if !known(&tx, granted.iter().map(|hold| hold.id))?.is_empty() {
         return Ok(None);
     }
-    granted.iter().try_for_each(|hold| write_line(&tx, hold, 0, hold.first(), shelf))?;
+    write_holds(&tx, &granted, shelf)?;
     commit(tx)?;
     count(left).map(Some)
 }
 
-fn is_known(tx: &Transaction<'_>, ids: &[HoldId]) -> Result<bool, StoreError> {
+/// Reads those of the holds that exist already: nearly always none, so looking is one lookup in the key for each.
+fn known(db: &Connection, ids: impl Iterator<Item = HoldId>) -> Result<Vec<Hold>, StoreError> {
+    let mut sql = db.prepare_cached(KNOWN).map_err(|error| fault(&error))?;
+    let mut known = Vec::new();
     for id in ids {
-        if read::hold(tx, *id)?.is_some() {
-            return Ok(true);
+        if sql.exists([id.as_bytes()]).map_err(|error| fault(&error))? {
+            known.extend(read::hold(db, id)?);
         }
     }
-    Ok(false)
+    Ok(known)
 }
 
 /// Takes seats of several rows in one commit, all or nothing.
@@ -120,9 +123,7 @@ pub(super) fn take_order(db: &mut Connection, order: &OrderRequest) -> Result<Or
         hold.lines.extend(line.lines);
         shelves.push(shelf);
     }
-    for (index, (line, shelf)) in hold.lines.iter().zip(&shelves).enumerate() {
-        write_line(&tx, &hold, index, line, shelf)?;
-    }
+    write_lines(&tx, &hold, &shelves)?;
     commit(tx)?;
     Ok(OrderTaken { answer: TakeAnswer::Granted(hold), available })
 }
@@ -150,8 +151,7 @@ fn suitable(shelf: Shelf, guard: Guard) -> Result<Shelf, StoreError> {
 }
 
 fn judge(db: &Connection, shelf: &Shelf, requests: &[TakeRequest]) -> Result<Vec<TakeAnswer>, StoreError> {
-    let known = requests.iter().filter_map(|request| read::hold(db, request.hold).transpose());
-    let known = known.collect::<Result<Vec<_>, _>>()?;
+    let known = known(db, requests.iter().map(|request| request.hold))?;
     let owned = if shelf.numbering == Numbering::Pool { Vec::new() } else { owned(db, shelf)? };
     Ok(shelf.judge(&owned, requests, &known))
 }
@@ -184,8 +184,27 @@ fn changed_under_a_lock() -> StoreError {
     StoreError::Conflict("the stock changed under a lock".to_owned())
 }
 
+/// Writes holds of one row.
+fn write_holds(tx: &Transaction<'_>, granted: &[&Hold], shelf: &Shelf) -> Result<(), StoreError> {
+    let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
+    granted.iter().try_for_each(|hold| write_line(&mut sql, hold, 0, hold.first(), shelf))
+}
+
+/// Writes a hold, a row for each line.
+fn write_lines(tx: &Transaction<'_>, hold: &Hold, shelves: &[Shelf]) -> Result<(), StoreError> {
+    let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
+    let mut lines = hold.lines.iter().zip(shelves).enumerate();
+    lines.try_for_each(|(index, (line, shelf))| write_line(&mut sql, hold, index, line, shelf))
+}
+
 /// Writes one line of a hold: the first under the hold's own id, the others as parts of it.
-fn write_line(tx: &Transaction<'_>, hold: &Hold, index: usize, line: &Line, shelf: &Shelf) -> Result<(), StoreError> {
+fn write_line(
+    sql: &mut CachedStatement<'_>,
+    hold: &Hold,
+    index: usize,
+    line: &Line,
+    shelf: &Shelf,
+) -> Result<(), StoreError> {
     let (id, first) = (hold.id.of_line(index), index == 0);
     let params = params![
         id.as_bytes(),
@@ -199,5 +218,5 @@ fn write_line(tx: &Transaction<'_>, hold: &Hold, index: usize, line: &Line, shel
         if first { hold.lines.len() as i64 - 1 } else { 0 },
         numbers(&line.seats),
     ];
-    tx.prepare_cached(HOLD).and_then(|mut sql| sql.execute(params)).map(drop).map_err(|error| fault(&error))
+    sql.execute(params).map(drop).map_err(|error| fault(&error))
 }
