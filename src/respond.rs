@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
-use crate::waiting::{Action, Label, Language, Notice, Pages, Reader};
+use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -16,8 +16,8 @@ pub type Answer = Response<ResponseBody>;
 /// What the visitor's program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// A browser that shows a page, in this language.
-    Html(Language),
+    /// A browser that shows a page, in this language and sent in this way.
+    Html(Language, Coding),
     /// A program.
     Json,
 }
@@ -154,7 +154,7 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
         _ => None,
     };
     let mut answer = match reads {
-        Reads::Html(language) => {
+        Reads::Html(language, coding) => {
             let again = told.retry_after_s.map(|_| Action::Go("", Label::Again));
             let notice = Notice {
                 kind: told.kind,
@@ -163,7 +163,7 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
                 refresh_seconds: told.retry_after_s,
                 link: None,
             };
-            show(told.status, pages, &notice, language)
+            show(told.status, pages, &notice, (language, coding))
         }
         Reads::Json => problem(&told, sign_in),
     };
@@ -197,9 +197,9 @@ fn problem(told: &Told, sign_in: Option<&str>) -> Answer {
 #[must_use]
 pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Answer {
     match reads {
-        Reads::Html(language) => {
+        Reads::Html(language, coding) => {
             let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
-            page(code, |nonce| pages.waiting(status, support_code, Reader { language, nonce }))
+            page(code, pages, (language, coding), |reader| pages.waiting(status, support_code, reader))
         }
         Reads::Json => {
             let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
@@ -223,9 +223,9 @@ fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
 #[must_use]
 pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
     match reads {
-        Reads::Html(language) => {
+        Reads::Html(language, coding) => {
             let action = Some(Action::Go("/", Label::JoinAgain));
-            show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, language)
+            show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, (language, coding))
         }
         Reads::Json => tell(status),
     }
@@ -235,9 +235,9 @@ pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
 #[must_use]
 pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires_in_s: u64) -> Answer {
     match reads {
-        Reads::Html(language) => {
+        Reads::Html(language, coding) => {
             let notice = Notice { kind: "link_made", link: Some((link, picture)), ..Notice::default() };
-            show(StatusCode::OK, pages, &notice, language)
+            show(StatusCode::OK, pages, &notice, (language, coding))
         }
         Reads::Json => tell(&json!({"link": link, "qr": picture, "expires_in_seconds": expires_in_s})),
     }
@@ -247,9 +247,9 @@ pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires
 #[must_use]
 pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
     match reads {
-        Reads::Html(language) => {
+        Reads::Html(language, coding) => {
             let action = Some(Action::Send(form, Label::Continue));
-            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, language)
+            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, (language, coding))
         }
         Reads::Json => tell(&json!({"continue": form})),
     }
@@ -306,17 +306,32 @@ pub fn set_cookie(answer: &mut Answer, cookie: &str) {
     answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
 }
 
-fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, language: Language) -> Answer {
-    page(status, |nonce| pages.notice(notice, Reader { language, nonce }))
+fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {
+    page(status, pages, how, |reader| pages.notice(notice, reader))
 }
 
-fn page(status: StatusCode, render: impl FnOnce(&str) -> String) -> Answer {
+fn page(
+    status: StatusCode,
+    pages: &Pages,
+    (language, coding): (Language, Coding),
+    render: impl FnOnce(Reader<'_>) -> String,
+) -> Answer {
     let nonce = format!("{:032x}", rand::random::<u128>());
-    let html = render(&nonce);
-    let mut answer = with_body(status, "text/html; charset=utf-8", html);
+    let html = render(Reader { language, nonce: &nonce });
+    let mut answer = match coding {
+        Coding::Identity => with_body(status, HTML, html),
+        Coding::Gzip => packed(with_body(status, HTML, pages.pack(&html, language))),
+    };
     answer
         .headers_mut()
         .extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    answer
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+fn packed(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     answer
 }
 
@@ -349,5 +364,5 @@ const STRICT: [(&str, &str); 3] = [
 
 fn no_store(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie"));
 }

@@ -6,7 +6,7 @@ use hyper::{Method, Request};
 use crate::gate::Credentials;
 use crate::person::find_cookie;
 use crate::respond::Reads;
-use crate::waiting::Language;
+use crate::waiting::{Coding, Language};
 
 /// The headers by which apps without cookies show what they have.
 const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
@@ -53,7 +53,16 @@ pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Cred
 #[must_use]
 pub fn reads(headers: &HeaderMap) -> Reads {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepted.any(|value| value.contains("text/html")) { Reads::Html(language(headers)) } else { Reads::Json }
+    if accepted.any(|value| value.contains("text/html")) {
+        Reads::Html(language(headers), coding(headers))
+    } else {
+        Reads::Json
+    }
+}
+
+fn coding(headers: &HeaderMap) -> Coding {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    Coding::accepted(accepted.filter_map(|value| value.to_str().ok()))
 }
 
 /// The cookie of the language that a visitor has chosen by hand.

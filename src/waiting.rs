@@ -6,6 +6,7 @@
 mod accent;
 mod figures;
 mod language;
+mod packing;
 mod sample;
 mod theme;
 mod words;
@@ -17,10 +18,12 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use rust_embed::RustEmbed;
 
 use self::figures::Shown;
+use self::packing::Piece;
 use self::words::{Words, in_script};
 use crate::status::Status;
 pub use accent::Accent;
 pub use language::Language;
+pub use packing::Coding;
 pub use sample::{SAMPLES, sample};
 pub use theme::{BadTemplate, Theme};
 
@@ -32,6 +35,8 @@ struct Files;
 pub struct Pages {
     environment: Environment<'static>,
     words: Vec<Words>,
+    style: Piece,
+    script: Piece,
     rooms: HashMap<String, Look>,
     languages: Value,
 }
@@ -117,10 +122,13 @@ impl Pages {
             }
             looks.insert(name.to_owned(), Look { title: title.to_owned(), theme: theme.value(), template });
         }
+        let [style, script] = [STYLE, SCRIPT].map(|name| Piece::new(shared(&environment, name)));
         let offered = |language: Language| context! { tag => language.tag(), name => language.own_name() };
         Self {
             environment,
             words: Language::ALL.into_iter().map(Words::of).collect(),
+            style,
+            script,
             rooms: looks,
             languages: Language::ALL.into_iter().map(offered).collect(),
         }
@@ -212,6 +220,12 @@ impl Pages {
         })
     }
 
+    /// Packs a page of this language with gzip.
+    #[must_use]
+    pub fn pack(&self, page: &str, language: Language) -> Vec<u8> {
+        packing::gzip(page, [&self.style, &self.words(language).live_piece, &self.script])
+    }
+
     fn words(&self, language: Language) -> &Words {
         let found = self.words.iter().find(|words| words.language == language);
         found.expect("the words of every language are there")
@@ -223,6 +237,16 @@ const PLAIN: &str = "Please wait a moment, then load this page again. Your place
 
 /// The page that a room has unless it has its own.
 const BUILT_IN: &str = "waiting/page.html";
+
+/// What every page has in common.
+const STYLE: &str = "waiting/page.css";
+const SCRIPT: &str = "waiting/script.html";
+
+/// Renders a part that is given no values, and so is the same on every page.
+fn shared(environment: &Environment<'_>, name: &str) -> String {
+    let rendered = environment.get_template(name).and_then(|part| part.render(()));
+    rendered.expect("what is built in is whole")
+}
 
 /// Where a room's page asks; nowhere in a preview.
 #[derive(Debug, Default)]

@@ -67,7 +67,7 @@ pub struct DemoArgs {
     /// Keeps the bookings in this database, such as postgres://…
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Gives one inventory a number of seats of its own, for a sale
+    /// Gives one inventory a number of seats of its own, for a sale that is about it: those in line see what is left
     #[arg(long, value_name = "TRAIN:DATE:CLASS", requires = "seats")]
     item: Option<String>,
     /// How many seats `--item` has
@@ -179,7 +179,7 @@ impl DemoArgs {
             "upstream = \"http://{booking}\"\n[room.{ROOM}]\ntitle = \"Tatkal booking\"\nadmissions_per_second = {rate:?}\n\
              items = [\"/api/inventory/{{key}}\", \"/api/holds?inventory={{key}}\"]\n"
         );
-        let text = text + &self.opening();
+        let text = text + &self.subject()? + &self.opening();
         let config = Config::parse(&text, &environment()).map_err(|problems| input(problems.to_string()))?;
         let store_url = self.redis.clone().or(config.store_url.clone());
         Ok(Config {
@@ -190,6 +190,19 @@ impl DemoArgs {
             drain: Duration::from_secs(5),
             ..config
         })
+    }
+
+    /// The inventory that has seats of its own, with their number.
+    fn sale(&self) -> Result<Option<SaleRow>, CommandFault> {
+        let (Some(item), Some(capacity)) = (&self.item, self.seats) else { return Ok(None) };
+        let inventory = item.parse().map_err(|e| input(format!("--item `{item}`: {e}")))?;
+        Ok(Some(SaleRow { inventory, capacity }))
+    }
+
+    /// The key of the room that says what it is about, so that those in line see what is left of it, and whether that
+    /// will last. A demo of every train is about none of them.
+    fn subject(&self) -> Result<String, CommandFault> {
+        Ok(self.sale()?.map(|sale| format!("item = \"{}\"\n", sale.inventory)).unwrap_or_default())
     }
 
     /// The keys of the room that say when it starts.
@@ -219,10 +232,9 @@ impl DemoArgs {
             room: ROOM.to_owned(),
             token: gateway.admin_token.clone(),
         });
-        if let (Some(item), Some(capacity)) = (&self.item, self.seats) {
-            let inventory = item.parse().map_err(|e| input(format!("--item `{item}`: {e}")))?;
-            config.sale.push(SaleRow { inventory, capacity });
-            config.strategies.push(rule(item, Strategy::Teller)?);
+        if let Some(sale) = self.sale()? {
+            config.strategies.push(rule(&sale.inventory.to_string(), Strategy::Teller)?);
+            config.sale.push(sale);
         }
         let choosing = if config.seat_lock.redis.is_some() { Strategy::SeatLock } else { Strategy::SeatKey };
         for rows in NUMBERED {

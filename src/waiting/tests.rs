@@ -1,16 +1,16 @@
 //! The pages as a whole: their weight, their languages, their templates.
 
-use std::io::Write as _;
+use std::io::Read as _;
 
 use super::*;
 
 /// What the first response may weigh, compressed: ten packets, which arrive without an answer being waited for.
 const FIRST_PACKETS_BYTES: usize = 14 * 1024;
 
-fn compressed(text: &str) -> usize {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap().len()
+fn unpacked(packed: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    text
 }
 
 fn reader(language: Language) -> Reader<'static> {
@@ -31,10 +31,21 @@ fn every_page_in_every_language_and_state_is_light_and_whole() {
             let page = pages.show(&status, "1A2B-3C4D", reader(language), &Paths::of("sale")).unwrap();
             assert!(page.contains(&format!("<html lang=\"{}\" dir=\"{}\">", language.tag(), language.direction())));
             assert!(!page.contains("undefined") && page.ends_with("</html>"), "{name}");
-            heaviest = heaviest.max((compressed(&page), format!("{name} in {}", language.tag())));
+            let packed = pages.pack(&page, language);
+            assert_eq!(unpacked(&packed), page, "{name} in {}", language.tag());
+            heaviest = heaviest.max((packed.len(), format!("{name} in {}", language.tag())));
         }
     }
     assert!(heaviest.0 <= FIRST_PACKETS_BYTES, "{heaviest:?}");
+}
+
+#[test]
+fn what_every_page_shares_is_found_in_it() {
+    let pages = pages(&Theme::default());
+    let page = pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Hi));
+    for piece in [&pages.style, &pages.words(Language::Hi).live_piece, &pages.script] {
+        assert!(piece.stands_in(&page), "it would be packed for each page anew");
+    }
 }
 
 #[test]

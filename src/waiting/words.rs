@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Files;
 use super::language::Language;
+use super::packing::Piece;
 
 /// One language's sentences.
 pub(super) struct Words {
@@ -18,6 +19,8 @@ pub(super) struct Words {
     pub(super) language: Language,
     /// What the page's script needs, as JSON that may stand in a script element.
     pub(super) live_json: String,
+    /// The same, packed.
+    pub(super) live_piece: Piece,
     /// What stands still, for the template.
     pub(super) page: minijinja::Value,
     live: Map<String, Value>,
@@ -41,9 +44,11 @@ impl Words {
         };
         let (live, page, notices) = (part("live"), part("page"), part("notice"));
         let locale: Locale = language.tag().parse().expect("a tag is a locale");
+        let live_json = in_script(&live);
         Self {
             language,
-            live_json: in_script(&live),
+            live_piece: Piece::new(live_json.as_str()),
+            live_json,
             page: minijinja::value::Serde(&page).into(),
             live,
             notices,

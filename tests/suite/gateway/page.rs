@@ -1,5 +1,7 @@
 //! The waiting page over real sockets: languages, links to another device, the forecast, previews, themes.
 
+use std::io::Read as _;
+
 use serde_json::Value;
 
 use super::stand::{Setup, Stand, json};
@@ -28,6 +30,39 @@ async fn the_page_speaks_the_visitors_language_and_a_choice_by_hand_wins() {
     assert!(visitor.get("/").await.text().contains("<html lang=\"ur\" dir=\"rtl\">"));
     assert_eq!(visitor.number().await, 1, "the place is the same");
     stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_is_packed_for_those_who_accept_it() {
+    let stand = Setup::room(SHUT).start().await;
+    let visitor = stand.visitor();
+    for (accepts, is_packed) in [("gzip, br", true), ("gzip;q=0, *;q=0.1", false), ("identity", false), ("", false)] {
+        let answer = visitor.clone().with("Accept-Encoding", accepts).get("/").await;
+        assert_eq!(answer.header("content-encoding"), is_packed.then_some("gzip"), "{accepts}");
+        assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+        assert!(answer.header("vary").unwrap().contains("Accept-Encoding"));
+        let page = if is_packed { unpacked(&answer.body) } else { answer.text() };
+        assert!(page.contains("You are in line") && page.ends_with("</html>"), "{accepts}");
+        assert!(!is_packed || answer.body.len() < 14 * 1024);
+    }
+    let plain = visitor.clone().get("/").await;
+    assert_eq!(plain.header("content-encoding"), None, "who asks for nothing gets the page as it is");
+    let head = visitor.clone().with("Accept-Encoding", "gzip").ask("HEAD", "/").await;
+    assert_eq!((head.header("content-encoding"), head.body.len()), (Some("gzip"), 0));
+    assert!((1..14 * 1024).contains(&head.header("content-length").unwrap().parse::<usize>().unwrap()));
+    let program = visitor.clone().program().with("Accept-Encoding", "gzip").get("/").await;
+    assert_eq!((program.header("content-encoding"), program.status()), (None, 429));
+    stand.operator.act("close", "{}").await;
+    let notice = visitor.with("Accept-Encoding", "gzip").get("/").await;
+    assert_eq!(notice.header("content-encoding"), Some("gzip"));
+    assert!(unpacked(&notice.body).contains("The room is closed"));
+    stand.stop().await;
+}
+
+fn unpacked(packed: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    text
 }
 
 #[tokio::test]

@@ -64,6 +64,11 @@ impl Visitor {
         self.send("GET", path, None).await
     }
 
+    /// Sends a request of some other method, without a body.
+    pub async fn ask(&mut self, method: &str, path: &str) -> Message {
+        self.send(method, path, None).await
+    }
+
     pub async fn post(&mut self, path: &str, body: &str) -> Message {
         self.send("POST", path, Some(body)).await
     }
