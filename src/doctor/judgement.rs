@@ -9,6 +9,7 @@ use crate::admission::Limits;
 use crate::config::{Config, RoomConfig};
 use crate::gate::QueueingMethod;
 use crate::line::redis::{Facts, Sight};
+use crate::room::TICKET_LIFETIME_MS;
 
 /// How far clocks may be apart before somebody should know, in milliseconds.
 const SKEW_NOTED_MS: u64 = 1_000;
@@ -241,6 +242,10 @@ pub fn room(room: &RoomConfig, now_ms: u64) -> Vec<Finding> {
     if room.limits.schedule.ends_ms.is_some_and(|ends_ms| ends_ms <= now_ms) {
         findings.push(Finding::bad(&what, "its sale is over", "Correct `ends_at`, in the file or on the console."));
     }
+    if gathers_ms(&room.limits).is_some_and(|ms| ms >= TICKET_LIFETIME_MS) {
+        let remedy = "Let less than a day lie between `opens_at` and `starts_at`: a ticket is good for a day.";
+        findings.push(Finding::bad(&what, "whoever comes first has no ticket any more when it starts", remedy));
+    }
     if room.rules.method == QueueingMethod::Draw && room.limits.schedule.starts_ms.is_none_or(|at| at <= now_ms) {
         let remedy = "Set `starts_at`: nobody is drawn who comes after it.";
         findings.push(Finding::warning(&what, "its draw is not ahead", remedy));
@@ -249,6 +254,11 @@ pub fn room(room: &RoomConfig, now_ms: u64) -> Vec<Finding> {
         findings.push(Finding::good(&what, limits_text(&room.limits)));
     }
     findings
+}
+
+/// Returns how long people gather before they are let in, in milliseconds.
+fn gathers_ms(limits: &Limits) -> Option<u64> {
+    limits.schedule.starts_ms?.checked_sub(limits.schedule.opens_ms?)
 }
 
 fn limits_text(limits: &Limits) -> String {

@@ -88,6 +88,11 @@ fn limits_that_somebody_forgot_are_found() {
     assert_eq!(verdicts("queueing_method = \"passthrough\""), [Good]);
     let over = "admissions_per_second = 10\nends_at = 2020-01-01T00:00:00Z";
     assert_eq!(verdicts(over), [Bad]);
+    let gathering = |opens: &str| {
+        format!("admissions_per_second = 10\nopens_at = 2030-01-{opens}\nstarts_at = 2030-01-03T10:00:00Z")
+    };
+    assert_eq!(verdicts(&gathering("02T10:00:00Z")), [Bad], "a day before");
+    assert_eq!(verdicts(&gathering("02T11:00:00Z")), [Good]);
 }
 
 #[test]
