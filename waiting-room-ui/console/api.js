@@ -43,6 +43,14 @@ async function ask(method, path, body) {
   }
 }
 
+/** Asks for a room's page in a state and language; answers its HTML. */
+export async function preview(room, wanted) {
+  const answer = await ask("GET", `/api/rooms/${encodeURIComponent(room)}/preview?${new URLSearchParams(wanted)}`);
+  if (answer.ok) return answer.text();
+  const said = await answer.json().catch(() => ({}));
+  throw new Fault(answer.status, said.detail ?? `The gateway answered ${answer.status}.`);
+}
+
 export const rooms = () => call("GET", "/api/rooms");
 export const readiness = () => call("GET", "/api/readiness");
 export const audit = () => call("GET", "/api/audit");

@@ -1,12 +1,15 @@
 // What an operator can do to a room. Fields that are being edited are never overwritten by a poll.
 import { act, change } from "./api.js";
-import { field, h, text, twoStep } from "./dom.js";
-import { effect, rateOfSlider, sliderOfRate } from "./effect.js";
+import { field, guard, h, text, twoStep } from "./dom.js";
+import { effect, isMany, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
 import { adapting, inForce } from "./health.js";
 import { schedule } from "./schedule.js";
 
 const SLIDER_TOP = 2000;
+
+/** The item that stands for all. */
+const EVERYTHING = "*";
 
 /** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
 export function controls(name, done) {
@@ -118,15 +121,17 @@ function message(name, done) {
 function soldOut(name, done) {
   const key = h("input", { type: "text", maxlength: "200", required: true, autocomplete: "off", spellcheck: "false", placeholder: "12951:2026-11-23:3A" });
   const list = h("ul", { class: "keys" }), note = h("p", { class: "hint" });
+  const { element: sure, ask } = guard();
   let drawn = null;
   async function send(event) {
     event.preventDefault();
     const value = key.value.trim();
+    if (value === EVERYTHING && !(await ask("Mark everything as sold out? Everybody who asks is turned away until it is put back on sale.", "Yes, everything"))) return;
     if (value && (await done(act(name, "sold-out", { key: value }), `${value} is answered as sold out.`))) key.value = "";
   }
   const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${value} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${value} is on sale again.`) }, "Back on sale");
   return {
-    element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out")))),
+    element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out"))), sure),
     update(room) {
       text(note, `${room.sold_out.length ? `${count(room.sold_out.length)} answered from memory` : "Nothing is marked as sold out"}; ${count(room.sold_out_answers)} requests were spared the booking API.`);
       const stock = Object.entries(room.stock ?? {}).filter(([item]) => !room.sold_out.includes(item)).slice(0, 20);
@@ -140,11 +145,18 @@ function soldOut(name, done) {
 
 function admit(name, done) {
   const number = h("input", { type: "number", min: "1", max: "100000", step: "1", value: "1", required: true, inputmode: "numeric" });
-  const send = (event) => {
+  const { element, ask } = guard();
+  let pace = null;
+  async function send(event) {
     event.preventDefault();
-    done(act(name, "admit", { count: Number(number.value) }), `${count(Number(number.value))} let in, from the front of the line.`);
+    const wanted = Number(number.value), people = count(wanted);
+    if (isMany(wanted, pace) && !(await ask(`Let ${people} in at once? The site gets them all in the same moment, on top of the rate.`, `Let ${people} in`))) return;
+    done(act(name, "admit", { count: wanted }), `${people} let in, from the front of the line.`);
+  }
+  return {
+    element: panel("Let some in now", h("p", { class: "hint" }, "From the front of the line, on top of the rate."), h("form", { class: "row", onsubmit: send }, field("How many", number), h("button", {}, "Let in")), element),
+    update(room) { pace = inForce(room); },
   };
-  return { element: panel("Let some in now", h("p", { class: "hint" }, "From the front of the line, on top of the rate."), h("form", { class: "row", onsubmit: send }, field("How many", number), h("button", {}, "Let in"))), update() {} };
 }
 
 function danger(name, done) {

@@ -35,17 +35,39 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
+/** Makes a place where a question is asked before something is done: `ask(question, yes)` answers whether to do it. */
+export function guard() {
+  const words = h("p"), sure = h("button", { type: "button", class: "danger solid", onclick: () => end(true) });
+  const no = h("button", { type: "button", class: "plain", onclick: () => end(false) }, "Cancel");
+  const element = h("div", { class: "sure", role: "group", hidden: true }, words, h("div", { class: "row" }, sure, no));
+  let settle = () => {};
+  function end(answer) {
+    element.hidden = true;
+    settle(answer);
+  }
+  function ask(question, yes) {
+    end(false);
+    text(words, question);
+    text(sure, yes);
+    element.setAttribute("aria-label", question);
+    element.hidden = false;
+    no.focus();
+    return new Promise((done) => { settle = done; });
+  }
+  element.addEventListener("keydown", (event) => event.key === "Escape" && end(false));
+  return { element, ask };
+}
+
 /** Makes a button that asks once more before it does what cannot be undone. */
 export function twoStep(label, question, yes, act) {
-  const ask = h("button", { type: "button", class: "danger", onclick: () => show(true) }, label);
-  const sure = h("button", { type: "button", class: "danger solid", onclick: async () => { show(false); await act(); } }, yes);
-  const no = h("button", { type: "button", class: "plain", onclick: () => show(false) }, "Cancel");
-  const panel = h("div", { class: "sure", role: "group", "aria-label": question, hidden: true }, h("p", {}, question), h("div", { class: "row" }, sure, no));
-  function show(open) {
-    panel.hidden = !open;
-    ask.hidden = open;
-    (open ? no : ask).focus();
+  const { element, ask } = guard();
+  const button = h("button", { type: "button", class: "danger", onclick: press }, label);
+  async function press() {
+    button.hidden = true;
+    const answer = await ask(question, yes);
+    button.hidden = false;
+    if (answer) await act();
+    else button.focus();
   }
-  panel.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
-  return h("div", { class: "two-step" }, ask, panel);
+  return h("div", { class: "two-step" }, button, element);
 }

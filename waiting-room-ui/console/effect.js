@@ -24,3 +24,10 @@ export function rateOfSlider(step, top) {
 export function sliderOfRate(rate, top) {
   return Math.round((Math.log1p(Math.min(rate, top)) / Math.log1p(top)) * 1000);
 }
+
+const MANY_SECONDS = 10;
+
+/** Tells whether so many at once are more than the site is used to: ten seconds' worth of the rate. */
+export function isMany(people, rate) {
+  return rate !== null && people > Math.max(1, rate * MANY_SECONDS);
+}

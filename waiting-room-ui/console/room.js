@@ -5,6 +5,7 @@ import { clock, count, ms, percent, range, rate, span } from "./format.js";
 import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
+import { previewPanel } from "./preview.js";
 
 const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
@@ -37,6 +38,7 @@ export function roomView(name, history, done) {
     health.element,
     h("div", { class: "plots" }, [line, flow, waits, site].map(({ element }) => h("div", { class: "card" }, element))),
     h("div", { class: "controls" }, handles.elements),
+    previewPanel(name).element,
     trail.element);
 
   function update({ rooms }, now) {

@@ -1,6 +1,6 @@
 // When the sale opens, starts and ends, and the draw at its start.
 import { act, change } from "./api.js";
-import { field, h, text } from "./dom.js";
+import { field, guard, h, text } from "./dom.js";
 import { count } from "./format.js";
 
 const INSTANTS = [["opens_at", "Places from"], ["starts_at", "Let in from"], ["ends_at", "Until"]];
@@ -30,6 +30,7 @@ export function drawWords(draw) {
 export function schedule(name, done, panel) {
   const fields = INSTANTS.map(([key, label]) => ({ key, label, input: h("input", { type: "datetime-local", step: "1", oninput: () => { dirty = true; } }) }));
   const words = h("p", { class: "hint" }), lots = h("p", { class: "hint", hidden: true }), seal = h("code", { class: "seal" });
+  const { element: sure, ask } = guard();
   const value = h("input", { type: "text", maxlength: "1000", required: true, autocomplete: "off" });
   const reveal = h("form", { class: "stack", hidden: true, onsubmit: draw }, field("The public value, exactly as published", value), h("div", { class: "row" }, h("button", { class: "solid" }, "Draw lots with it")));
   let dirty = false;
@@ -42,12 +43,13 @@ export function schedule(name, done, panel) {
 
   async function draw(event) {
     event.preventDefault();
+    if (!(await ask("Draw lots with this value? The order is then fixed; it cannot be drawn again.", "Yes, draw"))) return;
     if (await done(act(name, "draw", { public_value: value.value.trim() }), "Lots are drawn.")) value.value = "";
   }
 
   const form = h("form", { class: "stack", onsubmit: send }, fields.map(({ label, input }) => field(label, input)), h("div", { class: "row" }, h("button", {}, "Set")));
   return {
-    element: panel("Schedule", words, lots, reveal, form),
+    element: panel("Schedule", words, lots, reveal, sure, form),
     update(room) {
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
       text(words, `${STAGES[room.stage] ?? ""} Times are in your zone, ${zone}; empty means no bound.`);

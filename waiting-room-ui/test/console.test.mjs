@@ -1,7 +1,7 @@
 // The operator's console against a stand-in for the admin API.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { effect, rateOfSlider, sliderOfRate } from "../console/effect.js";
+import { effect, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
 
@@ -25,6 +25,37 @@ test("the effect of a rate is said before it is applied", () => {
   assert.match(effect(10, 0, null).words, /No limit is set/);
   assert.match(effect(10, 0, NaN).words, /Give a number/);
   for (const rate of [0.5, 1, 12, 50, 400, 2000]) assert.ok(Math.abs(rateOfSlider(sliderOfRate(rate, 2000), 2000) - rate) <= rate * 0.12, `${rate}`);
+});
+
+test("many at once are more than ten seconds of the rate", () => {
+  for (const [people, rate, many] of [[25, 50, false], [501, 50, true], [1, 0, false], [2, 0, true], [9_999, null, false], [2, 0.1, true]]) assert.equal(isMany(people, rate), many, `${people} at ${rate}`);
+});
+
+describe("what visitors see", () => {
+  for (const look of ["wide", "phone-dark"]) {
+    test(`the page in a state, a language and with a message, ${look}`, async () => {
+      const { page, end } = await visit(look, { several: false });
+      await page.getByText("What visitors see").click();
+      const shown = page.frameLocator("iframe.preview");
+      await shown.getByRole("heading", { name: "You are in line" }).waitFor();
+      await page.getByLabel("State").selectOption("sold_out");
+      await page.getByLabel("Language").selectOption("ur");
+      await page.getByLabel("With this message").fill("Coach <b>B4</b> is added");
+      await shown.getByText("Coach <b>B4</b> is added").waitFor();
+      assert.equal(await shown.locator("html").getAttribute("dir"), "rtl");
+      const margin = await page.locator("iframe.preview").evaluate((frame) => frame.contentWindow.getComputedStyle(frame.contentDocument.body).margin);
+      assert.equal(margin, "0px", "its styles are there");
+      assert.deepEqual(await shown.locator("script, noscript").count(), 0);
+      assert.deepEqual(await axe(page), []);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+      await picture(page, `console-preview-${look}`);
+      await page.getByLabel("Language").selectOption("zh");
+      await page.getByText("`lang` is one of en, hi.").waitFor();
+      // The test's own looking into the frame is what a frame without scripts refuses.
+      assert.deepEqual(page.complaints.filter((words) => !/^Blocked script execution in 'about:/.test(words)), []);
+      await end();
+    });
+  }
 });
 
 describe("looks", () => {
@@ -179,6 +210,27 @@ describe("what an operator does", () => {
       ["POST", "sold-out", { key: "12301:2026-11-23:1A" }], ["POST", "on-sale", { key: "12301:2026-11-23:1A" }],
       ["POST", "admit", { count: 25 }], ["PATCH", "", { total_active_users: 500 }],
     ]);
+    await end();
+  });
+
+  test("many at once, and everything sold out, ask twice", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    const press = (name) => page.getByRole("button", { name, exact: true }).click();
+    await page.getByLabel("How many").fill("20000");
+    await press("Let in");
+    await page.getByText("Let 20,000 in at once?").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await press("Cancel");
+    await press("Let in");
+    await press("Let 20,000 in");
+    await until(() => admin.calls.length === 1, "one call");
+    await page.getByLabel("Item").fill("*");
+    await press("Mark as sold out");
+    await page.keyboard.press("Escape");
+    await press("Mark as sold out");
+    await press("Yes, everything");
+    await until(() => admin.calls.length === 2, "one more");
+    assert.deepEqual(admin.calls, [["POST", "admit", { count: 20000 }], ["POST", "sold-out", { key: "*" }]]);
     await end();
   });
 

@@ -1,6 +1,7 @@
 // A stand-in for the admin listener: rooms whose line really drains at their rate, one step a poll.
 import { createServer } from "node:http";
 import { bodyOf, json, serveFile } from "./files.mjs";
+import { policy, previewOf } from "./gateway.mjs";
 
 export const TOKEN = "test-token";
 
@@ -46,6 +47,13 @@ const VERBS = {
   reset: (room) => { room.waiting = 0; room.epoch += 1; },
 };
 
+function preview(request, response) {
+  const wanted = new URL(request.url, "http://gateway").searchParams;
+  if (wanted.get("lang") === "zh") return json(response, 400, { type: "/problems/bad_request", title: "Bad Request", status: 400, detail: "`lang` is one of en, hi." });
+  response.writeHead(200, { "content-type": "text/html; charset=utf-8", "content-security-policy": policy("nonce") });
+  response.end(previewOf(wanted.get("state"), wanted.get("lang"), wanted.get("message")));
+}
+
 /** Starts the stand-in; `admin.calls` records every change. */
 export async function startAdmin({ several = true } = {}) {
   const rooms = [newRoom("tatkal", "Tatkal booking")];
@@ -64,6 +72,7 @@ export async function startAdmin({ several = true } = {}) {
       return json(response, 200, { rooms, gateway: { version: "0.1.0", uptime_seconds: 7310, store: "redis", store_up: admin.storeUp } });
     }
     const [, , , name, verb] = path.split("/");
+    if (verb === "preview") return preview(request, response);
     const room = rooms.find((one) => one.name === name), body = await bodyOf(request);
     admin.calls.push([request.method, verb ?? "", body]);
     if (request.method === "PATCH" && body.admissions_per_second > 1000) return json(response, 422, { type: "/problems/invalid", title: "Invalid", status: 422, detail: "admissions_per_second must be at most 1000." });

@@ -11,7 +11,7 @@ export async function serveFile(folder, path, response, fallback = false) {
   const name = path === "/" ? "index.html" : path.slice(1);
   const found = await readFile(join(UI, folder, name)).catch(() => (fallback && !extname(name) ? readFile(join(UI, folder, "index.html")) : null));
   if (!found || name.includes("..")) return response.writeHead(404).end();
-  response.writeHead(200, { "content-type": TYPES[extname(name)] ?? TYPES[".html"], "content-security-policy": "default-src 'self'", "cache-control": "no-cache" });
+  response.writeHead(200, { "content-type": TYPES[extname(name)] ?? TYPES[".html"], "content-security-policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", "cache-control": "no-cache" });
   response.end(found);
 }
 

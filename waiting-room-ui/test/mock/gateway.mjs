@@ -49,6 +49,13 @@ function shownOf(status, says) {
   };
 }
 
+/** Renders the waiting page as the admin listener's preview does: nothing is behind it. */
+export function previewOf(state, lang, message) {
+  const at = state === "pre_queue" ? { number: null, position: null, ahead: null } : {};
+  const context = pageContext(statusOf({ state, message, ...at }), "nonce", { lang });
+  return render("page.html", { ...context, live_path: "", status_path: "", leave_path: "", link_path: "" });
+}
+
 function pageContext(status, nonce, more) {
   const lang = more.lang ?? "en", words = sentences(lang), says = voice(words.live, lang);
   return {
