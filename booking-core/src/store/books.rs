@@ -2,6 +2,23 @@
 
 use crate::domain::inventory::{InventoryId, Stock};
 
+/// Counts what the money and its bookings come to, in this order: as [`Books`] has it after its rows. Both databases
+/// understand it.
+pub(super) const MONEY: &str = "SELECT
+        (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id AND b.cancelled_at IS NULL
+            WHERE p.status = 'kept' AND b.reference IS NULL),
+        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id
+            WHERE p.status <> 'kept' AND b.cancelled_at IS NULL),
+        (SELECT count(*) FROM payments WHERE status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')),
+        (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
+            WHERE p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding') AND o.kind IS NULL),
+        (SELECT count(*) FROM payments WHERE status IN ('pending', 'challenged')),
+        (SELECT count(*) FROM payments WHERE status = 'refunded'),
+        (SELECT count(*) FROM bookings WHERE cancelled_at IS NULL),
+        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
+        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
+            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
+
 /// Is the whole state in sums.
 #[derive(Clone, Debug, Default)]
 pub struct Books {

@@ -7,7 +7,7 @@ use super::fault;
 use super::read::{inventory_row, query};
 use crate::domain::seat::Numbering;
 use crate::store::StoreError;
-use crate::store::books::{Books, Numbers, RowBooks};
+use crate::store::books::{Books, MONEY, Numbers, RowBooks};
 
 const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.held::bigint, i.sold::bigint, i.price,
         i.numbering, i.version,
@@ -26,21 +26,6 @@ const ROWS: &str = "SELECT i.name, i.capacity::bigint, i.available::bigint, i.he
     LEFT JOIN (SELECT inventory_id, count(*) AS owned, count(DISTINCT number) AS numbers
                FROM seats GROUP BY inventory_id) s ON s.inventory_id = i.id
     ORDER BY i.name";
-
-const MONEY: &str = "SELECT
-        (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id AND b.cancelled_at IS NULL
-            WHERE p.status = 'kept' AND b.reference IS NULL),
-        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id
-            WHERE p.status <> 'kept' AND b.cancelled_at IS NULL),
-        (SELECT count(*) FROM payments WHERE status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')),
-        (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
-            WHERE p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding') AND o.kind IS NULL),
-        (SELECT count(*) FROM payments WHERE status IN ('pending', 'challenged')),
-        (SELECT count(*) FROM payments WHERE status = 'refunded'),
-        (SELECT count(*) FROM bookings WHERE cancelled_at IS NULL),
-        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
-        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
-            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
 
 pub(super) async fn books(connection: &mut Object) -> Result<Books, StoreError> {
     let snapshot =

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 use super::read::{inventory_row, many, one};
 use crate::domain::seat::Numbering;
 use crate::store::StoreError;
-use crate::store::books::{Books, Numbers, RowBooks};
+use crate::store::books::{Books, MONEY, Numbers, RowBooks};
 use crate::store::rows::InventoryRow;
 
 const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.price, i.numbering, i.version,
@@ -24,21 +24,6 @@ const ROWS: &str = "SELECT i.name, i.capacity, i.available, i.held, i.sold, i.pr
     LEFT JOIN (SELECT inventory_id, count(*) AS owned, count(DISTINCT number) AS numbers
                FROM seats GROUP BY inventory_id) s ON s.inventory_id = i.id
     ORDER BY i.name";
-
-const MONEY: &str = "SELECT
-        (SELECT count(*) FROM payments p LEFT JOIN bookings b ON b.payment_id = p.id AND b.cancelled_at IS NULL
-            WHERE p.status = 'kept' AND b.reference IS NULL),
-        (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id
-            WHERE p.status <> 'kept' AND b.cancelled_at IS NULL),
-        (SELECT count(*) FROM payments WHERE status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')),
-        (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
-            WHERE p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding') AND o.kind IS NULL),
-        (SELECT count(*) FROM payments WHERE status IN ('pending', 'challenged')),
-        (SELECT count(*) FROM payments WHERE status = 'refunded'),
-        (SELECT count(*) FROM bookings WHERE cancelled_at IS NULL),
-        (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
-        (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
-            WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
 
 pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
     let tx = db.unchecked_transaction().map_err(|error| super::fault(&error))?;
