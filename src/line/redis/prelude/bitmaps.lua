@@ -179,9 +179,9 @@ local function lowest(key, limit, most)
   return runs
 end
 
--- Returns those of a set that are in the bitmap `key` and in none of the further ones, which have its base.
-local function sift(set, key, ...)
-  if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
+-- Lets `look` see, in the scratch bitmap, those of a set that are in the bitmap `key` and in none of the further ones,
+-- which have its base.
+local function sifted(look, set, key, ...)
   local others = {...}
   return in_scratch(function()
     bases[SCRATCH] = base(key)
@@ -192,6 +192,12 @@ local function sift(set, key, ...)
       redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
       redis.call('DEL', SPARE)
     end
-    return with_bytes(SCRATCH, lowest(SCRATCH, math.huge))
+    return look()
   end)
+end
+
+-- Returns those of a set that are in the bitmap `key` and in none of the further ones, which have its base.
+local function sift(set, key, ...)
+  if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
+  return sifted(function() return with_bytes(SCRATCH, lowest(SCRATCH, math.huge)) end, set, key, ...)
 end

@@ -48,18 +48,7 @@ end
 
 -- Tells whether anyone of a range is in the bitmap `key` and in none of the further ones, which have its base.
 local function any_of(range, key, ...)
-  local others = {...}
-  return in_scratch(function()
-    bases[SCRATCH] = base(key)
-    mark(SCRATCH, range, true)
-    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, key)
-    for _, other in ipairs(others) do
-      redis.call('BITOP', 'AND', SPARE, SCRATCH, other)
-      redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
-      redis.call('DEL', SPARE)
-    end
-    return redis.call('BITPOS', SCRATCH, 1) >= 0
-  end)
+  return sifted(function() return redis.call('BITPOS', SCRATCH, 1) >= 0 end, range, key, ...)
 end
 
 -- Returns the numbers of the draws of which nobody holds a place any more: whoever had which of them, they are over.
