@@ -49,6 +49,8 @@ pub enum Refused<'a> {
     Origin,
     /// A link to another device was used, or its time is over.
     LinkOver,
+    /// A link past the line was used, revoked, or its time is over.
+    BypassOver,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -87,6 +89,7 @@ impl Refused<'_> {
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
             Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
+            Self::BypassOver => told(StatusCode::GONE, "bypass_over", "This link is used up", BYPASS_OVER),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -111,6 +114,7 @@ const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const LINK_OVER: &str =
     "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
+const BYPASS_OVER: &str = "A link past the line works once and for a limited time. Ask whoever sent it for a new one.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -243,13 +247,26 @@ pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires
     }
 }
 
-/// Asks whether to take a place over, which sends a form to `form`.
+/// What a link offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// To take a place over from another device.
+    Continue,
+    /// To go past the line.
+    Bypass,
+}
+
+/// Asks whether to take what a link offers, which sends a form to `form`.
 #[must_use]
-pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
+pub fn offer(pages: &Pages, reads: Reads, offer: Offer, form: &str) -> Answer {
+    let kind = match offer {
+        Offer::Continue => "link_open",
+        Offer::Bypass => "bypass_open",
+    };
     match reads {
         Reads::Html(language, coding) => {
             let action = Some(Action::Send(form, Label::Continue));
-            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, (language, coding))
+            show(StatusCode::OK, pages, &Notice { kind, action, ..Notice::default() }, (language, coding))
         }
         Reads::Json => tell(&json!({"continue": form})),
     }
@@ -281,6 +298,13 @@ pub fn withheld(mut answer: Answer) -> Answer {
     if answer.status().is_success() {
         *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     }
+    answer
+}
+
+/// Makes any refusal one that every proxy that asks takes for a no: some know 401 and 403 only.
+#[must_use]
+pub fn denied(mut answer: Answer) -> Answer {
+    *answer.status_mut() = StatusCode::FORBIDDEN;
     answer
 }
 

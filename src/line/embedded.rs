@@ -7,6 +7,7 @@
 //! when one has grown large; a machine that loses power loses what was not synced.
 
 mod journal;
+mod links;
 mod persons;
 
 use std::collections::HashMap;
@@ -17,12 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use self::journal::Journal;
+use self::links::LinksFile;
 use self::persons::PersonsFile;
 use super::draw::Reveal;
 use super::roll::Drawn;
+use super::spent::Spent;
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Epoch, Joined, Known, LineStore, News, Number, Page, PersonId, Roll, RoomName, Steering,
+    Arrival, Claimed, Epoch, Joined, Known, LineStore, Mark, News, Number, Page, PersonId, Roll, RoomName, Steering,
     StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
@@ -45,6 +48,7 @@ struct Folder {
 #[derive(Debug)]
 struct Room {
     state: LineState,
+    spent: Spent,
     files: Option<Files>,
 }
 
@@ -53,6 +57,7 @@ struct Room {
 struct Files {
     journal: Journal,
     persons: PersonsFile,
+    links: LinksFile,
 }
 
 impl Embedded {
@@ -139,6 +144,11 @@ impl LineStore for Embedded {
         self.verb(room, |line, _| line.find(person))
     }
 
+    async fn spend(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
+        let (room, now_s) = (self.room(room)?, self.clock.now_us() / 1_000_000);
+        lock(&room).spend(mark, now_s)
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
         self.verb(room, |line, now_us| {
             line.sweep_persons(now_us);
@@ -183,22 +193,31 @@ impl Folder {
 impl Room {
     fn open(folder: Option<&Path>, name: &RoomName, now_us: u64) -> Result<Self, StoreFault> {
         let Some(folder) = folder else {
-            return Ok(Self { state: LineState::new(now_us), files: None });
+            return Ok(Self { state: LineState::new(now_us), spent: Spent::default(), files: None });
         };
         let (journal, saved) = Journal::open(folder, name)?;
         let (persons, kept) = PersonsFile::open(folder, name)?;
+        let (links, spent) = LinksFile::open(folder, name)?;
         let state = match saved {
             Some(roll) => LineState::revive(roll, kept, now_us),
             None => LineState::new(now_us),
         };
-        let mut room = Self { state, files: Some(Files { journal, persons }) };
+        let mut room = Self { state, spent, files: Some(Files { journal, persons, links }) };
         room.save()?;
         Ok(room)
     }
 
+    fn spend(&mut self, mark: &Mark, now_s: u64) -> Result<bool, StoreFault> {
+        let is_first = self.spent.spend(mark, now_s);
+        match &self.files {
+            Some(files) if is_first => files.links.append(mark).map(|()| true),
+            _ => Ok(is_first),
+        }
+    }
+
     /// Writes the entries and the persons that the files do not have yet.
     fn write(&mut self) -> Result<(), StoreFault> {
-        if let Some(Files { journal, persons }) = &mut self.files {
+        if let Some(Files { journal, persons, .. }) = &mut self.files {
             match self.state.follow(journal.known()) {
                 News::Entries(entries) => journal.append(&entries)?,
                 News::Roll(_) | News::Behind => journal.save(self.state.roll())?,
@@ -211,7 +230,7 @@ impl Room {
 
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
-        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, .. }) = &mut self.files else { return Ok(()) };
         if persons.is_large() {
             persons.save(self.state.persons())?
         } else {
@@ -221,7 +240,7 @@ impl Room {
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {
-        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, .. }) = &mut self.files else { return Ok(()) };
         persons.save(self.state.persons())?;
         journal.save(self.state.roll())
     }

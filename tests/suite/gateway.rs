@@ -2,8 +2,10 @@
 
 mod adaptive;
 mod announced;
+mod asking;
 mod busy;
 mod edge;
+mod exempt;
 mod fleet;
 mod idle;
 mod live;
