@@ -30,7 +30,6 @@ use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
@@ -51,8 +50,6 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
-    /// Which links to another device were used here.
-    pub spent: SpentLinks,
     /// The crawlers of each room, in the order of the rooms.
     pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
@@ -128,7 +125,7 @@ impl Pipeline {
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
             return self.bypass(i, request, target, asker).await;
         }
-        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
+        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
             return self.sold_out(room, asker);
         }
         match decision {
@@ -235,6 +232,7 @@ impl Pipeline {
     fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
         match refusal {
             Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Draining => self.refuse(reads, &Refused::Draining),
             Refusal::Full => self.refuse(reads, &Refused::Full),
             // Nobody has a place yet; the page asks for one when the sale opens.
             Refusal::Early => {
@@ -262,7 +260,8 @@ impl Pipeline {
         room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
     }
 
-    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
+    fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
+        let now_ms = room.board_ms();
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
         room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }

@@ -6,6 +6,7 @@
 //! forgotten number gets the place back. [`Embedded::keep`] syncs to disk and starts a new journal
 //! when one has grown large; a machine that loses power loses what was not synced.
 
+mod board;
 mod journal;
 mod links;
 mod persons;
@@ -17,9 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::board::BoardFile;
 use self::journal::Journal;
 use self::links::LinksFile;
 use self::persons::PersonsFile;
+use super::board::{Board, Heard, LinkId, Reading, Word};
 use super::draw::Reveal;
 use super::roll::Drawn;
 use super::spent::Spent;
@@ -49,6 +52,7 @@ struct Folder {
 struct Room {
     state: LineState,
     spent: Spent,
+    board: Board,
     files: Option<Files>,
 }
 
@@ -58,6 +62,7 @@ struct Files {
     journal: Journal,
     persons: PersonsFile,
     links: LinksFile,
+    board: BoardFile,
 }
 
 impl Embedded {
@@ -111,6 +116,13 @@ impl Embedded {
         Ok(answer)
     }
 
+    /// Does something to a room's board, which is written to disk when the store is kept.
+    fn on_board<A>(&self, name: &RoomName, verb: impl FnOnce(&mut Board, u64) -> A) -> Result<A, StoreFault> {
+        let room = self.room(name)?;
+        let mut room = lock(&room);
+        Ok(verb(&mut room.board, self.clock.now_us()))
+    }
+
     /// Makes the draw that is due. What takes long is done beside the line, which goes on.
     async fn draw(&self, name: &RoomName, reveal: &Reveal) -> Result<(), StoreFault> {
         let due = self.verb(name, |line, _| Some((line.due_draw(reveal)?, line.roll().clone())))?;
@@ -144,9 +156,17 @@ impl LineStore for Embedded {
         self.verb(room, |line, _| line.find(person))
     }
 
-    async fn spend(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
+    async fn use_once(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
         let (room, now_s) = (self.room(room)?, self.clock.now_us() / 1_000_000);
         lock(&room).spend(mark, now_s)
+    }
+
+    async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
+        self.on_board(room, |board, now_us| board.share(told, known, now_us))
+    }
+
+    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
+        self.on_board(room, |board, now_us| board.spend(link, until_ms, now_us))
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
@@ -193,16 +213,19 @@ impl Folder {
 impl Room {
     fn open(folder: Option<&Path>, name: &RoomName, now_us: u64) -> Result<Self, StoreFault> {
         let Some(folder) = folder else {
-            return Ok(Self { state: LineState::new(now_us), spent: Spent::default(), files: None });
+            let (spent, board) = (Spent::default(), Board::default());
+            return Ok(Self { state: LineState::new(now_us), spent, board, files: None });
         };
         let (journal, saved) = Journal::open(folder, name)?;
         let (persons, kept) = PersonsFile::open(folder, name)?;
         let (links, spent) = LinksFile::open(folder, name)?;
+        let (on_disk, board) = BoardFile::open(folder, name)?;
         let state = match saved {
             Some(roll) => LineState::revive(roll, kept, now_us),
             None => LineState::new(now_us),
         };
-        let mut room = Self { state, spent, files: Some(Files { journal, persons, links }) };
+        let files = Some(Files { journal, persons, links, board: on_disk });
+        let mut room = Self { state, spent, board, files };
         room.save()?;
         Ok(room)
     }
@@ -230,7 +253,8 @@ impl Room {
 
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
-        let Some(Files { journal, persons, .. }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board, .. }) = &mut self.files else { return Ok(()) };
+        board.save(&self.board)?;
         if persons.is_large() {
             persons.save(self.state.persons())?
         } else {
@@ -240,7 +264,8 @@ impl Room {
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {
-        let Some(Files { journal, persons, .. }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board, .. }) = &mut self.files else { return Ok(()) };
+        board.save(&self.board)?;
         persons.save(self.state.persons())?;
         journal.save(self.state.roll())
     }

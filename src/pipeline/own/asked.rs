@@ -71,7 +71,7 @@ impl Pipeline {
             Decision::Wait(..) | Decision::Join | Decision::Reject(_) if self.is_exempt(i, method, headers, asker) => {
                 respond::verified(HeaderMap::new())
             }
-            decision if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for, now_ms) => {
+            decision if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for) => {
                 let answer = self.sold_out(room, asker);
                 if shows_page { answer } else { respond::denied(answer) }
             }

@@ -20,10 +20,10 @@ async fn each_is_won_once(one: &dyn LineStore, other: &dyn LineStore, until_ms: 
     for kind in [Kind::Proof, Kind::BypassLink] {
         for i in 0..20 {
             let mark = mark(kind, i, until_ms);
-            let (a, b) = tokio::join!(one.spend(&room, &mark), other.spend(&room, &mark));
+            let (a, b) = tokio::join!(one.use_once(&room, &mark), other.use_once(&room, &mark));
             assert!(a.unwrap() != b.unwrap(), "{kind:?} {i}");
-            assert!(!one.spend(&room, &mark).await.unwrap());
-            assert!(one.spend(&elsewhere, &mark).await.unwrap(), "each room has its own");
+            assert!(!one.use_once(&room, &mark).await.unwrap());
+            assert!(one.use_once(&elsewhere, &mark).await.unwrap(), "each room has its own");
         }
     }
 }
@@ -48,8 +48,8 @@ async fn a_used_link_is_known_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Embedded::open(Some(folder.path()), Clock::manual(START_MS)).unwrap();
     let (room, link) = (fresh_room(), mark(Kind::BypassLink, 7, START_MS + 86_400_000));
-    assert!(open().spend(&room, &link).await.unwrap());
+    assert!(open().use_once(&room, &link).await.unwrap());
     let again = open();
-    assert!(!again.spend(&room, &link).await.unwrap());
-    assert!(again.spend(&room, &mark(Kind::BypassLink, 8, START_MS + 86_400_000)).await.unwrap());
+    assert!(!again.use_once(&room, &link).await.unwrap());
+    assert!(again.use_once(&room, &mark(Kind::BypassLink, 8, START_MS + 86_400_000)).await.unwrap());
 }
