@@ -4,6 +4,8 @@
 //! same ways, or when its time to live has passed. Answers overtake one another: a "sold out" that was true once may
 //! arrive after the "on sale" that ended it. So a word may carry a version, and one that is older than the newest heard
 //! of its key changes nothing.
+//!
+//! Times are of the gateway's steady clock, so that nothing comes back on sale when somebody sets the time of day.
 
 use dashmap::DashMap;
 
@@ -28,7 +30,7 @@ pub struct SoldOut {
 /// Is what was last said about a key.
 #[derive(Debug, Clone, Copy)]
 struct Word {
-    /// Until when it is sold out, in milliseconds since the Unix epoch; 0 when it is on sale.
+    /// Until when it is sold out, in milliseconds of the steady clock; 0 when it is on sale.
     until_ms: u64,
     /// The newest version heard, and until when it counts.
     version: Option<(u64, u64)>,
@@ -52,11 +54,11 @@ impl Word {
         clippy::option_option,
         reason = "stale and without a version are two answers, and neither leaves this file"
     )]
-    fn newer(known: Option<&Self>, version: Option<u64>, now_ms: u64) -> Option<Option<(u64, u64)>> {
-        let known = known.and_then(|word| word.version).filter(|(_, until_ms)| *until_ms > now_ms);
+    fn newer(known: Option<&Self>, version: Option<u64>, steady_ms: u64) -> Option<Option<(u64, u64)>> {
+        let known = known.and_then(|word| word.version).filter(|(_, until_ms)| *until_ms > steady_ms);
         match (known, version) {
             (Some((newest, _)), Some(version)) if version < newest => None,
-            (_, Some(version)) => Some(Some((version, now_ms.saturating_add(VERSION_KEPT_MS)))),
+            (_, Some(version)) => Some(Some((version, steady_ms.saturating_add(VERSION_KEPT_MS)))),
             (known, None) => Some(known),
         }
     }
@@ -65,46 +67,46 @@ impl Word {
 impl SoldOut {
     /// Remembers that `key` is sold out for `ttl_ms`, or for good. A memory that is full forgets nothing and takes
     /// nothing.
-    pub fn mark(&self, key: &str, ttl_ms: Option<u64>, version: Option<u64>, now_ms: u64) -> Heard {
-        let until_ms = ttl_ms.map_or(u64::MAX, |ttl_ms| now_ms.saturating_add(ttl_ms));
-        self.hear(key, until_ms, version, now_ms)
+    pub fn mark(&self, key: &str, ttl_ms: Option<u64>, version: Option<u64>, steady_ms: u64) -> Heard {
+        let until_ms = ttl_ms.map_or(u64::MAX, |ttl_ms| steady_ms.saturating_add(ttl_ms));
+        self.hear(key, until_ms, version, steady_ms)
     }
 
     /// Remembers that `key` is on sale.
-    pub fn clear(&self, key: &str, version: Option<u64>, now_ms: u64) -> Heard {
+    pub fn clear(&self, key: &str, version: Option<u64>, steady_ms: u64) -> Heard {
         if version.is_none() && !self.words.contains_key(key) {
             return Heard::Taken;
         }
-        self.hear(key, 0, version, now_ms)
+        self.hear(key, 0, version, steady_ms)
     }
 
-    fn hear(&self, key: &str, until_ms: u64, version: Option<u64>, now_ms: u64) -> Heard {
-        if !self.has_room(key, now_ms) {
+    fn hear(&self, key: &str, until_ms: u64, version: Option<u64>, steady_ms: u64) -> Heard {
+        if !self.has_room(key, steady_ms) {
             return Heard::Full;
         }
         let mut word = self.words.entry(key.to_owned()).or_insert(Word { until_ms: 0, version: None });
-        let Some(version) = Word::newer(Some(&word), version, now_ms) else { return Heard::Stale };
+        let Some(version) = Word::newer(Some(&word), version, steady_ms) else { return Heard::Stale };
         *word = Word { until_ms, version };
         Heard::Taken
     }
 
-    fn has_room(&self, key: &str, now_ms: u64) -> bool {
+    fn has_room(&self, key: &str, steady_ms: u64) -> bool {
         if self.words.len() >= KEYS_CAP && !self.words.contains_key(key) {
-            self.words.retain(|_, word| word.until_ms > now_ms);
+            self.words.retain(|_, word| word.until_ms > steady_ms);
         }
         self.words.len() < KEYS_CAP || self.words.contains_key(key)
     }
 
     /// Tells whether `key`, or everything, is sold out.
     #[must_use]
-    pub fn holds(&self, key: &str, now_ms: u64) -> bool {
-        !self.words.is_empty() && (self.holds_just(key, now_ms) || self.holds_just(EVERYTHING, now_ms))
+    pub fn holds(&self, key: &str, steady_ms: u64) -> bool {
+        !self.words.is_empty() && (self.holds_just(key, steady_ms) || self.holds_just(EVERYTHING, steady_ms))
     }
 
     /// Lists what is sold out.
     #[must_use]
-    pub fn list(&self, now_ms: u64) -> Vec<String> {
-        let held = self.words.iter().filter(|entry| entry.value().until_ms > now_ms);
+    pub fn list(&self, steady_ms: u64) -> Vec<String> {
+        let held = self.words.iter().filter(|entry| entry.value().until_ms > steady_ms);
         let mut keys: Vec<String> = held.map(|entry| entry.key().clone()).collect();
         keys.sort_unstable();
         keys
@@ -129,8 +131,8 @@ impl SoldOut {
         self.stock.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
     }
 
-    fn holds_just(&self, key: &str, now_ms: u64) -> bool {
-        self.words.get(key).is_some_and(|word| word.until_ms > now_ms)
+    fn holds_just(&self, key: &str, steady_ms: u64) -> bool {
+        self.words.get(key).is_some_and(|word| word.until_ms > steady_ms)
     }
 }
 

@@ -192,7 +192,7 @@ impl Status {
         self.state = match (course.phase, course.stage) {
             (Phase::Closed, _) | (_, Stage::Ended) => State::Closed,
             (_, Stage::Early | Stage::Gathering) => State::PreQueue,
-            _ if room.is_sold_out(room.shared.clock.now_ms()) => State::SoldOut,
+            _ if room.is_sold_out() => State::SoldOut,
             (Phase::Paused, _) => State::Paused,
             (Phase::Open, Stage::Running) => State::Waiting,
         };

@@ -202,10 +202,10 @@ async fn seen(room: &Room) {
 }
 
 fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
-    let now_ms = room.shared.clock.now_ms();
+    let steady_ms = room.shared.clock.steady_ms();
     let ttl_ms = key.ttl_seconds.map(|s| s.saturating_mul(1_000));
     let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
-    let heard = room.sold_out.mark(&name, ttl_ms, key.version, now_ms);
+    let heard = room.sold_out.mark(&name, ttl_ms, key.version, steady_ms);
     room.live.nudge_all();
     match heard {
         Heard::Taken | Heard::Stale => Ok(()),
@@ -215,7 +215,7 @@ fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
 
 fn clear(room: &Room, key: &Key) -> Result<(), Failed> {
     let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
-    room.sold_out.clear(&name, key.version, room.shared.clock.now_ms());
+    room.sold_out.clear(&name, key.version, room.shared.clock.steady_ms());
     room.live.nudge_all();
     Ok(())
 }
