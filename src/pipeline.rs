@@ -29,7 +29,6 @@ use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
@@ -51,8 +50,6 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
-    /// Which links to another device were used here.
-    pub spent: SpentLinks,
     /// Proxies in front.
     pub trusted_proxies: Networks,
     /// In which header they say who came.
@@ -230,6 +227,7 @@ impl Pipeline {
     fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
         match refusal {
             Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Draining => self.refuse(reads, &Refused::Draining),
             Refusal::Full => self.refuse(reads, &Refused::Full),
             // Nobody has a place yet; the page asks for one when the sale opens.
             Refusal::Early => {
@@ -258,9 +256,9 @@ impl Pipeline {
     }
 
     fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
-        let steady_ms = room.shared.clock.steady_ms();
+        let now_ms = room.board_ms();
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
-        room.sold_out.holds(target.path(), steady_ms) || keys.any(|key| room.sold_out.holds(&key, steady_ms))
+        room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }
 
     fn sold_out(&self, room: &Room, asker: &Asker) -> Answer {

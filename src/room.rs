@@ -8,6 +8,7 @@ mod joining;
 mod lately;
 mod making;
 mod pacing;
+mod sharing;
 mod ticketing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -319,9 +320,8 @@ impl Room {
 
     /// Tells whether everything here is sold out.
     #[must_use]
-    pub fn is_sold_out(&self) -> bool {
-        let item = self.rules.item.as_deref().unwrap_or(crate::sold_out::EVERYTHING);
-        self.sold_out.holds(item, self.shared.clock.steady_ms())
+    pub fn is_sold_out(&self, now_ms: u64) -> bool {
+        self.sold_out.holds(self.rules.item.as_deref().unwrap_or(crate::sold_out::EVERYTHING), now_ms)
     }
 
     fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {

@@ -61,6 +61,8 @@ pub(super) struct RoomView {
     /// How far the waits that they were told had been off, as a part of the wait.
     eta_error: Option<Shares>,
     eta_seconds_for_newcomer: Option<Seconds>,
+    /// What the whole room is about, where it is about one thing.
+    item: Option<String>,
     sold_out: Vec<String>,
     sold_out_answers: u64,
     stock: BTreeMap<String, u64>,
@@ -136,7 +138,7 @@ impl RoomView {
     }
 
     fn read(room: &Room, roll: &Roll) -> Self {
-        let (steady_ms, line_now_s) = (room.shared.clock.steady_ms(), room.line_now().latest_s());
+        let (steady_s, line_now_s) = (room.shared.clock.steady_s(), room.line_now().latest_s());
         let name = room.rules.name.as_str();
         let settings = roll.settings.as_ref();
         let limits = settings.map(|settings| &settings.limits);
@@ -178,10 +180,11 @@ impl RoomView {
             admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(line_now_s)),
             live_connections: room.live.count(),
             oldest_wait_seconds: came_s.map(|came_s| line_now_s.saturating_sub(came_s)),
-            waited_seconds: Shares::of(&room.waits, steady_ms / 1_000),
-            eta_error: Shares::of(&room.eta_errors, steady_ms / 1_000),
+            waited_seconds: Shares::of(&room.waits, steady_s),
+            eta_error: Shares::of(&room.eta_errors, steady_s),
             eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
-            sold_out: room.sold_out.list(steady_ms),
+            item: room.rules.item.clone(),
+            sold_out: room.sold_out.list(room.board_ms()),
             sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
             stock: room.sold_out.all_stock(),
             message: settings.and_then(|settings| settings.message.clone()),

@@ -89,14 +89,14 @@ impl Pipeline {
     fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
         let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
         let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
-        let steady_ms = room.shared.clock.steady_ms();
+        let now_ms = room.board_ms();
         for word in words {
             match word {
                 UpstreamWord::SoldOut { key, ttl_seconds, version } => {
-                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), version, steady_ms);
+                    room.sold_out.mark(&or_path(key), Some(u64::from(ttl_seconds) * 1_000), version, now_ms);
                 }
                 UpstreamWord::OnSale { key, version } => {
-                    room.sold_out.clear(&or_path(key), version, steady_ms);
+                    room.sold_out.clear(&or_path(key), version, now_ms);
                 }
                 UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
                 UpstreamWord::EndSession => {
