@@ -81,7 +81,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
             Command::Audit(args) => audit::run(&args),
-            Command::Keys(args) => keys::run(args),
+            Command::Keys(args) => keys::run(args).await,
             Command::Bypass(args) => bypass::run(args),
         }
     });

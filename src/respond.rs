@@ -1,5 +1,7 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod offer;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -9,6 +11,8 @@ use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
+
+pub use offer::{Offer, offer};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -254,31 +258,6 @@ pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires
     }
 }
 
-/// What a link offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
-    /// To take a place over from another device.
-    Continue,
-    /// To go past the line.
-    Bypass,
-}
-
-/// Asks whether to take what a link offers, which sends a form to `form`.
-#[must_use]
-pub fn offer(pages: &Pages, reads: Reads, offer: Offer, form: &str) -> Answer {
-    let kind = match offer {
-        Offer::Continue => "link_open",
-        Offer::Bypass => "bypass_open",
-    };
-    match reads {
-        Reads::Html(language, coding) => {
-            let action = Some(Action::Send(form, Label::Continue));
-            show(StatusCode::OK, pages, &Notice { kind, action, ..Notice::default() }, (language, coding))
-        }
-        Reads::Json => tell(&json!({"continue": form})),
-    }
-}
-
 /// Sends a browser back to a page of the site, after what it asked for was done.
 #[must_use]
 pub fn go_back(path: &str) -> Answer {
@@ -330,11 +309,16 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
 pub fn set_cookie(answer: &mut Answer, cookie: &str) {
+    set_secret(answer, header::SET_COOKIE, cookie);
+}
+
+/// Adds what is for the asker alone, and for no cache.
+pub fn set_secret(answer: &mut Answer, name: HeaderName, secret: &str) {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in ["surrogate-control", "cdn-cache-control"] {
         answer.headers_mut().remove(name);
     }
-    answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
+    answer.headers_mut().extend(HeaderValue::from_str(secret).map(|value| (name, value)));
 }
 
 fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {

@@ -9,7 +9,7 @@ use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
 /// The headers by which apps without cookies show what they have.
-const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
+pub const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
 const PASS_HEADER: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// What a cookie of the gateway's holds.
@@ -54,6 +54,13 @@ pub fn bypass_cookie(is_tls: bool, value: &str, max_age_s: u64) -> String {
 #[must_use]
 pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
     find_cookie(headers, if is_tls { BOUND_BYPASS_COOKIE } else { BYPASS_COOKIE })
+}
+
+/// Tells whether a request shows its ticket as apps do that keep no cookies.
+#[must_use]
+pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
+    find_cookie(headers, &cookie_name(CookieKind::Ticket, room, is_tls)).is_none()
+        && headers.contains_key(TICKET_HEADER)
 }
 
 /// Reads what a request brings along for a room: cookies, or else headers.

@@ -4,6 +4,7 @@ mod adaptive;
 mod announced;
 mod asking;
 mod busy;
+mod clocks;
 mod edge;
 mod exempt;
 mod fleet;

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
+use super::super::renewing::with_renewal;
 use super::super::{Asker, Pipeline, now_s, sign};
 use super::parameter;
 use crate::gate::{self, Decision};
@@ -67,7 +68,9 @@ impl Pipeline {
         let credentials = self.credentials(headers, room, asker);
         let shows_page = parameter(target, "page") == Some("1");
         let asked_for = original.map_or(target, |original| &original.target);
-        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let renewal = self.renewal(headers, room, decision.ticket());
+        let answer = match decision {
             Decision::Wait(..) | Decision::Join | Decision::Reject(_) if self.is_exempt(i, method, headers, asker) => {
                 respond::verified(HeaderMap::new())
             }
@@ -82,7 +85,8 @@ impl Pipeline {
                 respond::withheld(self.show_why_not(room, held_up, request, asked_for, asker).await)
             }
             _ => self.refuse(asker.reads, &Refused::NoPass),
-        }
+        };
+        with_renewal(answer, renewal)
     }
 
     /// Shows what the visitor would see here who may not go on, and gives a place to whoever has none.
