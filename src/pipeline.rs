@@ -52,6 +52,8 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// How often one address may wait in the place of work.
+    pub patience_limit: JoinLimit,
     /// The crawlers of each room, in the order of the rooms.
     pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
@@ -174,7 +176,7 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        match self.place(room, request.headers(), target, asker).await {
+        match self.place(room, request.headers(), target, asker, Proved::No).await {
             Ok(place) => self.seat(i, request, target, asker, place).await,
             Err(refusal) => refusal,
         }
@@ -206,12 +208,16 @@ impl Pipeline {
         headers: &HeaderMap,
         target: &Target,
         asker: &Asker,
+        proved: Proved,
     ) -> Result<(Ticket, Option<u64>), Answer> {
         let person = self.person(headers, room, asker);
         if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
             let is_own = target.path().starts_with(OWN_PREFIX);
             let link = if is_own { rule.sign_in("/", None) } else { rule.sign_in(target.path(), target.query()) };
             return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
+        }
+        if proved == Proved::No && room.rules.work.is_some() {
+            return Err(self.ask_for_proof(room, target, asker));
         }
         if !self.site.join_limit.allows(asker.address) {
             return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
@@ -328,6 +334,13 @@ impl Pipeline {
     fn scheme(&self) -> &'static str {
         if self.site.is_tls { "https" } else { "http" }
     }
+}
+
+/// Whether a newcomer has shown what the room asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proved {
+    Yes,
+    No,
 }
 
 /// What an admitted request carries.

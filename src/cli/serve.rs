@@ -31,7 +31,7 @@ pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
     };
     let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
     println!("gateway {}://{}", if config.certificate.is_some() { "https" } else { "http" }, gateway.address);
-    println!("console http://{}", gateway.admin_address);
+    println!("console {}://{}", gateway.admin_scheme, gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
     }
