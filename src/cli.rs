@@ -68,12 +68,15 @@ impl CommandFault {
 /// # Errors
 /// When the runtime cannot be made.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    telemetry::start(cli.log);
+    let log = cli.log;
+    if !matches!(cli.command, Command::Demo(_) | Command::Serve(_)) {
+        telemetry::start(log, None)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Demo(args) => demo::run(*args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(*args, log).await,
+            Command::Serve(args) => serve::run(args, log).await,
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,

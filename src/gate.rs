@@ -75,6 +75,21 @@ pub enum Decision {
     Reject(Refusal),
 }
 
+impl Decision {
+    /// Names the decision.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Admit(..) => "admit",
+            Self::Enter { .. } => "enter",
+            Self::Pass => "pass",
+            Self::Join => "join",
+            Self::Wait(..) => "wait",
+            Self::Reject(_) => "reject",
+        }
+    }
+}
+
 /// Why nobody joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

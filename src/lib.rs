@@ -9,7 +9,7 @@
 pub mod clock;
 /// What Prometheus reads.
 pub mod metrics;
-/// Logs.
+/// Logs, and the traces of requests.
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;

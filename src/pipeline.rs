@@ -13,9 +13,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
@@ -28,10 +29,12 @@ use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
+use crate::telemetry::{self, RequestId};
 use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
+use crate::websocket::Farewell;
 
 /// The paths that are the gateway's own and never forwarded.
 pub const OWN_PREFIX: &str = "/.vestibule/";
@@ -70,7 +73,7 @@ pub struct Pipeline {
     /// Owns the live connections.
     pub tasks: TaskTracker,
     /// Ends them.
-    pub stop: CancellationToken,
+    pub farewell: Farewell,
 }
 
 /// One request's asker, as far as it is known.
@@ -78,17 +81,29 @@ struct Asker {
     peer: IpAddr,
     address: IpAddr,
     reads: Reads,
+    id: RequestId,
+    span: Span,
 }
 
 impl Pipeline {
     /// Answers a request that came from `peer`.
     pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         let (parts, body) = request.into_parts();
+        let is_believed = || self.site.trusted_proxies.contains(peer);
+        let span = telemetry::request(&parts, self.scheme(), is_believed);
+        let answer = self.answer(parts, body, peer, span.clone()).instrument(span.clone()).await;
+        telemetry::answered(&span, answer.status(), false);
+        answer
+    }
+
+    async fn answer(&self, parts: Parts, body: Incoming, peer: IpAddr, span: Span) -> Answer {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
-        let asker = Asker { peer, address, reads: visitor::reads(headers) };
+        let id = RequestId::of(&span, rand::random);
+        span.record("request_id", tracing::field::display(id));
+        let asker = Asker { peer, address, reads: visitor::reads(headers), id, span };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
             Ok(target) if target.path().starts_with(OWN_PREFIX) => self.own(request, &target, &asker).await,
@@ -120,6 +135,8 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        asker.span.record("vestibule.room", room.rules.name.as_str());
+        asker.span.record("vestibule.decision", decision.word());
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
             return self.sold_out(room, asker);
         }
@@ -152,6 +169,7 @@ impl Pipeline {
     ) -> Answer {
         let room = &self.site.rooms[i];
         let Some(pass) = sign(room, &ticket, ends_s) else {
+            telemetry::failed(&asker.span, &"a pass could not be signed");
             return self.refuse(asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
@@ -211,7 +229,10 @@ impl Pipeline {
             return Err(self.refuse(asker.reads, &Refused::NoPass));
         }
         let joined = room.join(person).await;
-        let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
+        let place = joined.map_err(|fault| {
+            telemetry::failed(&asker.span, &fault);
+            self.refuse(asker.reads, &Refused::Join(&fault))
+        })?;
         Ok((ticket_of(room, &place, person), place.ends_s))
     }
 
@@ -296,6 +317,7 @@ impl Pipeline {
             room: "",
             visitor: None,
             pass: None,
+            request: asker.id,
             peer: asker.peer,
             peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
             chain: self.site.chain,

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
+use crate::telemetry::RequestId;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 
 /// An answer with the one body type of the gateway.
@@ -294,6 +295,12 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.extend(HeaderValue::from_str(accept).map(|value| (header::SEC_WEBSOCKET_ACCEPT, value)));
     answer
+}
+
+/// Tells what the request is called in the logs, so that somebody can ask about it.
+pub fn name_request(answer: &mut Answer, id: RequestId) {
+    let name = HeaderValue::from_str(&id.to_string());
+    answer.headers_mut().extend(name.map(|value| (HeaderName::from_static("x-request-id"), value)));
 }
 
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:

@@ -57,8 +57,8 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Serves the connection until the visitor goes, is called or falls silent, or until `stop`.
-pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, stop: CancellationToken) {
+/// Serves the connection until the visitor goes, is called or falls silent, or until it is time to say farewell.
+pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, farewell: Farewell) {
     // The connection counts as open for as long as this lives; hyper has let go of it by then.
     let _slot = request.extensions_mut().remove::<Arc<Slot>>();
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
@@ -78,9 +78,24 @@ pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Tick
     let now = Instant::now();
     let mut talk = Talk { socket, room: &room, ticket, said: None, said_at: now, pinged_at: now, heard_at: now };
     // Whatever ends the talk, there is nobody to tell it to.
-    let _ = talk.hold(&seat, &stop).await;
+    let _ = talk.hold(&seat, &farewell).await;
     drop(seat);
     room.presence.disconnect(ticket.number, room.shared.clock.now_ms());
+}
+
+/// How live connections end when the gateway stops: not all at once, for their visitors come back at once elsewhere.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// The gateway stops.
+    pub stop: CancellationToken,
+    /// Within this time everybody is told.
+    pub within: Duration,
+}
+
+impl Farewell {
+    fn part(&self) -> Duration {
+        self.within.mul_f64(rand::random())
+    }
 }
 
 fn goodbye(code: CloseCode) -> CloseFrame {
@@ -98,7 +113,21 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn hold(&mut self, seat: &Seat, stop: &CancellationToken) -> Result<(), Error> {
+    async fn hold(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Error> {
+        tokio::select! {
+            ended = self.go_on(seat) => return ended,
+            () = farewell.stop.cancelled() => {}
+        }
+        // In a box, for else every connection would have the space for it.
+        let longer = Box::pin(timeout(farewell.part(), self.go_on(seat))).await;
+        match longer {
+            Ok(ended) => ended,
+            Err(_) => self.close(CloseCode::Restart).await,
+        }
+    }
+
+    /// May be dropped anywhere and begun again: what was not said is said then.
+    async fn go_on(&mut self, seat: &Seat) -> Result<(), Error> {
         self.say_news().await?;
         loop {
             tokio::select! {
@@ -107,7 +136,6 @@ impl Talk<'_> {
                     Some(heard) => { heard?; self.heard_at = Instant::now(); }
                 },
                 () = seat.nudged() => self.say_news().await?,
-                () = stop.cancelled() => return self.close(CloseCode::Restart).await,
             }
             if self.heard_at.elapsed() > SILENCE {
                 return self.close(CloseCode::Away).await;

@@ -7,6 +7,7 @@ use super::{Asker, Entry, Pipeline, now_s};
 use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
+use crate::telemetry;
 use crate::visitor::CookieKind;
 
 /// A body of so many bytes comes along with its head.
@@ -79,10 +80,13 @@ impl Pipeline {
     }
 
     fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
-        answer.unwrap_or_else(|fault| {
-            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
+        let mut answer = answer.unwrap_or_else(|fault| {
+            tracing::warn!(fault = %fault, request = %asker.id, "a request was not answered by the upstream");
             self.refuse(asker.reads, &Refused::Upstream(&fault))
-        })
+        });
+        telemetry::answered(&asker.span, answer.status(), true);
+        respond::name_request(&mut answer, asker.id);
+        answer
     }
 
     /// Takes in what the upstream says to the gateway.

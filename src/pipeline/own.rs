@@ -22,6 +22,7 @@ use crate::proxy::Target;
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::status::{State, Status};
+use crate::telemetry;
 use crate::token::Ticket;
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Language;
@@ -42,6 +43,7 @@ struct RoomBody {
 impl Pipeline {
     pub(super) async fn own(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let path = target.path().strip_prefix(OWN_PREFIX).unwrap_or_default();
+        telemetry::route(&asker.span, request.method(), own_route(path));
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
         match path {
@@ -168,7 +170,7 @@ impl Pipeline {
             Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
             standing => room.take_back(ticket.number, standing),
         }
-        self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
+        self.tasks.spawn(websocket::serve(request, room, ticket, self.farewell.clone()));
         respond::switch_to_websocket(&accept)
     }
 
@@ -274,6 +276,25 @@ impl Pipeline {
 }
 
 /// Tells of the draw that is to come, else of the last that was made.
+/// Names a path of the gateway's own, and all that are none alike.
+fn own_route(path: &str) -> &'static str {
+    const ROUTES: [&str; 11] = [
+        "/.vestibule/status",
+        "/.vestibule/receipt",
+        "/.vestibule/verify",
+        "/.vestibule/live",
+        "/.vestibule/jwks.json",
+        "/.vestibule/language",
+        "/.vestibule/draw",
+        "/.vestibule/join",
+        "/.vestibule/link",
+        "/.vestibule/continue",
+        "/.vestibule/leave",
+    ];
+    let is_it = |route: &&&str| route.strip_prefix(OWN_PREFIX) == Some(path);
+    ROUTES.iter().find(is_it).copied().unwrap_or("/.vestibule/*")
+}
+
 fn draw_view(room: &Room, roll: &Roll, number: Option<Number>) -> Option<serde_json::Value> {
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         let entries = closed.unwrap_or(roll.issued) - above;

@@ -6,10 +6,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
+use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -192,12 +193,26 @@ impl Reception {
         peer: IpAddr,
     ) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send + 'static> + Send + 'static
     {
-        let Self { pipeline, slot, .. } = self;
+        let Self { pipeline, slot, door, .. } = self;
         service_fn(move |mut request: Request<Incoming>| {
-            let pipeline = Arc::clone(&pipeline);
+            let (pipeline, door) = (Arc::clone(&pipeline), Arc::clone(&door));
             request.extensions_mut().insert(Arc::clone(&slot));
-            async move { Ok::<_, Infallible>(pipeline.handle(request, peer).await) }
+            let is_http2 = request.version() == Version::HTTP_2;
+            async move {
+                let mut answer = pipeline.handle(request, peer).await;
+                if door.stopping.notice.is_cancelled() && !is_http2 {
+                    ask_to_leave(&mut answer);
+                }
+                Ok::<_, Infallible>(answer)
+            }
         })
+    }
+}
+
+/// Has the connection end with this answer, unless it goes on as another protocol.
+fn ask_to_leave(answer: &mut Answer) {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -15,3 +15,4 @@ mod redis_sentinels;
 mod redis_server;
 mod simulation;
 mod tokens;
+mod traced;

@@ -7,6 +7,7 @@ fn passage() -> Passage<'static> {
         room: "tatkal",
         visitor: Some("00ff"),
         pass: Some("a.b.c"),
+        request: RequestId::of(&tracing::Span::none(), || 0x1d),
         peer: [192, 0, 2, 7].into(),
         peer_is_trusted: false,
         chain: ChainHeader::XForwardedFor,
