@@ -38,6 +38,9 @@ impl Pipeline {
         let mut answer = self.answered(answer, asker);
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
         room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        if entry.is_some() {
+            respond::keep_from_shared_caches(&mut answer);
+        }
         if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
             respond::set_cookie(&mut answer, cookie);
         }
