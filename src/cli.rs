@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod audit;
+pub mod capacity;
 pub mod check;
 pub mod crowd;
 pub mod demo;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Sends a synthetic crowd to a site behind a Vestibule, and checks what is promised
     Crowd(Box<crowd::CrowdArgs>),
+    /// Works out what a sale needs: gateways, Redis, memory, files, bandwidth
+    Capacity(capacity::CapacityArgs),
     /// Verifies an exported admission log
     Audit(audit::AuditArgs),
     /// Makes, lists, rotates and retires keys
@@ -80,6 +83,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
+            Command::Capacity(args) => {
+                capacity::run(&args);
+                Ok(())
+            }
             Command::Audit(args) => audit::run(&args),
             Command::Keys(args) => keys::run(args),
         }

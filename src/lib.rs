@@ -35,6 +35,8 @@ pub mod gate;
 pub mod audit;
 /// Whether what is left will last until a visitor's turn.
 pub mod forecast;
+/// What a sale needs of machines.
+pub mod capacity;
 
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// Certificates: ours, and those that are believed.

@@ -10,6 +10,7 @@ use prometheus::IntGauge;
 use thiserror::Error;
 use time::Date;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::availability::{Availability, SoldOutWord};
 use crate::catalogue::{Catalogue, NotOnSale};
@@ -393,6 +394,6 @@ impl Service {
         self: &Arc<Self>,
         work: impl Future<Output = Result<T, Denied>> + Send + 'static,
     ) -> Result<T, Denied> {
-        self.tasks.spawn(work).await.unwrap_or(Err(Denied::Closing))
+        self.tasks.spawn(work.in_current_span()).await.unwrap_or(Err(Denied::Closing))
     }
 }
