@@ -88,7 +88,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Ok(())
             }
             Command::Audit(args) => audit::run(&args),
-            Command::Keys(args) => keys::run(args),
+            Command::Keys(args) => keys::run(args).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

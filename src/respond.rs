@@ -1,5 +1,7 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod caching;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -10,6 +12,8 @@ use crate::room::{JoinFault, Room};
 use crate::status::Status;
 use crate::telemetry::RequestId;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
+
+pub use caching::keep_from_shared_caches;
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -32,6 +36,8 @@ pub enum Refused<'a> {
     SoldOut,
     /// The room is closed.
     Closed,
+    /// Those in line are let in, and nobody else joins.
+    Draining,
     /// As many wait as may wait.
     Full,
     /// No place could be given.
@@ -71,6 +77,9 @@ impl Refused<'_> {
             Self::Target(bad) => told(StatusCode::BAD_REQUEST, "bad_request", "This request cannot be forwarded", bad),
             Self::SoldOut => told(StatusCode::GONE, "sold_out", "Sold out", SOLD_OUT).after(5),
             Self::Closed => told(StatusCode::SERVICE_UNAVAILABLE, "closed", "The room is closed", CLOSED).after(30),
+            Self::Draining => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "draining", "The line takes nobody else", DRAINING).after(30)
+            }
             Self::Full => told(StatusCode::SERVICE_UNAVAILABLE, "full", "The waiting room is full", FULL).after(15),
             Self::Join(JoinFault::Store(_)) => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "store_down", "The line rests for a moment", STORE_DOWN).after(5)
@@ -103,6 +112,8 @@ impl Refused<'_> {
 const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
 const CLOSED: &str =
     "Nobody joins and nobody is let in at the moment. Please come back later; places already given are kept.";
+const DRAINING: &str =
+    "Those who are in line already are let in; nobody else joins for now. Please come back a little later.";
 const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
 const STORE_DOWN: &str =
     "New places cannot be given right now. This page tries again by itself; places already given are kept.";
@@ -303,38 +314,19 @@ pub fn name_request(answer: &mut Answer, id: RequestId) {
     answer.headers_mut().extend(name.map(|value| (HeaderName::from_static("x-request-id"), value)));
 }
 
-/// Lets only the visitor's own browser keep an answer: a cache in front that shared it would let everybody past the line.
-pub fn keep_from_shared_caches(answer: &mut Answer) {
-    let headers = answer.headers_mut();
-    let told = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    let kept: String =
-        told.flat_map(|line| line.split(',')).filter(|one| !is_for_all(one)).collect::<Vec<_>>().join(",");
-    let value = if kept.is_empty() { HeaderValue::from_static("private") } else { private(&kept) };
-    headers.insert(header::CACHE_CONTROL, value);
-    // RFC 9213, and what was there before it.
-    for name in ["cdn-cache-control", "surrogate-control"] {
-        headers.insert(name, HeaderValue::from_static("no-store"));
-    }
-}
-
-/// Tells whether a directive of `Cache-Control` is about shared caches, or empty.
-fn is_for_all(directive: &str) -> bool {
-    let name = directive.trim().split('=').next().unwrap_or_default();
-    ["", "public", "private", "s-maxage", "proxy-revalidate"].iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-fn private(directives: &str) -> HeaderValue {
-    HeaderValue::from_str(&format!("{}, private", directives.trim())).unwrap_or(HeaderValue::from_static("private"))
-}
-
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
 pub fn set_cookie(answer: &mut Answer, cookie: &str) {
+    set_secret(answer, header::SET_COOKIE, cookie);
+}
+
+/// Adds what is for the asker alone, and for no cache.
+pub fn set_secret(answer: &mut Answer, name: HeaderName, secret: &str) {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in ["surrogate-control", "cdn-cache-control"] {
         answer.headers_mut().remove(name);
     }
-    answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
+    answer.headers_mut().extend(HeaderValue::from_str(secret).map(|value| (name, value)));
 }
 
 fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {

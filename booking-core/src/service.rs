@@ -33,6 +33,8 @@ pub mod bell;
 
 mod wanted;
 
+mod elsewhere;
+
 pub mod browsing;
 
 pub mod seating;
@@ -40,6 +42,8 @@ pub mod seating;
 pub mod holding;
 
 pub mod paying;
+
+mod resolving;
 
 pub mod returning;
 
@@ -51,6 +55,7 @@ pub use seating::SeatsTaken;
 pub use wanted::{BadOrder, Item, Want};
 
 use bell::Bell;
+use elsewhere::Elsewhere;
 use ids::{Ids, request_hash};
 
 /// How many rows are remembered as created; beyond that they are asked about again.
@@ -213,6 +218,8 @@ pub struct Service {
     /// Has decisions on holds and payments written down.
     pub(crate) clerk: Clerk,
     ids: Ids,
+    /// Who asks other databases about a key.
+    elsewhere: Elsewhere,
     /// Rows that are on sale whatever the day.
     sale: Arc<HashSet<InventoryId>>,
     /// Rows that are known to have been created.
@@ -237,9 +244,10 @@ impl Service {
     /// Puts a service together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let databases = parts.store.databases().len().max(1);
+        let (databases, tasks) = (parts.store.databases().len().max(1), TaskTracker::new());
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            elsewhere: Elsewhere::new(Arc::clone(&parts.store), tasks.clone()),
             clerk: Clerk::new(Arc::clone(&parts.store), parts.metrics.clone()),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
@@ -247,7 +255,7 @@ impl Service {
             known: Mutex::default(),
             seat_maps: seating::SeatMaps::default(),
             gauges: Mutex::default(),
-            tasks: TaskTracker::new(),
+            tasks,
             settle_nudge: Bell::new(databases),
             capture_nudge: Bell::new(databases),
             return_nudge: Bell::new(databases),
