@@ -17,7 +17,7 @@ use crate::stand::{Chance, START_US, Stand, limits, tick};
 const RATE: f64 = 20_000.0;
 
 /// How many ticks are timed, those of different gateways in turn: fewer where each takes long.
-fn ticks(waiting: u64, gateways: u64) -> u64 {
+fn rounds(waiting: u64, gateways: u64) -> u64 {
     (300_000_000_000 / (waiting * gateways)).clamp(5, 300)
 }
 
@@ -39,7 +39,7 @@ fn row(waiting: u64, gateways: u64) {
     let (store_bytes, mut line) = held_by(|| gathered(waiting, gateways));
     let (mirror_bytes, mut mirror) = held_by(|| line.roll().clone());
     let (mut ticks, mut follows) = (Vec::new(), Vec::new());
-    for i in 0..ticks(waiting, gateways) {
+    for i in 0..rounds(waiting, gateways) {
         let now_us = START_US + (i + 1) * 100_000 / gateways;
         let say = tick(i % gateways, Numbers::default(), mirror.known());
         let (took, page) = timed(|| line.tick(&say, now_us));
