@@ -101,7 +101,9 @@ fn gathered(waiting: u64, gateways: u64) -> LineState {
 fn position(mirror: &Roll, waiting: u64) -> Duration {
     const LOOKS: u64 = 100_000;
     let numbers: Vec<u64> = (0..LOOKS).map(|i| 1 + Chance(i).below(waiting)).collect();
-    let look = |number: &u64| drop(black_box(mirror.standing(mirror.epoch(), black_box(*number), 0)));
+    let look = |number: &u64| {
+        black_box(mirror.standing(mirror.epoch(), black_box(*number), 0));
+    };
     timed(|| numbers.iter().for_each(look)).0 / LOOKS as u32
 }
 

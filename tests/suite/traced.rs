@@ -196,7 +196,7 @@ async fn a_trace_of_a_trusted_proxy_goes_on_and_that_of_a_visitor_does_not() {
         assert_eq!(visitor.get("/").await.status(), 200);
         let seen = upstream.seen().pop().unwrap();
         let parent = seen.header("traceparent").unwrap();
-        assert_eq!(&parent[..35] == &ours[..35], goes_on, "{parent}");
+        assert_eq!(parent[..35] == ours[..35], goes_on, "{parent}");
         assert_eq!(parent.ends_with("-01"), goes_on, "a visitor does not say what is kept");
         assert_eq!(seen.header("x-request-id"), Some(&parent[3..35]));
     }
