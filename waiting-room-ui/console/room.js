@@ -1,7 +1,7 @@
 // One room, live: figures, plots, controls, audit trail.
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
-import { clock, count, ms, percent, range, rate, span } from "./format.js";
+import { clock, count, ms, newcomerWaits, percent, rate, span } from "./format.js";
 import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
@@ -11,7 +11,7 @@ const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
   ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (inForce(room) == null ? "no limit" : `limit ${rate(inForce(room))}, burst ${count(room.burst)}`)],
   ["Arriving a second", (room) => rate(room.arrivals_per_second), (room) => `${count(room.issued)} places given so far`],
-  ["A newcomer waits", (room) => (room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)), (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
+  ["A newcomer waits", newcomerWaits, (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
   ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],
   ["Live connections", (room) => count(room.live_connections), (room) => `place kept for ${span(room.grace_seconds)} when away`],
   ["Called so far", (room) => count(room.called), (room) => `${count(room.left)} left, ${count(room.lapsed)} lapsed`],
