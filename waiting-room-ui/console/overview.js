@@ -1,9 +1,10 @@
 // All rooms at a glance: one card each, the figures that decide whether to look closer.
+import { niceTop } from "./axis.js";
 import { h, s, text } from "./dom.js";
 import { count, newcomerWaits, rate } from "./format.js";
 import { inForce } from "./health.js";
 import { SPAN_MS } from "./history.js";
-import { niceTop, path } from "./plot.js";
+import { path } from "./plot.js";
 
 const SPARK = { wide: 320, high: 54 };
 

@@ -1,4 +1,5 @@
 // One room, live: figures, plots, controls, audit trail.
+import { niceSpan } from "./axis.js";
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
 import { clock, count, ms, newcomerWaits, percent, rate, span } from "./format.js";
@@ -27,7 +28,7 @@ export function roomView(name, history, done) {
   const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
   const line = plot("In line", [{ name: "waiting", label: "waiting", format: count }, { name: "present", label: "here now", format: count }]);
   const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
-  const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span);
+  const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span, niceSpan);
   const site = plot("The upstream answers in", [{ name: "latency", label: "typical", format: ms }, { name: "slowest", label: "95 %", format: ms }], ms);
   const inside = plot("Inside", [{ name: "inside", label: "inside", format: count }, { name: "most", label: "limit", format: count }]);
   const faults = plot("Errors of the upstream", [{ name: "errors", label: "of its answers", format: percent }], percent);
