@@ -35,6 +35,7 @@ mod chain;
 pub mod headers;
 
 mod trace;
+mod trailers;
 
 mod address;
 mod request_body;

@@ -12,6 +12,7 @@ fn passage() -> Passage<'static> {
         peer_is_trusted: false,
         chain: ChainHeader::XForwardedFor,
         scheme: "https",
+        method_decides: false,
     }
 }
 
