@@ -46,7 +46,7 @@ const VERIFIED_CAP: usize = 200_000;
 /// console.
 const OWN_FILES: u64 = 1_500;
 
-/// Within which part of a drain live connections are told to come back: the rest is for the last of them to close.
+/// Within which part of a drain live connections are told to come back.
 const GOODBYES: f64 = 0.8;
 
 /// Why a gateway does not start. Each says what to do.
@@ -304,8 +304,7 @@ impl Gateway {
         for (index, socket) in sockets.into_iter().enumerate() {
             let (site, upstreams, hard) = (Arc::clone(&site), upstreams.clone(), self.stopping.hard.clone());
             // With the embedded store there is nowhere else to go.
-            let part = if self.embedded.is_none() { GOODBYES } else { 0.0 };
-            let within = self.stopping.drain.mul_f64(part);
+            let within = self.stopping.drain.mul_f64(if self.embedded.is_none() { GOODBYES } else { 0.0 });
             let make = move |tasks: TaskTracker, stop: CancellationToken| {
                 let proxy = |upstream: &Upstream| upstream.proxy(&tasks, &hard);
                 let proxies = upstreams.rooms.iter().map(proxy).collect();

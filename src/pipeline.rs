@@ -92,8 +92,7 @@ impl Pipeline {
     /// Answers a request that came from `peer`.
     pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         let (parts, body) = request.into_parts();
-        let is_believed = || self.site.trusted_proxies.contains(peer);
-        let span = telemetry::request(&parts, self.scheme(), is_believed);
+        let span = telemetry::request(&parts, self.scheme(), || self.site.trusted_proxies.contains(peer));
         let answer = self.answer(parts, body, peer, span.clone()).instrument(span.clone()).await;
         telemetry::answered(&span, answer.status(), false);
         answer
@@ -138,8 +137,7 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
-        asker.span.record("vestibule.room", room.rules.name.as_str());
-        asker.span.record("vestibule.decision", decision.word());
+        telemetry::decided(&asker.span, room.rules.name.as_str(), decision.word());
         let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
             return self.bypass(i, request, target, asker).await;
@@ -239,10 +237,8 @@ impl Pipeline {
             return Err(self.refuse(asker.reads, &Refused::NoPass));
         }
         let joined = room.join(person).await;
-        let place = joined.map_err(|fault| {
-            telemetry::failed(&asker.span, &fault);
-            self.refuse(asker.reads, &Refused::Join(&fault))
-        })?;
+        let joined = joined.inspect_err(|fault| telemetry::failed(&asker.span, fault));
+        let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
         Ok((ticket_of(room, &place, person), place.ends_s))
     }
 

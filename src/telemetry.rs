@@ -78,6 +78,12 @@ pub fn route(span: &Span, method: &Method, route: &str) {
     }
 }
 
+/// Says what was decided about a request, in which room.
+pub fn decided(span: &Span, room: &str, decision: &'static str) {
+    span.record("vestibule.room", room);
+    span.record("vestibule.decision", decision);
+}
+
 /// Begins the span of one attempt to have an address of the upstream answer.
 pub fn attempt(method: &Method, host: &str, port: u16, before: usize) -> Span {
     let method = method_word(method);
