@@ -79,6 +79,7 @@ fn hop_by_hop_and_nominated_headers_stay() {
             "x-forwarded-host",
             "x-forwarded-proto",
             "x-real-ip",
+            "x-request-id",
         ]
     );
 }
