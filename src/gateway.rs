@@ -18,6 +18,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
 use crate::console::{self, Console};
+use crate::crawlers::Crawlers;
 use crate::doctor::Doctor;
 use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
@@ -31,7 +32,6 @@ use crate::server::{self, Door, Stopping};
 use crate::ticker;
 use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
-use crate::token::device_link::SpentLinks;
 use crate::waiting::Pages;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
 pub use upstreams::{Upstream, Upstreams};
@@ -141,7 +141,7 @@ impl Gateway {
             store: stores.name,
             is_open: Box::new(move || !soft.is_cancelled()),
         };
-        let site = Arc::new(make_site(config, rooms.clone(), pages));
+        let site = Arc::new(make_site(config, rooms.clone(), pages)?);
         let mut gateway = Self {
             address,
             admin_address,
@@ -229,8 +229,10 @@ impl Gateway {
     fn run_rooms(&self) {
         for room in &self.rooms {
             self.tasks.spawn(ticker::run(Arc::clone(room), self.end.clone()));
-            let (room, end) = (Arc::clone(room), self.end.clone());
-            self.tasks.spawn(async move { end.run_until_cancelled(room.run_joining()).await });
+            let (joining, end) = (Arc::clone(room), self.end.clone());
+            self.tasks.spawn(async move { end.run_until_cancelled(joining.run_joining()).await });
+            let (sharing, end) = (Arc::clone(room), self.end.clone());
+            self.tasks.spawn(async move { end.run_until_cancelled(sharing.run_sharing()).await });
         }
     }
 
@@ -244,6 +246,7 @@ impl Gateway {
                 site.join_limit.prune();
                 upstreams.count(&metrics);
                 certificate.iter().for_each(|certificate| follow(certificate));
+                site.crawlers.iter().for_each(follow_list);
                 let Some(embedded) = embedded.clone() else { continue };
                 let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
                 if let Ok(Err(fault)) = kept {
@@ -321,22 +324,25 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
         ticker::tick(&room).await;
         room.promise_draw().await?;
         ticker::tick(&room).await;
+        // What was sold out before a restart is so before the first visitor comes; a store that is down says so by itself.
+        let _ = room.share().await;
         rooms.push(Arc::new(room));
     }
     Ok(rooms)
 }
 
-fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site {
-    Site {
+fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Result<Site, StartFault> {
+    let crawlers = config.rooms.iter().map(|room| Crawlers::open(&room.crawlers));
+    Ok(Site {
+        crawlers: crawlers.collect::<Result<_, _>>().map_err(|bad| StartFault::Files(bad.to_string()))?,
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
         pages,
         join_limit: JoinLimit::new(config.joins_per_minute),
-        spent: SpentLinks::default(),
         trusted_proxies: config.trusted_proxies.clone(),
         chain: config.chain,
         is_tls: config.is_tls,
-    }
+    })
 }
 
 /// Takes a certificate that was exchanged.
@@ -345,6 +351,15 @@ fn follow(certificate: &Certificate) {
         Ok(true) => tracing::info!("took the certificate anew"),
         Ok(false) => {}
         Err(fault) => tracing::error!(%fault, "the changed certificate was not taken; the old one goes on"),
+    }
+}
+
+/// Takes a list of crawlers that was exchanged.
+fn follow_list(crawlers: &Crawlers) {
+    match crawlers.follow() {
+        Ok(true) => tracing::info!("took the lists of crawlers anew"),
+        Ok(false) => {}
+        Err(fault) => tracing::error!(%fault, "the changed list of crawlers was not taken; the old one goes on"),
     }
 }
 

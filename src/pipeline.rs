@@ -6,8 +6,10 @@
 //!                   └─► Reject ─► notice
 //! ```
 
+mod exempt;
 mod forwarding;
 mod own;
+mod renewing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use hyper::{HeaderMap, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::crawlers::Crawlers;
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
 use crate::line::{PersonId, Standing};
@@ -25,13 +28,13 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::{Place, Room};
+use crate::room::{Place, Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
+use renewing::with_renewal;
 
 /// The paths that are the gateway's own and never forwarded.
 pub const OWN_PREFIX: &str = "/.vestibule/";
@@ -49,8 +52,8 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
-    /// Which links to another device were used here.
-    pub spent: SpentLinks,
+    /// The crawlers of each room, in the order of the rooms.
+    pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
     pub trusted_proxies: Networks,
     /// In which header they say who came.
@@ -102,7 +105,7 @@ impl Pipeline {
     }
 
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        match self.site.routes.find(target.host(), target.path()) {
+        match self.site.routes.find(target.host(), target.path(), request.method(), request.headers()) {
             Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => {
                 self.bypass(i, request, target, asker).await
             }
@@ -120,10 +123,15 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
-        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
+        let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
+        if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
+            return self.bypass(i, request, target, asker).await;
+        }
+        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
             return self.sold_out(room, asker);
         }
-        match decision {
+        let renewal = self.renewal(request.headers(), room, decision.ticket());
+        let answer = match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
                 let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
@@ -137,7 +145,8 @@ impl Pipeline {
                 Some(place) => self.seat(i, request, target, asker, place).await,
                 None => self.turn_away(room, refusal, asker.reads),
             },
-        }
+        };
+        with_renewal(answer, renewal)
     }
 
     /// Lets in someone who was called: signs a pass and takes it along to the upstream.
@@ -200,7 +209,8 @@ impl Pipeline {
     ) -> Result<(Ticket, Option<u64>), Answer> {
         let person = self.person(headers, room, asker);
         if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
-            let link = rule.sign_in(target.path(), target.query());
+            let is_own = target.path().starts_with(OWN_PREFIX);
+            let link = if is_own { rule.sign_in("/", None) } else { rule.sign_in(target.path(), target.query()) };
             return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
         }
         if !self.site.join_limit.allows(asker.address) {
@@ -226,6 +236,7 @@ impl Pipeline {
     fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
         match refusal {
             Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Draining => self.refuse(reads, &Refused::Draining),
             Refusal::Full => self.refuse(reads, &Refused::Full),
             // Nobody has a place yet; the page asks for one when the sale opens.
             Refusal::Early => {
@@ -250,10 +261,11 @@ impl Pipeline {
     fn note_poll(&self, room: &Room, ticket: &Ticket) {
         room.introduce(ticket);
         let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
-        room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
+        room.presence.poll(ticket.number, room.shared.clock.steady_ms(), lease_ms);
     }
 
-    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
+    fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
+        let now_ms = room.board_ms();
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
         room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }
@@ -300,12 +312,13 @@ impl Pipeline {
             peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
             chain: self.site.chain,
             scheme: self.scheme(),
+            method_decides: self.site.routes.tell_methods_apart(),
         }
     }
 
     fn ticket_cookie(&self, room: &Room, ticket: &Ticket) -> String {
         let sealed = ticket.seal(&room.shared.ring.load());
-        self.cookie(room, CookieKind::Ticket, &sealed, crate::room::TICKET_LIFETIME_MS / 1_000)
+        self.cookie(room, CookieKind::Ticket, &sealed, TICKET_LIFETIME_MS / 1_000)
     }
 
     fn cookie(&self, room: &Room, kind: CookieKind, value: &str, max_age_s: u64) -> String {
@@ -335,7 +348,7 @@ fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
         epoch: place.epoch,
         number: place.number,
         id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-        issued_ms: room.shared.clock.now_ms(),
+        issued_ms: room.issue_ms(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod offer;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -9,6 +11,8 @@ use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
+
+pub use offer::{Offer, offer};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -31,6 +35,8 @@ pub enum Refused<'a> {
     SoldOut,
     /// The room is closed.
     Closed,
+    /// Those in line are let in, and nobody else joins.
+    Draining,
     /// As many wait as may wait.
     Full,
     /// No place could be given.
@@ -49,6 +55,8 @@ pub enum Refused<'a> {
     Origin,
     /// A link to another device was used, or its time is over.
     LinkOver,
+    /// A link past the line was used, revoked, or its time is over.
+    BypassOver,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -70,6 +78,9 @@ impl Refused<'_> {
             Self::Target(bad) => told(StatusCode::BAD_REQUEST, "bad_request", "This request cannot be forwarded", bad),
             Self::SoldOut => told(StatusCode::GONE, "sold_out", "Sold out", SOLD_OUT).after(5),
             Self::Closed => told(StatusCode::SERVICE_UNAVAILABLE, "closed", "The room is closed", CLOSED).after(30),
+            Self::Draining => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "draining", "The line takes nobody else", DRAINING).after(30)
+            }
             Self::Full => told(StatusCode::SERVICE_UNAVAILABLE, "full", "The waiting room is full", FULL).after(15),
             Self::Join(JoinFault::Store(_)) => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "store_down", "The line rests for a moment", STORE_DOWN).after(5)
@@ -87,6 +98,7 @@ impl Refused<'_> {
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
             Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
+            Self::BypassOver => told(StatusCode::GONE, "bypass_over", "This link is used up", BYPASS_OVER),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -102,6 +114,8 @@ impl Refused<'_> {
 const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
 const CLOSED: &str =
     "Nobody joins and nobody is let in at the moment. Please come back later; places already given are kept.";
+const DRAINING: &str =
+    "Those who are in line already are let in; nobody else joins for now. Please come back a little later.";
 const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
 const STORE_DOWN: &str =
     "New places cannot be given right now. This page tries again by itself; places already given are kept.";
@@ -111,6 +125,7 @@ const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const LINK_OVER: &str =
     "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
+const BYPASS_OVER: &str = "A link past the line works once and for a limited time. Ask whoever sent it for a new one.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -243,18 +258,6 @@ pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires
     }
 }
 
-/// Asks whether to take a place over, which sends a form to `form`.
-#[must_use]
-pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
-    match reads {
-        Reads::Html(language, coding) => {
-            let action = Some(Action::Send(form, Label::Continue));
-            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, (language, coding))
-        }
-        Reads::Json => tell(&json!({"continue": form})),
-    }
-}
-
 /// Sends a browser back to a page of the site, after what it asked for was done.
 #[must_use]
 pub fn go_back(path: &str) -> Answer {
@@ -284,6 +287,13 @@ pub fn withheld(mut answer: Answer) -> Answer {
     answer
 }
 
+/// Makes any refusal one that every proxy that asks takes for a no: some know 401 and 403 only.
+#[must_use]
+pub fn denied(mut answer: Answer) -> Answer {
+    *answer.status_mut() = StatusCode::FORBIDDEN;
+    answer
+}
+
 /// Switches a connection to WebSocket.
 #[must_use]
 pub fn switch_to_websocket(accept: &str) -> Answer {
@@ -299,11 +309,16 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
 pub fn set_cookie(answer: &mut Answer, cookie: &str) {
+    set_secret(answer, header::SET_COOKIE, cookie);
+}
+
+/// Adds what is for the asker alone, and for no cache.
+pub fn set_secret(answer: &mut Answer, name: HeaderName, secret: &str) {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in ["surrogate-control", "cdn-cache-control"] {
         answer.headers_mut().remove(name);
     }
-    answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
+    answer.headers_mut().extend(HeaderValue::from_str(secret).map(|value| (name, value)));
 }
 
 fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {

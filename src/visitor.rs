@@ -9,7 +9,7 @@ use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
 /// The headers by which apps without cookies show what they have.
-const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
+pub const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
 const PASS_HEADER: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// What a cookie of the gateway's holds.
@@ -38,6 +38,29 @@ pub fn cookie(kind: CookieKind, room: &str, is_tls: bool, value: &str, max_age_s
     let name = cookie_name(kind, room, is_tls);
     let secure = if is_tls { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+}
+
+const BYPASS_COOKIE: &str = "vestibule-bypass";
+const BOUND_BYPASS_COOKIE: &str = "__Host-vestibule-bypass";
+
+/// Writes the `Set-Cookie` that a link past the line leaves.
+#[must_use]
+pub fn bypass_cookie(is_tls: bool, value: &str, max_age_s: u64) -> String {
+    let (name, secure) = if is_tls { (BOUND_BYPASS_COOKIE, "; Secure") } else { (BYPASS_COOKIE, "") };
+    format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// Reads that cookie.
+#[must_use]
+pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+    find_cookie(headers, if is_tls { BOUND_BYPASS_COOKIE } else { BYPASS_COOKIE })
+}
+
+/// Tells whether a request shows its ticket as apps do that keep no cookies.
+#[must_use]
+pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
+    find_cookie(headers, &cookie_name(CookieKind::Ticket, room, is_tls)).is_none()
+        && headers.contains_key(TICKET_HEADER)
 }
 
 /// Reads what a request brings along for a room: cookies, or else headers.

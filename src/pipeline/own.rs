@@ -1,6 +1,7 @@
 //! The gateway's own paths, below `/.vestibule/`.
 
 mod asked;
+mod bypass;
 mod device;
 
 use std::sync::Arc;
@@ -10,10 +11,12 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::renewing::with_renewal;
 use super::{Asker, OWN_PREFIX, Pipeline, sign};
 use crate::gate::{self, Decision};
 use crate::line::draw::Pending;
@@ -56,12 +59,14 @@ impl Pipeline {
             "join" if is_post => self.join_app(request, target, asker).await,
             "link" if is_post => self.make_link(&request, target, asker),
             "continue" if is_get => self.offer_link(target, asker),
-            "continue" if is_post => self.use_link(&request, target, asker),
+            "continue" if is_post => self.use_link(&request, target, asker).await,
+            "bypass" if is_get => self.offer_bypass(target, asker),
+            "bypass" if is_post => self.use_bypass(&request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
-            "continue" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
+            "continue" | "bypass" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
             "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
         }
@@ -82,13 +87,15 @@ impl Pipeline {
 
     /// One step of a poll.
     fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
-        respond::tell(&self.status_of(request.headers(), room, asker))
+        let (headers, now_ms) = (request.headers(), room.shared.clock.now_ms());
+        let credentials = self.credentials(headers, room, asker);
+        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let renewal = self.renewal(headers, room, decision.ticket());
+        with_renewal(respond::tell(&self.status_of(decision, headers, room, asker)), renewal)
     }
 
-    fn status_of(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
-        let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(headers, room, asker);
-        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+    fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
+        match decision {
             Decision::Admit(ticket, claims) => Status {
                 state: State::Admitted,
                 session_ends_at: Some(claims.exp * 1_000),
@@ -101,7 +108,7 @@ impl Pipeline {
                 Status::of(room, &ticket)
             }
             Decision::Pass => Status::of_nobody(room, State::Admitted),
-            Decision::Reject(gate::Refusal::Closed) => Status::of_nobody(room, State::Closed),
+            Decision::Reject(gate::Refusal::Closed | gate::Refusal::Draining) => Status::of_nobody(room, State::Closed),
             Decision::Reject(gate::Refusal::Early) => Status::of_nobody(room, State::PreQueue),
             Decision::Reject(gate::Refusal::Full) => Status::of_nobody(room, State::Full),
             Decision::Join => match self.ticket(headers, room, asker) {
@@ -168,16 +175,17 @@ impl Pipeline {
             Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
             standing => room.take_back(ticket.number, standing),
         }
+        let renewal = self.renewal(request.headers(), &room, Some(&ticket));
+        let ticket = room.renewed(&ticket).unwrap_or(ticket);
         self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
-        respond::switch_to_websocket(&accept)
+        with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 
     /// Keeps a choice of language, and goes back to the page where it was made.
     fn choose_language(&self, request: &Request<Incoming>, target: &Target) -> Answer {
         let back = visitor::came_from(request.headers(), target.host()).unwrap_or("/");
         let mut answer = respond::go_back(back);
-        let tag = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")));
-        if let Some(language) = tag.and_then(Language::of_tag) {
+        if let Some(language) = parameter(target, "lang").and_then(Language::of_tag) {
             respond::set_cookie(&mut answer, &visitor::language_cookie(language, self.site.is_tls));
         }
         answer
@@ -212,6 +220,7 @@ impl Pipeline {
                 Err(refusal) => return refusal,
             },
         };
+        let ticket = room.renewed(&ticket).unwrap_or(ticket);
         let sealed = ticket.seal(&room.shared.ring.load());
         let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
         respond::tell(&json!({"ticket": sealed, "pass": pass, "status": Status::of(room, &ticket)}))
@@ -260,7 +269,7 @@ impl Pipeline {
 
     /// Finds a room by `?room=`, by a name from elsewhere, or as the only one there is.
     fn named_room(&self, target: &Target, named: Option<String>) -> Result<&Arc<Room>, String> {
-        let in_query = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("room=")));
+        let in_query = parameter(target, "room");
         let rooms = &self.site.rooms;
         match in_query.or(named.as_deref()) {
             Some(name) => {
@@ -271,6 +280,18 @@ impl Pipeline {
             None => Err("There are several rooms: name one, as in ?room=NAME.".to_owned()),
         }
     }
+}
+
+/// Finds a parameter of the query, as it stands there.
+fn parameter<'a>(target: &'a Target, name: &str) -> Option<&'a str> {
+    let mut pairs = target.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Reads from `to` where to go on: a path of this site, else its first page.
+fn destination(target: &Target) -> String {
+    let to = parameter(target, "to").map(|to| percent_decode_str(to).decode_utf8_lossy().into_owned());
+    to.filter(|to| visitor::is_local(to)).unwrap_or_else(|| "/".to_owned())
 }
 
 /// Tells of the draw that is to come, else of the last that was made.

@@ -1,5 +1,6 @@
 //! The stores of the line: what each must do, and that they do the same.
 
+mod board;
 mod conformance;
 mod crew;
 mod drawing;
@@ -9,6 +10,7 @@ mod months;
 mod persons;
 mod redis_faults;
 mod redis_tls;
+mod spending;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

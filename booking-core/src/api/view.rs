@@ -14,9 +14,10 @@ use crate::domain::payment::{Challenge, PaymentId, PaymentState, PaymentStatus};
 use crate::domain::seat::Numbering;
 use crate::service::Service;
 use crate::service::browsing::{Listing, TrainOfDay};
-use crate::service::cancelling::BookingAnswer;
 use crate::service::paying::PaymentAnswer;
 use crate::service::seating::SeatMap;
+
+pub mod booking;
 
 const CURRENCY: &str = "INR";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -290,69 +291,6 @@ impl PaymentView {
             booking,
             hold_status: answer.hold.as_ref().map(|hold| hold.state.status()),
             now,
-        }
-    }
-}
-
-/// A booking.
-#[derive(Debug, Serialize)]
-pub struct BookingView {
-    reference: Reference,
-    status: &'static str,
-    inventory: InventoryId,
-    train: Option<TrainView>,
-    practice: Option<PracticeView>,
-    date: String,
-    class: Class,
-    class_name: &'static str,
-    /// Seats of all items.
-    quantity: u32,
-    amount_paise: Paise,
-    currency: &'static str,
-    /// What was bought, row by row; train, date and class above are the first one's.
-    items: Vec<ItemView>,
-    hold: HoldId,
-    created_at: Moment,
-    cancelled_at: Option<Moment>,
-    /// What comes back if it is cancelled now; `null` when it cannot be.
-    refund_if_cancelled_paise: Option<Paise>,
-    /// What goes or went back, once it is cancelled.
-    refund: Option<RefundView>,
-    now: Moment,
-}
-
-/// Money on its way back.
-#[derive(Debug, Serialize)]
-pub struct RefundView {
-    amount_paise: Paise,
-    status: PaymentStatus,
-}
-
-impl BookingView {
-    pub(super) fn new(service: &Service, answer: &BookingAnswer) -> Self {
-        let booking = &answer.booking;
-        let (catalogue, inventory) = (service.catalogue(), booking.lines[0].inventory);
-        let state = answer.payment.as_ref().map(|payment| &payment.state);
-        let refund = state.and_then(|state| Some(RefundView { amount_paise: state.refund()?, status: state.status() }));
-        Self {
-            reference: booking.reference,
-            status: if booking.cancelled_at.is_some() { "cancelled" } else { "confirmed" },
-            inventory,
-            train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
-            practice: PracticeView::of(catalogue, inventory),
-            date: inventory.date.to_string(),
-            class: inventory.class,
-            class_name: inventory.class.title(),
-            quantity: booking.lines.iter().map(|line| line.quantity).sum(),
-            amount_paise: booking.amount,
-            currency: CURRENCY,
-            items: ItemView::of(service, &booking.lines),
-            hold: booking.hold,
-            created_at: booking.created_at,
-            cancelled_at: booking.cancelled_at,
-            refund_if_cancelled_paise: answer.refund,
-            refund,
-            now: service.now(),
         }
     }
 }
