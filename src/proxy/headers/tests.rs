@@ -72,6 +72,8 @@ fn hop_by_hop_and_nominated_headers_stay() {
             "accept",
             "forwarded",
             "host",
+            "te",
+            "trailer",
             "vestibule-pass",
             "vestibule-room",
             "vestibule-visitor",
