@@ -20,50 +20,39 @@ const fn gateway(of: &'static str, value: f64, unit: &'static str) -> Coefficien
     Coefficient { of, value, unit, measured_by: "benches/capacity" }
 }
 
-const fn redis(of: &'static str, value: f64, unit: &'static str) -> Coefficient {
-    Coefficient { of, value, unit, measured_by: "cargo bench --bench line -- vast" }
+const fn line(of: &'static str, value: f64, unit: &'static str, measured_by: &'static str) -> Coefficient {
+    Coefficient { of, value, unit, measured_by }
 }
 
+const MEMORY: &str = "cargo bench --bench line -- memory";
+
 /// Processor time of a gateway for somebody who comes: page, ticket, handshake of the live connection.
-pub const ARRIVAL: Coefficient = gateway("an arrival, processor", 300.0, "µs");
+pub const ARRIVAL: Coefficient = gateway("an arrival, processor", 527.0, "µs");
 /// Bytes on the wire for it, with all headers.
-pub const ARRIVAL_WIRE: Coefficient = gateway("an arrival, on the wire", 20_000.0, "bytes");
+pub const ARRIVAL_WIRE: Coefficient = gateway("an arrival, on the wire", 16_798.0, "bytes");
 /// Memory of the gateway's process for a live connection.
-pub const CONNECTION: Coefficient = gateway("a live connection, the process", 4_000.0, "bytes");
+pub const CONNECTION: Coefficient = gateway("a live connection, the process", 6_427.0, "bytes");
 /// Memory of the kernel for the gateway's end of it.
-pub const CONNECTION_KERNEL: Coefficient = gateway("a live connection, the kernel", 5_000.0, "bytes");
+pub const CONNECTION_KERNEL: Coefficient = gateway("a live connection, the kernel", 4_493.0, "bytes");
 /// Processor time for a status over a live connection.
-pub const FRAME: Coefficient = gateway("a status over a live connection, processor", 15.0, "µs");
+pub const FRAME: Coefficient = gateway("a status over a live connection, processor", 15.3, "µs");
 /// Bytes on the wire for it.
-pub const FRAME_WIRE: Coefficient = gateway("a status over a live connection, on the wire", 700.0, "bytes");
+pub const FRAME_WIRE: Coefficient = gateway("a status over a live connection, on the wire", 803.0, "bytes");
 /// Processor time for a request that goes through to the site.
-pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 40.0, "µs");
-/// Bytes of the gateway's copy of the line for each number.
-pub const MIRROR: Coefficient = redis("a number in line, a gateway's mirror", 0.25, "bytes");
+pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 26.8, "µs");
+/// Bytes of the gateway's copy of the line for each number, where half of them were called at random.
+pub const MIRROR: Coefficient =
+    line("a number in line, a gateway's mirror", 1.0, "bytes", "cargo bench --bench line -- mirror");
 /// Bytes of Redis for each who waits, whatever the number of gateways.
-pub const LINE: Coefficient = redis("somebody who waits, Redis", 0.7, "bytes");
+pub const LINE: Coefficient = line("somebody who waits, Redis", 0.705, "bytes", MEMORY);
 /// Bytes of Redis for each who waits and each gateway.
-pub const HERE: Coefficient = redis("somebody who waits, Redis, for each gateway", 0.132, "bytes");
-/// Processor time of Redis for a tick, whatever the line.
-pub const TICK: Coefficient = redis("a tick, Redis", 500.0, "µs");
-/// Processor time of Redis for a tick, for each million numbers of each gateway.
-pub const TICK_MILLION: Coefficient = redis("a tick, Redis, for each million who wait and each gateway", 10.0, "µs");
+pub const HERE: Coefficient = line("somebody who waits, Redis, for each gateway", 0.131, "bytes", MEMORY);
+/// Processor time of Redis for a tick in which nothing happens, with a million who wait.
+pub const TICK: Coefficient = line("a tick, Redis", 500.0, "µs", "cargo bench --bench line -- calls");
 
 /// All of them.
-pub const COEFFICIENTS: [Coefficient; 12] = [
-    ARRIVAL,
-    ARRIVAL_WIRE,
-    CONNECTION,
-    CONNECTION_KERNEL,
-    FRAME,
-    FRAME_WIRE,
-    FORWARD,
-    MIRROR,
-    LINE,
-    HERE,
-    TICK,
-    TICK_MILLION,
-];
+pub const COEFFICIENTS: [Coefficient; 11] =
+    [ARRIVAL, ARRIVAL_WIRE, CONNECTION, CONNECTION_KERNEL, FRAME, FRAME_WIRE, FORWARD, MIRROR, LINE, HERE, TICK];
 
 /// How many statuses a second a gateway says in one room at the most (`live`).
 const FRAMES_PER_SECOND: f64 = 20_000.0;
@@ -149,7 +138,7 @@ pub fn need(sale: &Sale, machine: &Machine) -> Need {
         bound_by,
         each,
         redis_bytes: visitors * (LINE.value + HERE.value * gateways as f64),
-        redis_cores: gateways as f64 * TICKS_PER_SECOND * tick_us(visitors, gateways) / 1e6,
+        redis_cores: gateways as f64 * TICKS_PER_SECOND * TICK.value / 1e6,
         period_s: (each.connections / FRAMES_PER_SECOND).max(1.0),
         wire_bits: (8.0 * (arrivals * ARRIVAL_WIRE.value + frames * FRAME_WIRE.value), 8.0 * frames * FRAME_WIRE.value),
     }
@@ -183,10 +172,6 @@ fn share(sale: &Sale, gateways: u64) -> Share {
 /// How many statuses a gateway says a second.
 fn frames(connections: f64) -> f64 {
     connections.min(FRAMES_PER_SECOND)
-}
-
-fn tick_us(visitors: f64, gateways: u64) -> f64 {
-    TICK.value + TICK_MILLION.value * visitors / 1e6 * gateways as f64
 }
 
 #[cfg(test)]

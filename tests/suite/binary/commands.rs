@@ -43,7 +43,7 @@ fn capacity_says_what_a_crowd_needs_and_with_what_it_counts() {
         assert!(said.contains(line), "{line} in {said}");
     }
     let (code, said) = told(&["capacity", "--coefficients"]);
-    assert!(code == Some(0) && said.contains("benches/capacity") && said.contains("-- vast"), "{said}");
+    assert!(code == Some(0) && said.contains("benches/capacity") && said.contains("-- memory"), "{said}");
     let (code, said) = told(&["capacity", "--visitors", "100000000", "--rate", "20000"]);
     assert!(code == Some(0) && said.contains("More than one Redis bears"), "{said}");
     assert_eq!(told(&["capacity"]).0, Some(2), "how many?");
