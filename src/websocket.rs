@@ -33,6 +33,9 @@ const PING: Duration = Duration::from_secs(15);
 /// A visitor who has not been heard of for this long, pings included, is gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// For how long somebody counts as here who was asked to connect again, in milliseconds.
+const COMING_AGAIN_MS: u64 = 10_000;
+
 /// What a handshake asks for, if it is one.
 #[must_use]
 pub fn accept_key(request: &Request<Incoming>) -> Option<String> {
@@ -67,7 +70,7 @@ pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Tick
     // Whatever ends the talk, there is nobody to tell it to.
     let _ = talk.hold(&seat, &stop).await;
     drop(seat);
-    room.presence.disconnect(ticket.number, room.shared.clock.now_ms());
+    room.presence.disconnect(ticket.number, room.shared.clock.steady_ms());
 }
 
 struct Talk<'a> {
@@ -100,6 +103,9 @@ impl Talk<'_> {
                 },
                 () = seat.nudged() => {
                     self.say_news().await?;
+                    if self.room.renewed(&self.ticket).is_some() {
+                        return self.ask_to_come_again().await;
+                    }
                     if self.heard_at.elapsed() <= SILENCE {
                         continue;
                     }
@@ -129,6 +135,13 @@ impl Talk<'_> {
             return Err(Ended::Gone);
         }
         Ok(())
+    }
+
+    /// Ends the connection because its ticket is getting old: the handshake of the next hands out another one. Until then
+    /// the visitor counts as here.
+    async fn ask_to_come_again(&mut self) -> Result<(), Ended> {
+        self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
+        self.wire.close(CloseCode::Restart).await
     }
 
     /// Returns where the visitor stands, and what to say of it if that is news or was said long ago. Not kept: between two
