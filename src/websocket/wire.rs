@@ -265,12 +265,6 @@ mod tests {
         assert_eq!(read.map(|read| read.unwrap().unwrap()), [Message::text(first), Message::text("second")]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_who_takes_nothing_is_cut() {
-        let (mut wire, _visitor) = wire(16);
-        assert!(matches!(wire.tell(&"x".repeat(100)).await, Err(Ended::Gone)));
-    }
-
     proptest! {
         #[test]
         fn no_bytes_are_too_odd_and_nothing_is_kept_for_long(bytes in prop::collection::vec(any::<u8>(), 0..3_000)) {
