@@ -32,11 +32,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A reader who takes nothing for this long is cut, and what it held is free.
 const READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a head is read: beyond it the request is refused.
+/// How much of a head is read: beyond it the request is refused. So is one of more than 100 headers, which is hyper's own
+/// bound: to name it would cost every request an allocation.
 const HEAD_CAP_BYTES: usize = 64 << 10;
-
-/// The most headers of a request.
-const HEADERS_CAP: usize = 100;
 
 /// The requests that one connection of HTTP/2 may have under way.
 const STREAMS_CAP: u32 = 64;
@@ -137,7 +135,6 @@ impl Reception {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(HEAD_CAP_BYTES)
-            .max_headers(HEADERS_CAP)
             .serve_connection(TokioIo::new(stream), self.service(peer))
             .with_upgrades();
         let mut connection = pin!(connection);
