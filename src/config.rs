@@ -10,6 +10,7 @@ mod instant;
 mod listener;
 mod person;
 mod theme;
+mod traces;
 mod work;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
 use crate::route::{Claim, ItemPattern, Routes};
 use crate::schedule::Schedule;
+use crate::telemetry::TraceRules;
 use crate::tls::CertificateFiles;
 use crate::tls::acme::AcmeRules;
 use crate::waiting::Theme;
@@ -76,6 +78,10 @@ pub struct Config {
     pub max_body_bytes: u64,
     /// How long a stop waits for requests to end.
     pub drain: Duration,
+    /// How long a stop goes on serving whoever comes, while balancers hear of it.
+    pub notice: Duration,
+    /// Where traces go, and which; `None` for no traces.
+    pub traces: Option<TraceRules>,
     /// Where requests go that are of no room; `None` answers them with 404.
     pub upstream: Option<UpstreamConfig>,
     /// The rooms.
@@ -147,8 +153,10 @@ impl Config {
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
             drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
+            notice: root.duration("notice").unwrap_or(Duration::ZERO),
             joins_per_minute: root.whole("joins_per_minute", 0..=1_000_000).unwrap_or(0) as u32,
             store_url: store_url(root),
+            traces: traces::traces(root),
             upstream,
             rooms: rooms?,
         };

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,10 +32,12 @@ use crate::pipeline::{ISSUER, Pipeline, Site};
 use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
+use crate::telemetry::Traces;
 use crate::ticker;
 use crate::tls::TlsFault;
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
+use crate::websocket::Farewell;
 use certificates::Certificates;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
 pub use upstreams::{Upstream, Upstreams};
@@ -48,6 +51,9 @@ const PATIENT_PER_MINUTE: u32 = 10;
 /// How many files at the most are kept free of visitors: for upstreams, the store, logs and the
 /// console.
 const OWN_FILES: u64 = 1_500;
+
+/// Within which part of a drain live connections are told to come back.
+const GOODBYES: f64 = 0.8;
 
 /// Why a gateway does not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +128,7 @@ impl Gateway {
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
         let metrics = Metrics::new();
+        metrics.runtimes.watch("main", &Handle::current());
         let upstreams = Upstreams::new(config, workers)?;
         let shared = Shared {
             clock: clock.clone(),
@@ -132,8 +139,8 @@ impl Gateway {
             gateway: GatewayId(rand::random()),
         };
         let rooms = make_rooms(config, &shared).await?;
-        let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
-        let soft = stopping.soft.clone();
+        let stopping = Stopping::new(config.notice, config.drain);
+        let notice = stopping.notice.clone();
         let looks = config.rooms.iter().map(|room| (room.rules.name.as_str(), room.rules.title.as_str(), &room.theme));
         let pages = Arc::new(Pages::new(looks));
         let console = Console {
@@ -147,7 +154,7 @@ impl Gateway {
             started_ms: clock.now_ms(),
             clock,
             store: stores.name,
-            is_open: Box::new(move || !soft.is_cancelled()),
+            is_open: Box::new(move || !notice.is_cancelled()),
         };
         let site = Arc::new(make_site(config, rooms.clone(), pages)?);
         let mut gateway = Self {
@@ -198,6 +205,11 @@ impl Gateway {
         &self.rooms
     }
 
+    /// Shows among the metrics what becomes of the spans of traces.
+    pub fn count(&self, traces: &Traces) {
+        self.rooms.iter().take(1).for_each(|room| room.shared.metrics.also(traces.fates()));
+    }
+
     /// Ticks first: where the store has lost the room, it is to be restored, and not made anew.
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
         ticker::tick(room).await;
@@ -207,9 +219,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Stops: no new visitors, a time for requests to end, then the rest is dropped, the line is told
-    /// who has gone, and the embedded store is saved.
+    /// Stops: balancers hear of it, and whoever comes meanwhile is served; then no new visitors, a time for requests to
+    /// end, then the rest is dropped, the line is told who has gone, and the embedded store is saved.
     pub async fn stop(self) {
+        self.stopping.notice.cancel();
+        tokio::time::sleep(self.stopping.notice_for).await;
         self.stopping.soft.cancel();
         let threads = self.threads;
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
@@ -285,11 +299,13 @@ impl Gateway {
     ) -> Result<(), StartFault> {
         for (index, socket) in sockets.into_iter().enumerate() {
             let (site, upstreams, hard) = (Arc::clone(&site), upstreams.clone(), self.stopping.hard.clone());
+            // With the embedded store there is nowhere else to go.
+            let within = self.stopping.drain.mul_f64(if self.embedded.is_none() { GOODBYES } else { 0.0 });
             let make = move |tasks: TaskTracker, stop: CancellationToken| {
                 let proxy = |upstream: &Upstream| upstream.proxy(&tasks, &hard);
                 let proxies = upstreams.rooms.iter().map(proxy).collect();
                 let open = upstreams.open.as_ref().map(proxy);
-                Pipeline { site, proxies, open, tasks, stop }
+                Pipeline { site, proxies, open, tasks, farewell: Farewell { stop, within } }
             };
             self.threads.push(server::spawn(index, socket, door.clone(), make).map_err(StartFault::Thread)?);
         }

@@ -9,7 +9,7 @@
 pub mod clock;
 /// What Prometheus reads.
 pub mod metrics;
-/// Logs.
+/// Logs, and the traces of requests.
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
@@ -37,6 +37,8 @@ pub mod gate;
 pub mod audit;
 /// Whether what is left will last until a visitor's turn.
 pub mod forecast;
+/// What a sale needs of machines.
+pub mod capacity;
 
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// Certificates: ours, and those that are believed.

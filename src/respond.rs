@@ -1,5 +1,6 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod caching;
 mod offer;
 mod proof;
 
@@ -11,8 +12,10 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
+use crate::telemetry::RequestId;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 
+pub use caching::keep_from_shared_caches;
 pub use offer::{Offer, offer};
 pub use proof::{ProofAsked, ask_for_proof};
 
@@ -308,6 +311,12 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.extend(HeaderValue::from_str(accept).map(|value| (header::SEC_WEBSOCKET_ACCEPT, value)));
     answer
+}
+
+/// Tells what the request is called in the logs, so that somebody can ask about it.
+pub fn name_request(answer: &mut Answer, id: RequestId) {
+    let name = HeaderValue::from_str(&id.to_string());
+    answer.headers_mut().extend(name.map(|value| (HeaderName::from_static("x-request-id"), value)));
 }
 
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:

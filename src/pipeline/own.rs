@@ -27,6 +27,7 @@ use crate::proxy::Target;
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::status::{State, Status};
+use crate::telemetry;
 use crate::token::Ticket;
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Language;
@@ -49,6 +50,7 @@ struct RoomBody {
 impl Pipeline {
     pub(super) async fn own(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let path = target.path().strip_prefix(OWN_PREFIX).unwrap_or_default();
+        telemetry::route(&asker.span, request.method(), own_route(path));
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
         match path {
@@ -182,7 +184,7 @@ impl Pipeline {
         }
         let renewal = self.renewal(request.headers(), &room, Some(&ticket));
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
-        self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
+        self.tasks.spawn(websocket::serve(request, room, ticket, self.farewell.clone()));
         with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 
@@ -226,8 +228,7 @@ impl Pipeline {
                     Ok(false) => Proved::No,
                     Err(fault) => return self.refuse(Reads::Json, &Refused::Join(&fault)),
                 };
-                let asker = Asker { reads: Reads::Json, ..*asker };
-                match self.place(room, &parts.headers, target, &asker, proved).await {
+                match self.place(room, &parts.headers, target, asker, proved).await {
                     Ok(place) => place,
                     Err(refusal) => return refusal,
                 }
@@ -317,6 +318,26 @@ fn destination(target: &Target) -> String {
 }
 
 /// Tells of the draw that is to come, else of the last that was made.
+/// Names a path of the gateway's own, and all that are none alike.
+fn own_route(path: &str) -> &'static str {
+    const ROUTES: [&str; 12] = [
+        "/.vestibule/status",
+        "/.vestibule/receipt",
+        "/.vestibule/verify",
+        "/.vestibule/live",
+        "/.vestibule/jwks.json",
+        "/.vestibule/language",
+        "/.vestibule/draw",
+        "/.vestibule/join",
+        "/.vestibule/link",
+        "/.vestibule/continue",
+        "/.vestibule/bypass",
+        "/.vestibule/leave",
+    ];
+    let is_it = |route: &&&str| route.strip_prefix(OWN_PREFIX) == Some(path);
+    ROUTES.iter().find(is_it).copied().unwrap_or("/.vestibule/*")
+}
+
 fn draw_view(room: &Room, roll: &Roll, number: Option<Number>) -> Option<serde_json::Value> {
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         let entries = closed.unwrap_or(roll.issued) - above;

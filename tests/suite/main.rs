@@ -16,3 +16,4 @@ mod redis_server;
 mod simulation;
 mod tokens;
 mod torture;
+mod traced;

@@ -14,11 +14,18 @@ use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use thiserror::Error;
+use tracing::Instrument as _;
+use vestibule_telemetry::{answered as answered_with, failed, pass_on};
 
 use super::ProviderFault;
+use crate::telemetry;
 
 /// The most an answer may have; a page of a list is the longest.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Connections that are kept for the next call. A crowd that pays makes its calls at once, and opening a connection costs
+/// more than a call.
+const IDLE: usize = 256;
 
 /// Says what is wrong with a provider's address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -86,7 +93,7 @@ impl Wire {
             return Err(BadAddress::Key);
         }
         let connector = connector(uri.scheme_str() == Some("https"))?;
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(32).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE).build(connector);
         Ok(Self { client, base: base.to_owned(), key: key.map(str::to_owned), patience })
     }
 
@@ -109,11 +116,13 @@ impl Wire {
     ) -> Result<(StatusCode, Value), ProviderFault> {
         let what = format!("{} {}", call.method, call.path.split('?').next().unwrap_or_default());
         let fault = |detail: &dyn std::fmt::Display| ProviderFault(format!("{what}: {detail}"));
-        let request = self.request(call, headers).map_err(|error| fault(&error))?;
-        let (status, bytes) = tokio::time::timeout(self.patience, self.exchange(request))
-            .await
-            .map_err(|_| fault(&"no answer in time"))?
-            .map_err(|detail| fault(&detail))?;
+        let mut request = self.request(call, headers).map_err(|error| fault(&error))?;
+        let span = telemetry::call(request.method(), request.uri().host().unwrap_or_default());
+        pass_on(&span, request.headers_mut());
+        let exchange = tokio::time::timeout(self.patience, self.exchange(request)).instrument(span.clone());
+        let answered = exchange.await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let (status, bytes) = answered.inspect_err(|detail| failed(&span, detail)).map_err(|detail| fault(&detail))?;
+        answered_with(&span, status, true);
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(fault(&format!("it answered {status}")));
         }
