@@ -15,6 +15,9 @@ use crate::line::chain::{Link, Logged};
 use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apart};
 pub use pace::{Pace, Seconds};
 
+/// Up to so many places are computed at once, a microsecond each; more of them apart, for that takes a thread.
+const AT_ONCE: u64 = 256;
+
 /// One room's mirror.
 #[derive(Debug)]
 pub struct Mirror {
@@ -115,9 +118,10 @@ impl Mirror {
 
     /// Takes in the next entries of the log. To be called by one at a time.
     ///
-    /// A draw takes half a second for a million, so it is made of a copy, apart, which then takes the place of the roll.
+    /// A draw takes half a second for a million, so one of many is made of a copy, apart, which then takes the place of
+    /// the roll.
     pub async fn follow(&self, entries: Vec<Entry>) -> Taken {
-        if !entries.iter().any(Entry::is_drawn) {
+        if !entries.iter().any(|entry| entry.drawn_count() > AT_ONCE) {
             return self.take(entries);
         }
         let mut copy = self.read(Roll::clone);
@@ -149,10 +153,9 @@ impl Mirror {
     pub async fn in_places(&self, tick: Tick) -> Tick {
         let (lots, known) = self.read(|roll| (roll.lots(), roll.known()));
         let said = Tick { known, ..tick };
-        if lots.is_empty() {
-            return said;
-        }
-        apart(move || said.translated(|numbers| lots.places(numbers))).await
+        let is_short = lots.is_empty() || said.count() <= AT_ONCE;
+        let translated = move || said.translated(|numbers| lots.places(numbers));
+        if is_short { translated() } else { apart(translated).await }
     }
 
     fn account(&self, entries: &[Entry], links: Vec<Link>, tally: Tally) -> Taken {
