@@ -3,10 +3,13 @@
 mod drawing;
 mod finding;
 mod foreseeing;
+mod introducing;
 mod joining;
 mod lately;
 mod making;
 mod pacing;
+mod sharing;
+mod ticketing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,23 +24,23 @@ use crate::clock::{Between, Clock, FarClock};
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
-use crate::line::bits::Bits;
 use crate::line::{
-    Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
-    UNSEEN_S,
+    Ended, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
 };
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
-use crate::person::{self, PersonRule};
+use crate::person::PersonRule;
 use crate::presence::{Changes, Presence};
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
-use crate::token::{KeyRing, PassVerifier, Ticket};
+use crate::token::{KeyRing, PassVerifier};
 pub use drawing::DrawFault;
+use introducing::Introduced;
 pub use joining::{JoinFault, Joining, Place};
 pub use lately::Lately;
 pub use pacing::{Line, Pacing};
+pub use ticketing::{TICKET_KEPT_MS, TICKET_LIFETIME_MS};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
 pub const LEASE_MS: u64 = 10_000;
@@ -131,6 +134,8 @@ pub struct Room {
     promises: AtomicU64,
     /// The clock of the line's store.
     line_clock: FarClock,
+    /// When the newest ticket was issued here, in milliseconds since the Unix epoch.
+    last_issue_ms: AtomicU64,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -142,25 +147,6 @@ struct Pending {
     /// The highest number of a line that was lost whole; 0 where none was.
     recalled: Number,
     introduced: Vec<(PersonId, Number)>,
-}
-
-/// Whose number the store was told in this epoch: a bit for each.
-#[derive(Debug, Default)]
-struct Introduced {
-    epoch: Epoch,
-    numbers: Bits,
-}
-
-impl Introduced {
-    /// Tells of a number the first time in `epoch`, and notes that if `tell` could.
-    fn once(&mut self, epoch: Epoch, number: Number, tell: impl FnOnce() -> bool) {
-        if self.epoch != epoch {
-            *self = Self { epoch, numbers: Bits::default() };
-        }
-        if !self.numbers.contains(number) && tell() {
-            self.numbers.insert(number);
-        }
-    }
 }
 
 impl Pending {
@@ -201,6 +187,7 @@ impl Room {
             store_up: AtomicBool::new(false),
             promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
+            last_issue_ms: AtomicU64::new(0),
         }
     }
 
@@ -217,6 +204,7 @@ impl Room {
                 verifier: &self.shared.verifier,
                 roll,
                 line_now: self.line_now(),
+                last_issue_ms: self.last_issue_ms.load(Ordering::Relaxed),
             })
         })
     }
@@ -262,27 +250,17 @@ impl Room {
         Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
     }
 
-    /// Tells the store, at the next tick, which number a person has, if it may have lost that: the ticket is of an
-    /// older epoch. It is told once in an epoch, however often the visitor asks.
-    pub fn introduce(&self, ticket: &Ticket) {
-        let holder = self.rules.person.as_ref().and_then(|_| person::holder(ticket.id));
-        let Some(person) = holder else { return };
-        let epoch = self.mirror.known().epoch;
-        if ticket.epoch < epoch && self.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
-            let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
-            let tell = || push_bounded(&mut self.pending().introduced, (person, ticket.number));
-            introduced.once(epoch, ticket.number, tell);
+    /// Ends a session at the next tick. One whose slot is free already, because the store's clock was put forward for a
+    /// while, would take somebody else's along.
+    pub fn end_session(&self, number: Number, ends_s: u64) {
+        if !self.mirror.read(|roll| roll.has_run_out(number)) {
+            push_bounded(&mut self.pending().ended, (ends_s, number));
         }
     }
 
-    /// Ends a session at the next tick.
-    pub fn end_session(&self, number: Number, ends_s: u64) {
-        push_bounded(&mut self.pending().ended, (ends_s, number));
-    }
-
     /// Makes the next tick out of all that there is to say, in numbers.
-    pub fn take_tick(&self, now_ms: u64) -> Tick {
-        let Changes { here, gone } = self.presence.take_changes(now_ms);
+    pub fn take_tick(&self) -> Tick {
+        let Changes { here, gone } = self.presence.take_changes(self.shared.clock.steady_ms());
         let pending = self.pending().take_some();
         Tick {
             gateway: self.shared.gateway,
@@ -354,11 +332,6 @@ impl Room {
     }
 }
 
-/// For how long a ticket is honoured, in milliseconds: a day.
-pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
-
-const _: () = assert!(TICKET_LIFETIME_MS / 1_000 < UNSEEN_S, "a place is kept for as long as its ticket is honoured");
-
 /// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
 ///
 /// # Errors
@@ -396,22 +369,4 @@ fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
             Ended { ends_s: group[0].0, numbers }
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_could_not_be_introduced_is_introduced_later() {
-        let mut introduced = Introduced::default();
-        let mut list = vec![0; PENDING_CAP];
-        introduced.once(7, 12, || push_bounded(&mut list, 12));
-        assert_eq!(list.len(), PENDING_CAP, "it is full");
-        list.clear();
-        for epoch in [7, 7, 8] {
-            introduced.once(epoch, 12, || push_bounded(&mut list, 12));
-        }
-        assert_eq!(list, [12, 12], "once in an epoch");
-    }
 }

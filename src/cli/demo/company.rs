@@ -53,28 +53,35 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
     let mut at_once = wanted;
     while end.run_until_cancelled(beat.tick()).await.is_some() {
         members.retain(|_, place| still_waits(room, place));
-        let waiting = room.mirror.read(|roll| roll.waiting.count());
-        for _ in 0..wanted.saturating_sub(waiting).min(at_once) {
+        for _ in 0..wanting(room, wanted).min(at_once) {
             let Ok(place) = room.join(None).await else { break };
             room.presence.connect(place.number);
             members.insert(place.number, place);
         }
         at_once = AT_ONCE;
     }
-    let now_ms = room.shared.clock.now_ms();
+    let steady_ms = room.shared.clock.steady_ms();
     for number in members.into_keys() {
-        room.presence.disconnect(number, now_ms);
+        room.presence.disconnect(number, steady_ms);
         room.leave(number);
     }
 }
 
+/// Tells how many are wanting in a room that gives places.
+fn wanting(room: &Room, wanted: u64) -> u64 {
+    room.mirror.read(|roll| match &roll.settings {
+        Some(settings) if settings.phase.joins() => wanted.saturating_sub(roll.waiting.count()),
+        _ => 0,
+    })
+}
+
 fn still_waits(room: &Room, place: &Place) -> bool {
-    let now_ms = room.shared.clock.now_ms();
-    match room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_ms / 1_000)) {
+    let now_s = room.line_now().latest_s();
+    match room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_s)) {
         Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone => return true,
         Standing::Called { ends_s, .. } => room.end_session(place.number, ends_s),
         Standing::Over | Standing::Foreign => {}
     }
-    room.presence.disconnect(place.number, now_ms);
+    room.presence.disconnect(place.number, room.shared.clock.steady_ms());
     false
 }
