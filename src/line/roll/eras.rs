@@ -61,12 +61,18 @@ impl Roll {
     }
 
     /// Tells whether this line puts aside what it did since it parted from another: that was too short ago for many to
-    /// have come, or the other way around, nobody has.
+    /// have come, or nobody has. What has given way to this line before does not come back.
     pub(in crate::line) fn may_give_way(&self, other: &Self, parting: Parting, now_s: u64) -> bool {
         let Some(own) = self.eras.get(parting.eras) else { return false };
         let is_unused = self.eras.len() == 1 && self.issued == 0;
         let is_young = now_s < u64::from(own.epoch) + YOUNG_S;
-        is_unused || (is_young && other.issued > 0)
+        let has_given_way = other.eras.iter().skip(parting.eras).any(|theirs| self.has_begun(theirs.epoch));
+        is_unused || (is_young && other.issued > 0 && !has_given_way)
+    }
+
+    /// Tells whether an epoch is one of this line, be it that its numbers had to give way.
+    fn has_begun(&self, epoch: Epoch) -> bool {
+        self.eras.iter().any(|era| era.epoch == epoch)
     }
 
     /// Returns what this line knows of the numbers up to `last`.

@@ -355,6 +355,14 @@ fn a_second_loss_before_the_first_was_copied_loses_nothing_that_a_mirror_remembe
 }
 
 #[test]
+fn a_line_that_gave_way_does_not_come_back() {
+    let (first, mut second) = forked();
+    let abandoned = second.roll.clone();
+    let healed = second.restore(&first.roll, START_US + 7_000_000).clone();
+    assert_eq!(*second.restore(&abandoned, START_US + 8_000_000), healed, "though a mirror still remembers it");
+}
+
+#[test]
 fn a_line_that_has_stood_for_long_does_not_give_way_to_its_twin() {
     let (first, mut second) = forked();
     let before = second.roll.clone();
