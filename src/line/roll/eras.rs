@@ -61,13 +61,15 @@ impl Roll {
     }
 
     /// Tells whether this line puts aside what it did since it parted from another: that was too short ago for many to
-    /// have come, or nobody has. What has given way to this line before does not come back.
+    /// have come, or nobody has. What has given way to this line before does not come back, and a mere ticket puts no
+    /// line aside that has come through a loss.
     pub(in crate::line) fn may_give_way(&self, other: &Self, parting: Parting, now_s: u64) -> bool {
         let Some(own) = self.eras.get(parting.eras) else { return false };
         let is_unused = self.eras.len() == 1 && self.issued == 0;
         let is_young = now_s < u64::from(own.epoch) + YOUNG_S;
         let has_given_way = other.eras.iter().skip(parting.eras).any(|theirs| self.has_begun(theirs.epoch));
-        is_unused || (is_young && other.issued > 0 && !has_given_way)
+        let may_ask = other.epoch() != BYGONE || self.eras.len() == 1;
+        is_unused || (is_young && other.issued > 0 && !has_given_way && may_ask)
     }
 
     /// Tells whether an epoch is one of this line, be it that its numbers had to give way.

@@ -96,7 +96,7 @@ impl Defect {
             Self::HearsHalfTheWish => "the pace is",
             Self::TellsThePast => "(L6)",
             Self::HearsNoSchedule => "the sale is",
-            Self::TellsOtherLots | Self::ForgoesTheDraw => "(draw)",
+            Self::TellsOtherLots | Self::ForgoesTheDraw => "draw",
             Self::TakesNumbersForPlaces => "here",
             Self::ForgetsWhatWasConfigured => "an operator has set",
             Self::FailsOverUnnoticed | Self::SkipsAnEntry => "",
