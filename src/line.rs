@@ -22,6 +22,7 @@ pub mod numbers;
 pub mod persons;
 pub mod roll;
 mod settings;
+pub mod spent;
 pub mod state;
 
 pub mod embedded;
@@ -34,12 +35,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use apart::apart;
-use board::{Heard, LinkId, Reading, Word};
+use board::{Heard, Reading, Word};
 use draw::DrawStep;
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
 pub use roll::{Lots, Roll, Standing, Tally};
 pub use settings::{Phase, Settings, Steering};
+pub use spent::{Kind, Mark};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
 /// order in line is the order of numbers, unless lots were drawn: see [`draw`].
@@ -328,7 +330,7 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join`, a `claim` of anybody, `spend` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
+/// Every verb is atomic. Each but `join`, a `claim` of anybody, `use_once` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
 /// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
@@ -347,15 +349,15 @@ pub trait LineStore: Send + Sync {
         Ok(None)
     }
 
+    /// Uses what may be used once; returns whether it was unused. An answer that is lost may have used it.
+    async fn use_once(&self, _room: &RoomName, _mark: &Mark) -> Result<bool, StoreFault> {
+        Err(StoreFault::Refused("this store remembers no uses".to_owned()))
+    }
+
     /// Takes in what a gateway tells of what is sold out, and tells what it has not heard of yet. A store that shares
     /// nothing has nothing to tell.
     async fn share(&self, _room: &RoomName, _told: &[(String, Word)], _known: Reading) -> Result<Heard, StoreFault> {
         Ok(Heard::default())
-    }
-
-    /// Marks a link to another device as used until it is good no more; tells whether it was not before.
-    async fn spend(&self, _room: &RoomName, _link: LinkId, _until_ms: u64) -> Result<bool, StoreFault> {
-        Err(StoreFault::Refused("this store remembers no links".to_owned()))
     }
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.

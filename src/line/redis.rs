@@ -40,12 +40,12 @@ use self::scripts::Verb;
 use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
 use self::words::{limit_words, promise_text, set_word};
-use super::board::{Heard, LinkId, Reading, Word};
+use super::board::{Heard, Reading, Word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId,
-    Roll, RoomName, Steering, StoreFault, Tick, apart,
+    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, Mark, News, Number, Numbers, Page,
+    PersonId, Roll, RoomName, Steering, StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -212,12 +212,18 @@ impl LineStore for RedisLine {
         }
     }
 
-    async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
-        self.share_words(room, told, known).await
+    /// No script: one bit is set, which tells what it was, and the bitmap goes when all in it has run out.
+    async fn use_once(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
+        let key = format!("vestibule:{{{room}}}:spent:{}", mark.page());
+        let (mut set, mut expire) = (redis::cmd("SETBIT"), redis::cmd("EXPIREAT"));
+        set.arg(&key).arg(mark.bit()).arg(1);
+        expire.arg(&key).arg(mark.forget_s());
+        let answers = self.servers.run(room, &together([set, expire]), Repeat::Never).await?;
+        Ok(answers.first() == Some(&Value::Int(0)))
     }
 
-    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
-        self.spend_link(room, link, until_ms).await
+    async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
+        self.share_words(room, told, known).await
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
