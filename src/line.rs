@@ -168,15 +168,6 @@ impl Entry {
     pub fn is_drawn(&self) -> bool {
         matches!(self.draw, Some(DrawStep::Drawn(_)))
     }
-
-    /// Returns for how many numbers lots were drawn.
-    #[must_use]
-    pub fn drawn_count(&self) -> u64 {
-        match &self.draw {
-            Some(DrawStep::Drawn(draw)) => (draw.last + 1).saturating_sub(draw.first),
-            _ => 0,
-        }
-    }
 }
 
 /// Sessions that ended before their time, all of the same last second.
@@ -249,13 +240,6 @@ pub struct Tick {
 }
 
 impl Tick {
-    /// Counts the numbers that it speaks of.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        let ended = self.ended.iter().map(|ended| ended.numbers.len());
-        [&self.here, &self.gone, &self.returned, &self.left].map(Numbers::len).into_iter().chain(ended).sum()
-    }
-
     /// Returns only what was said of places given up, given back or found again.
     #[must_use]
     pub fn of_places(self) -> Self {

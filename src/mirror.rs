@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use self::history::History;
 pub use self::history::{Piece, export};
 use crate::line::chain::{Link, Logged};
+use crate::line::draw::DrawStep;
 use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apart};
 pub use pace::{Pace, Seconds};
 
@@ -121,7 +122,7 @@ impl Mirror {
     /// A draw takes half a second for a million, so one of many is made of a copy, apart, which then takes the place of
     /// the roll.
     pub async fn follow(&self, entries: Vec<Entry>) -> Taken {
-        if !entries.iter().any(|entry| entry.drawn_count() > AT_ONCE) {
+        if !entries.iter().any(|entry| drawn_count(entry) > AT_ONCE) {
             return self.take(entries);
         }
         let mut copy = self.read(Roll::clone);
@@ -153,7 +154,7 @@ impl Mirror {
     pub async fn in_places(&self, tick: Tick) -> Tick {
         let (lots, known) = self.read(|roll| (roll.lots(), roll.known()));
         let said = Tick { known, ..tick };
-        let is_short = lots.is_empty() || said.count() <= AT_ONCE;
+        let is_short = lots.is_empty() || count(&said) <= AT_ONCE;
         let translated = move || said.translated(|numbers| lots.places(numbers));
         if is_short { translated() } else { apart(translated).await }
     }
@@ -194,6 +195,20 @@ impl Mirror {
         let first = if from == Number::MAX { None } else { roll.first_forgotten(from) };
         self.first_forgotten.store(first.unwrap_or(Number::MAX), Ordering::Relaxed);
     }
+}
+
+/// Counts the numbers that lots are drawn for.
+fn drawn_count(entry: &Entry) -> u64 {
+    match &entry.draw {
+        Some(DrawStep::Drawn(draw)) => (draw.last + 1).saturating_sub(draw.first),
+        _ => 0,
+    }
+}
+
+/// Counts the numbers that a tick speaks of.
+fn count(tick: &Tick) -> u64 {
+    let ended = tick.ended.iter().map(|ended| ended.numbers.len());
+    [&tick.here, &tick.gone, &tick.returned, &tick.left].map(Numbers::len).into_iter().chain(ended).sum()
 }
 
 /// Applies entries to a roll, and returns the link of each.
