@@ -13,8 +13,8 @@ pub mod metrics;
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
-/// When a file has changed.
-pub mod edition;
+/// Files: written whole, and when one has changed.
+pub mod disk;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
 /// When a sale opens, starts and ends.

@@ -9,6 +9,7 @@
 mod exempt;
 mod forwarding;
 mod own;
+mod placing;
 mod renewing;
 
 use std::net::IpAddr;
@@ -29,14 +30,15 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::{Place, Room, TICKET_LIFETIME_MS};
+use crate::room::{Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
 use crate::telemetry::{self, RequestId};
-use crate::token::{Pass, RoomHash, Ticket};
+use crate::token::{Pass, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
 use crate::websocket::Farewell;
+use placing::Proved;
 use renewing::with_renewal;
 
 /// The paths that are the gateway's own and never forwarded.
@@ -55,6 +57,8 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// How often one address may wait in the place of work.
+    pub patience_limit: JoinLimit,
     /// The crawlers of each room, in the order of the rooms.
     pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
@@ -190,7 +194,7 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        match self.place(room, request.headers(), target, asker).await {
+        match self.place(room, request.headers(), target, asker, Proved::No).await {
             Ok(place) => self.seat(i, request, target, asker, place).await,
             Err(refusal) => refusal,
         }
@@ -213,40 +217,6 @@ impl Pipeline {
         };
         respond::set_cookie(&mut answer, &cookie);
         answer
-    }
-
-    /// Gives a place in line, and the end of the session to someone who is let in at once.
-    async fn place(
-        &self,
-        room: &Room,
-        headers: &HeaderMap,
-        target: &Target,
-        asker: &Asker,
-    ) -> Result<(Ticket, Option<u64>), Answer> {
-        let person = self.person(headers, room, asker);
-        if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
-            let is_own = target.path().starts_with(OWN_PREFIX);
-            let link = if is_own { rule.sign_in("/", None) } else { rule.sign_in(target.path(), target.query()) };
-            return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
-        }
-        if !self.site.join_limit.allows(asker.address) {
-            return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
-        }
-        // A person would come back with the very id that was revoked.
-        if person.is_some_and(|person| room.shared.ring.load().revokes_visitor(person::ticket_of(person))) {
-            return Err(self.refuse(asker.reads, &Refused::NoPass));
-        }
-        let joined = room.join(person).await;
-        let joined = joined.inspect_err(|fault| telemetry::failed(&asker.span, fault));
-        let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
-        Ok((ticket_of(room, &place, person), place.ends_s))
-    }
-
-    /// Finds the place of a person who comes with another device to a room that gives out none: it is theirs.
-    async fn held(&self, room: &Room, headers: &HeaderMap, asker: &Asker) -> Option<(Ticket, Option<u64>)> {
-        let person = self.person(headers, room, asker).filter(|_| self.site.join_limit.allows(asker.address))?;
-        let place = room.find(person).await.ok()??;
-        Some((ticket_of(room, &place, Some(person)), place.ends_s))
     }
 
     /// Tells somebody without a place that there is none to be had.
@@ -357,17 +327,6 @@ struct Entry {
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,
-}
-
-/// Makes the ticket of a place: a person's on every device the very same, but for when it was issued.
-fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
-    Ticket {
-        room: RoomHash::of(room.rules.name.as_str()),
-        epoch: place.epoch,
-        number: place.number,
-        id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-        issued_ms: room.issue_ms(),
-    }
 }
 
 /// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.

@@ -36,6 +36,7 @@ use crate::presence::{Changes, Presence};
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::telemetry;
+use crate::token::proof::WorkRule;
 use crate::token::{KeyRing, PassVerifier};
 pub use drawing::DrawFault;
 use introducing::Introduced;
@@ -79,6 +80,8 @@ pub struct RoomRules {
     pub tolerance: Tolerance,
     /// How persons are known, where one person holds one place.
     pub person: Option<PersonRule>,
+    /// What is asked of newcomers before they get a place.
+    pub work: Option<WorkRule>,
 }
 
 /// What every room of a gateway shares.

@@ -278,6 +278,7 @@ mod tests {
             item: None,
             tolerance: crate::adaptive::Tolerance::default(),
             person: None,
+            work: None,
         };
         let shared = Shared {
             clock: Clock::system(),

@@ -120,7 +120,11 @@ impl Reception {
             return Some((Greeted::Plain(timed(stream), protocol), peer));
         };
         let stream = acceptor.accept(timed(stream)).await.inspect_err(|_| self.refuse("handshake")).ok()?;
-        let is_http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if tls::is_look(agreed) {
+            return None;
+        }
+        let is_http2 = tls::is_http2(agreed);
         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
         Some((Greeted::Tls(Box::new(stream), protocol), peer))
     }
