@@ -220,5 +220,6 @@ fn rules(plan: &Plan) -> RoomRules {
         item: None,
         tolerance: Tolerance::default(),
         person: plan.knows_persons.then_some(person),
+        work: None,
     }
 }
