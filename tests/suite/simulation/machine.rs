@@ -237,7 +237,7 @@ impl Machine {
             }
             Some(Defect::TakesNumbersForPlaces) if tick.known.epoch == self.roll().epoch() => {
                 let pretended = Known { seq: self.roll().drawn_seq.max(tick.known.seq), ..tick.known };
-                drop(self.state.vouch(&Tick { known: pretended, ..tick.clone() }, now_us));
+                self.state.vouch(&Tick { known: pretended, ..tick.clone() }, now_us);
             }
             Some(Defect::CallsFromBehind) => drop(self.vouch(&tick, Numbers::default(), overlooked.clone(), now_us)),
             _ => {}

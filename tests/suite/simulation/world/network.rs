@@ -53,7 +53,7 @@ pub struct Arrival {
     parts: u64,
     is_answer_lost: bool,
     /// Lots that were being drawn for it.
-    drawing: Option<Drawing>,
+    drawing: Option<Box<Drawing>>,
 }
 
 /// An answer on its way to a gateway, or the end of its patience.
@@ -143,7 +143,7 @@ impl World {
         if let (Verb::Steer(Steering::Draw(reveal)), None) = (&arrival.verb, &arrival.drawing)
             && let Some(drawing) = self.machine.begin_draw(reveal)
         {
-            arrival.drawing = Some(drawing);
+            arrival.drawing = Some(Box::new(drawing));
             let takes_us = self.chance.below(SLOWEST_DRAW_US);
             return self.after(takes_us, Due::Arrival(arrival));
         }
@@ -159,7 +159,7 @@ impl World {
                 self.machine.do_parts(tick, parts, clock_us);
                 Err(unreachable("cut"))
             }
-            (_, Some(drawing)) => match self.machine.end_draw(drawing, clock_us) {
+            (_, Some(drawing)) => match self.machine.end_draw(*drawing, clock_us) {
                 true => Ok(Answer::Done),
                 false => {
                     self.census("server gone while lots were drawn");
