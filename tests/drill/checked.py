@@ -2,7 +2,7 @@
 """Checks the drill itself: one seed deals one plan, each mood of a wire is what it says, and each check of the verdict
 finds what it is for. VESTIBULE_BIN and BOOKING_API are the programs."""
 
-import contextlib, os, pathlib, shutil, socket, sys, tempfile, threading, time
+import contextlib, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time
 
 import plan, verdict
 from house import House
@@ -79,6 +79,36 @@ def check_wires():
     board.close()
 
 
+DRILLER = """
+from processes import Process
+sleeper = Process("sleeper", {folder!r}, ["sleep", "1000"])
+sleeper.start()
+sleeper.freeze()
+print(sleeper.process.pid, flush=True)
+input()
+"""
+
+
+def check_end(folder):
+    """What a drill has started ends with it, even if it is killed and its child is frozen."""
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    driller = subprocess.Popen([sys.executable, "-c", DRILLER.format(folder=str(folder))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    sleeper = pathlib.Path("/proc", driller.stdout.readline().decode().strip())
+    assert sleeper.exists()
+    driller.kill()
+    driller.wait()
+    end = time.monotonic() + 10
+    while is_running(sleeper):
+        assert time.monotonic() < end, "a child outlives its drill"
+        time.sleep(0.05)
+
+
+def is_running(entry):
+    with contextlib.suppress(OSError):
+        return (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
 # What is done to the books, what must be found, and what puts it right again.
 SABOTAGE = [
     (
@@ -126,7 +156,8 @@ check_wires()
 folder = pathlib.Path(tempfile.mkdtemp(prefix="drill-"))
 folder.chmod(0o755)
 try:
+    check_end(folder)
     check_verdict(folder)
 finally:
     shutil.rmtree(folder)
-print("the drill is sound: its plan, its wires, its checks")
+print("the drill is sound: its plan, its wires, its end, its checks")
