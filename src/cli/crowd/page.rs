@@ -74,6 +74,8 @@ fn plots(report: &Report) -> Vec<Plot<'_>> {
     let seconds = &report.timeline;
     let of = |figure: fn(&Second) -> u64| seconds.iter().map(|second| Some(figure(second) as f64)).collect::<Vec<_>>();
     let maybe = |figure: fn(&Second) -> Option<f64>| seconds.iter().map(figure).collect::<Vec<_>>();
+    let came = seconds.iter().rposition(|second| second.arrivals > 0).map_or(0, |last| last + 1);
+    let by_arrival = |figure: fn(&Second) -> Option<f64>| seconds[..came].iter().map(figure).collect::<Vec<_>>();
     let alone = |values, merge| vec![Series { name: "", values, merge }];
     let mut plots = vec![
         Plot { title: "Arrivals", note: "a second", series: alone(of(|s| s.arrivals), Merge::Mean), limit: None },
@@ -87,13 +89,13 @@ fn plots(report: &Report) -> Vec<Plot<'_>> {
         Plot {
             title: "Wait",
             note: "seconds, by when they came",
-            series: alone(maybe(|s| s.wait_seconds), Merge::Mean),
+            series: alone(by_arrival(|s| s.wait_seconds), Merge::Mean),
             limit: None,
         },
         Plot {
             title: "Error of the first estimate",
-            note: "% of the wait, by when they came",
-            series: alone(maybe(|s| s.eta_error.map(|error| error * 100.0)), Merge::Mean),
+            note: "%, by when they came",
+            series: alone(by_arrival(|s| s.eta_error.map(|error| error * 100.0)), Merge::Mean),
             limit: None,
         },
         Plot {

@@ -190,9 +190,9 @@ fn trimmed(value: f64) -> String {
 #[must_use]
 pub fn span(seconds: f64) -> String {
     match seconds {
-        long if long >= 3_600.0 => trimmed(long / 3_600.0) + " h",
-        long if long >= 120.0 => trimmed(long / 60.0) + " min",
-        short => trimmed(short) + " s",
+        long if long >= 3_600.0 => trimmed(long / 3_600.0) + "\u{a0}h",
+        long if long >= 120.0 => trimmed(long / 60.0) + "\u{a0}min",
+        short => trimmed(short) + "\u{a0}s",
     }
 }
 
@@ -206,7 +206,10 @@ mod tests {
             assert!((ceiling(highest) - top).abs() < 1e-9, "{highest}: {}", ceiling(highest));
         }
         assert_eq!([short(15_000.0), short(1_234_000.0), short(0.5), short(812.4)], ["15k", "1.23M", "0.5", "812"]);
-        assert_eq!([span(0.0), span(90.0), span(600.0), span(5_400.0)], ["0 s", "90 s", "10 min", "1.5 h"]);
+        assert_eq!(
+            [span(0.0), span(90.0), span(600.0), span(5_400.0)],
+            ["0\u{a0}s", "90\u{a0}s", "10\u{a0}min", "1.5\u{a0}h"]
+        );
     }
 
     #[test]
