@@ -30,11 +30,17 @@ use vestibule::{audit, visitor};
 
 const NOW_MS: u64 = 1_795_000_000_000;
 
+/// Reads bytes; panics where what must hold does not.
+type Read = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// The name of a target and its corpus, and how its reader is made.
+type Named = (&'static str, fn() -> Reader);
+
 /// Something that reads what strangers send.
 pub struct Reader {
     /// What it should be shown.
     pub examples: Vec<Vec<u8>>,
-    read: Box<dyn Fn(&[u8]) + Send + Sync>,
+    read: Read,
 }
 
 impl Reader {
@@ -52,8 +58,8 @@ impl Reader {
     }
 }
 
-/// Every reader, by the name of its target and its corpus.
-pub const READERS: [(&str, fn() -> Reader); 9] = [
+/// Every reader.
+pub const READERS: [Named; 9] = [
     ("tickets_and_links", tickets_and_links),
     ("passes", passes),
     ("proofs", proofs),
