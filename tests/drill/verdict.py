@@ -31,6 +31,14 @@ AT_REST = {
 }
 
 
+def made(check, *words):
+    """What a check finds; one that cannot be made is a fault too, and keeps no other from being made."""
+    try:
+        return check(*words)
+    except Exception as fault:
+        return [f"{check.__name__} could not be made: {fault!r}"]
+
+
 def of_round(house, number, report):
     """Holds what the crowd wrote down against what the database says of the round's row; returns faults in words."""
     broken = ("overtakings", "position_regressions", "rate_overshoot", "oversold", "paid_without_booking", "lost_places")
