@@ -3,7 +3,7 @@
 import json, subprocess, time
 
 AT_REST_S = 90
-"""How long what was begun may take to come to an end once everything is well: holds of 20 s, payments of 30 s, the outbox."""
+"""How long what was begun may take to come to an end once everything is well: holds and payments of 15 s, the outbox."""
 
 SAME_LOG_S = 5
 
