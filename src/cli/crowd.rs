@@ -15,8 +15,9 @@ pub mod expected;
 pub mod target;
 pub mod jar;
 mod status;
-pub mod wire;
+mod speech;
 pub mod carriers;
+pub mod wire;
 mod door;
 mod live;
 

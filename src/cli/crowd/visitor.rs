@@ -160,10 +160,10 @@ impl<'a> Visitor<'a> {
         }
         if self.plan.behaviour == Behaviour::App && self.jar.room().is_none() {
             let answer = self.ask_for_a_place().await?;
-            let Some((status, ticket, pass)) = Door::read_join(&answer) else { return Ok(Door::read(&answer)) };
-            self.jar.put_place(&self.scene.room, &ticket, pass.as_deref());
-            if !matches!(status.state, State::Called | State::Admitted) {
-                return Ok(Door::Line(Box::new(status)));
+            let Some(place) = Door::read_join(&answer) else { return Ok(Door::read(&answer)) };
+            self.jar.put_place(&self.scene.room, &place.ticket, place.pass.as_deref());
+            if !matches!(place.status.state, State::Called | State::Admitted) {
+                return Ok(Door::Line(Box::new(place.status)));
             }
         }
         Ok(Door::read(&self.ask(Ask::get(page)).await?))

@@ -69,7 +69,7 @@ pub struct Bearing {
 
 /// Asks the target's page more and more often. `tell` hears of each step.
 ///
-/// Returns `None` where the first step is all errors.
+/// Returns `None` where the first step is errors already.
 pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Option<Bearing> {
     let target = Arc::new(target.clone());
     let take = async |per_second: f64| {
@@ -77,21 +77,26 @@ pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Opti
         tell(&step);
         step
     };
+    climb(stairs, take).await
+}
+
+/// Takes steps that grow until one is bad, and then halves the span between it and the last good one.
+async fn climb(stairs: Stairs, take: impl AsyncFn(f64) -> Step) -> Option<Bearing> {
     let at_ease = take(stairs.from).await;
     if at_ease.errors > ERRORS_MAX {
         return None;
     }
-    let (mut steps, mut good, mut bad) = (vec![at_ease], stairs.from, None);
-    while bad.is_none() && good < stairs.up_to {
-        let step = take((good * GROWTH).min(stairs.up_to)).await;
+    let (mut steps, mut good, mut bad, mut halvings) = (vec![at_ease], stairs.from, None, 0);
+    while bad.is_some() || good < stairs.up_to {
+        let next = match bad {
+            Some(_) if halvings == HALVINGS => break,
+            Some(above) => f64::midpoint(good, above),
+            None => (good * GROWTH).min(stairs.up_to),
+        };
+        halvings += u32::from(bad.is_some());
+        let step = take(next).await;
         steps.push(step);
-        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
-    }
-    for _ in 0..HALVINGS {
-        let Some(above) = bad else { break };
-        let step = take(f64::midpoint(good, above)).await;
-        steps.push(step);
-        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
+        if step.is_bad(&at_ease) { bad = Some(next) } else { good = next }
     }
     Some(Bearing { per_second: good, is_at_least: bad.is_none(), steps })
 }
@@ -142,6 +147,30 @@ mod tests {
         assert!(step(14.1, 0.0).is_bad(&at_ease) && step(4.0, 0.02).is_bad(&at_ease));
         let slow = Step { p95_ms: 100.0, ..at_ease };
         assert!(!Step { p95_ms: 290.0, ..slow }.is_bad(&slow));
+    }
+
+    /// Climbs before a site that bears so much.
+    async fn found(bears: f64, up_to: f64) -> Option<Bearing> {
+        let stairs = Stairs { from: 10.0, up_to, each: Duration::ZERO };
+        let take = async |per_second| Step {
+            per_second,
+            p50_ms: 1.0,
+            p95_ms: if per_second <= bears { 2.0 } else { 900.0 },
+            errors: if bears < 10.0 { 1.0 } else { 0.0 },
+        };
+        climb(stairs, take).await
+    }
+
+    #[tokio::test]
+    async fn what_a_site_bears_is_found_from_below() {
+        for bears in [12.0, 100.0, 777.0] {
+            let found = found(bears, 5_000.0).await.unwrap();
+            assert!(found.per_second <= bears && found.per_second > bears * 0.93, "{bears}: {}", found.per_second);
+            assert!(!found.is_at_least);
+        }
+        let more = found(100.0, 50.0).await.unwrap();
+        assert_eq!((more.per_second, more.is_at_least), (50.0, true));
+        assert!(found(5.0, 50.0).await.is_none());
     }
 
     #[test]
