@@ -14,7 +14,7 @@ pub mod expected;
 // how one visitor speaks
 pub mod target;
 pub mod jar;
-mod status;
+pub mod status;
 mod speech;
 pub mod carriers;
 pub mod wire;

@@ -183,13 +183,15 @@ impl<'a> Visitor<'a> {
         End::Left
     }
 
-    /// Asks, and notes how long the answer took.
+    /// Asks, and notes how long the answer took; of connections that are shared, with the time until one was free.
     async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, WireFault> {
         let target = &self.scene.targets[self.gateway];
         let asked_us = self.scene.clock.now_us();
         let answer = Box::pin(self.wire.ask(target, &mut self.jar, &ask)).await;
-        let now_us = self.scene.clock.now_us();
-        self.scene.tally.answer(self.second(now_us), now_us.saturating_sub(asked_us));
+        if answer.is_ok() {
+            let now_us = self.scene.clock.now_us();
+            self.scene.tally.answer(self.second(now_us), now_us.saturating_sub(asked_us));
+        }
         answer
     }
 

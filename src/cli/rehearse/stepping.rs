@@ -9,11 +9,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cli::crowd::carriers::Carriers;
 use crate::cli::crowd::jar::Jar;
+use crate::cli::crowd::status::Status;
 use crate::cli::crowd::target::Target;
-use crate::cli::crowd::wire::{Ask, Wire};
+use crate::cli::crowd::wire::{Answer, Ask, Wire};
 
-/// Connections to the site at the most.
-const CONNECTIONS: u32 = 512;
+/// Connections to the site at the most. A site that has all of them waiting is long past what it bears.
+const CONNECTIONS: u32 = 2_048;
+/// A step ends when so many have not been answered.
+const UNANSWERED_MAX: usize = 20_000;
 /// Each step asks so many times as often as the one before.
 const GROWTH: f64 = 1.5;
 /// How often the span between the last good step and the first bad one is halved.
@@ -106,19 +109,31 @@ async fn step(target: &Arc<Target>, per_second: f64, each: Duration) -> Step {
     let carriers = Arc::new(Carriers::new(CONNECTIONS));
     let started = Instant::now();
     let count = (per_second * each.as_secs_f64()).ceil().max(1.0) as u32;
-    let mut asked = JoinSet::new();
+    let (mut asked, mut answers) = (JoinSet::new(), Vec::new());
     for n in 0..count {
+        while let Some(answer) = asked.try_join_next() {
+            answers.extend(answer);
+        }
+        if asked.len() >= UNANSWERED_MAX {
+            break;
+        }
         let due = started + Duration::from_secs_f64(f64::from(n) / per_second);
         sleep_until(due).await;
         let (target, carriers) = (Arc::clone(target), Arc::clone(&carriers));
         asked.spawn(async move {
             let mut wire = Wire::new(None, Some(carriers));
             let answer = wire.ask(&target, &mut Jar::default(), &Ask::page(&target.page)).await;
-            let is_good = answer.is_ok_and(|answer| answer.status.as_u16() < 500);
+            let is_good = answer.is_ok_and(|answer| is_good(&answer));
             (due.elapsed(), is_good)
         });
     }
-    summed(per_second, &asked.join_all().await)
+    answers.extend(asked.join_all().await);
+    summed(per_second, &answers)
+}
+
+/// Tells whether an answer is one that a visitor came for: no error, and no waiting page.
+fn is_good(answer: &Answer) -> bool {
+    (200..400).contains(&answer.status.as_u16()) && Status::of_page(&answer.body).is_none()
 }
 
 fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
@@ -128,7 +143,7 @@ fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
     let failed = answers.iter().filter(|(_, is_good)| !is_good).count();
     let rounded = |value: f64| (value * 1_000.0).round() / 1_000.0;
     Step {
-        per_second: rounded(per_second),
+        per_second,
         p50_ms: rounded(at(0.5)),
         p95_ms: rounded(at(0.95)),
         errors: rounded(failed as f64 / answers.len() as f64),
