@@ -70,6 +70,8 @@ pub async fn tick(room: &Room) {
             if !was_up {
                 tracing::info!(room = %room.rules.name, "the line's store answers");
                 room.set_store_up(true);
+                // It may have said, in an answer that was lost, that the lease had run out; it says so only once.
+                room.presence.forget_told();
                 room.live.nudge_all();
             }
             tell(room, &taken);
