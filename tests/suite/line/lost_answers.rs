@@ -12,7 +12,7 @@ use vestibule::room::LEASE_MS;
 use vestibule::ticker;
 
 use super::crew::room_on;
-use super::{START_MS, fresh_room, limits};
+use super::{START_MS, fresh_room, limits, tick};
 
 /// A wire to a store; what it answers to a tick can be kept from being heard.
 struct Wire {
@@ -57,6 +57,9 @@ async fn who_is_here_is_said_again_where_it_was_not_heard_that_the_lease_ran_out
     ticker::tick(&room).await;
     assert_eq!(room.present(), 3);
     clock.advance_ms(LEASE_MS + 1);
+    // Another gateway comes first, and sees that the lease has run out.
+    let other = room.shared.store.tick(&name, &tick(2)).await.expect("a tick");
+    assert_eq!(other.present, 0);
     is_deaf.store(true, Ordering::Relaxed);
     ticker::tick(&room).await;
     assert!(!room.store_is_up(), "nothing was heard");
