@@ -1,26 +1,35 @@
 //! Who is here, on this gateway: with a live connection, or by a recent poll.
 //!
 //! What changed since the last tick goes to the store with the next one; nothing is said of a
-//! visitor who just stays.
+//! visitor who just stays, unless the store asks for everyone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::line::{Number, Numbers};
 
 /// The visitors of one room that this gateway vouches for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presence(Mutex<Inner>);
+
+impl Default for Presence {
+    /// Begins with nobody here; the first that the store is told is everyone.
+    fn default() -> Self {
+        Self(Mutex::new(Inner { is_forgotten: true, ..Inner::default() }))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     here: HashMap<Number, Here>,
-    /// What the store has not been told yet: came, or went.
-    untold: HashMap<Number, bool>,
+    /// Who came, and the store has not been told.
+    came: HashSet<Number>,
+    /// Who went, and the store has only been told that they came.
+    went: HashSet<Number>,
     /// When polls run out, in order of time; an entry whose visitor polled again is passed over.
     polls: VecDeque<(u64, Number)>,
-    /// The store has to be told of everyone.
-    forgotten: bool,
+    /// What the store was told counts no more: it is told of everyone.
+    is_forgotten: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,8 +41,10 @@ struct Here {
 /// What the store is to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Who came.
+    /// Who came, or who is here.
     pub here: Numbers,
+    /// Whether `here` are all who are here.
+    pub all_here: bool,
     /// Who went.
     pub gone: Numbers,
 }
@@ -66,28 +77,16 @@ impl Presence {
     pub fn take_changes(&self, now_ms: u64) -> Changes {
         let mut inner = self.lock();
         inner.expire_polls(now_ms);
-        if std::mem::take(&mut inner.forgotten) {
-            let here: Vec<Number> = inner.here.keys().copied().collect();
-            inner.untold.extend(here.into_iter().map(|number| (number, true)));
+        let (came, went) = (std::mem::take(&mut inner.came), std::mem::take(&mut inner.went));
+        if std::mem::take(&mut inner.is_forgotten) {
+            return Changes { here: inner.here.keys().copied().collect(), all_here: true, gone: Numbers::default() };
         }
-        let untold = std::mem::take(&mut inner.untold);
-        let of = |came| untold.iter().filter(move |(_, c)| **c == came).map(|(number, _)| *number).collect();
-        Changes { here: of(true), gone: of(false) }
+        Changes { here: came.into_iter().collect(), all_here: false, gone: went.into_iter().collect() }
     }
 
-    /// Takes back what could not be told; what has changed since then counts more.
-    pub fn put_back(&self, changes: &Changes) {
-        let mut inner = self.lock();
-        for (numbers, came) in [(&changes.here, true), (&changes.gone, false)] {
-            numbers.iter().for_each(|number| {
-                inner.untold.entry(number).or_insert(came);
-            });
-        }
-    }
-
-    /// Notes that the store has forgotten whom this gateway vouches for.
+    /// Notes that the store does not know whom this gateway vouches for, or may not have heard what changed.
     pub fn forget_told(&self) {
-        self.lock().forgotten = true;
+        self.lock().is_forgotten = true;
     }
 
     /// Counts who is here.
@@ -103,9 +102,11 @@ impl Presence {
 
 impl Inner {
     fn come(&mut self, number: Number) -> &mut Here {
-        let untold = &mut self.untold;
+        let (came, went) = (&mut self.came, &mut self.went);
         self.here.entry(number).or_insert_with(|| {
-            untold.insert(number, true);
+            if !went.remove(&number) {
+                came.insert(number);
+            }
             Here::default()
         })
     }
@@ -114,7 +115,10 @@ impl Inner {
         let gone = |here: &Here| here.connections == 0 && here.poll_until_ms <= now_ms;
         if self.here.get(&number).is_some_and(gone) {
             self.here.remove(&number);
-            self.untold.insert(number, false);
+            // Another gateway may vouch for them: nothing is said of those of whom nothing was said.
+            if !self.came.remove(&number) {
+                self.went.insert(number);
+            }
         }
     }
 
@@ -133,6 +137,13 @@ impl Inner {
 mod tests {
     use super::*;
 
+    /// A gateway that has told the store of everyone: of nobody yet.
+    fn begun() -> Presence {
+        let presence = Presence::default();
+        assert_eq!(presence.take_changes(0), Changes { all_here: true, ..Changes::default() });
+        presence
+    }
+
     fn changes(presence: &Presence, now_ms: u64) -> (String, String) {
         let changes = presence.take_changes(now_ms);
         (changes.here.to_string(), changes.gone.to_string())
@@ -140,7 +151,7 @@ mod tests {
 
     #[test]
     fn only_changes_are_told() {
-        let presence = Presence::default();
+        let presence = begun();
         presence.connect(1);
         presence.connect(1);
         presence.connect(2);
@@ -153,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_poll_is_good_for_its_lease() {
-        let presence = Presence::default();
+        let presence = begun();
         presence.poll(7, 0, 100);
         presence.poll(7, 50, 100);
         assert_eq!(changes(&presence, 149), ("7".into(), String::new()));
@@ -161,15 +172,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_told_is_told_later() {
-        let presence = Presence::default();
+    fn who_comes_and_goes_between_two_ticks_is_not_spoken_of() {
+        let presence = begun();
+        presence.connect(1);
+        presence.disconnect(1, 0);
+        assert_eq!(presence.take_changes(0), Changes::default(), "another gateway may vouch for them");
+        presence.connect(2);
+        presence.take_changes(0);
+        presence.disconnect(2, 0);
+        presence.connect(2);
+        assert_eq!(presence.take_changes(0), Changes::default());
+    }
+
+    #[test]
+    fn what_may_not_have_been_told_is_told_with_everyone() {
+        let presence = begun();
         presence.connect(1);
         presence.connect(2);
-        let untold = presence.take_changes(0);
+        presence.take_changes(0);
         presence.disconnect(1, 0);
-        presence.put_back(&untold);
-        assert_eq!(changes(&presence, 0), ("2".into(), "1".into()));
         presence.forget_told();
-        assert_eq!(changes(&presence, 0), ("2".into(), String::new()));
+        let all = Changes { here: Numbers::run(2, 2), all_here: true, gone: Numbers::default() };
+        assert_eq!(presence.take_changes(0), all);
+        assert_eq!(presence.take_changes(0), Changes::default());
     }
 }

@@ -279,12 +279,13 @@ impl Room {
 
     /// Makes the next tick out of all that there is to say, in numbers.
     pub fn take_tick(&self, now_ms: u64) -> Tick {
-        let Changes { here, gone } = self.presence.take_changes(now_ms);
+        let Changes { here, all_here, gone } = self.changes(now_ms);
         let pending = self.pending().take_some();
         Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
             here,
+            all_here,
             gone,
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
@@ -295,9 +296,21 @@ impl Room {
         }
     }
 
-    /// Takes back a tick, in numbers, that did not reach the store, or that spoke of places from before a draw.
+    /// Returns what is to be told of who is here: nothing to a store that did not answer last time, for once it does, all
+    /// is told again.
+    fn changes(&self, now_ms: u64) -> Changes {
+        let begins = self.mirror.known().epoch == 0;
+        if begins || self.store_is_up() { self.presence.take_changes(now_ms) } else { Changes::default() }
+    }
+
+    /// Takes back a tick, in numbers, that may not have reached the store, or that spoke of places from before a draw.
     pub fn put_back(&self, tick: Tick) {
-        self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
+        self.presence.forget_told();
+        self.hold(tick);
+    }
+
+    /// Says again with the next tick what this one said of places, but not who is here.
+    pub fn hold(&self, tick: Tick) {
         let mut pending = self.pending();
         pending.returned.extend(tick.returned.iter());
         pending.left.extend(tick.left.iter());

@@ -174,9 +174,8 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
         News::Entries(entries) => {
             if entries.iter().any(Entry::is_drawn) {
                 room.put_back(tick);
-                room.presence.forget_told();
             } else if page.held {
-                room.put_back(tick.of_places());
+                room.hold(tick.of_places());
             }
             Ok(room.mirror.follow(entries).await)
         }

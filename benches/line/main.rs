@@ -1,5 +1,5 @@
 //! What the line costs, for docs/reports/line.md: `cargo bench --bench line -- memory|calls|mirror|machine`, or all
-//! of them without a word. A Redis server of its own is started for the first two.
+//! of them without a word; `memory 8` with eight gateways. A Redis server of its own is started for the first two.
 //!
 //! Bytes are what `MEMORY USAGE` says of the room's keys, and what this process's allocator was asked for.
 //! Redis's time is the processor time of its one thread over a whole tick, reading and answering included.

@@ -8,11 +8,12 @@ use super::drawing::DRAW_REST_US;
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
 use crate::line::{
-    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US, UNSEEN_S,
+    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_US, PACE_STEP_US, REST_US,
+    UNSEEN_S,
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "2";
+pub const LAYOUT: &str = "3";
 
 /// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
 /// small for about eight million persons.
@@ -57,11 +58,12 @@ const VERBS: [&str; 15] = [
     include_str!("find.lua"),
 ];
 
-const PRELUDE: [&str; 8] = [
+const PRELUDE: [&str; 9] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
     include_str!("prelude/bases.lua"),
+    include_str!("prelude/muster.lua"),
     include_str!("prelude/calling.lua"),
     include_str!("prelude/joining.lua"),
     include_str!("prelude/persons.lua"),
@@ -84,7 +86,7 @@ fn constants() -> String {
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
          local EPOCH_MARGIN, REST_US, UNSEEN_S = {EPOCH_MARGIN}, {REST_US}, {UNSEEN_S}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
-         local PACE_STEP_US, DRAW_REST_US = {PACE_STEP_US}, {DRAW_REST_US}\n\
+         local PACE_STEP_US, DRAW_REST_US, MUSTER_US = {PACE_STEP_US}, {DRAW_REST_US}, {MUSTER_US}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),

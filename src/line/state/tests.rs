@@ -32,6 +32,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         gateway,
         lease_ms: 10_000,
         here,
+        all_here: false,
         gone,
         returned: Numbers::default(),
         left: Numbers::default(),

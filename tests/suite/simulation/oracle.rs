@@ -177,7 +177,8 @@ impl Oracle {
                 self.introduced(tick);
                 let is_of_old = (1..self.books.epoch).contains(&tick.known.epoch);
                 if parts > 0 {
-                    self.books.vouch(tick, is_of_old);
+                    let is_heard = matches!(answer, Some(Answer::Page(page)) if page.vouched);
+                    self.books.vouch(tick, is_of_old, is_heard);
                 }
                 let is_behind = matches!(answer, Some(Answer::Page(page)) if page.news == News::Behind);
                 let inside = self.inside(tick);

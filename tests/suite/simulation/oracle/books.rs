@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::admission::{Limits, MAX_INTERVAL_US};
-use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
+use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, MUSTER_US, Number, Phase, Roll, Standing, Tick};
 
 use super::bucket::Bucket;
 use super::places::Places;
@@ -33,6 +33,7 @@ pub struct Books {
     /// Whether the store's clock ever went back: marks that it set before are then in the future.
     went_back: bool,
     leases: BTreeMap<GatewayId, Lease>,
+    muster: Muster,
     door: BTreeMap<Number, Door>,
     /// Numbers that somebody may hold whom the store has forgotten, and since when, on the axis.
     pub unseen: Places,
@@ -45,7 +46,20 @@ pub struct Books {
 struct Lease {
     until_us: u64,
     wish_us: Option<u64>,
-    visitors: BTreeSet<Number>,
+    /// For whom the gateway vouches, as far as the store has said that it took it in.
+    sure: BTreeSet<Number>,
+    has_answered: bool,
+}
+
+/// For whom all gateways together have vouched since they were last asked, whom they named again, and who was here when
+/// they were asked.
+#[derive(Clone, Debug, Default)]
+struct Muster {
+    here: BTreeSet<Number>,
+    twice: BTreeSet<Number>,
+    before: BTreeSet<Number>,
+    begun_us: u64,
+    is_doubted: bool,
 }
 
 /// How far somebody who has just joined is from not being counted as here any more: a mark is set five seconds
@@ -73,6 +87,7 @@ impl Books {
     /// Whoever was present is so no more, and who waits is on the way back: an epoch has begun.
     pub fn begin_anew(&mut self) {
         self.leases.clear();
+        self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
         let since_us = self.axis_us;
         self.begun_us = since_us;
         self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
@@ -128,26 +143,75 @@ impl Books {
         self.door.insert(number, Door::Fresh { since_us: self.axis_us });
     }
 
-    /// Notes whom a gateway vouches for. One that is of an older epoch only has its lease renewed.
-    pub fn vouch(&mut self, tick: &Tick, is_of_old: bool) {
-        let clock_us = self.clock_us;
-        let lease = self.leases.entry(tick.gateway).or_default();
-        (lease.until_us, lease.wish_us) = (clock_us + tick.lease_ms * 1_000, tick.wish_us);
+    /// Notes whom a gateway vouches for; `is_heard` if the store says that it took all of it in. One that is of an older
+    /// epoch only has its lease renewed.
+    pub fn vouch(&mut self, tick: &Tick, is_of_old: bool, is_heard: bool) {
+        let before = self.leases.get(&tick.gateway).cloned();
+        let new = || Lease { has_answered: !is_of_old, ..Lease::default() };
+        let lease = Lease {
+            until_us: self.clock_us + tick.lease_ms * 1_000,
+            wish_us: tick.wish_us,
+            ..before.clone().unwrap_or_else(new)
+        };
+        self.leases.insert(tick.gateway, lease);
         self.drop_leases();
         if is_of_old {
             return;
         }
-        let lease = self.leases.entry(tick.gateway).or_default();
-        lease.visitors.extend(tick.here.iter().filter(|number| *number <= self.issued));
-        lease.visitors.retain(|number| !tick.gone.contains(*number));
-        self.door.retain(|number, _| !tick.here.contains(*number) && !tick.gone.contains(*number));
-        let seen = lease.visitors.iter().map(|number| (*number, self.axis_us));
-        self.seen_us.extend(seen);
+        if tick.all_here && before.is_some() && self.leases[&tick.gateway].has_answered {
+            self.ask_all();
+        }
+        self.take_in(tick, is_heard);
+        self.settle();
+    }
+
+    fn take_in(&mut self, tick: &Tick, is_heard: bool) {
+        let Some(lease) = self.leases.get_mut(&tick.gateway) else { return };
+        lease.has_answered |= tick.all_here;
+        if tick.all_here {
+            lease.sure.clear();
+        }
+        for number in tick.here.iter().filter(|number| *number <= self.issued && lease.has_answered) {
+            if !self.muster.here.insert(number) {
+                self.muster.twice.insert(number);
+            }
+            lease.sure.extend(is_heard.then_some(number));
+            self.door.remove(&number);
+            self.seen_us.insert(number, self.axis_us);
+        }
+        for number in tick.gone.iter() {
+            lease.sure.remove(&number);
+            self.door.remove(&number);
+            if self.muster.twice.contains(&number) {
+                self.muster.is_doubted |= lease.has_answered && self.waiting.contains(&number);
+            } else if lease.has_answered {
+                self.muster.here.remove(&number);
+            }
+        }
+        self.seen_us.extend(lease.sure.iter().map(|number| (*number, self.axis_us)));
+    }
+
+    /// Every gateway is to say again who is here.
+    fn ask_all(&mut self) {
+        let Muster { mut before, mut here, .. } = std::mem::take(&mut self.muster);
+        before.append(&mut here);
+        self.muster = Muster { before, begun_us: self.clock_us, ..Muster::default() };
+        self.leases.values_mut().for_each(|lease| lease.has_answered = false);
+    }
+
+    fn settle(&mut self) {
+        if self.leases.values().all(|lease| lease.has_answered) {
+            self.muster.before.clear();
+        }
     }
 
     /// Goes over the leases and the door, as every call does first.
     pub fn tend(&mut self) {
         self.drop_leases();
+        if self.muster.is_doubted && self.clock_us >= self.muster.begun_us + MUSTER_US {
+            self.ask_all();
+        }
+        self.settle();
         let axis_us = self.axis_us;
         self.door.retain(|_, door| match *door {
             Door::Fresh { since_us } if axis_us >= since_us + DOOR_US => {
@@ -168,10 +232,11 @@ impl Books {
         at_the_door || self.is_vouched_for(number)
     }
 
-    /// Tells whether the store may count `number` as present: a lease that has run out counts until it is dropped.
+    /// Tells whether the store may count `number` as present: whom a gateway that fell silent has named counts
+    /// until all others have said who is theirs.
     pub fn may_be_here(&self, number: Number) -> bool {
-        let is_not_dropped = self.leases.values().any(|lease| lease.visitors.contains(&number));
-        self.door.contains_key(&number) || is_not_dropped
+        let Muster { here, before, .. } = &self.muster;
+        self.door.contains_key(&number) || here.contains(&number) || before.contains(&number)
     }
 
     /// Returns for how long `number` has not been vouched for, in microseconds.
@@ -234,12 +299,15 @@ impl Books {
     }
 
     fn is_vouched_for(&self, number: Number) -> bool {
-        self.leases.values().any(|lease| lease.until_us > self.clock_us && lease.visitors.contains(&number))
+        self.leases.values().any(|lease| lease.until_us > self.clock_us && lease.sure.contains(&number))
     }
 
     fn drop_leases(&mut self) {
-        let clock_us = self.clock_us;
+        let (clock_us, before) = (self.clock_us, self.leases.len());
         self.leases.retain(|_, lease| lease.until_us > clock_us);
+        if self.leases.len() < before {
+            self.ask_all();
+        }
     }
 }
 
