@@ -102,10 +102,9 @@ impl Status {
     pub fn of(room: &Room, ticket: &Ticket) -> Self {
         let now = room.line_now();
         room.mirror.read(|roll| {
-            let standing = roll.standing(ticket.epoch, ticket.number, now.latest_s());
+            let (standing, place) = roll.standing_and_place(ticket.epoch, ticket.number, now.latest_s());
             let mut status = Self::of_room(room, roll, now);
             status.number = Some(ticket.number);
-            let place = roll.place(ticket.number);
             status.place = roll.pending.is_none().then_some(place);
             status.epoch = Some(ticket.epoch);
             let is_known = !room.mirror.is_forgotten_below(place);

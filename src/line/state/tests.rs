@@ -361,7 +361,7 @@ fn a_mirror_of_an_older_epoch_has_only_its_lease_renewed() {
     let page = replica.tick(&tick, late);
     assert_eq!((&replica.roll, page.vouched, page.present), (&before, false, 9), "all stand at the door");
     assert!(matches!(page.news, News::Roll(_)));
-    tick.known = replica.roll.known();
+    (tick.known, tick.all_here) = (replica.roll.known(), true);
     let page = replica.tick(&tick, late);
     assert_eq!((page.vouched, called(&replica)), (true, vec![1, 2]));
     assert_eq!(replica.roll.standing(mirror.epoch(), 12, 0), Standing::Waiting { ahead: 7 });
