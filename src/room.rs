@@ -7,6 +7,7 @@ mod joining;
 mod lately;
 mod making;
 mod pacing;
+mod telling;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,15 +23,12 @@ use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::bits::Bits;
-use crate::line::{
-    Ended, Epoch, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
-    UNSEEN_S,
-};
+use crate::line::{Epoch, GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault, UNSEEN_S};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::person::{self, PersonRule};
-use crate::presence::{Changes, Presence};
+use crate::presence::Presence;
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::token::{KeyRing, PassVerifier, Ticket};
@@ -277,48 +275,6 @@ impl Room {
         push_bounded(&mut self.pending().ended, (ends_s, number));
     }
 
-    /// Makes the next tick out of all that there is to say, in numbers.
-    pub fn take_tick(&self, now_ms: u64) -> Tick {
-        let Changes { here, all_here, gone } = self.changes(now_ms);
-        let pending = self.pending().take_some();
-        Tick {
-            gateway: self.shared.gateway,
-            lease_ms: LEASE_MS,
-            here,
-            all_here,
-            gone,
-            returned: pending.returned.into_iter().collect(),
-            left: pending.left.into_iter().collect(),
-            ended: group_by_end(pending.ended),
-            wish_us: self.pacing.wish_us(),
-            introduced: pending.introduced,
-            known: Known::default(),
-        }
-    }
-
-    /// Returns what is to be told of who is here: nothing to a store that did not answer last time, for once it does, all
-    /// is told again.
-    fn changes(&self, now_ms: u64) -> Changes {
-        let begins = self.mirror.known().epoch == 0;
-        if begins || self.store_is_up() { self.presence.take_changes(now_ms) } else { Changes::default() }
-    }
-
-    /// Takes back a tick, in numbers, that may not have reached the store, or that spoke of places from before a draw.
-    pub fn put_back(&self, tick: Tick) {
-        self.presence.forget_told();
-        self.hold(tick);
-    }
-
-    /// Says again with the next tick what this one said of places, but not who is here.
-    pub fn hold(&self, tick: Tick) {
-        let mut pending = self.pending();
-        pending.returned.extend(tick.returned.iter());
-        pending.left.extend(tick.left.iter());
-        let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
-        pending.ended.extend(ended);
-        pending.introduced.extend(tick.introduced);
-    }
-
     /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.
     #[must_use]
     pub fn line_now(&self) -> Between {
@@ -395,17 +351,6 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T) -> bool {
 
 fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
     list.drain(..list.len().min(TELL_LIMIT)).collect()
-}
-
-fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
-    ended.sort_unstable();
-    ended
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|group| {
-            let numbers: Numbers = group.iter().map(|(_, number)| *number).collect();
-            Ended { ends_s: group[0].0, numbers }
-        })
-        .collect()
 }
 
 #[cfg(test)]
