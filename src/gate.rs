@@ -80,6 +80,8 @@ pub enum Decision {
 pub enum Refusal {
     /// The room is closed, or the sale is over.
     Closed,
+    /// Those in line are let in, and nobody else joins.
+    Draining,
     /// The sale has not opened yet.
     Early,
     /// As many wait as may wait.
@@ -133,6 +135,8 @@ fn join(view: &View<'_>) -> Decision {
     let stage = settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage_between(view.line_now));
     if view.method == QueueingMethod::Reject || phase == Phase::Closed || stage == Stage::Ended {
         Decision::Reject(Refusal::Closed)
+    } else if phase == Phase::Draining {
+        Decision::Reject(Refusal::Draining)
     } else if stage == Stage::Early {
         Decision::Reject(Refusal::Early)
     } else if view.roll.waiting.count() >= view.max_waiting {
@@ -285,5 +289,16 @@ mod tests {
         assert_eq!(reject, Decision::Reject(Refusal::Closed));
         desk.line.steer(&Steering::Phase(Phase::Closed), NOW_MS * 1_000);
         assert_eq!(desk.decide(None, None), Decision::Reject(Refusal::Closed));
+    }
+
+    #[test]
+    fn a_draining_room_lets_nobody_join_and_keeps_those_in_line() {
+        let mut desk = Desk::new(1);
+        desk.line.join(2, NOW_MS * 1_000);
+        desk.line.steer(&Steering::Phase(Phase::Draining), NOW_MS * 1_000);
+        assert_eq!(desk.decide(None, None), Decision::Reject(Refusal::Draining));
+        let [called, waiting] = [1, 2].map(|number| desk.ticket(number, 11).seal(&desk.ring));
+        assert!(matches!(desk.decide(Some(&called), None), Decision::Enter { .. }));
+        assert!(matches!(desk.decide(Some(&waiting), None), Decision::Wait(..)));
     }
 }

@@ -31,7 +31,6 @@ use crate::server::{self, Door, Stopping};
 use crate::ticker;
 use crate::tls::{Certificate, TlsFault};
 use crate::token::PassVerifier;
-use crate::token::device_link::SpentLinks;
 use crate::waiting::Pages;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
 pub use upstreams::{Upstream, Upstreams};
@@ -229,8 +228,10 @@ impl Gateway {
     fn run_rooms(&self) {
         for room in &self.rooms {
             self.tasks.spawn(ticker::run(Arc::clone(room), self.end.clone()));
-            let (room, end) = (Arc::clone(room), self.end.clone());
-            self.tasks.spawn(async move { end.run_until_cancelled(room.run_joining()).await });
+            let (joining, end) = (Arc::clone(room), self.end.clone());
+            self.tasks.spawn(async move { end.run_until_cancelled(joining.run_joining()).await });
+            let (sharing, end) = (Arc::clone(room), self.end.clone());
+            self.tasks.spawn(async move { end.run_until_cancelled(sharing.run_sharing()).await });
         }
     }
 
@@ -321,6 +322,8 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
         ticker::tick(&room).await;
         room.promise_draw().await?;
         ticker::tick(&room).await;
+        // What was sold out before a restart is so before the first visitor comes; a store that is down says so by itself.
+        let _ = room.share().await;
         rooms.push(Arc::new(room));
     }
     Ok(rooms)
@@ -332,7 +335,6 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site 
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
         pages,
         join_limit: JoinLimit::new(config.joins_per_minute),
-        spent: SpentLinks::default(),
         trusted_proxies: config.trusted_proxies.clone(),
         chain: config.chain,
         is_tls: config.is_tls,

@@ -15,6 +15,7 @@
 
 mod apart;
 pub mod bits;
+pub mod board;
 pub mod chain;
 pub mod draw;
 pub mod numbers;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use apart::apart;
+use board::{Heard, LinkId, Reading, Word};
 use draw::DrawStep;
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
@@ -313,9 +315,9 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join`, a `claim` of anybody and [`Steering::Admit`] may be repeated without harm; a join
-/// whose answer is lost leaves numbers that nobody holds, and these lapse. After a tick whose answer is lost, the next one
-/// says all who are here. Time is the store's.
+/// Every verb is atomic. Each but `join`, a `claim` of anybody, `spend` and [`Steering::Admit`] may be repeated without
+/// harm; a join whose answer is lost leaves numbers that nobody holds, and these lapse. After a tick whose answer is lost,
+/// the next one says all who are here. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
     /// Gives `count` (1 to 65,536) consecutive numbers; [`StoreFault::NotMade`] in a room that nobody has
@@ -331,6 +333,17 @@ pub trait LineStore: Send + Sync {
     /// nobody.
     async fn find(&self, _room: &RoomName, _person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
         Ok(None)
+    }
+
+    /// Takes in what a gateway tells of what is sold out, and tells what it has not heard of yet. A store that shares
+    /// nothing has nothing to tell.
+    async fn share(&self, _room: &RoomName, _told: &[(String, Word)], _known: Reading) -> Result<Heard, StoreFault> {
+        Ok(Heard::default())
+    }
+
+    /// Marks a link to another device as used until it is good no more; tells whether it was not before.
+    async fn spend(&self, _room: &RoomName, _link: LinkId, _until_ms: u64) -> Result<bool, StoreFault> {
+        Err(StoreFault::Refused("this store remembers no links".to_owned()))
     }
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub waiting: IntGaugeVec,
     /// Of those, how many are present on any gateway.
     pub present: IntGaugeVec,
+    /// What the operator has the line do: 1 for the phase that the room is in, 0 for the others.
+    pub phase: IntGaugeVec,
     /// Sessions in use.
     pub active_sessions: IntGaugeVec,
     /// The rate limit in force, admissions a second; -1 where there is none.
@@ -92,6 +94,7 @@ impl Metrics {
             lapsed: counters("lapsed_total", "Visitors away for longer than the grace period", &["room"]),
             waiting: gauges("waiting", "Visitors that hold a place", &["room"]),
             present: gauges("present", "Waiting visitors that are present on any gateway", &["room"]),
+            phase: gauges("room_phase", "1 for the phase that the room is in", &["room", "phase"]),
             active_sessions: gauges("active_sessions", "Sessions in use", &["room"]),
             rate_limit: floats("admission_rate_limit", "Rate limit in admissions a second, -1 for none", &["room"]),
             adaptive_rate: floats(
@@ -209,13 +212,14 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 34] = [
+        let all: [Box<dyn prometheus::core::Collector>; 35] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
             Box::new(self.lapsed.clone()),
             Box::new(self.waiting.clone()),
             Box::new(self.present.clone()),
+            Box::new(self.phase.clone()),
             Box::new(self.active_sessions.clone()),
             Box::new(self.rate_limit.clone()),
             Box::new(self.adaptive_rate.clone()),

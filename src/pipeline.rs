@@ -28,7 +28,6 @@ use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Place, Room};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::device_link::SpentLinks;
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
@@ -49,8 +48,6 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
-    /// Which links to another device were used here.
-    pub spent: SpentLinks,
     /// Proxies in front.
     pub trusted_proxies: Networks,
     /// In which header they say who came.
@@ -120,7 +117,7 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
-        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, now_ms) {
+        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
             return self.sold_out(room, asker);
         }
         match decision {
@@ -226,6 +223,7 @@ impl Pipeline {
     fn turn_away(&self, room: &Room, refusal: Refusal, reads: Reads) -> Answer {
         match refusal {
             Refusal::Closed => self.refuse(reads, &Refused::Closed),
+            Refusal::Draining => self.refuse(reads, &Refused::Draining),
             Refusal::Full => self.refuse(reads, &Refused::Full),
             // Nobody has a place yet; the page asks for one when the sale opens.
             Refusal::Early => {
@@ -253,7 +251,8 @@ impl Pipeline {
         room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
     }
 
-    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
+    fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
+        let now_ms = room.board_ms();
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
         room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }

@@ -31,6 +31,8 @@ pub enum Refused<'a> {
     SoldOut,
     /// The room is closed.
     Closed,
+    /// Those in line are let in, and nobody else joins.
+    Draining,
     /// As many wait as may wait.
     Full,
     /// No place could be given.
@@ -70,6 +72,9 @@ impl Refused<'_> {
             Self::Target(bad) => told(StatusCode::BAD_REQUEST, "bad_request", "This request cannot be forwarded", bad),
             Self::SoldOut => told(StatusCode::GONE, "sold_out", "Sold out", SOLD_OUT).after(5),
             Self::Closed => told(StatusCode::SERVICE_UNAVAILABLE, "closed", "The room is closed", CLOSED).after(30),
+            Self::Draining => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "draining", "The line takes nobody else", DRAINING).after(30)
+            }
             Self::Full => told(StatusCode::SERVICE_UNAVAILABLE, "full", "The waiting room is full", FULL).after(15),
             Self::Join(JoinFault::Store(_)) => {
                 told(StatusCode::SERVICE_UNAVAILABLE, "store_down", "The line rests for a moment", STORE_DOWN).after(5)
@@ -102,6 +107,8 @@ impl Refused<'_> {
 const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
 const CLOSED: &str =
     "Nobody joins and nobody is let in at the moment. Please come back later; places already given are kept.";
+const DRAINING: &str =
+    "Those who are in line already are let in; nobody else joins for now. Please come back a little later.";
 const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
 const STORE_DOWN: &str =
     "New places cannot be given right now. This page tries again by itself; places already given are kept.";

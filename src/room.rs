@@ -7,6 +7,7 @@ mod joining;
 mod lately;
 mod making;
 mod pacing;
+mod sharing;
 mod telling;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

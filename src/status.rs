@@ -191,11 +191,11 @@ impl Status {
         self.state = match (course.phase, course.stage) {
             (Phase::Closed, _) | (_, Stage::Ended) => State::Closed,
             (_, Stage::Early | Stage::Gathering) => State::PreQueue,
-            _ if room.is_sold_out(room.shared.clock.now_ms()) => State::SoldOut,
+            _ if room.is_sold_out(room.board_ms()) => State::SoldOut,
             (Phase::Paused, _) => State::Paused,
-            (Phase::Open, Stage::Running) => State::Waiting,
+            (Phase::Open | Phase::Draining, Stage::Running) => State::Waiting,
         };
-        if matches!(self.state, State::Waiting | State::SoldOut) && course.phase == Phase::Open && self.store_up {
+        if matches!(self.state, State::Waiting | State::SoldOut) && course.phase.calls() && self.store_up {
             let (limit, now_s) = (self.admissions_per_second, room.line_now().latest_s());
             let wait = |ahead| room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_s));
             self.eta_seconds = ahead.and_then(wait);

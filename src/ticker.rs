@@ -115,7 +115,7 @@ fn pace(room: &Room) {
             in_force: roll.limits()?,
             called: roll.tally.called,
             present: room.present(),
-            is_free: settings.phase == Phase::Open && is_running && has_session,
+            is_free: settings.phase.calls() && is_running && has_session,
         })
     });
     if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, now_us)) {
@@ -232,10 +232,13 @@ fn tell(room: &Room, taken: &Taken) {
 fn measure(room: &Room) {
     let (metrics, label) = (&room.shared.metrics, [room.rules.name.as_str()]);
     let now_s = room.line_now().latest_s();
-    let (waiting, active, limit) = room.mirror.read(|roll| {
-        let limits = roll.limits();
-        (roll.waiting.count(), roll.active(now_s), limits.and_then(|limits| limits.admissions_per_second()))
+    let (waiting, active, limit, phase) = room.mirror.read(|roll| {
+        let limits = roll.limits().and_then(|limits| limits.admissions_per_second());
+        (roll.waiting.count(), roll.active(now_s), limits, roll.settings.as_ref().map(|settings| settings.phase))
     });
+    for known in Phase::ALL {
+        metrics.phase.with_label_values(&[label[0], known.name()]).set((phase == Some(known)).into());
+    }
     metrics.waiting.with_label_values(&label).set(waiting as i64);
     metrics.present.with_label_values(&label).set(room.present() as i64);
     metrics.active_sessions.with_label_values(&label).set(active as i64);

@@ -67,7 +67,7 @@ fn booking_router(api: Api) -> Router {
         .route("/api/trains", get(browse::trains))
         .route("/api/stations", get(browse::stations))
         .route("/api/inventory/{id}", get(browse::inventory))
-        .route("/api/bookings/{reference}", get(booking::read))
+        .route("/api/bookings/{reference}", get(booking::read).patch(booking::shrink))
         .route("/api/bookings/{reference}/cancellation", post(booking::cancel))
         .route("/api/holds", post(hold::create))
         .route("/api/holds/{id}", get(hold::read).patch(hold::shrink).delete(hold::cancel))

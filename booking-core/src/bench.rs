@@ -15,11 +15,14 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, SaleRow, ShardRules};
 use crate::domain::inventory::InventoryId;
+use crate::store::StoreError;
 use crate::strategy::Strategy;
 
 mod buyer;
 
 mod http;
+
+pub mod lapsing;
 
 pub mod neighbour;
 
@@ -110,6 +113,9 @@ pub enum BenchError {
     /// The own listener or a connection to it failed.
     #[error("the bench cannot reach itself: {0}")]
     Loopback(#[from] std::io::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Two databases hold the same.
     #[error("every train lies on one of the two databases; give two different ones")]
     OneSided,

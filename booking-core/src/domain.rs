@@ -23,6 +23,8 @@ pub mod placement;
 
 pub mod booking;
 
+pub mod refund;
+
 pub mod payment;
 
 pub mod ledger;

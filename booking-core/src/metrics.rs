@@ -15,6 +15,8 @@ pub struct Metrics {
     pub holds: IntCounterVec,
     /// Seconds from a request for seats to its answer.
     pub hold_seconds: Histogram,
+    /// Times that a database did not say whether it knows an order under the same key.
+    pub keys_unchecked: IntCounter,
     /// Attempts to lock chosen seats in Redis, by result: `ours`, `others`, `unknown`.
     pub seat_locks: IntCounterVec,
     /// Requests in one commit.
@@ -29,6 +31,11 @@ pub struct Metrics {
     pub payments: IntCounterVec,
     /// Refunds done.
     pub refunds: IntCounter,
+    /// Refunds that failed, before they were done or after; each is made again.
+    pub refunds_failed: IntCounter,
+    /// Payments of which a refund failed and the one that stands in for it is not done, as of the last count, which is made
+    /// every 15 seconds.
+    pub refunds_failing: IntGauge,
     /// Reservations of money that were let go.
     pub voids: IntCounter,
     /// Payments whose money the ledger and the payment tell differently, as of the last whole audit.
@@ -67,6 +74,10 @@ impl Metrics {
                 IntCounterVec::new(opts("holds_total", "Requests for seats by result"), &["result"]),
             ),
             hold_seconds: keep(&registry, histogram("hold_seconds", "Time to answer a request for seats", 0.000_25)),
+            keys_unchecked: keep(
+                &registry,
+                IntCounter::with_opts(opts("keys_unchecked_total", "Keys of which a database did not tell their use")),
+            ),
             seat_locks: keep(
                 &registry,
                 IntCounterVec::new(opts("seat_locks_total", "Attempts to lock chosen seats by result"), &["result"]),
@@ -80,6 +91,11 @@ impl Metrics {
             holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
             refunds: keep(&registry, IntCounter::with_opts(opts("refunds_total", "Refunds done"))),
+            refunds_failed: keep(&registry, IntCounter::with_opts(opts("refunds_failed_total", "Refunds that failed"))),
+            refunds_failing: keep(
+                &registry,
+                IntGauge::with_opts(opts("refunds_failing", "Payments whose money could not be given back yet")),
+            ),
             voids: keep(&registry, IntCounter::with_opts(opts("voids_total", "Reservations of money let go"))),
             ledger_faults: keep(
                 &registry,

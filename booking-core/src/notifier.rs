@@ -14,15 +14,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::availability::believable_seconds;
@@ -41,6 +43,10 @@ const BURST: Duration = Duration::from_millis(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a gateway is asked whether it has begun anew, and knows no stock.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A gateway's account of its room is not read beyond that.
+const ACCOUNT_BYTES: usize = 4 << 20;
 
 /// Names a gateway and the room whose visitors buy here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,14 +126,27 @@ enum CallFault {
     Slow(#[from] tokio::time::error::Elapsed),
     #[error("it answered {0}")]
     Refused(hyper::StatusCode),
+    #[error("its answer broke off, or is too long")]
+    Cut,
     #[error("what to tell is not known: {0}")]
     Store(#[from] StoreError),
+}
+
+/// What a gateway says of its room, as far as it matters here.
+#[derive(Deserialize)]
+struct Account {
+    /// What the room is about.
+    #[serde(default)]
+    item: Option<String>,
+    /// What it knows to be left.
+    #[serde(default)]
+    stock: HashMap<String, u64>,
 }
 
 /// How long to rest between two rounds.
 #[derive(Clone, Copy)]
 enum Rest {
-    /// Until there is news.
+    /// Until there is news, but no longer than until the gateway is looked at again.
     UntilNews,
     /// Until there is news, but no longer than until stock may be told again.
     UntilStockIsDue,
@@ -159,6 +178,7 @@ pub struct Notifier {
     client: Client<HttpConnector, Full<Bytes>>,
     /// What is certain: a row of which a call failed is not in it, for the call may have been heard all the same.
     told: HashMap<InventoryId, Told>,
+    looked_at: Option<Instant>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -182,18 +202,22 @@ impl Notifier {
             return Err(BadGateway(address.admin));
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { address, base, board, client, told: HashMap::new(), store, clock, metrics })
+        Ok(Self { address, base, board, client, told: HashMap::new(), looked_at: None, store, clock, metrics })
     }
 
     /// Tells news until stopped.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut rest = Rest::UntilNews;
+        let mut rest = Rest::For(BURST);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.rest(rest) => {}
             }
-            rest = match (self.tell_all().await, rest) {
+            let outcome = match self.look().await {
+                Ok(()) => self.tell_all().await,
+                Err(error) => Err(error),
+            };
+            rest = match (outcome, rest) {
                 (Ok(()), _) if self.board.len() == 0 => Rest::UntilNews,
                 (Ok(()), _) => Rest::UntilStockIsDue,
                 (Err(error), rest) => {
@@ -209,7 +233,9 @@ impl Notifier {
     async fn rest(&self, rest: Rest) {
         let news = self.board.posted.notified();
         match rest {
-            Rest::UntilNews => news.await,
+            Rest::UntilNews => {
+                let _either = tokio::time::timeout(LOOK_EVERY, news).await;
+            }
             Rest::UntilStockIsDue => {
                 let due = Duration::from_millis(STOCK_EVERY_MS.unsigned_abs());
                 let _either = tokio::time::timeout(due, news).await;
@@ -217,6 +243,34 @@ impl Notifier {
             Rest::For(pause) => tokio::time::sleep(pause).await,
         }
         tokio::time::sleep(BURST).await;
+    }
+
+    /// Looks now and then whether the room is about an item of which the gateway knows nothing, as when it has just
+    /// started: those who wait for it are to see what is left before anything is sold.
+    async fn look(&mut self) -> Result<(), CallFault> {
+        if self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        let account = self.account().await?;
+        self.looked_at = Some(Instant::now());
+        let unknown = account.and_then(|account| account.item.filter(|item| !account.stock.contains_key(item)));
+        if let Some(item) = unknown.and_then(|item| item.parse().ok()) {
+            self.told.remove(&item);
+            self.board.put(item, Notice::default());
+        }
+        Ok(())
+    }
+
+    /// Asks the gateway for its account of the room; one that gives none has its own reasons.
+    async fn account(&self) -> Result<Option<Account>, CallFault> {
+        let answer = self.request(Method::GET, &self.base, Full::default()).await?;
+        if !answer.status().is_success() {
+            return Ok(None);
+        }
+        let body =
+            tokio::time::timeout(CALL_TIMEOUT, Limited::new(answer.into_body(), ACCOUNT_BYTES).collect()).await?;
+        let bytes = body.map_err(|_| CallFault::Cut)?.to_bytes();
+        Ok(serde_json::from_slice(&bytes).ok())
     }
 
     /// Tells everything that is due; what is not due yet or not taken goes back on the board.
@@ -304,17 +358,22 @@ impl Notifier {
     }
 
     async fn call(&self, verb: &str, body: &serde_json::Value) -> Result<(), CallFault> {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/{verb}", self.base))
-            .header(AUTHORIZATION, format!("Bearer {}", self.address.token))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
-        let answer = tokio::time::timeout(CALL_TIMEOUT, self.client.request(request)).await??;
+        let body = Full::new(Bytes::from(body.to_string()));
+        let answer = self.request(Method::POST, &format!("{}/{verb}", self.base), body).await?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => Err(CallFault::Refused(status)),
         }
+    }
+
+    async fn request(&self, method: Method, uri: &str, body: Full<Bytes>) -> Result<Response<Incoming>, CallFault> {
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(AUTHORIZATION, format!("Bearer {}", self.address.token))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)?;
+        Ok(tokio::time::timeout(CALL_TIMEOUT, self.client.request(request)).await??)
     }
 }
 

@@ -27,13 +27,15 @@ const CALLS_ABREAST: usize = 16;
 /// A database that does not answer for so long counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE_MS: i64 = 60_000;
+/// A refund that the buyer's bank does not take is not worth asking for every minute.
+const LONGEST_PAUSE_OF_REFUNDS_MS: i64 = 3_600_000;
 
 /// Does everything that is due: first what is to be settled, then what is to be taken, then what is to go back.
 ///
 /// # Errors
 /// [`StoreError`] when the list of what is due cannot be read.
 pub async fn pass(service: &Service) -> Result<Pass, StoreError> {
-    tokio::join!(observe(service), count_holds(service));
+    tokio::join!(observe(service), count(service));
     let mut pass = Pass::default();
     for database in service.databases() {
         pass = pass.and(settle_pass(service, database).await?);
@@ -79,10 +81,14 @@ async fn observe(service: &Service) {
     service.metrics().outbox_lag_seconds.set(oldest_ms as f64 / 1000.0);
 }
 
-/// Counts the open holds of every database that answers.
-async fn count_holds(service: &Service) {
-    let open: u64 = ask_all(service, |database| database.open_holds()).await.into_iter().flatten().sum();
-    service.metrics().holds_active.set(i64::try_from(open).unwrap_or(i64::MAX));
+/// Counts the open holds of every database that answers, and the refunds that do not succeed.
+async fn count(service: &Service) {
+    let holds = ask_all(service, |database| database.open_holds());
+    let refunds = ask_all(service, |database| database.failing_refunds());
+    let (holds, refunds) = tokio::join!(holds, refunds);
+    let sum = |counts: Vec<Option<u64>>| i64::try_from(counts.into_iter().flatten().sum::<u64>()).unwrap_or(i64::MAX);
+    service.metrics().holds_active.set(sum(holds));
+    service.metrics().refunds_failing.set(sum(refunds));
 }
 
 /// Asks every database the same at once; `None` where there is no answer in time.
@@ -133,11 +139,16 @@ async fn tidy(service: &Service, task: Task) -> Result<(), String> {
 async fn put_off(service: &Service, database: &dyn Store, task: DueTask, reason: &str) {
     service.metrics().worker_faults.with_label_values(&["outbox"]).inc();
     tracing::warn!(payment = %task.task.payment, kind = task.task.kind.word(), reason, "a task is put off");
-    let pause_ms = (500_i64 << task.attempts.min(7)).min(LONGEST_PAUSE_MS);
-    let until = service.now().plus_ms(pause_ms);
+    let until = service.now().plus_ms(pause_ms(task));
     if let Err(error) = database.postpone(task.task, until, reason).await {
         tracing::error!(%error, "a task could not be put off");
     }
+}
+
+/// Returns for how long a task is put off: twice as long each time, up to a bound.
+fn pause_ms(task: DueTask) -> i64 {
+    let longest = if task.task.kind == TaskKind::Refund { LONGEST_PAUSE_OF_REFUNDS_MS } else { LONGEST_PAUSE_MS };
+    (500_i64 << task.attempts.min(13)).min(longest)
 }
 
 /// Works until stopped; each database by itself, so that one that hangs delays no other.
@@ -153,7 +164,7 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
         worker::run(PERIOD, nudge, stop, move || async move { report(return_pass(service, database).await) })
     });
     let figures = worker::run(PERIOD, never, stop, || observe(service));
-    let counts = worker::run(COUNT_PERIOD, never, stop, || count_holds(service));
+    let counts = worker::run(COUNT_PERIOD, never, stop, || count(service));
     tokio::join!(join_all(settles), join_all(captures), join_all(returns), figures, counts);
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, ChargeId, PaymentId};
+use crate::domain::refund::RefundNumber;
 
 pub mod signature;
 
@@ -17,6 +18,12 @@ pub mod wire;
 pub mod simulated;
 
 pub mod stripe;
+
+/// By how much a provider's clock may be behind ours.
+pub const CLOCKS_APART_MS: i64 = 300_000;
+
+/// Parts of the list in which one payment is looked for, at most.
+const MOST_PAGES: usize = 50;
 
 /// Asks a provider to set money aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +36,22 @@ pub struct ChargeOrder {
     pub method: String,
     /// Where the buyer comes back to from a page at the bank.
     pub return_url: Option<String>,
+    /// Rises when it is asked for again after an answer that said nothing: a provider that repeats its first answer
+    /// under a key, a fault of its own included, is then asked under another.
+    pub attempt: u32,
+}
+
+/// Asks a provider to give money back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundOrder {
+    /// Of which charge.
+    pub charge: ChargeId,
+    /// The payment it was for; with the number, the idempotency key.
+    pub payment: PaymentId,
+    /// Which refund of that payment.
+    pub number: RefundNumber,
+    /// How much.
+    pub amount: Paise,
 }
 
 /// Is what became of a [`ChargeOrder`].
@@ -69,6 +92,8 @@ pub enum GivenBack {
     Done,
     /// It is on its way, and may yet fail.
     UnderWay,
+    /// It will not have it: the provider gave up, or the buyer's bank sent it back. Another refund may be asked for.
+    Failed,
 }
 
 /// Says how far a charge has come at the provider.
@@ -162,8 +187,10 @@ pub enum News {
     },
     /// A refund went on or failed; how it stands is for the provider to say when it is asked.
     RefundMoved {
-        /// For which payment.
+        /// Of which payment.
         payment: PaymentId,
+        /// Which of its refunds.
+        number: RefundNumber,
         /// Whether it failed.
         failed: bool,
     },
@@ -205,11 +232,28 @@ pub trait Provider: Send + Sync + 'static {
     /// Lets go what is set aside. Letting go twice is letting go once.
     async fn void(&self, charge: &ChargeId) -> Result<LetGo, ProviderFault>;
 
-    /// Gives so much back of what was taken, once for each payment.
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault>;
+    /// Gives so much back of what was taken, once for each number of a payment; the same order again says how it stands.
+    async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault>;
 
     /// Lists a part of the charges made since a moment; `from` is [`ChargePage::next`] of the part before.
     async fn list(&self, since: Moment, from: Option<&str>) -> Result<ChargePage, ProviderFault>;
+
+    /// Looks for the charge of a payment among those made since a moment.
+    ///
+    /// # Errors
+    /// [`ProviderFault`] when the list cannot be read to its end: then nothing tells that there is none.
+    async fn find(&self, payment: PaymentId, since: Moment) -> Result<Option<Charge>, ProviderFault> {
+        let mut from = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.list(since, from.as_deref()).await?;
+            let found = page.charges.into_iter().find(|charge| charge.payment == payment);
+            if found.is_some() || page.next.is_none() {
+                return Ok(found);
+            }
+            from = page.next;
+        }
+        Err(ProviderFault("its list is too long to find one payment in".to_owned()))
+    }
 
     /// Returns the header that carries the signature of its webhooks, in lower case.
     fn signature_header(&self) -> &'static str;

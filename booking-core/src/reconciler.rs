@@ -13,8 +13,8 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Payment, PaymentId, PaymentState};
 use crate::domain::placement::ShardNumber;
-use crate::provider::{Charge, ChargePage, ChargeState, ProviderFault};
-use crate::service::paying::Then;
+use crate::provider::{CLOCKS_APART_MS, Charge, ChargePage, ChargeState, ProviderFault};
+use crate::service::paying::{CallFault, Then};
 use crate::service::{Denied, Service};
 use crate::store::StoreError;
 use crate::worker::{self, Pass};
@@ -26,8 +26,6 @@ const LOOK_BACK_MS: i64 = 24 * 3_600_000;
 const WHOLE_EVERY_MS: i64 = 600_000;
 /// How much of what was compared last time is compared again: as long as a charge may need to come to rest.
 const OVERLAP_MS: i64 = 600_000;
-/// By how much the provider's clock may be behind ours.
-const CLOCKS_APART_MS: i64 = 300_000;
 /// Charges younger than this may still be on their way into our books.
 const SETTLING_MS: i64 = 3_000;
 const AT_ONCE: u32 = 500;
@@ -136,7 +134,7 @@ async fn read(service: &Service, since: Moment, from: Option<&str>) -> Result<Ch
 async fn fail_all(service: &Service, pass: &mut Pass, unheard_of: HashSet<PaymentId>) {
     for id in unheard_of {
         let failed = service.failed(id, None, NOT_TAKEN).await;
-        note(service, pass, failed.map(|()| Dealt::Done));
+        note(service, pass, failed.map(|()| Dealt::Done).map_err(CallFault::from));
     }
 }
 
@@ -179,6 +177,8 @@ enum Call {
     Abandon,
     /// It is nobody's.
     Adopt,
+    /// The provider has given back less than we have written down as done.
+    Refunds,
     /// Provider and books contradict each other in a way that only a person can put right.
     Differs,
 }
@@ -207,9 +207,20 @@ fn judge(payment: Option<&Payment>, charge: &Charge, old: bool) -> Call {
             P::Pending | P::Challenged { .. } | P::Authorized { .. } | P::Capturing { .. } | P::Voiding { .. },
         ) => Call::Withdrawn,
         (ChargeState::Open, P::Challenged { .. }) if old => Call::Abandon,
-        (ChargeState::Captured, P::Kept { .. }) if charge.refunded.get() > 0 => Call::Differs,
-        (ChargeState::Captured, P::Refunded { amount, .. }) if charge.refunded < *amount => Call::Differs,
+        (ChargeState::Captured, P::Kept { .. } | P::Refunding { .. } | P::Refunded { .. }) => {
+            judge_refunds(payment, charge.refunded)
+        }
         (ChargeState::Voided | ChargeState::Failed, P::Kept { .. } | P::Captured { .. }) => Call::Differs,
+        _ => Call::Nothing,
+    }
+}
+
+/// Judges what the provider has given back by what is written down.
+fn judge_refunds(payment: &Payment, refunded: Paise) -> Call {
+    let refunds = &payment.refunds;
+    match refunded {
+        refunded if refunded < refunds.done() => Call::Refunds,
+        refunded if refunded > refunds.due().unwrap_or_default() => Call::Differs,
         _ => Call::Nothing,
     }
 }
@@ -232,8 +243,8 @@ impl From<bool> for Dealt {
 }
 
 /// Deals with one charge.
-async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Dealt, Denied> {
-    let payment = service.store().payment(charge.payment).await?;
+async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Dealt, CallFault> {
+    let payment = service.store().payment(charge.payment).await.map_err(Denied::from)?;
     let at_home = payment.is_some() || is_configured(service, charge.payment);
     let old = now.since_ms(charge.created_at) >= service.terms().pending_ms;
     let (id, amount) = (charge.payment, charge.amount.get());
@@ -244,8 +255,9 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         Call::Authorized => drop(service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?),
         Call::Captured => drop(service.captured(id, &charge.id, amount).await?),
         Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
-        Call::Abandon => return service.abandon(id).await.map(Dealt::from),
-        Call::Adopt => return adopt(service, charge).await.map(Dealt::from),
+        Call::Abandon => return Ok(service.abandon(id).await.map(Dealt::from)?),
+        Call::Adopt => return Ok(adopt(service, charge).await.map(Dealt::from)?),
+        Call::Refunds => return check_refunds(service, payment.as_ref(), charge, now).await,
         Call::Differs => return Ok(differs(charge)),
     }
     Ok(Dealt::Done)
@@ -272,13 +284,29 @@ async fn adopt(service: &Service, charge: &Charge) -> Result<bool, Denied> {
     Ok(adopted)
 }
 
-fn note(service: &Service, pass: &mut Pass, outcome: Result<Dealt, Denied>) {
+/// Has the provider asked about refunds it does not seem to have made. If it says that it has, the list was older than the
+/// payment, or somebody must look at it.
+async fn check_refunds(
+    service: &Service,
+    payment: Option<&Payment>,
+    charge: &Charge,
+    now: Moment,
+) -> Result<Dealt, CallFault> {
+    let Some(payment) = payment else { return Ok(Dealt::Nothing) };
+    if service.check_refunds(payment).await? {
+        return Ok(Dealt::Done);
+    }
+    let fresh = now.since_ms(payment.changed_at) < SETTLING_MS;
+    Ok(if fresh { Dealt::Nothing } else { differs(charge) })
+}
+
+fn note(service: &Service, pass: &mut Pass, outcome: Result<Dealt, CallFault>) {
     match outcome {
         Ok(Dealt::Nothing | Dealt::Differs) => {}
         Ok(Dealt::Done) => pass.count(true),
-        Err(denied) => {
+        Err(fault) => {
             service.metrics().worker_faults.with_label_values(&["reconciler"]).inc();
-            tracing::error!(%denied, "a charge could not be reconciled");
+            tracing::error!(%fault, "a charge could not be reconciled");
             pass.count(false);
         }
     }

@@ -32,6 +32,8 @@ pub mod bell;
 
 mod wanted;
 
+mod elsewhere;
+
 pub mod browsing;
 
 pub mod seating;
@@ -39,6 +41,8 @@ pub mod seating;
 pub mod holding;
 
 pub mod paying;
+
+mod resolving;
 
 pub mod returning;
 
@@ -50,6 +54,7 @@ pub use seating::SeatsTaken;
 pub use wanted::{BadOrder, Item, Want};
 
 use bell::Bell;
+use elsewhere::Elsewhere;
 use ids::{Ids, request_hash};
 
 /// How many rows are remembered as created; beyond that they are asked about again.
@@ -212,6 +217,8 @@ pub struct Service {
     /// Has decisions on holds and payments written down.
     pub(crate) clerk: Clerk,
     ids: Ids,
+    /// Who asks other databases about a key.
+    elsewhere: Elsewhere,
     /// Rows that are on sale whatever the day.
     sale: Arc<HashSet<InventoryId>>,
     /// Rows that are known to have been created.
@@ -236,9 +243,10 @@ impl Service {
     /// Puts a service together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let databases = parts.store.databases().len().max(1);
+        let (databases, tasks) = (parts.store.databases().len().max(1), TaskTracker::new());
         Arc::new(Self {
             ids: Ids(parts.id_secret),
+            elsewhere: Elsewhere::new(Arc::clone(&parts.store), tasks.clone()),
             clerk: Clerk::new(Arc::clone(&parts.store), parts.metrics.clone()),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
             parts,
@@ -246,7 +254,7 @@ impl Service {
             known: Mutex::default(),
             seat_maps: seating::SeatMaps::default(),
             gauges: Mutex::default(),
-            tasks: TaskTracker::new(),
+            tasks,
             settle_nudge: Bell::new(databases),
             capture_nudge: Bell::new(databases),
             return_nudge: Bell::new(databases),

@@ -235,6 +235,9 @@ pub trait Store: Till {
     /// Reads a hold.
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError>;
 
+    /// Says when holds were made, of those that were.
+    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError>;
+
     /// Reads a payment.
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
@@ -252,6 +255,9 @@ pub trait Store: Till {
 
     /// Counts the holds in `Held`.
     async fn open_holds(&self) -> Result<u64, StoreError>;
+
+    /// Counts payments of which a refund failed and the one that stands in for it is not done yet.
+    async fn failing_refunds(&self) -> Result<u64, StoreError>;
 
     /// Lists payments that wait for the provider or the buyer since before a moment, the oldest first, and when each was
     /// begun.

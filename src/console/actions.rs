@@ -18,7 +18,7 @@ use crate::audit_trail::Change;
 use crate::config::default_burst;
 use crate::line::{Phase, Steering, StoreFault};
 use crate::room::{DrawFault, Room, timed};
-use crate::sold_out::{EVERYTHING, Heard};
+use crate::sold_out::{EVERYTHING, Verdict};
 
 /// How long an answer waits for the change to be seen.
 const SEEN_WITHIN: Duration = Duration::from_millis(500);
@@ -121,8 +121,8 @@ pub(super) async fn act(
 }
 
 /// What an operator can do to a room, besides changing its limits.
-const ACTIONS: [&str; 10] =
-    ["pause", "resume", "open", "close", "sold-out", "on-sale", "message", "admit", "draw", "reset"];
+const ACTIONS: [&str; 11] =
+    ["pause", "resume", "open", "drain", "close", "sold-out", "on-sale", "message", "admit", "draw", "reset"];
 
 /// Begins the count of changes at 0, so that the first of each kind is seen to be one.
 pub(super) fn count_from_zero(console: &Console) {
@@ -137,6 +137,7 @@ async fn perform(room: &Room, action: &str, body: &[u8]) -> Result<(), Failed> {
     match action {
         "pause" => steer(room, &Steering::Phase(Phase::Paused)).await,
         "resume" | "open" => steer(room, &Steering::Phase(Phase::Open)).await,
+        "drain" => steer(room, &Steering::Phase(Phase::Draining)).await,
         "close" => steer(room, &Steering::Phase(Phase::Closed)).await,
         "reset" => steer(room, &Steering::Reset).await,
         "message" => steer(room, &Steering::Message(message(read(body)?)?)).await,
@@ -202,20 +203,20 @@ async fn seen(room: &Room) {
 }
 
 fn mark(room: &Room, key: &Key) -> Result<(), Failed> {
-    let now_ms = room.shared.clock.now_ms();
+    let now_ms = room.board_ms();
     let ttl_ms = key.ttl_seconds.map(|s| s.saturating_mul(1_000));
     let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
     let heard = room.sold_out.mark(&name, ttl_ms, key.version, now_ms);
     room.live.nudge_all();
     match heard {
-        Heard::Taken | Heard::Stale => Ok(()),
-        Heard::Full => Err(Failed::Nonsense("10,000 keys are sold out already; take some back".into())),
+        Verdict::Taken | Verdict::Stale => Ok(()),
+        Verdict::Full => Err(Failed::Nonsense("10,000 keys are sold out already; take some back".into())),
     }
 }
 
 fn clear(room: &Room, key: &Key) -> Result<(), Failed> {
     let name = checked(key.key.as_deref().unwrap_or(EVERYTHING))?;
-    room.sold_out.clear(&name, key.version, room.shared.clock.now_ms());
+    room.sold_out.clear(&name, key.version, room.board_ms());
     room.live.nudge_all();
     Ok(())
 }

@@ -61,6 +61,8 @@ pub(super) struct RoomView {
     /// How far the waits that they were told had been off, as a part of the wait.
     eta_error: Option<Shares>,
     eta_seconds_for_newcomer: Option<Seconds>,
+    /// What the whole room is about, where it is about one thing.
+    item: Option<String>,
     sold_out: Vec<String>,
     sold_out_answers: u64,
     stock: BTreeMap<String, u64>,
@@ -182,7 +184,8 @@ impl RoomView {
             waited_seconds: Shares::of(&room.waits, now_s),
             eta_error: Shares::of(&room.eta_errors, now_s),
             eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
-            sold_out: room.sold_out.list(now_ms),
+            item: room.rules.item.clone(),
+            sold_out: room.sold_out.list(room.board_ms()),
             sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
             stock: room.sold_out.all_stock(),
             message: settings.and_then(|settings| settings.message.clone()),

@@ -6,6 +6,7 @@
 //! forgotten number gets the place back. [`Embedded::keep`] syncs to disk and starts a new journal
 //! when one has grown large; a machine that loses power loses what was not synced.
 
+mod board;
 mod journal;
 mod persons;
 
@@ -16,8 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::board::BoardFile;
 use self::journal::Journal;
 use self::persons::PersonsFile;
+use super::board::{Board, Heard, LinkId, Reading, Word};
 use super::draw::Reveal;
 use super::roll::Drawn;
 use super::state::LineState;
@@ -45,6 +48,7 @@ struct Folder {
 #[derive(Debug)]
 struct Room {
     state: LineState,
+    board: Board,
     files: Option<Files>,
 }
 
@@ -53,6 +57,7 @@ struct Room {
 struct Files {
     journal: Journal,
     persons: PersonsFile,
+    board: BoardFile,
 }
 
 impl Embedded {
@@ -106,6 +111,13 @@ impl Embedded {
         Ok(answer)
     }
 
+    /// Does something to a room's board, which is written to disk when the store is kept.
+    fn on_board<A>(&self, name: &RoomName, verb: impl FnOnce(&mut Board, u64) -> A) -> Result<A, StoreFault> {
+        let room = self.room(name)?;
+        let mut room = lock(&room);
+        Ok(verb(&mut room.board, self.clock.now_us()))
+    }
+
     /// Makes the draw that is due. What takes long is done beside the line, which goes on.
     async fn draw(&self, name: &RoomName, reveal: &Reveal) -> Result<(), StoreFault> {
         let due = self.verb(name, |line, _| Some((line.due_draw(reveal)?, line.roll().clone())))?;
@@ -137,6 +149,14 @@ impl LineStore for Embedded {
 
     async fn find(&self, room: &RoomName, person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
         self.verb(room, |line, _| line.find(person))
+    }
+
+    async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
+        self.on_board(room, |board, now_us| board.share(told, known, now_us))
+    }
+
+    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
+        self.on_board(room, |board, now_us| board.spend(link, until_ms, now_us))
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
@@ -183,22 +203,23 @@ impl Folder {
 impl Room {
     fn open(folder: Option<&Path>, name: &RoomName, now_us: u64) -> Result<Self, StoreFault> {
         let Some(folder) = folder else {
-            return Ok(Self { state: LineState::new(now_us), files: None });
+            return Ok(Self { state: LineState::new(now_us), board: Board::default(), files: None });
         };
         let (journal, saved) = Journal::open(folder, name)?;
         let (persons, kept) = PersonsFile::open(folder, name)?;
+        let (on_disk, board) = BoardFile::open(folder, name)?;
         let state = match saved {
             Some(roll) => LineState::revive(roll, kept, now_us),
             None => LineState::new(now_us),
         };
-        let mut room = Self { state, files: Some(Files { journal, persons }) };
+        let mut room = Self { state, board, files: Some(Files { journal, persons, board: on_disk }) };
         room.save()?;
         Ok(room)
     }
 
     /// Writes the entries and the persons that the files do not have yet.
     fn write(&mut self) -> Result<(), StoreFault> {
-        if let Some(Files { journal, persons }) = &mut self.files {
+        if let Some(Files { journal, persons, .. }) = &mut self.files {
             match self.state.follow(journal.known()) {
                 News::Entries(entries) => journal.append(&entries)?,
                 News::Roll(_) | News::Behind => journal.save(self.state.roll())?,
@@ -211,7 +232,8 @@ impl Room {
 
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
-        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board }) = &mut self.files else { return Ok(()) };
+        board.save(&self.board)?;
         if persons.is_large() {
             persons.save(self.state.persons())?
         } else {
@@ -221,7 +243,8 @@ impl Room {
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {
-        let Some(Files { journal, persons }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board }) = &mut self.files else { return Ok(()) };
+        board.save(&self.board)?;
         persons.save(self.state.persons())?;
         journal.save(self.state.roll())
     }

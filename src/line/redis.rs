@@ -22,6 +22,7 @@ mod reply;
 mod scripts;
 mod sentinel;
 mod servers;
+mod sharing;
 mod stored;
 mod words;
 
@@ -39,7 +40,8 @@ use self::reply::{Reply, corrupt};
 use self::scripts::Verb;
 use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
-use self::words::{limit_words, phase_word, promise_text, set_word};
+use self::words::{limit_words, promise_text, set_word};
+use super::board::{Heard, LinkId, Reading, Word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
@@ -215,6 +217,14 @@ impl LineStore for RedisLine {
         }
     }
 
+    async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
+        self.share_words(room, told, known).await
+    }
+
+    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
+        self.spend_link(room, link, until_ms).await
+    }
+
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {
         let due = self.chains.due(room);
         let checkpoint = due.map(|(known, link)| {
@@ -250,7 +260,7 @@ impl LineStore for RedisLine {
             Steering::Configure(limits) => call.arg("configure").arg(&limit_words(limits)[..]),
             Steering::Limits(limits) => call.arg("limits").arg(&limit_words(limits)[..]),
             Steering::Revise { from, to } => call.arg("revise").arg(&limit_words(from)[..]).arg(&limit_words(to)[..]),
-            Steering::Phase(phase) => call.arg("phase").arg(phase_word(*phase)),
+            Steering::Phase(phase) => call.arg("phase").arg(phase.name()),
             Steering::Message(message) => call.arg("message").arg(message),
             Steering::Admit(count) => call.arg("admit").arg(count),
             Steering::Promise(promise) => call.arg("promise").arg(promise_text(promise)),

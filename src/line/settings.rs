@@ -14,8 +14,38 @@ pub enum Phase {
     Open,
     /// Arrivals join; nobody is called.
     Paused,
+    /// Nobody joins; those in line are called, until nobody is left.
+    Draining,
     /// Nobody joins and nobody is called; places are kept.
     Closed,
+}
+
+impl Phase {
+    /// Tells whether those in line are called.
+    #[must_use]
+    pub const fn calls(self) -> bool {
+        matches!(self, Self::Open | Self::Draining)
+    }
+
+    /// Tells whether somebody who comes is given a place.
+    #[must_use]
+    pub const fn joins(self) -> bool {
+        matches!(self, Self::Open | Self::Paused)
+    }
+
+    /// Names it as the protocol, the stores and the metrics do.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Paused, Self::Draining, Self::Closed];
 }
 
 /// What an operator may set while the room runs; the same on every gateway.

@@ -248,7 +248,7 @@ impl LineState {
 
     fn allowance(&self, now_us: u64) -> u64 {
         match (self.settings().map(|settings| settings.phase), self.roll.limits()) {
-            (Some(Phase::Open), Some(limits)) if self.has_order() => {
+            (Some(phase), Some(limits)) if phase.calls() && self.has_order() => {
                 admission::allowance(self.roll.tat_us, now_us, self.roll.active(now_us / 1_000_000), &limits)
             }
             _ => 0,

@@ -89,7 +89,7 @@ impl Pipeline {
     fn hear(&self, room: &Room, target: &Target, entry: Option<&Entry>, answer: &mut Answer) {
         let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
         let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
-        let now_ms = room.shared.clock.now_ms();
+        let now_ms = room.board_ms();
         for word in words {
             match word {
                 UpstreamWord::SoldOut { key, ttl_seconds, version } => {

@@ -56,7 +56,7 @@ impl Pipeline {
             "join" if is_post => self.join_app(request, target, asker).await,
             "link" if is_post => self.make_link(&request, target, asker),
             "continue" if is_get => self.offer_link(target, asker),
-            "continue" if is_post => self.use_link(&request, target, asker),
+            "continue" if is_post => self.use_link(&request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
@@ -101,7 +101,7 @@ impl Pipeline {
                 Status::of(room, &ticket)
             }
             Decision::Pass => Status::of_nobody(room, State::Admitted),
-            Decision::Reject(gate::Refusal::Closed) => Status::of_nobody(room, State::Closed),
+            Decision::Reject(gate::Refusal::Closed | gate::Refusal::Draining) => Status::of_nobody(room, State::Closed),
             Decision::Reject(gate::Refusal::Early) => Status::of_nobody(room, State::PreQueue),
             Decision::Reject(gate::Refusal::Full) => Status::of_nobody(room, State::Full),
             Decision::Join => match self.ticket(headers, room, asker) {

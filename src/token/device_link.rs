@@ -1,18 +1,16 @@
 //! A link that takes a place along to another device: sealed, for a few minutes, to be used once.
 //!
 //! It carries what is in the ticket, but not the ticket's seal, so that nobody can make a ticket of it without a gateway,
-//! which looks whether it was used. The text is 100 characters of base64url over 75 bytes, big-endian: version 1 (1 byte),
+//! which has the line's store look whether it was used. The text is 100 characters of base64url over 75 bytes, big-endian: version 1 (1 byte),
 //! hash of the room's name (8), epoch (4), number (8), ticket's id (16), when the ticket was issued (6), a random id (10),
 //! until when the link is good (6), and the first half of a hash with a key that is derived from the ring's root (16).
-
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 
 use super::{KeyRing, RoomHash, Ticket, TicketId};
+use crate::line::board::LinkId;
 
 /// For how long a link is good, in milliseconds.
 pub const LINK_LIFETIME_MS: u64 = 300_000;
@@ -22,16 +20,13 @@ const VERSION: u8 = 1;
 const FIELDS_BYTES: usize = 59;
 const TAG_BYTES: usize = 16;
 
-/// So many links that were used are remembered at once; more are refused until some have run out.
-const SPENT_CAP: usize = 100_000;
-
 /// A place on its way to another device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceLink {
     /// The place.
     pub ticket: Ticket,
     /// Tells two links of one ticket apart.
-    pub id: [u8; 10],
+    pub id: LinkId,
     /// The last millisecond at which it is good, since the Unix epoch.
     pub until_ms: u64,
 }
@@ -94,21 +89,6 @@ impl DeviceLink {
     }
 }
 
-/// Remembers which links were used, for as long as they are good.
-#[derive(Debug, Default)]
-pub struct SpentLinks(Mutex<HashMap<[u8; 10], u64>>);
-
-impl SpentLinks {
-    /// Uses a link; returns whether it may be, which is once.
-    pub fn spend(&self, link: &DeviceLink, now_ms: u64) -> bool {
-        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spent.len() >= SPENT_CAP {
-            spent.retain(|_, until_ms| *until_ms >= now_ms);
-        }
-        spent.len() < SPENT_CAP && spent.insert(link.id, link.until_ms).is_none()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -147,19 +127,6 @@ mod tests {
         assert_eq!(Ticket::open(&text, room, &ring, NOW_MS, u64::MAX), None);
         assert_eq!(Ticket::open(&text[..84], room, &ring, NOW_MS, u64::MAX), None);
         assert_eq!(DeviceLink::open(&ticket, room, &ring, NOW_MS), None);
-    }
-
-    #[test]
-    fn a_link_is_used_once_and_the_memory_is_bounded() {
-        let spent = SpentLinks::default();
-        assert!(spent.spend(&link(), NOW_MS) && !spent.spend(&link(), NOW_MS));
-        for i in 1..SPENT_CAP as u64 {
-            let [a, b, c, d, e, f, g, h] = i.to_be_bytes();
-            assert!(spent.spend(&DeviceLink { id: [1, 1, a, b, c, d, e, f, g, h], ..link() }, NOW_MS));
-        }
-        let more = DeviceLink { id: [9; 10], until_ms: u64::MAX >> 16, ..link() };
-        assert!(!spent.spend(&more, NOW_MS), "full");
-        assert!(spent.spend(&more, NOW_MS + LINK_LIFETIME_MS + 1), "those that ran out make room");
     }
 
     proptest! {

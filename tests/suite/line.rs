@@ -1,5 +1,6 @@
 //! The stores of the line: what each must do, and that they do the same.
 
+mod board;
 mod conformance;
 mod crew;
 mod drawing;

@@ -1,12 +1,12 @@
 // What an operator can do to a room. Fields that are being edited are never overwritten by a poll.
 import { act, change } from "./api.js";
 import { field, guard, h, text, twoStep } from "./dom.js";
-import { effect, isMany, rateOfSlider, sliderOfRate } from "./effect.js";
+import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
 import { adapting, inForce } from "./health.js";
 import { schedule } from "./schedule.js";
 
-const SLIDER_TOP = 2000;
+const SLIDER_TOP = 2000, LIMIT_TOP = 50_000;
 
 /** The item that stands for all. */
 const EVERYTHING = "*";
@@ -24,19 +24,23 @@ function panel(title, ...children) {
 function phase(name, done) {
   const words = h("p", { class: "hint" });
   const button = (label, verb, said) => h("button", { type: "button", onclick: () => done(act(name, verb), said) }, label);
-  const all = { pause: button("Pause", "pause", "Paused. Nobody is let in; every place is kept."), resume: button("Resume", "resume", "Resumed."), open: button("Open", "open", "Open.") };
+  const all = { takes: button("Take newcomers again", "open", "Open. Whoever comes joins the line."), pause: button("Pause", "pause", "Paused. Nobody is let in; every place is kept."), resume: button("Resume", "resume", "Resumed."), open: button("Open", "open", "Open.") };
+  const drain = twoStep("Drain…", "Drain the line? Nobody else can join until it is opened again. Those who are in line are let in, to the last.", "Drain the line", () => done(act(name, "drain"), "Draining. Those in line are let in, nobody else joins."));
   const close = twoStep("Close…", "Close the line? Nobody else can join, and nobody is let in until it is opened again.", "Close the line", () => done(act(name, "close"), "Closed."));
   const notes = {
     open: "People are let in at the rate below.", paused: "Nobody is let in. Everybody keeps their place and sees that it is paused.",
     closed: "Nobody can join and nobody is let in.",
   };
+  const draining = ({ waiting, present }) => `Nobody else can join. ${waiting === 0 ? "Nobody is left in line." : `${count(waiting)} still in line, of whom ${count(present)} are here, are let in at the rate below.`}`;
   return {
-    element: panel("The line", words, h("div", { class: "row" }, all.pause, all.resume, all.open, close)),
+    element: panel("The line", words, h("div", { class: "row" }, all.takes, all.pause, all.resume, all.open, drain, close)),
     update(room) {
-      text(words, notes[room.phase] ?? "");
-      all.pause.hidden = room.phase !== "open";
+      text(words, room.phase === "draining" ? draining(room) : notes[room.phase] ?? "");
+      all.takes.hidden = room.phase !== "draining";
+      all.pause.hidden = room.phase !== "open" && room.phase !== "draining";
       all.resume.hidden = room.phase !== "paused";
       all.open.hidden = room.phase !== "closed";
+      drain.hidden = room.phase === "closed" || room.phase === "draining";
       close.hidden = room.phase === "closed";
     },
   };
@@ -83,21 +87,38 @@ function pace(name, done) {
 }
 
 function active(name, done) {
-  const number = h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: "no limit", oninput: () => { dirty = true; } });
-  const now = h("p", { class: "hint" });
-  let dirty = false;
+  const slider = h("input", { type: "range", min: "0", max: "1000", oninput: () => edit(Math.max(1, Math.round(rateOfSlider(Number(slider.value), LIMIT_TOP)))) });
+  const number = h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: "no limit", oninput: () => edit(number.value === "" ? null : Number(number.value)) });
+  const words = h("p", { class: "effect", "aria-live": "polite" });
+  const apply = h("button", {}, "Set");
+  const undo = h("button", { type: "button", class: "plain", onclick: () => { wanted = undefined; show(); } }, "Undo");
+  const form = h("form", { class: "stack", onsubmit: send }, field("At most, empty for no limit", number), field("The same as a slider", slider), words, h("div", { class: "row" }, apply, undo));
+  let now = null, wanted;
+
+  function edit(value) {
+    wanted = value;
+    show();
+  }
+
+  function show() {
+    if (!now) return;
+    const changed = wanted !== undefined && wanted !== now.total_active_users, value = changed ? wanted : now.total_active_users;
+    if (document.activeElement !== number) number.value = value ?? "";
+    if (document.activeElement !== slider) slider.value = value == null ? 1000 : sliderOfRate(value, LIMIT_TOP);
+    slider.setAttribute("aria-valuetext", value == null ? "no limit" : `${count(value)} people`);
+    apply.disabled = !changed || !(value === null || value >= 1);
+    undo.hidden = !changed;
+    const { tone, words: said } = effectOfLimit(now.active_sessions, value, now.session_duration_seconds, inForce(now));
+    words.dataset.tone = tone;
+    text(words, `${changed ? "If applied: " : ""}${said}`);
+  }
+
   async function send(event) {
     event.preventDefault();
-    const value = number.value === "" ? null : Number(number.value);
-    if (await done(change(name, { total_active_users: value }), value === null ? "No limit of people inside." : `At most ${count(value)} people inside.`)) dirty = false;
+    const asked = wanted;
+    if (await done(change(name, { total_active_users: asked }), asked === null ? "No limit of people inside." : `At most ${count(asked)} people inside.`)) wanted = undefined;
   }
-  return {
-    element: panel("People inside", now, h("form", { class: "row", onsubmit: send }, field("At most", number), h("button", {}, "Set"))),
-    update(room) {
-      text(now, `${count(room.active_sessions)} inside now${room.total_active_users == null ? ", no limit set" : `, limit ${count(room.total_active_users)}`}. Empty means no limit.`);
-      if (!dirty && document.activeElement !== number) number.value = room.total_active_users ?? "";
-    },
-  };
+  return { element: panel("People inside", form), update(room) { now = room; show(); } };
 }
 
 function message(name, done) {

@@ -14,6 +14,17 @@ export function effect(waiting, arrivals, rate) {
   return { tone: seconds > 3600 ? "slow" : "good", seconds, words: `The ${count(waiting)} waiting drain in about ${span(seconds)}${closing}.` };
 }
 
+/** Tells what a limit of people inside, null for none, does to those who are inside now and to the rate. */
+export function effectOfLimit(inside, limit, visitSeconds, rate) {
+  if (limit === null) return { tone: "unknown", words: `${count(inside)} inside now; there is no limit, the rate alone decides.` };
+  if (!(limit >= 1)) return { tone: "unknown", words: "Give a number of people, or nothing for no limit." };
+  const most = limit / visitSeconds, holdsBack = rate === null || most < rate;
+  const steady = holdsBack ? ` When it is full and everybody stays to the end (${span(visitSeconds)}), ${per(most)} a second go in.` : "";
+  if (limit < inside) return { tone: "bad", words: `${count(inside)} are inside: nobody is let in until ${count(inside - limit)} of them have left.${steady}` };
+  if (limit === inside) return { tone: "slow", words: `It is full: one goes in for each who leaves.${steady}` };
+  return { tone: "good", words: `${count(inside)} inside now, room for ${count(limit - inside)} more.${steady}` };
+}
+
 /** Maps a slider's 0..1000 to a rate: fine where rates are small, coarse where they are large. */
 export function rateOfSlider(step, top) {
   const raw = Math.expm1((step / 1000) * Math.log1p(top));

@@ -15,7 +15,8 @@ export class History {
     kept.push({
       at: now, waiting: room.waiting, admitted: room.admitted_per_second, arrivals: room.arrivals_per_second, limit: inForce(room),
       called: room.called, gone: room.left + room.lapsed, waited: room.waited_seconds?.p50, longest: room.waited_seconds?.p95,
-      latency: room.upstream?.latency_ms, slowest: room.upstream?.p95_ms,
+      latency: room.upstream?.latency_ms, slowest: room.upstream?.p95_ms, errors: room.upstream?.error_ratio,
+      present: room.present, inside: room.active_sessions, most: room.total_active_users,
     });
     while (kept.length > MOST || kept[0].at < now - SPAN_MS - 5000) kept.shift();
     this.#rooms.set(room.name, kept);

@@ -7,7 +7,7 @@ import { niceTop, path } from "./plot.js";
 
 const SPARK = { wide: 320, high: 54 };
 
-const PHASES = { open: "Open", paused: "Paused", closed: "Closed", early: "Not open yet", gathering: "Gathering", ended: "Ended" };
+const PHASES = { open: "Open", paused: "Paused", draining: "Draining", closed: "Closed", early: "Not open yet", gathering: "Gathering", ended: "Ended" };
 
 /** Makes the badge that says where a room stands, by its operator's hand or by its schedule, in words and colour. */
 export function badge() {

@@ -25,10 +25,13 @@ const FIGURES = [
 export function roomView(name, history, done) {
   const phase = badge(), title = h("span", {}, name);
   const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
-  const line = plot("Waiting", [{ name: "waiting", label: "waiting", format: count }]);
+  const line = plot("In line", [{ name: "waiting", label: "waiting", format: count }, { name: "present", label: "here now", format: count }]);
   const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
   const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span);
   const site = plot("The upstream answers in", [{ name: "latency", label: "typical", format: ms }, { name: "slowest", label: "95 %", format: ms }], ms);
+  const inside = plot("Inside", [{ name: "inside", label: "inside", format: count }, { name: "most", label: "limit", format: count }]);
+  const faults = plot("Errors of the upstream", [{ name: "errors", label: "of its answers", format: percent }], percent);
+  const plots = [line, flow, waits, inside, site, faults];
   const health = healthCard();
   const handles = controls(name, done), trail = auditTrail();
   const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
@@ -36,7 +39,7 @@ export function roomView(name, history, done) {
     h("h1", { class: "room-title" }, title, phase.element), gone,
     h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
     health.element,
-    h("div", { class: "plots" }, [line, flow, waits, site].map(({ element }) => h("div", { class: "card" }, element))),
+    h("div", { class: "plots" }, plots.map(({ element }) => h("div", { class: "card" }, element))),
     h("div", { class: "controls" }, handles.elements),
     previewPanel(name).element,
     trail.element);
@@ -51,7 +54,7 @@ export function roomView(name, history, done) {
       text(cells[i].value, value(room, history));
       text(cells[i].note, note(room));
     });
-    for (const each of [line, flow, waits, site]) each.update(history.of(name), now);
+    for (const each of plots) each.update(history.of(name), now);
     health.update(room);
     handles.update(room);
   }

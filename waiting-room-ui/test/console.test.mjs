@@ -1,7 +1,7 @@
 // The operator's console against a stand-in for the admin API.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { effect, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
+import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
 
@@ -25,6 +25,15 @@ test("the effect of a rate is said before it is applied", () => {
   assert.match(effect(10, 0, null).words, /No limit is set/);
   assert.match(effect(10, 0, NaN).words, /Give a number/);
   for (const rate of [0.5, 1, 12, 50, 400, 2000]) assert.ok(Math.abs(rateOfSlider(sliderOfRate(rate, 2000), 2000) - rate) <= rate * 0.12, `${rate}`);
+});
+
+test("the effect of a limit is said before it is applied", () => {
+  assert.deepEqual(effectOfLimit(40, 60, 600, 50), { tone: "good", words: "40 inside now, room for 20 more. When it is full and everybody stays to the end (10 min), 0.1 a second go in." });
+  assert.equal(effectOfLimit(40, 60_000, 600, 50).words, "40 inside now, room for 59,960 more.", "the rate is what holds back");
+  assert.match(effectOfLimit(40, 30, 600, 50).words, /nobody is let in until 10 of them have left/);
+  assert.match(effectOfLimit(40, 40, 600, null).words, /^It is full/);
+  assert.match(effectOfLimit(40, null, 600, 50).words, /there is no limit/);
+  assert.match(effectOfLimit(40, NaN, 600, 50).words, /Give a number/);
 });
 
 test("many at once are more than ten seconds of the rate", () => {
@@ -210,6 +219,27 @@ describe("what an operator does", () => {
       ["POST", "sold-out", { key: "12301:2026-11-23:1A" }], ["POST", "on-sale", { key: "12301:2026-11-23:1A" }],
       ["POST", "admit", { count: 25 }], ["PATCH", "", { total_active_users: 500 }],
     ]);
+    await end();
+  });
+
+  test("a drain asks twice, says who is left, and ends by hand", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    const press = (name) => page.getByRole("button", { name, exact: true }).click();
+    await press("Drain…");
+    assert.deepEqual(await axe(page), []);
+    await page.keyboard.press("Escape");
+    assert.equal(admin.calls.length, 0);
+    await press("Drain…");
+    await press("Drain the line");
+    await page.getByText(/still in line, of whom [\d,]+ are here, are let in/).waitFor();
+    await page.locator(".badge", { hasText: "Draining" }).first().waitFor();
+    await picture(page, "console-draining-wide");
+    admin.rooms[0].waiting = 0;
+    admin.frozen = true;
+    await page.getByText("Nobody is left in line.").waitFor();
+    await press("Take newcomers again");
+    await until(() => admin.calls.length === 2, "both calls");
+    assert.deepEqual(admin.calls.map(([, verb]) => verb), ["drain", "open"]);
     await end();
   });
 

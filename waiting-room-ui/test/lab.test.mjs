@@ -1,42 +1,31 @@
-// The concurrency lab on the real thing, in Chromium: SQLite and a Redis of its own. Where there are figures, they are the stores'.
+// The concurrency lab on the real thing, in Chromium: SQLite, PostgreSQL and a Redis of its own. Where there are figures, they are the stores'.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { stepWords, verdict, WAYS } from "../lab/words.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
+import { startPostgres, startRedis } from "./stores.mjs";
 
-let browser, demo, redis;
+let browser, redis, postgres;
+const demos = {};
 
-/** Starts a Redis that keeps nothing, on a free port. */
-async function startRedis() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  const server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], { stdio: ["ignore", "pipe", "inherit"] });
-  let said = "";
-  server.stdout.on("data", (part) => { said += part; });
-  await until(() => said.includes("Ready to accept connections"), "Redis starts");
-  return { url: `redis://127.0.0.1:${port}`, end: async () => { server.kill("SIGTERM"); await once(server, "exit"); } };
-}
+/** The real stores that the lab runs on, and in how many looks the whole of a race is seen on each. */
+const ENGINES = { sqlite: { looks: Object.keys(LOOKS), ground: "a SQLite file of its own" }, postgresql: { looks: ["wide", "phone-dark"], ground: "a PostgreSQL schema of its own" } };
 
 before(async () => {
-  redis = await startRedis();
-  demo = await startDemo("--redis", redis.url);
+  [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  demos.sqlite = await startDemo("--redis", redis.url);
+  demos.postgresql = await startDemo("--redis", `${redis.url}/1`, "--database", postgres.url);
   browser = await launch();
 });
 
 after(async () => {
   await browser?.close();
-  await demo?.end();
-  await redis?.end();
+  for (const part of [...Object.values(demos), redis, postgres]) await part?.end();
 });
 
-async function visit(way, look = "wide") {
-  const page = await open(browser, `${demo.lab}#${way}`, look);
+async function visit(engine, way, look = "wide") {
+  const page = await open(browser, `${demos[engine].lab}#${way}`, look);
   await page.getByRole("heading", { name: "Two people, one seat" }).waitFor();
   await page.locator("[data-standing=ready]").nth(1).waitFor();
   return { page, end: () => page.context().close() };
@@ -58,105 +47,108 @@ async function click(page, name) {
   await until(async () => (await page.locator(".log li").count()) > lines, "the statement is in the log");
 }
 
-describe("two people, one seat", () => {
-  for (const look of Object.keys(LOOKS)) {
-    test(`read, then write: both are sold it: ${look}`, async () => {
-      const { page, end } = await visit("read-then-write", look);
-      await fine(page, `lab-begin-${look}`);
-      for (let i = 0; i < 3; i++) {
-        for (const name of ["Asha", "Ben"]) await click(page, name);
+for (const [engine, { looks, ground }] of Object.entries(ENGINES)) {
+  describe(`two people, one seat, on ${engine}`, () => {
+    for (const look of looks) {
+      test(`read, then write: both are sold it: ${look}`, async () => {
+        const { page, end } = await visit(engine, "read-then-write", look);
+        await page.getByText(ground).waitFor();
+        await fine(page, `lab-${engine}-begin-${look}`);
+        for (let i = 0; i < 3; i++) {
+          for (const name of ["Asha", "Ben"]) await click(page, name);
+        }
+        await page.getByText("Sold twice.").waitFor();
+        await page.getByText("Asha, Ben", { exact: true }).waitFor();
+        for (const name of ["Asha", "Ben"]) await card(page, name).getByText("Has the seat").waitFor();
+        assert.equal(await page.locator(".log li").count(), 6);
+        await fine(page, `lab-${engine}-sold-twice-${look}`);
+        assert.deepEqual(page.complaints, []);
+        await end();
+      });
+    }
+
+    test("conditional: the second waits for the first, and is told the truth", async () => {
+      const { page, end } = await visit(engine, "conditional", "phone");
+      for (const name of ["Asha", "Asha", "Ben"]) await click(page, name);
+      await button(page, "Ben").click();
+      await card(page, "Ben").getByText("Waits for the database to answer…").waitFor();
+      await fine(page, `lab-${engine}-waits-phone`);
+      assert.ok(await button(page, "Ben").isDisabled());
+      for (const name of ["Asha", "Asha"]) await click(page, name);
+      await until(async () => !(await button(page, "Ben").isDisabled()), "Ben goes on");
+      await click(page, "Ben");
+      await page.getByText("Sold once.").waitFor();
+      await card(page, "Ben").getByText("Was told: sold out").waitFor();
+      await fine(page, `lab-${engine}-sold-once-phone`);
+      await end();
+    });
+
+    test("the lease in Redis: shown, ended early, and then the key decides", async () => {
+      const { page, end } = await visit(engine, "seat-lock");
+      await click(page, "Asha");
+      await page.getByText(/^Asha, for \d+ s more$/).waitFor();
+      await fine(page, `lab-${engine}-lease-wide`);
+      await page.getByRole("button", { name: "End the lease early" }).click();
+      await page.getByText("No lease on the seat.").waitFor();
+      await click(page, "Ben");
+      await page.getByText(/^Ben, for \d+ s more$/).waitFor();
+      await page.getByRole("button", { name: "Both at full speed" }).click();
+      await page.getByText("Sold once.").waitFor();
+      await end();
+    });
+
+    test("every way can be chosen and runs at full speed; only the broken ones may sell it twice", async () => {
+      const { page, end } = await visit(engine, "conditional");
+      for (const [way, { name }] of Object.entries(WAYS)) {
+        await page.locator(`input[value="${way}"]`).check();
+        await page.getByText("Nothing was sent yet.").waitFor();
+        await page.locator("[data-standing=ready]").nth(1).waitFor();
+        await page.getByRole("button", { name: "Both at full speed" }).click();
+        await page.locator(".outcome").getByText(way.startsWith("read-then-write") ? /^Sold (once|twice)\./ : /^Sold once\./).waitFor();
+        assert.deepEqual(await axe(page), [], name);
       }
-      await page.getByText("Sold twice.").waitFor();
-      await page.getByText("Asha, Ben", { exact: true }).waitFor();
-      for (const name of ["Asha", "Ben"]) await card(page, name).getByText("Has the seat").waitFor();
-      assert.equal(await page.locator(".log li").count(), 6);
-      await fine(page, `lab-sold-twice-${look}`);
       assert.deepEqual(page.complaints, []);
       await end();
     });
-  }
 
-  test("conditional: the second waits for the first, and is told the truth", async () => {
-    const { page, end } = await visit("conditional", "phone");
-    for (const name of ["Asha", "Asha", "Ben"]) await click(page, name);
-    await button(page, "Ben").click();
-    await card(page, "Ben").getByText("Waits for the database to answer…").waitFor();
-    await fine(page, "lab-waits-phone");
-    assert.ok(await button(page, "Ben").isDisabled());
-    for (const name of ["Asha", "Asha"]) await click(page, name);
-    await until(async () => !(await button(page, "Ben").isDisabled()), "Ben goes on");
-    await click(page, "Ben");
-    await page.getByText("Sold once.").waitFor();
-    await card(page, "Ben").getByText("Was told: sold out").waitFor();
-    await fine(page, "lab-sold-once-phone");
-    await end();
+    test("played slowly, it goes by itself and can be stopped", async () => {
+      const { page, end } = await visit(engine, "optimistic", "phone-dark");
+      await page.getByRole("button", { name: "Play it slowly" }).click();
+      await until(async () => (await page.locator(".log li").count()) >= 3, "it goes on by itself");
+      await page.getByRole("button", { name: "Stop" }).click();
+      await page.getByRole("button", { name: "Play it slowly" }).click();
+      await page.getByText("Sold once.").waitFor({ timeout: 60_000 });
+      await page.getByText(/began again once/).waitFor();
+      await fine(page, `lab-${engine}-optimistic-phone-dark`);
+      await end();
+    });
+
+    test("by keyboard alone", async () => {
+      const { page, end } = await visit(engine, "read-then-write");
+      await button(page, "Asha").focus();
+      await page.keyboard.press("Enter");
+      await page.locator(".log").getByText("available = 1").waitFor();
+      assert.equal(await page.evaluate(() => document.activeElement.textContent), "Asha: send it", "focus stays for the next one");
+      await end();
+    });
   });
 
-  test("the lease in Redis: shown, ended early, and then the key decides", async () => {
-    const { page, end } = await visit("seat-lock");
-    await click(page, "Asha");
-    await page.getByText(/^Asha, for \d+ s more$/).waitFor();
-    await fine(page, "lab-lease-wide");
-    await page.getByRole("button", { name: "End the lease early" }).click();
-    await page.getByText("No lease on the seat.").waitFor();
-    await click(page, "Ben");
-    await page.getByText(/^Ben, for \d+ s more$/).waitFor();
-    await page.getByRole("button", { name: "Both at full speed" }).click();
-    await page.getByText("Sold once.").waitFor();
+  test(`a thousand people, ten seats: what is shown is what the server counted, on ${engine}`, async () => {
+    const { page, end } = await visit(engine, "conditional");
+    const answers = [];
+    page.on("response", async (answer) => { if (answer.url().endsWith("/rushes")) answers.push(await answer.json()); });
+    await page.getByRole("button", { name: "Run them all" }).click();
+    await until(async () => (await page.locator("tbody tr[data-mood]").count()) === Object.keys(WAYS).length + 1, "all have run", 120_000);
+    const shown = await page.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => Number(cell.textContent.replaceAll(",", "")))));
+    assert.deepEqual(shown, answers.map(({ sold, oversold }) => [sold, oversold]));
+    for (const [i, way] of Object.keys(WAYS).entries()) if (!way.startsWith("read-then-write")) assert.deepEqual(shown[i], [10, 0], way);
+    await fine(page, `lab-${engine}-rush-wide`);
     await end();
+    const small = await visit(engine, "conditional", "phone");
+    await fine(small.page, `lab-${engine}-rush-phone`);
+    await small.end();
   });
-
-  test("every way can be chosen and runs at full speed; only the broken ones may sell it twice", async () => {
-    const { page, end } = await visit("conditional");
-    for (const [way, { name }] of Object.entries(WAYS)) {
-      await page.locator(`input[value="${way}"]`).check();
-      await page.getByText("Nothing was sent yet.").waitFor();
-      await page.locator("[data-standing=ready]").nth(1).waitFor();
-      await page.getByRole("button", { name: "Both at full speed" }).click();
-      await page.locator(".outcome").getByText(way.startsWith("read-then-write") ? /^Sold (once|twice)\./ : /^Sold once\./).waitFor();
-      assert.deepEqual(await axe(page), [], name);
-    }
-    assert.deepEqual(page.complaints, []);
-    await end();
-  });
-
-  test("played slowly, it goes by itself and can be stopped", async () => {
-    const { page, end } = await visit("optimistic", "phone-dark");
-    await page.getByRole("button", { name: "Play it slowly" }).click();
-    await until(async () => (await page.locator(".log li").count()) >= 3, "it goes on by itself");
-    await page.getByRole("button", { name: "Stop" }).click();
-    await page.getByRole("button", { name: "Play it slowly" }).click();
-    await page.getByText("Sold once.").waitFor({ timeout: 60_000 });
-    await page.getByText(/began again once/).waitFor();
-    await fine(page, "lab-optimistic-phone-dark");
-    await end();
-  });
-
-  test("by keyboard alone", async () => {
-    const { page, end } = await visit("read-then-write");
-    await button(page, "Asha").focus();
-    await page.keyboard.press("Enter");
-    await page.locator(".log").getByText("available = 1").waitFor();
-    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Asha: send it", "focus stays for the next one");
-    await end();
-  });
-});
-
-test("a thousand people, ten seats: what is shown is what the server counted", async () => {
-  const { page, end } = await visit("conditional");
-  const answers = [];
-  page.on("response", async (answer) => { if (answer.url().endsWith("/rushes")) answers.push(await answer.json()); });
-  await page.getByRole("button", { name: "Run them all" }).click();
-  await until(async () => (await page.locator("tbody tr[data-mood]").count()) === Object.keys(WAYS).length + 1, "all have run", 120_000);
-  const shown = await page.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => Number(cell.textContent.replaceAll(",", "")))));
-  assert.deepEqual(shown, answers.map(({ sold, oversold }) => [sold, oversold]));
-  for (const [i, way] of Object.keys(WAYS).entries()) if (!way.startsWith("read-then-write")) assert.deepEqual(shown[i], [10, 0], way);
-  await fine(page, "lab-rush-wide");
-  await end();
-  const small = await visit("conditional", "phone");
-  await fine(small.page, "lab-rush-phone");
-  await small.end();
-});
+}
 
 test("without Redis the way that needs one is there, and says so", async () => {
   const plain = await startDemo();

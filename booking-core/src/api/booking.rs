@@ -1,4 +1,4 @@
-//! Showing a booking, and cancelling it.
+//! Showing a booking, cancelling it, and giving back a part of it.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::hold::{REPLAY_HEADER, tell_on_sale, tell_stock};
+use super::input::{Body, object};
+use super::order;
 use super::problem::Problem;
 use super::view::BookingView;
 use crate::domain::booking::Reference;
@@ -18,20 +20,34 @@ pub(super) async fn read(State(api): State<Api>, Path(reference): Path<String>) 
 
 pub(super) async fn cancel(State(api): State<Api>, Path(reference): Path<String>) -> Result<Response, Problem> {
     let answer = api.service.cancel_booking(named(&reference)?).await?;
-    let mut response = view(&api, &answer).into_response();
+    Ok(respond(&api, &answer).await)
+}
+
+/// Keeps a part of a booking and gives the rest back.
+pub(super) async fn shrink(
+    State(api): State<Api>,
+    Path(reference): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let reference = named(&reference)?;
+    let item = order::item(&object(body, &["inventory", "quantity", "seats"])?)?;
+    let answer = api.service.give_back_part(reference, item).await?;
+    Ok(respond(&api, &answer).await)
+}
+
+async fn respond(api: &Api, answer: &BookingAnswer) -> Response {
+    let mut response = view(api, answer).into_response();
     let headers = response.headers_mut();
     if answer.replayed {
         headers.insert(REPLAY_HEADER, HeaderValue::from_static("true"));
     }
-    let lines = answer.booking.lines.iter().zip(&answer.stock);
-    for (line, &(inventory, available)) in lines {
-        tell_stock(&api, headers, inventory, available).await;
-        // A row came back when nothing was on sale before it.
-        if available == line.quantity {
-            tell_on_sale(&api, headers, inventory).await;
+    for row in &answer.given_back {
+        tell_stock(api, headers, row.inventory, row.available).await;
+        if row.was_sold_out {
+            tell_on_sale(api, headers, row.inventory).await;
         }
     }
-    Ok(response)
+    response
 }
 
 fn view(api: &Api, answer: &BookingAnswer) -> Json<BookingView> {

@@ -202,6 +202,18 @@ impl Problem {
                 "Too late to cancel",
                 "the time in which this booking may be cancelled is over; the booking stays as it is",
             ),
+            Stop::BookingCancelled => conflict(
+                "booking_cancelled",
+                "The booking was cancelled",
+                "this booking was cancelled before, and its money goes back; look at the booking",
+            ),
+            Stop::NotInBooking => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_in_booking",
+                "The booking does not have that",
+                "what is kept must be part of what is booked, and something must be left; look at the booking, and POST \
+                 to its cancellation to give all back",
+            ),
             Stop::SoldOut | Stop::Already | Stop::NotDue | Stop::NotBooked => {
                 conflict("not_in_this_state", "Not in this state", "look at the hold and try again")
             }

@@ -37,10 +37,11 @@ pub struct ItemView {
 
 impl ItemView {
     pub(super) fn of(service: &Service, lines: &[Line]) -> Vec<Self> {
-        lines.iter().map(|line| Self::new(service.numbering(line.inventory), line)).collect()
+        let held = lines.iter().filter(|line| line.quantity > 0);
+        held.map(|line| Self::new(service.numbering(line.inventory), line)).collect()
     }
 
-    fn new(numbering: Numbering, line: &Line) -> Self {
+    pub(super) fn new(numbering: Numbering, line: &Line) -> Self {
         let named = || match numbering {
             Numbering::Tickets => line.seats.iter().map(SeatNumber::to_string).collect(),
             _ => labels(line.inventory, &line.seats),

@@ -17,9 +17,9 @@ pub struct Booking {
     pub hold: HoldId,
     /// The payment that bought it.
     pub payment: PaymentId,
-    /// What was bought, row by row: the lines of the hold.
+    /// What of it is still the traveller's, row by row: the lines of the hold.
     pub lines: Vec<Line>,
-    /// What was paid for all of it.
+    /// What was paid for that.
     pub amount: Paise,
     /// When it was confirmed.
     pub created_at: Moment,
@@ -35,6 +35,16 @@ pub struct CancellationRule {
     pub hours_before: u32,
     /// So many hundredths of the price go back, from 0 to 100.
     pub percent: u8,
+}
+
+/// Returns what comes back for seats that are given back now, by the first day on which any of them is for; `None` when it
+/// is too late.
+#[must_use]
+pub fn refund_of(rules: &[CancellationRule], lines: &[Line], now: Moment) -> Option<Paise> {
+    let held = || lines.iter().filter(|line| line.quantity > 0);
+    let travel = Moment::beginning_in_india(held().map(|line| line.inventory.date).min()?);
+    let price = held().try_fold(Paise::default(), |sum, line| sum.plus(line.amount))?;
+    refund_percent(rules, travel, now).map(|percent| price.percent(percent))
 }
 
 /// Returns the share that goes back when a booking is cancelled now, in hundredths; `None` when it is too late.

@@ -22,11 +22,32 @@ pub struct Line {
     pub seats: Vec<SeatNumber>,
 }
 
+impl Line {
+    /// Returns what so many of its seats cost, which all cost the same.
+    ///
+    /// # Panics
+    /// When it has not so many.
+    #[must_use]
+    pub fn price_of(&self, seats: u32) -> Paise {
+        let each = self.amount.get() / i64::from(self.quantity.max(1));
+        let price = Paise::from_i64(each).and_then(|each| each.times(seats));
+        assert!(seats <= self.quantity && price.is_some(), "a part costs no more than the whole");
+        price.unwrap_or_default()
+    }
+
+    /// Returns one seat of it, whichever; none where it has none.
+    #[must_use]
+    pub fn one(&self) -> Self {
+        let quantity = self.quantity.min(1);
+        Self { quantity, amount: self.price_of(quantity), seats: Vec::new(), ..*self }
+    }
+}
+
 /// Holds seats for one buyer.
 ///
 /// # Invariants
 /// There is at least one line; they stand in ascending order of their rows, and no row stands twice. Whatever happens to
-/// a hold happens to all of its lines in one commit.
+/// a hold happens to all of its lines in one commit. Only a part of a booking that was given back has a line of no seats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Its name.
@@ -68,7 +89,7 @@ impl Hold {
         sum.unwrap_or_default()
     }
 
-    /// Returns the same move for every line, row by row in ascending order.
+    /// Returns the same move for every line that has seats, row by row in ascending order.
     #[must_use]
     pub fn moves(&self, step: impl Fn(u32) -> StockMove) -> Vec<StockChange> {
         let change = |line: &Line| StockChange {
@@ -76,7 +97,7 @@ impl Hold {
             change: step(line.quantity),
             seats: line.seats.clone(),
         };
-        self.lines.iter().map(change).collect()
+        self.lines.iter().filter(|line| line.quantity > 0).map(change).collect()
     }
 }
 

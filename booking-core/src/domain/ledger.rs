@@ -8,7 +8,7 @@
 //! money taken        captured:  provider ─► deposits
 //! what it bought     sold:      deposits ─► sales               owed:     deposits ─► refunds owed
 //! a booking undone   returned:  sales ─► refunds owed           charged:  sales ─► cancellation charges
-//! money given back   refunded:  refunds owed ─► provider
+//! money given back   refunded:  refunds owed ─► provider      bounced:  the way back
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use super::moment::Moment;
 use super::money::Paise;
 use super::payment::{Payment, PaymentState};
+use super::refund::RefundNumber;
 
 /// Names an account. A balance counts what was debited less what was credited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +64,8 @@ impl Account {
     }
 }
 
-/// Says why money moved. Each happens at most once for a payment.
+/// Says why money moved. Each happens at most once for a payment; those about money that goes back, at most once for each
+/// of its refunds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The provider set the money aside.
@@ -76,17 +78,19 @@ pub enum Cause {
     Sold,
     /// It bought nothing and must go back.
     Owed,
-    /// A booking was cancelled: so much must go back.
+    /// A booking, or a part of it, was cancelled: so much must go back.
     Returned,
-    /// A booking was cancelled: so much is kept.
+    /// A booking, or a part of it, was cancelled: so much is kept.
     Charged,
     /// The money went back.
     Refunded,
+    /// It did not stay there: the buyer's bank sent it back to the provider.
+    Bounced,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reserved,
         Self::Released,
         Self::Captured,
@@ -95,6 +99,7 @@ impl Cause {
         Self::Returned,
         Self::Charged,
         Self::Refunded,
+        Self::Bounced,
     ];
 
     /// Returns the word the databases store.
@@ -109,6 +114,7 @@ impl Cause {
             Self::Returned => "returned",
             Self::Charged => "charged",
             Self::Refunded => "refunded",
+            Self::Bounced => "bounced",
         }
     }
 
@@ -130,6 +136,7 @@ impl Cause {
             Self::Returned => (Account::Sales, Account::RefundsOwed),
             Self::Charged => (Account::Sales, Account::CancellationCharges),
             Self::Refunded => (Account::RefundsOwed, Account::Provider),
+            Self::Bounced => (Account::Provider, Account::RefundsOwed),
         }
     }
 }
@@ -141,9 +148,23 @@ pub struct Transfer {
     pub cause: Cause,
     /// How much.
     pub amount: Paise,
+    /// Of which refund it is part; 0 when of none.
+    pub refund: RefundNumber,
 }
 
 impl Transfer {
+    /// Writes down a movement that is about the payment as a whole.
+    #[must_use]
+    pub const fn of_payment(cause: Cause, amount: Paise) -> Self {
+        Self { cause, amount, refund: 0 }
+    }
+
+    /// Writes down a movement that is about one of the payment's refunds.
+    #[must_use]
+    pub const fn of_refund(refund: RefundNumber, cause: Cause, amount: Paise) -> Self {
+        Self { cause, amount, refund }
+    }
+
     /// Tells whether there is anything to write down: what is free moves no money.
     #[must_use]
     pub fn moves_money(&self) -> bool {
@@ -198,6 +219,7 @@ impl Balances {
 #[must_use]
 pub fn expected(payment: &Payment) -> Balances {
     let all = payment.amount.get();
+    let (due, done, charged) = going_back(payment);
     let mut stand = Balances::default();
     let mut set = |account, amount| stand.add(account, amount);
     match &payment.state {
@@ -215,20 +237,24 @@ pub fn expected(payment: &Payment) -> Balances {
             set(Account::Deposits, -all);
         }
         PaymentState::Kept { .. } => {
-            set(Account::Provider, all);
-            set(Account::Sales, -all);
+            set(Account::Provider, all - done);
+            set(Account::Sales, due + charged - all);
+            set(Account::RefundsOwed, done - due);
+            set(Account::CancellationCharges, -charged);
         }
-        PaymentState::Refunding { amount, .. } => {
-            set(Account::Provider, all);
-            set(Account::RefundsOwed, -amount.get());
-            set(Account::CancellationCharges, amount.get() - all);
-        }
-        PaymentState::Refunded { amount, .. } => {
-            set(Account::Provider, all - amount.get());
-            set(Account::CancellationCharges, amount.get() - all);
+        PaymentState::Refunding { .. } | PaymentState::Refunded { .. } => {
+            set(Account::Provider, all - done);
+            set(Account::RefundsOwed, done - due);
+            set(Account::CancellationCharges, due - all);
         }
     }
     stand
+}
+
+/// Returns what goes or went back of a payment, how much of that the buyer has, and what was kept for it.
+fn going_back(payment: &Payment) -> (i64, i64, i64) {
+    let refunds = &payment.refunds;
+    (refunds.due().unwrap_or_default().get(), refunds.done().get(), refunds.charged().get())
 }
 
 /// Compares a payment with its transfers; returns what is wrong, in words.
@@ -251,55 +277,103 @@ pub fn audit(statement: &Statement) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::Reference;
     use crate::domain::payment::{ChargeId, PaymentId};
+    use crate::domain::refund::Refunds;
 
-    fn payment(state: PaymentState) -> Payment {
+    const NOW: Moment = Moment::from_ms(0);
+
+    fn payment(state: PaymentState, refunds: Refunds) -> Payment {
         Payment {
             id: PaymentId::from_bytes([1; 16]),
             hold: None,
             amount: Paise::new(700),
             method: String::new(),
             request_hash: [0; 32],
-            created_at: Moment::from_ms(0),
-            changed_at: Moment::from_ms(0),
+            created_at: NOW,
+            changed_at: NOW,
+            refunds,
             state,
         }
     }
 
-    fn statement(state: PaymentState, transfers: &[(Cause, u32)]) -> Statement {
+    /// Makes refunds of so much, of each so much kept, and whether it is done.
+    fn refunds(refunds: &[(u32, u32, bool)]) -> Refunds {
+        let mut made = Refunds::default();
+        for &(amount, charge, done) in refunds {
+            let number = made.begin(Paise::new(amount), Paise::new(charge), NOW);
+            if done {
+                made.finish(number, NOW).unwrap();
+            }
+        }
+        made
+    }
+
+    fn is_right(state: &PaymentState, refunds: &Refunds, transfers: &[(Cause, u32)]) -> bool {
         let transfer =
-            |&(cause, amount): &(Cause, u32)| (Transfer { cause, amount: Paise::new(amount) }, Moment::from_ms(0));
-        Statement { payment: payment(state), transfers: transfers.iter().map(transfer).collect() }
+            |&(cause, amount): &(Cause, u32)| (Transfer::of_payment(cause, Paise::new(amount)), Moment::from_ms(0));
+        let payment = payment(state.clone(), refunds.clone());
+        audit(&Statement { payment, transfers: transfers.iter().map(transfer).collect() }).is_none()
     }
 
     #[test]
     fn a_state_and_its_transfers_agree_or_are_named() {
-        use Cause::{Captured, Charged, Owed, Refunded, Released, Reserved, Returned, Sold};
+        use Cause::{Captured, Owed, Refunded, Released, Reserved};
         let charge = || ChargeId("ch".to_owned());
-        let refunded = |amount| PaymentState::Refunded { charge: charge(), amount: Paise::new(amount) };
-        let taken = [(Reserved, 700), (Released, 700), (Captured, 700), (Sold, 700)];
-        for (state, transfers, right) in [
-            (PaymentState::Pending, vec![], true),
-            (PaymentState::Pending, vec![(Reserved, 700)], false),
-            (PaymentState::Capturing { charge: charge() }, vec![(Reserved, 700)], true),
-            (PaymentState::Voided { charge: charge() }, vec![(Reserved, 700), (Released, 700)], true),
-            (PaymentState::Captured { charge: charge() }, vec![(Captured, 700)], true),
-            (PaymentState::Captured { charge: charge() }, vec![(Captured, 699)], false),
-            (refunded(700), vec![(Captured, 700), (Owed, 700), (Refunded, 700)], true),
-            (refunded(700), vec![(Captured, 700), (Owed, 700)], false),
-            (refunded(500), [&taken[..], &[(Returned, 500), (Charged, 200), (Refunded, 500)]].concat(), true),
-            (refunded(500), [&taken[..], &[(Returned, 500), (Refunded, 500)]].concat(), false),
+        let (none, all) = (Refunds::default(), refunds(&[(700, 0, true)]));
+        for (state, refunds, transfers, right) in [
+            (PaymentState::Pending, &none, vec![], true),
+            (PaymentState::Pending, &none, vec![(Reserved, 700)], false),
+            (PaymentState::Capturing { charge: charge() }, &none, vec![(Reserved, 700)], true),
+            (PaymentState::Voided { charge: charge() }, &none, vec![(Reserved, 700), (Released, 700)], true),
+            (PaymentState::Captured { charge: charge() }, &none, vec![(Captured, 700)], true),
+            (PaymentState::Captured { charge: charge() }, &none, vec![(Captured, 699)], false),
+            (
+                PaymentState::Refunded { charge: charge() },
+                &all,
+                vec![(Captured, 700), (Owed, 700), (Refunded, 700)],
+                true,
+            ),
+            (PaymentState::Refunded { charge: charge() }, &all, vec![(Captured, 700), (Owed, 700)], false),
         ] {
-            let statement = statement(state, &transfers);
-            assert_eq!(audit(&statement).is_none(), right, "{statement:?}");
+            assert_eq!(is_right(&state, refunds, &transfers), right, "{state:?} {transfers:?}");
         }
+    }
+
+    #[test]
+    fn parts_that_go_back_are_part_of_the_sum_at_every_step() {
+        use Cause::{Bounced, Captured, Charged, Refunded, Returned, Sold};
+        let charge = || ChargeId("ch".to_owned());
+        let kept = PaymentState::Kept {
+            charge: charge(),
+            booking: Reference::of(super::super::id::HoldId::from_bytes([1; 16])),
+        };
+        let sold = vec![(Captured, 700), (Sold, 700)];
+        let and = |more: &[(Cause, u32)]| [&sold[..], more].concat();
+        let first = and(&[(Returned, 200), (Charged, 100)]);
+        assert!(is_right(&kept, &Refunds::default(), &sold));
+        assert!(is_right(&kept, &refunds(&[(200, 100, false)]), &first));
+        assert!(!is_right(&kept, &refunds(&[(200, 100, true)]), &first), "the money has not moved yet");
+        let first = and(&[(Returned, 200), (Charged, 100), (Refunded, 200)]);
+        assert!(is_right(&kept, &refunds(&[(200, 100, true)]), &first));
+        let rest = [&first[..], &[(Returned, 400)]].concat();
+        let both = refunds(&[(200, 100, true), (400, 0, false)]);
+        assert!(
+            is_right(&PaymentState::Refunding { charge: charge() }, &both, &rest),
+            "the rest goes back at full price"
+        );
+        let mut bounced = refunds(&[(200, 100, true)]);
+        bounced.fail(1, NOW).unwrap();
+        bounced.begin(Paise::new(200), Paise::default(), NOW);
+        assert!(!is_right(&kept, &bounced, &first));
+        assert!(is_right(&kept, &bounced, &[&first[..], &[(Bounced, 200)]].concat()));
     }
 
     #[test]
     fn whatever_is_posted_the_sum_is_nothing() {
         let mut balances = Balances::default();
         for (number, cause) in Cause::ALL.into_iter().enumerate() {
-            balances.post(Transfer { cause, amount: Paise::new(10 + number as u32) });
+            balances.post(Transfer::of_payment(cause, Paise::new(10 + number as u32)));
         }
         assert_eq!(balances.sum(), 0);
     }

@@ -17,11 +17,11 @@ pub mod paying;
 pub mod undoing;
 
 pub use paying::{authorized, captured, challenged, fail, open_payment, settle};
-pub use undoing::{Orphan, adopt, cancel_booking, give_up, lost, refund, refunded, tidy, void, voided};
+pub use undoing::{Orphan, adopt, cancel_booking, give_up, lost, refund, refund_failed, refunded, tidy, void, voided};
 
 pub mod shrinking;
 
-pub use shrinking::{Keep, shrink};
+pub use shrinking::{Keep, give_back_part, shrink};
 
 /// Is what the store found: the hold and the payment a decision is about.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +42,9 @@ pub struct Step {
     /// Seats of the hold that change their count, row by row in ascending order; refused as [`Stop::SoldOut`] when there
     /// are not enough, or when a numbered one has another owner.
     pub stock: Vec<StockChange>,
-    /// Which line of the hold has become shorter, if one has.
+    /// Which line of the hold, and of the booking if there is one, has become shorter, if one has.
     pub shrunk: Option<usize>,
-    /// A booking that comes into being or is cancelled.
+    /// A booking that comes into being, is cancelled, or has become shorter.
     pub booking: Option<Booking>,
     /// What the ledger says of the payment's money.
     pub transfers: Vec<Transfer>,
@@ -144,6 +144,10 @@ pub enum Stop {
     TooLateToCancel,
     /// The booking was not paid for by this payment.
     NotBooked,
+    /// The booking was cancelled.
+    BookingCancelled,
+    /// The booking does not have what is to be kept of it, or all of it would go back.
+    NotInBooking,
 }
 
 /// Is what a decision returns.

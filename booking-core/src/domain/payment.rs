@@ -6,6 +6,7 @@ pub use super::id::PaymentId;
 use super::id::{HoldId, Reference, RequestHash};
 use super::moment::Moment;
 use super::money::Paise;
+use super::refund::Refunds;
 
 /// Names a charge at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Payment {
     pub created_at: Moment,
     /// When its state last changed.
     pub changed_at: Moment,
+    /// What of it goes back or went back.
+    pub refunds: Refunds,
     /// How far it has come.
     pub state: PaymentState,
 }
@@ -56,7 +59,9 @@ impl Challenge {
 ///
 /// # Invariants
 /// (B3) money is kept only in `Kept`, which names the booking; `Authorized`, `Capturing`, `Captured`, `Voiding` and
-/// `Refunding` are never resting states, the outbox holds a task for each.
+/// `Refunding` are never resting states, the outbox holds a task for each, and for every refund that is under way. A part
+/// of the money may go back while the rest is `Kept`. The one way back is from `Refunded` to `Refunding`: a buyer's bank
+/// may send the money back days later, and then another refund begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PaymentState {
     /// The provider has been or is about to be asked.
@@ -105,19 +110,15 @@ pub enum PaymentState {
         /// The provider's charge.
         charge: ChargeId,
     },
-    /// The money must go back.
+    /// The money must go back; [`Payment::refunds`] says how much.
     Refunding {
         /// The provider's charge.
         charge: ChargeId,
-        /// How much of it.
-        amount: Paise,
     },
     /// The money went back.
     Refunded {
         /// The provider's charge.
         charge: ChargeId,
-        /// How much of it.
-        amount: Paise,
     },
 }
 
@@ -152,8 +153,8 @@ impl PaymentState {
             | Self::Kept { charge, .. }
             | Self::Voiding { charge }
             | Self::Voided { charge }
-            | Self::Refunding { charge, .. }
-            | Self::Refunded { charge, .. } => Some(charge),
+            | Self::Refunding { charge }
+            | Self::Refunded { charge } => Some(charge),
         }
     }
 
@@ -161,15 +162,6 @@ impl PaymentState {
     #[must_use]
     pub fn knows_another(&self, charge: &ChargeId) -> bool {
         self.charge().is_some_and(|known| known != charge)
-    }
-
-    /// Returns what goes or went back.
-    #[must_use]
-    pub const fn refund(&self) -> Option<Paise> {
-        match self {
-            Self::Refunding { amount, .. } | Self::Refunded { amount, .. } => Some(*amount),
-            _ => None,
-        }
     }
 }
 

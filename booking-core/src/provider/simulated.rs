@@ -24,11 +24,10 @@ use serde_json::{Value, json};
 use super::wire::{BadAddress, Call, Wire};
 use super::{
     BadNews, Charge, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault,
-    Taken, signature,
+    RefundOrder, Taken, signature,
 };
 use crate::domain::moment::Moment;
-use crate::domain::money::Paise;
-use crate::domain::payment::{Challenge, ChargeId, PaymentId};
+use crate::domain::payment::{Challenge, ChargeId};
 
 pub mod account;
 
@@ -116,7 +115,7 @@ impl Provider for SimulatedProvider {
     }
 
     async fn authorize(&self, order: &ChargeOrder) -> Result<Charged, ProviderFault> {
-        let ChargeOrder { payment, amount, method, return_url } = order;
+        let ChargeOrder { payment, amount, method, return_url, .. } = order;
         let body = json!({"payment": payment, "amount_paise": amount, "method": method, "return_url": return_url});
         let (_, made) = self.post("/charges".to_owned(), payment.to_string(), body).await?;
         Ok(match made.status {
@@ -145,12 +144,15 @@ impl Provider for SimulatedProvider {
         }
     }
 
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault> {
-        let (path, body) = (format!("/charges/{}/refunds", charge.0), json!({"amount_paise": amount}));
-        let (status, made) = self.post(path, format!("refund {payment}"), body).await?;
-        match status.is_success() && made.refunded_paise >= amount {
-            true => Ok(GivenBack::Done),
-            false => Err(ProviderFault(format!("a refund of {amount} left {} given back", made.refunded_paise))),
+    async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault> {
+        let RefundOrder { charge, payment, number, amount } = order;
+        let (path, body) =
+            (format!("/charges/{}/refunds", charge.0), json!({"amount_paise": amount, "number": number}));
+        let (_, made) = self.post(path, format!("refund {number} of {payment}"), body).await?;
+        match made.refunds.iter().find(|refund| refund.number == *number) {
+            Some(refund) if refund.failed => Ok(GivenBack::Failed),
+            Some(_) => Ok(GivenBack::Done),
+            None => Err(ProviderFault(format!("it knows nothing of refund {number} it was asked for"))),
         }
     }
 
@@ -178,6 +180,7 @@ impl Provider for SimulatedProvider {
             }
             Telling::Failed { payment, charge, reason } => News::Failed { payment, charge, reason },
             Telling::Voided { payment, charge } => News::Voided { payment, charge },
+            Telling::RefundFailed { payment, number, .. } => News::RefundMoved { payment, number, failed: true },
         })
     }
 }

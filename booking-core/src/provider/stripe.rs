@@ -16,19 +16,18 @@ use serde_json::Value;
 
 use super::wire::{BadAddress, Call, Wire};
 use super::{
-    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault, Taken,
-    signature,
+    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault,
+    RefundOrder, Taken, signature,
 };
 use crate::domain::moment::Moment;
-use crate::domain::money::Paise;
-use crate::domain::payment::{ChargeId, PaymentId};
+use crate::domain::payment::ChargeId;
 
 mod intent;
 
 mod refund;
 
 use intent::{Intent, MARK, SITE};
-use refund::Refunds;
+use refund::NUMBER;
 
 /// Where Stripe is.
 pub const ADDRESS: &str = "https://api.stripe.com";
@@ -92,15 +91,15 @@ impl StripeProvider {
         if status.is_success() { intent::read(answer) } else { Err(refused(status, &answer)) }
     }
 
-    /// Returns what Stripe lists of our refunds for this payment. Stripe forgets idempotency keys after a day, and we may
-    /// have to ask again after a longer one.
-    async fn refunds(&self, charge: &ChargeId, payment: PaymentId) -> Result<Refunds, ProviderFault> {
-        let path = format!("/v1/refunds?payment_intent={}&limit={PAGE}", charge.0);
+    /// Returns how a refund stands by Stripe's list; `None` when it was never made. Stripe forgets idempotency keys after a
+    /// day, and we may have to ask again after a longer one.
+    async fn listed_refund(&self, order: &RefundOrder) -> Result<Option<GivenBack>, ProviderFault> {
+        let path = format!("/v1/refunds?payment_intent={}&limit={PAGE}", order.charge.0);
         let (status, answer) = self.wire.call(Call::get(path)).await?;
         if !status.is_success() {
             return Err(refused(status, &answer));
         }
-        Refunds::of(payment, &answer)
+        refund::listed(order, &answer)
     }
 }
 
@@ -168,7 +167,8 @@ impl Provider for StripeProvider {
             (&site, &self.site),
         ];
         form.extend(order.return_url.as_deref().map(|back| ("return_url", back)));
-        let (status, answer) = self.post("/v1/payment_intents", Some(payment.clone()), &form).await?;
+        let key = if order.attempt == 0 { payment.clone() } else { format!("{payment} {}", order.attempt) };
+        let (status, answer) = self.post("/v1/payment_intents", Some(key), &form).await?;
         if status.is_success() { charged(intent::read(answer)?) } else { declined(status, &answer) }
     }
 
@@ -188,18 +188,22 @@ impl Provider for StripeProvider {
         }
     }
 
-    /// One that failed is made again, under a key of its own: under the old one Stripe would only repeat itself.
-    async fn refund(&self, charge: &ChargeId, payment: PaymentId, amount: Paise) -> Result<GivenBack, ProviderFault> {
-        intent_path(charge)?;
-        let made = self.refunds(charge, payment).await?;
-        if let Some(given_back) = made.standing {
-            return Ok(given_back);
+    async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault> {
+        intent_path(&order.charge)?;
+        if let Some(stands) = self.listed_refund(order).await? {
+            return Ok(stands);
         }
-        let (amount, id) = (amount.get().to_string(), payment.to_string());
-        let (mark, site) = (format!("metadata[{MARK}]"), format!("metadata[{SITE}]"));
-        let form = [("payment_intent", charge.0.as_str()), ("amount", &amount), (&mark, &id), (&site, &self.site)];
-        let key = format!("refund {payment} {}", made.failed);
-        let (status, answer) = self.post("/v1/refunds", Some(key), &form).await?;
+        let (amount, id, number) =
+            (order.amount.get().to_string(), order.payment.to_string(), order.number.to_string());
+        let [mark, site, numbered] = [MARK, SITE, NUMBER].map(|key| format!("metadata[{key}]"));
+        let form = [
+            ("payment_intent", order.charge.0.as_str()),
+            ("amount", &amount),
+            (&mark, &id),
+            (&site, &self.site),
+            (&numbered, &number),
+        ];
+        let (status, answer) = self.post("/v1/refunds", Some(format!("refund {number} of {id}")), &form).await?;
         let made = status.is_success().then(|| refund::standing(&answer)).flatten();
         made.ok_or_else(|| refused(status, &answer))
     }

@@ -1,9 +1,11 @@
-//! Cancelling a booking: the seats are on sale again at once, and the money goes back as the rules say.
+//! Cancelling a booking, or giving back a part of it: the seats are on sale again at once, and the money goes back as the
+//! rules say.
 
 use std::sync::Arc;
 
-use super::{Denied, Service};
-use crate::domain::booking::{Booking, Reference, refund_percent};
+use super::{Denied, Item, Service};
+use crate::domain::booking::{Booking, CancellationRule, Reference, refund_of};
+use crate::domain::hold::{Hold, HoldState, Line};
 use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
@@ -20,10 +22,23 @@ pub struct BookingAnswer {
     pub payment: Option<Payment>,
     /// What would come back if it were cancelled now; `None` when it is too late or it is cancelled already.
     pub refund: Option<Paise>,
-    /// Whether it had been cancelled before.
+    /// What would come back for one seat of each line; `None` as above, and where it has none.
+    pub refund_each: Vec<Option<Paise>>,
+    /// Whether it had been cancelled, or the part given back, before.
     pub replayed: bool,
-    /// Seats left on sale, of each row, if it was cancelled just now.
-    pub stock: Vec<(InventoryId, u32)>,
+    /// What was given back just now, row by row.
+    pub given_back: Vec<GivenBack>,
+}
+
+/// Says what was given back of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenBack {
+    /// Which row.
+    pub inventory: InventoryId,
+    /// Seats left on sale of it.
+    pub available: u32,
+    /// Whether there were none before.
+    pub was_sold_out: bool,
 }
 
 impl Service {
@@ -34,16 +49,14 @@ impl Service {
     pub async fn find_booking(&self, reference: Reference) -> Result<BookingAnswer, Denied> {
         let booking = self.booking(reference).await?;
         let payment = self.store().payment(booking.payment).await?;
-        let refund = self.refund_of(&booking);
-        Ok(BookingAnswer { booking, payment, refund, replayed: false, stock: Vec::new() })
-    }
-
-    /// Returns what comes back if a booking is cancelled now.
-    fn refund_of(&self, booking: &Booking) -> Option<Paise> {
-        let first = booking.lines.iter().map(|line| line.inventory.date).min()?;
-        let travel = Moment::beginning_in_india(first);
-        let percent = refund_percent(&self.parts.terms.cancellation, travel, self.now())?;
-        booking.cancelled_at.is_none().then(|| booking.amount.percent(percent))
+        let now = self.now();
+        let back = |lines: &[Line]| {
+            let back = refund_of(&self.parts.terms.cancellation, lines, now);
+            back.filter(|_| booking.cancelled_at.is_none())
+        };
+        let (refund, refund_each) =
+            (back(&booking.lines), booking.lines.iter().map(|line| back(&[line.one()])).collect());
+        Ok(BookingAnswer { booking, payment, refund, refund_each, replayed: false, given_back: Vec::new() })
     }
 
     /// Cancels a booking; saying so twice changes nothing.
@@ -52,27 +65,65 @@ impl Service {
     /// [`Denied::NoSuchBooking`], [`Stop::TooLateToCancel`], [`Denied::Fault`].
     pub async fn cancel_booking(self: &Arc<Self>, reference: Reference) -> Result<BookingAnswer, Denied> {
         let service = Arc::clone(self);
-        self.detach(async move { service.cancel_booking_to_the_end(reference).await }).await
+        self.detach(async move {
+            let (booking, rules, now) = service.undoing(reference).await?;
+            let known = booking.clone();
+            let decide: Decide = Arc::new(move |loaded| order::cancel_booking(loaded, &known, &rules, now));
+            service.undo(&booking, decide).await
+        })
+        .await
     }
 
-    async fn cancel_booking_to_the_end(&self, reference: Reference) -> Result<BookingAnswer, Denied> {
-        let known = self.find_booking(reference).await?;
-        if known.booking.cancelled_at.is_some() {
-            return Ok(BookingAnswer { replayed: true, ..known });
-        }
-        let refund = known.refund.ok_or(Stop::TooLateToCancel)?;
-        let (booking, now) = (known.booking, self.now());
-        let subject = Subject::Opening(booking.hold, booking.payment);
-        let decide: Decide = Arc::new(move |loaded| order::cancel_booking(loaded, &booking, refund, now));
+    /// Gives back what a traveller does not keep of one row of a booking; saying so twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Denied::NoSuchBooking`]; [`Denied::State`] when it was cancelled, has not so much to keep, nothing would be left of
+    /// it, or it is too late; [`Denied::Fault`].
+    pub async fn give_back_part(self: &Arc<Self>, reference: Reference, item: Item) -> Result<BookingAnswer, Denied> {
+        let service = Arc::clone(self);
+        self.detach(async move {
+            let (row, keep) = (item.inventory, item.keep()?);
+            let (booking, rules, now) = service.undoing(reference).await?;
+            let known = booking.clone();
+            let decide: Decide =
+                Arc::new(move |loaded| order::give_back_part(loaded, &known, (row, &keep), &rules, now));
+            service.undo(&booking, decide).await
+        })
+        .await
+    }
+
+    /// Returns what a decision about undoing a booking is made of.
+    async fn undoing(&self, reference: Reference) -> Result<(Booking, Vec<CancellationRule>, Moment), Denied> {
+        Ok((self.booking(reference).await?, self.parts.terms.cancellation.clone(), self.now()))
+    }
+
+    /// Has a decision about a booking written down, and tells whoever must know.
+    async fn undo(&self, booking: &Booking, decide: Decide) -> Result<BookingAnswer, Denied> {
+        let (subject, reference) = (Subject::Opening(booking.hold, booking.payment), booking.reference);
+        let before = self.store().hold(booking.hold).await?;
         let outcome = match self.parts.store.transact(subject, decide).await? {
             Ok(outcome) => outcome,
             Err(Stop::Already) => return Ok(BookingAnswer { replayed: true, ..self.find_booking(reference).await? }),
             Err(stop) => return Err(stop.into()),
         };
         self.after(&outcome);
-        if let Some(hold) = &outcome.hold {
-            self.unlock_hold(hold).await;
+        self.return_nudge.ring();
+        if let (Some(before), Some(now)) = (before, &outcome.hold) {
+            self.unlock_given_back(&before, now).await;
         }
-        Ok(BookingAnswer { stock: outcome.stock(), ..self.find_booking(reference).await? })
+        let given_back = outcome.left.iter().map(|left| GivenBack {
+            inventory: left.inventory,
+            available: left.available,
+            was_sold_out: left.was_zero,
+        });
+        Ok(BookingAnswer { given_back: given_back.collect(), ..self.find_booking(reference).await? })
+    }
+
+    async fn unlock_given_back(&self, before: &Hold, now: &Hold) {
+        if matches!(now.state, HoldState::Confirmed { .. }) {
+            self.unlock_what_went(before, now).await;
+        } else {
+            self.unlock_hold(now).await;
+        }
     }
 }

@@ -72,6 +72,9 @@ impl Service {
             Err(denied) => return self.known_or(&wanted, id, denied).await,
         };
         let (answer, stock) = self.take_locked(&judged).await?;
+        if self.belongs_elsewhere(&answer, &order.key).await {
+            return Err(Stop::KeyReused.into());
+        }
         self.answer(answer, stock).await
     }
 
@@ -95,7 +98,7 @@ impl Service {
 
     /// Names the hold that an order becomes: by its key, on the shard of its rows.
     ///
-    /// So a key belongs to one order; used again for a row of another shard it is another key.
+    /// So a key names one order on each shard; that it names only one on all of them is for [`super::elsewhere`] to see to.
     fn hold_id(&self, wanted: &Wanted, key: &str) -> Result<HoldId, BadOrder> {
         let mut places = wanted.lines().iter().map(|item| (item.inventory, self.store().place(item.inventory)));
         let (first, shard) = places.next().ok_or(BadOrder::Empty)?;
@@ -250,7 +253,7 @@ impl Service {
         }
     }
 
-    async fn change_hold(&self, id: HoldId, decide: crate::store::Decide) -> Result<HoldAnswer, Denied> {
+    pub(super) async fn change_hold(&self, id: HoldId, decide: crate::store::Decide) -> Result<HoldAnswer, Denied> {
         let outcome = match self.clerk.transact(Subject::Hold(id), decide).await? {
             Ok(outcome) => outcome,
             Err(Stop::Already) => {

@@ -24,8 +24,8 @@ impl Ids {
         std::array::from_fn(|index| tag[index])
     }
 
-    /// Names the hold of a key, on a shard if there are several. The shard is more than a mark on the same name: one key
-    /// used on two shards makes two names, and two references for travellers.
+    /// Names the hold of a key, on a shard if there are several. The shard is more than a mark on the same name: should one
+    /// key be used on two shards at the same time, neither the names nor the references for travellers are mistaken.
     pub(super) fn hold(&self, key: &str, shard: Option<ShardNumber>) -> HoldId {
         let derive = |parts: &[&[u8]]| HoldId::from_bytes(self.derive(parts));
         match shard {

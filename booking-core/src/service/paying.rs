@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use super::{Denied, Service, request_hash};
-use crate::domain::hold::{Hold, HoldId, HoldState};
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop, Task, TaskKind};
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use crate::domain::refund::Refunds;
 use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};
 use crate::store::{Decide, Outcome, Subject};
@@ -60,6 +61,9 @@ pub enum CallFault {
     /// The provider has begun, and is to be asked again.
     #[error("the provider has begun to give the money back")]
     UnderWay,
+    /// The provider could not give the money back; another refund is to be asked for.
+    #[error("the refund failed and is made again")]
+    Bounced,
 }
 
 impl Service {
@@ -94,24 +98,10 @@ impl Service {
             Err(Stop::Already) => return self.pay_again(id).await,
             Err(stop) => return Err(stop.into()),
         };
-        match self.charge(&opened).await? {
+        match self.charge(&opened, 0).await? {
             Some(Outcome { payment: Some(payment), hold, .. }) => Ok(PaymentAnswer { payment, hold, replayed: false }),
             _ => self.find_payment(id, false).await,
         }
-    }
-
-    /// Returns a payment that was begun before. The process that wrote it down may have ended before it asked the
-    /// provider, so one that is still open when every answer is overdue is asked for again; that is the same charge.
-    async fn pay_again(&self, id: PaymentId) -> Result<PaymentAnswer, Denied> {
-        let known = self.find_payment(id, true).await?;
-        let (payment, now) = (&known.payment, self.now());
-        let overdue = payment.state == PaymentState::Pending && now.since_ms(payment.created_at) > self.patience_ms();
-        let waits = |hold: &Hold| hold.state == HoldState::Held && hold.attempt == Some(id) && hold.expires_at > now;
-        if !overdue || !known.hold.as_ref().is_some_and(waits) {
-            return Ok(known);
-        }
-        self.charge(payment).await?;
-        self.find_payment(id, true).await
     }
 
     pub(super) fn patience_ms(&self) -> i64 {
@@ -120,10 +110,10 @@ impl Service {
 
     /// Asks the provider for the money, and writes down what it says; no usable answer leaves the payment pending. Returns
     /// what was written last, if nobody else can have written anything since.
-    async fn charge(&self, payment: &Payment) -> Result<Option<Outcome>, Denied> {
+    pub(super) async fn charge(&self, payment: &Payment, attempt: u32) -> Result<Option<Outcome>, Denied> {
         let (id, amount) = (payment.id, payment.amount);
-        let order =
-            ChargeOrder { payment: id, amount, method: payment.method.clone(), return_url: self.way_back(payment) };
+        let (method, return_url) = (payment.method.clone(), self.way_back(payment));
+        let order = ChargeOrder { payment: id, amount, method, return_url, attempt };
         let asked = self.parts.provider.authorize(&order);
         let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
         fail_point::reached(PROVIDER_ANSWERED);
@@ -148,7 +138,7 @@ impl Service {
 
     /// Has the money taken for a buyer who waits; what does not work now is left to the outbox, at once. `secured` is what
     /// was written when it was set aside, if that was by us.
-    async fn capture_now(&self, id: PaymentId, secured: Option<&Outcome>) -> Option<Outcome> {
+    pub(super) async fn capture_now(&self, id: PaymentId, secured: Option<&Outcome>) -> Option<Outcome> {
         let taken = match secured.and_then(|outcome| outcome.payment.as_ref()) {
             Some(payment) => self.capture_of(payment).await,
             None => self.capture(id).await,
@@ -177,6 +167,7 @@ impl Service {
             request_hash: request_hash(&[&order.hold.to_string(), &order.method]),
             created_at: now,
             changed_at: now,
+            refunds: Refunds::default(),
             state: PaymentState::Pending,
         }
     }
@@ -338,7 +329,7 @@ impl Service {
                 }
                 News::Failed { payment, charge, reason } => service.failed(payment, Some(&charge), &reason).await,
                 News::Voided { payment, charge } => service.withdrawn(payment, &charge).await,
-                News::RefundMoved { payment, failed } => service.refund_moved(payment, failed).await,
+                News::RefundMoved { payment, number, failed } => service.refund_moved(payment, number, failed).await,
                 News::Other => Ok(()),
             }
         })

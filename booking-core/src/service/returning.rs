@@ -6,9 +6,10 @@ use super::paying::CallFault;
 use super::{Denied, Service};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Orphan, Stop, Task, TaskKind};
-use crate::domain::payment::{ChargeId, PaymentId, PaymentState};
+use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use crate::domain::refund::{Refund, RefundNumber, RefundState};
 use crate::fail_point::{self, PROVIDER_ANSWERED};
-use crate::provider::{Charge, ChargeState, GivenBack, LetGo};
+use crate::provider::{Charge, ChargeState, GivenBack, LetGo, RefundOrder};
 use crate::store::Subject;
 
 /// What a buyer reads whose payment the provider withdrew.
@@ -77,45 +78,98 @@ impl Service {
         Ok(())
     }
 
-    /// Has the provider give money back, then writes that down. Safe to repeat.
+    /// Has the provider give money back, refund by refund, and writes down what becomes of each. Safe to repeat.
     ///
     /// # Errors
-    /// [`CallFault`].
+    /// [`CallFault`] when one of them is not done; the others are.
     pub async fn refund(&self, id: PaymentId) -> Result<(), CallFault> {
         let Some(payment) = self.store().payment(id).await.map_err(Denied::from)? else { return Ok(()) };
-        let PaymentState::Refunding { charge, amount } = payment.state else { return Ok(()) };
-        if amount > Paise::default() {
-            let asked = self.parts.provider.refund(&charge, id, amount);
-            let given_back = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
-            fail_point::reached(PROVIDER_ANSWERED);
-            if given_back == GivenBack::UnderWay {
-                return Err(CallFault::UnderWay);
+        let mut outcome = Ok(());
+        for refund in payment.refunds.under_way() {
+            outcome = outcome.and(self.give_back(&payment, refund).await);
+        }
+        outcome
+    }
+
+    async fn give_back(&self, payment: &Payment, refund: &Refund) -> Result<(), CallFault> {
+        match self.standing(payment, refund).await? {
+            GivenBack::Done => Ok(self.given_back(payment.id, refund.number).await?),
+            GivenBack::UnderWay => Err(CallFault::UnderWay),
+            GivenBack::Failed => {
+                self.bounced(payment.id, refund.number).await?;
+                Err(CallFault::Bounced)
             }
         }
+    }
+
+    /// Asks the provider for a refund, or how it stands if it was asked before.
+    async fn standing(&self, payment: &Payment, refund: &Refund) -> Result<GivenBack, CallFault> {
+        let (Some(charge), true) = (payment.state.charge().cloned(), refund.amount > Paise::default()) else {
+            return Ok(GivenBack::Done);
+        };
+        let order = RefundOrder { charge, payment: payment.id, number: refund.number, amount: refund.amount };
+        let asked = self.parts.provider.refund(&order);
+        let stands = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await??;
+        fail_point::reached(PROVIDER_ANSWERED);
+        Ok(stands)
+    }
+
+    async fn given_back(&self, id: PaymentId, number: RefundNumber) -> Result<(), Denied> {
         let now = self.now();
-        let refunded = self.step(id, Arc::new(move |loaded| order::refunded(loaded, now))).await?;
+        let refunded = self.step(id, Arc::new(move |loaded| order::refunded(loaded, number, now))).await?;
         self.parts.metrics.refunds.inc_by(refunded.is_some().into());
         Ok(())
     }
 
-    /// Has the outbox ask at once how a refund stands of which the provider said something.
+    /// Takes note that a refund failed, before it was done or after, and begins another; `false` when that was known.
+    async fn bounced(&self, id: PaymentId, number: RefundNumber) -> Result<bool, Denied> {
+        let now = self.now();
+        let failed = self.step(id, Arc::new(move |loaded| order::refund_failed(loaded, number, now))).await?;
+        if failed.is_some() {
+            self.parts.metrics.refunds_failed.inc();
+            tracing::error!(payment = %id, number, "a refund failed; it is made again until the buyer has the money");
+        }
+        Ok(failed.is_some())
+    }
+
+    /// Takes note of what the provider said of a refund: one under way is looked at again at once, one that failed after it
+    /// was done is made again.
     ///
     /// # Errors
     /// [`Stop::NoSuchPayment`], [`Denied::Fault`].
-    pub(super) async fn refund_moved(&self, id: PaymentId, failed: bool) -> Result<(), Denied> {
+    pub(super) async fn refund_moved(&self, id: PaymentId, number: RefundNumber, failed: bool) -> Result<(), Denied> {
         let payment = self.store().payment(id).await?.ok_or(Stop::NoSuchPayment)?;
-        match payment.state {
-            PaymentState::Refunding { .. } => {
+        match payment.refunds.get(number).map(|refund| refund.state) {
+            Some(RefundState::UnderWay) => {
                 let task = Task { kind: TaskKind::Refund, payment: id };
                 self.store().postpone(task, self.now(), "the provider said something").await?;
                 self.return_nudge.ring();
             }
-            PaymentState::Refunded { .. } if failed => {
-                tracing::error!(payment = %id, "a refund that was done has failed since; see to it by hand");
+            Some(RefundState::Done) if failed => {
+                self.bounced(id, number).await?;
+                self.return_nudge.ring();
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Asks the provider about refunds that are written down as done though it has given back less; `true` when one of them
+    /// turned out to have failed, and is made again.
+    ///
+    /// # Errors
+    /// [`CallFault`].
+    pub async fn check_refunds(&self, payment: &Payment) -> Result<bool, CallFault> {
+        let mut found = false;
+        for refund in payment.refunds.all().iter().filter(|refund| refund.state == RefundState::Done) {
+            if self.standing(payment, refund).await? == GivenBack::Failed {
+                found |= self.bounced(payment.id, refund.number).await?;
+            }
+        }
+        if found {
+            self.return_nudge.ring();
+        }
+        Ok(found)
     }
 
     /// Takes charge of money at the provider that nobody here knows, so that it goes back; `false` when it is known, or

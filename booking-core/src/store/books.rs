@@ -9,15 +9,22 @@ pub(super) const MONEY: &str = "SELECT
             WHERE p.status = 'kept' AND b.reference IS NULL),
         (SELECT count(*) FROM bookings b JOIN payments p ON p.id = b.payment_id
             WHERE p.status <> 'kept' AND b.cancelled_at IS NULL),
-        (SELECT count(*) FROM payments WHERE status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')),
+        (SELECT count(*) FROM payments p WHERE p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')
+            OR EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id AND r.status = 'under_way')),
         (SELECT count(*) FROM payments p LEFT JOIN outbox o ON o.payment_id = p.id
-            WHERE p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding') AND o.kind IS NULL),
+            WHERE o.kind IS NULL AND (p.status IN ('authorized', 'capturing', 'captured', 'voiding', 'refunding')
+                OR EXISTS (SELECT 1 FROM refunds r WHERE r.payment_id = p.id AND r.status = 'under_way'))),
         (SELECT count(*) FROM payments WHERE status IN ('pending', 'challenged')),
-        (SELECT count(*) FROM payments WHERE status = 'refunded'),
+        (SELECT count(*) FROM refunds WHERE status = 'done'),
         (SELECT count(*) FROM bookings WHERE cancelled_at IS NULL),
         (SELECT count(*) FROM holds WHERE status IN ('held', 'paid') AND part_of IS NULL),
         (SELECT count(*) FROM seats s LEFT JOIN holds h ON h.id = s.hold_id
             WHERE h.id IS NULL OR h.status NOT IN ('held', 'paid', 'confirmed'))";
+
+/// Counts payments of which a refund failed and the one that stands in for it is not done yet. Both databases understand
+/// it.
+pub(super) const FAILING: &str = "SELECT count(DISTINCT r.payment_id) FROM refunds r WHERE r.status = 'under_way'
+    AND EXISTS (SELECT 1 FROM refunds f WHERE f.payment_id = r.payment_id AND f.status = 'failed')";
 
 /// Is the whole state in sums.
 #[derive(Clone, Debug, Default)]

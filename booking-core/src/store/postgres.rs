@@ -32,12 +32,13 @@ mod together;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
     include_str!("postgres/0005_seats.sql"),
     include_str!("postgres/0006_turns.sql"),
     include_str!("postgres/0007_money.sql"),
+    include_str!("postgres/0008_refunds.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -209,6 +210,10 @@ impl Store for PostgresStore {
         read::hold(&self.connection().await?, id).await
     }
 
+    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+        read::made_at(&self.connection().await?, holds).await
+    }
+
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         read::payment(&self.connection().await?, id).await
     }
@@ -231,6 +236,10 @@ impl Store for PostgresStore {
 
     async fn open_holds(&self) -> Result<u64, StoreError> {
         read::open_holds(&self.connection().await?).await
+    }
+
+    async fn failing_refunds(&self) -> Result<u64, StoreError> {
+        read::failing_refunds(&self.connection().await?).await
     }
 
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {

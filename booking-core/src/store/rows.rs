@@ -10,6 +10,7 @@ use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use crate::domain::placement::ShardNumber;
+use crate::domain::refund::{Refund, RefundState, Refunds};
 use crate::domain::seat::{Numbering, SeatNumber};
 
 /// The columns of one line of a hold, with the name of its row.
@@ -48,7 +49,17 @@ pub(super) struct PaymentRow {
     pub created_at: i64,
     pub changed_at: i64,
     pub challenge: Option<String>,
+    /// There exactly when there are refunds.
     pub refund: Option<i64>,
+}
+
+/// The columns of a refund, without its payment.
+pub(super) struct RefundRow {
+    pub number: i64,
+    pub amount: i64,
+    pub charge: i64,
+    pub status: String,
+    pub changed_at: i64,
 }
 
 /// The columns of a booking.
@@ -193,7 +204,9 @@ pub(super) const fn hold_changed_at(hold: &Hold) -> Moment {
 }
 
 impl PaymentRow {
-    pub(super) fn into_payment(self) -> Result<Payment, StoreError> {
+    /// Puts a payment together from its row and its refunds, in the order of their numbers.
+    pub(super) fn into_payment(self, refunds: Vec<RefundRow>) -> Result<Payment, StoreError> {
+        let refunds = refunds.into_iter().map(RefundRow::into_refund).collect::<Result<_, _>>()?;
         let hold = self.hold.as_deref().map(hold_id).transpose()?;
         Ok(Payment {
             id: payment_id(&self.id)?,
@@ -202,6 +215,7 @@ impl PaymentRow {
             request_hash: bytes(&self.request_hash)?,
             created_at: Moment::from_ms(self.created_at),
             changed_at: Moment::from_ms(self.changed_at),
+            refunds: Refunds::new(refunds),
             state: self.state(hold)?,
             method: self.method,
         })
@@ -209,7 +223,6 @@ impl PaymentRow {
 
     fn state(&self, hold: Option<HoldId>) -> Result<PaymentState, StoreError> {
         let charge = || self.charge.clone().map(ChargeId).ok_or_else(|| corrupt("payment: no charge"));
-        let refund = || money(self.refund.ok_or_else(|| corrupt("payment: no refund"))?);
         let challenge = || self.challenge.clone().map(Challenge).ok_or_else(|| corrupt("payment: no challenge"));
         Ok(match PaymentStatus::from_word(&self.status).ok_or_else(|| corrupt("payment status"))? {
             PaymentStatus::Pending => PaymentState::Pending,
@@ -224,8 +237,20 @@ impl PaymentRow {
             }
             PaymentStatus::Voiding => PaymentState::Voiding { charge: charge()? },
             PaymentStatus::Voided => PaymentState::Voided { charge: charge()? },
-            PaymentStatus::Refunding => PaymentState::Refunding { charge: charge()?, amount: refund()? },
-            PaymentStatus::Refunded => PaymentState::Refunded { charge: charge()?, amount: refund()? },
+            PaymentStatus::Refunding => PaymentState::Refunding { charge: charge()? },
+            PaymentStatus::Refunded => PaymentState::Refunded { charge: charge()? },
+        })
+    }
+}
+
+impl RefundRow {
+    fn into_refund(self) -> Result<Refund, StoreError> {
+        Ok(Refund {
+            number: u16::try_from(self.number).map_err(|_| corrupt("number of a refund"))?,
+            amount: money(self.amount)?,
+            charge: money(self.charge)?,
+            state: RefundState::from_word(&self.status).ok_or_else(|| corrupt("refund status"))?,
+            changed_at: Moment::from_ms(self.changed_at),
         })
     }
 }
@@ -247,9 +272,10 @@ pub(super) fn challenge(payment: &Payment) -> Option<&str> {
 }
 
 /// Reads a transfer of the ledger back; its accounts follow from its cause.
-pub(super) fn transfer(cause: &str, amount: i64) -> Result<Transfer, StoreError> {
+pub(super) fn transfer(cause: &str, amount: i64, refund: i64) -> Result<Transfer, StoreError> {
     let cause = Cause::from_word(cause).ok_or_else(|| corrupt("cause of a transfer"))?;
-    Ok(Transfer { cause, amount: money(amount)? })
+    let refund = u16::try_from(refund).map_err(|_| corrupt("number of a refund"))?;
+    Ok(Transfer { cause, amount: money(amount)?, refund })
 }
 
 impl BookingRow {

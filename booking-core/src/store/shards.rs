@@ -170,6 +170,10 @@ impl Store for Shards {
         Ok(None)
     }
 
+    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+        Ok(try_join_all(self.all().map(|database| database.made_at(holds))).await?.concat())
+    }
+
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         for database in self.asking(ShardNumber::of_payment(id)) {
             if let Some(payment) = database.payment(id).await? {
@@ -204,6 +208,10 @@ impl Store for Shards {
 
     async fn open_holds(&self) -> Result<u64, StoreError> {
         Ok(try_join_all(self.all().map(|database| database.open_holds())).await?.into_iter().sum())
+    }
+
+    async fn failing_refunds(&self) -> Result<u64, StoreError> {
+        Ok(try_join_all(self.all().map(|database| database.failing_refunds())).await?.into_iter().sum())
     }
 
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {

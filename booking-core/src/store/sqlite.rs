@@ -38,12 +38,13 @@ mod take;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0005_seats.sql"),
     include_str!("sqlite/0006_turns.sql"),
     include_str!("sqlite/0007_money.sql"),
+    include_str!("sqlite/0008_refunds.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -249,6 +250,11 @@ impl Store for SqliteStore {
         self.call(move |db| read::hold(db, id)).await
     }
 
+    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+        let holds = holds.to_vec();
+        self.call(move |db| read::made_at(db, &holds)).await
+    }
+
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         self.call(move |db| read::payment(db, id)).await
     }
@@ -271,6 +277,10 @@ impl Store for SqliteStore {
 
     async fn open_holds(&self) -> Result<u64, StoreError> {
         self.call(|db| read::open_holds(db)).await
+    }
+
+    async fn failing_refunds(&self) -> Result<u64, StoreError> {
+        self.call(|db| read::failing_refunds(db)).await
     }
 
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {

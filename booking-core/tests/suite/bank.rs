@@ -13,7 +13,7 @@ use booking_core::provider::simulated::SimulatedProvider;
 use booking_core::provider::simulated::account::Status;
 use booking_core::provider::simulated::bank::{Bank, PAGE, Tempo};
 use booking_core::provider::simulated::faults::{FaultKind, Rule, Script, Verb};
-use booking_core::provider::{ChargeOrder, Charged, Provider, Taken};
+use booking_core::provider::{ChargeOrder, Charged, GivenBack, Provider, RefundOrder, Taken};
 use booking_core::{outbox, reconciler};
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -25,7 +25,7 @@ use crate::world::{NOON, PATIENCE, SECRET, World, pay, provider};
 
 fn order(number: u8, method: &str) -> ChargeOrder {
     let payment = PaymentId::from_bytes([number; 16]);
-    ChargeOrder { payment, amount: Paise::new(700), method: method.to_owned(), return_url: None }
+    ChargeOrder { payment, amount: Paise::new(700), method: method.to_owned(), return_url: None, attempt: 0 }
 }
 
 #[tokio::test]
@@ -38,15 +38,22 @@ async fn the_same_order_is_one_charge_and_everything_twice_is_once() {
     assert_eq!(first, adapter.authorize(&order).await.unwrap());
     let Charged::Authorized(charge) = first else { panic!("{first:?}") };
     assert_eq!(bank.kept(), [], "set aside is not taken");
+    let refund = async |payment, number, paise| {
+        let order = RefundOrder { charge: charge.clone(), payment, number, amount: Paise::new(paise) };
+        adapter.refund(&order).await
+    };
     for _ in 0..2 {
         assert_eq!(adapter.capture(&charge).await, Ok(Taken::Captured));
-        adapter.refund(&charge, order.payment, Paise::new(300)).await.unwrap();
+        assert_eq!(refund(order.payment, 1, 300).await, Ok(GivenBack::Done));
     }
     assert_eq!(bank.kept()[0].kept(), Paise::new(400));
-    assert!(
-        adapter.refund(&charge, PaymentId::from_bytes([9; 16]), Paise::new(401)).await.is_err(),
-        "more than is left"
-    );
+    assert!(refund(order.payment, 2, 401).await.is_err(), "more than is left");
+    bank.bank().bounce(&charge, 1).unwrap();
+    assert_eq!(refund(order.payment, 1, 300).await, Ok(GivenBack::Failed), "asked again, it says how it stands");
+    assert_eq!(refund(order.payment, 2, 700).await, Ok(GivenBack::Done));
+    let found = adapter.find(order.payment, NOON).await.unwrap().expect("it is listed");
+    assert_eq!((found.id, found.refunded), (charge.clone(), Paise::new(700)));
+    assert_eq!(adapter.find(PaymentId::from_bytes([9; 16]), NOON).await, Ok(None));
     assert!(adapter.capture(&ChargeId("ch_nobody".to_owned())).await.is_err());
 }
 

@@ -7,6 +7,7 @@ use booking_core::domain::inventory::{InventoryId, Offer, Stock};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::refund::Refunds;
 use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::store::{Guard, Outcome, Store, StoreError, Subject, TakeAnswer, TakeRequest};
 
@@ -55,6 +56,7 @@ fn payment(number: u8, hold: &Hold) -> Payment {
         request_hash: [number; 32],
         created_at: NOON,
         changed_at: NOON,
+        refunds: Refunds::default(),
         state: PaymentState::Pending,
     }
 }

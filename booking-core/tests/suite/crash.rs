@@ -21,7 +21,7 @@ use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
 use booking_core::{follower, outbox, reaper, reconciler};
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cut::Cut;
 use crate::database::{Cluster, Database, on_both};
@@ -77,6 +77,22 @@ async fn be_refunded(process: &Process, bank: &TestBank) -> Option<()> {
     Some(())
 }
 
+/// Goes through a purchase of two seats, gives one of them back, and waits until its money has gone back.
+async fn give_one_back(process: &Process, bank: &TestBank) -> Option<()> {
+    buy(process, bank).await?;
+    let (_, hold) = process.hold("h", 2).await?;
+    let path = format!("/api/bookings/{}", hold["booking"].as_str().unwrap());
+    let kept = json!({"inventory": row().to_string(), "quantity": 1});
+    let (status, mut booking) = process.ask(Method::PATCH, &path, &[], kept).await?;
+    assert_eq!(status, 200, "{booking}");
+    while booking["refund"]["status"] != "refunded" {
+        booking = process.ask(Method::GET, &path, &[], Value::Null).await?.1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(booking["refunds"].as_array().unwrap().len(), 1, "once: {booking}");
+    Some(())
+}
+
 /// Lets the process die at the N-th time it comes to a point, for every N there is; then starts another one, to whom the
 /// same person says the same again. Returns how often it died.
 async fn die_at_every(
@@ -125,6 +141,22 @@ async fn a_refund_survives(fresh: impl AsyncFn() -> Database) {
     // Taken, payment written down, cancelled, captured, decided, given back.
     assert!(die_at_every(COMMITTED, be_refunded, &fresh, 0).await >= 6);
     assert!(die_at_every(PROVIDER_ANSWERED, be_refunded, &fresh, 0).await >= 2);
+}
+
+async fn a_part_given_back_survives(fresh: impl AsyncFn() -> Database) {
+    // The steps of a purchase, then: given back, and the money is with the buyer.
+    assert!(die_at_every(COMMITTED, give_one_back, &fresh, 1).await >= 6);
+    assert!(die_at_every(PROVIDER_ANSWERED, give_one_back, &fresh, 1).await >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_at_any_step_of_giving_a_part_back_on_sqlite() {
+    a_part_given_back_survives(async || Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_at_any_step_of_giving_a_part_back_on_postgres() {
+    a_part_given_back_survives(async || Database::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,6 +51,20 @@ const LAB: [(&str, &str); 5] = [
 ];
 
 #[test]
+fn every_test_that_the_documents_name_is_there() {
+    let page = std::fs::read_to_string(root().join("../../docs/selling.md")).unwrap();
+    let tests: String = [root(), root().join("../tests/suite")]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')?.rsplit('|').next());
+    let named: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let gone: Vec<_> = named.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty() && named.len() > 40, "{gone:?} of {}", named.len());
+}
+
+#[test]
 fn each_thing_is_known_in_one_place_only() {
     for (word, home) in [
         ("SystemTime::now", "clock.rs"),

@@ -15,6 +15,7 @@ mod bank;
 mod order;
 mod plans;
 mod process;
+mod refunds;
 mod returns;
 mod stripe;
 mod stripe_again;

@@ -14,6 +14,7 @@ use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
 use booking_core::domain::placement::ShardNumber;
+use booking_core::domain::refund::Refunds;
 use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
 use booking_core::provider::signature::sign;
@@ -490,6 +491,7 @@ async fn open_only(world: &World, held: &HoldAnswer) -> PaymentAnswer {
         request_hash: [0; 32],
         created_at: NOON,
         changed_at: NOON,
+        refunds: Refunds::default(),
         state: PaymentState::Pending,
     };
     let (id, now) = (payment.id, world.service.now());
@@ -575,6 +577,9 @@ impl Store for Dying {
         self.dead()?;
         self.inner.hold(id).await
     }
+    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+        self.inner.made_at(holds).await
+    }
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         self.dead()?;
         self.inner.payment(id).await
@@ -594,6 +599,9 @@ impl Store for Dying {
     }
     async fn open_holds(&self) -> Result<u64, StoreError> {
         self.inner.open_holds().await
+    }
+    async fn failing_refunds(&self) -> Result<u64, StoreError> {
+        self.inner.failing_refunds().await
     }
     async fn pending(&self, before: Moment, limit: u32) -> Result<Vec<(PaymentId, Moment)>, StoreError> {
         self.inner.pending(before, limit).await

@@ -1,13 +1,13 @@
 //! What gateways are told, against a gateway of our own that writes everything down.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config, SaleRow, ShardRules};
 use booking_core::domain::inventory::InventoryId;
@@ -27,6 +27,12 @@ struct Gateway {
     /// It hears every call, and answers as if it had not.
     mumbles: Arc<AtomicBool>,
     calls: Arc<AtomicU32>,
+    /// What it says of its room.
+    account: Arc<Mutex<Value>>,
+}
+
+async fn tell(State(gateway): State<Gateway>) -> Json<Value> {
+    Json(gateway.account.lock().unwrap().clone())
 }
 
 async fn hear(
@@ -50,10 +56,19 @@ async fn hear(
 
 async fn gateway() -> (Gateway, mpsc::Receiver<(String, Value)>, GatewayAddress) {
     let (heard, hearing) = mpsc::channel(100);
-    let gateway = Gateway { heard, down: Arc::default(), mumbles: Arc::default(), calls: Arc::default() };
+    let gateway = Gateway {
+        heard,
+        down: Arc::default(),
+        mumbles: Arc::default(),
+        calls: Arc::default(),
+        account: Arc::default(),
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = format!("http://{}/", listener.local_addr().unwrap());
-    let router = Router::new().route("/api/rooms/{room}/{verb}", post(hear)).with_state(gateway.clone());
+    let router = Router::new()
+        .route("/api/rooms/tatkal", get(tell))
+        .route("/api/rooms/{room}/{verb}", post(hear))
+        .with_state(gateway.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let address = GatewayAddress { admin, room: "tatkal".to_owned(), token: "the token".to_owned() };
     (gateway, hearing, address)
@@ -73,8 +88,14 @@ async fn next_turn(hearing: &mut mpsc::Receiver<(String, Value)>) -> (String, Va
 }
 
 async fn open(seats: u32) -> (Site, Gateway, mpsc::Receiver<(String, Value)>, Database) {
+    open_for(seats, Value::Null).await
+}
+
+/// Opens a site for a gateway that says so much of its room.
+async fn open_for(seats: u32, account: Value) -> (Site, Gateway, mpsc::Receiver<(String, Value)>, Database) {
     let db = Database::sqlite();
     let (gateway, hearing, address) = gateway().await;
+    *gateway.account.lock().unwrap() = account;
     let mut config = site_config(&db, seats);
     config.gateways = vec![address];
     (Site::open(config, Arc::new(SystemClock::new())).await, gateway, hearing, db)
@@ -109,6 +130,14 @@ async fn a_gateway_is_told_stock_sold_out_and_on_sale() {
     );
     site.service.cancel(last).await.unwrap();
     assert_eq!(next_turn(&mut hearing).await, ("on-sale".to_owned(), json!({"key": row(), "version": 3})));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_room_about_an_item_knows_its_stock_before_anything_is_sold() {
+    let (site, _gateway, mut hearing, _db) = open_for(3, json!({"item": row(), "stock": {}})).await;
+    assert_eq!(hearing.recv().await.unwrap().0, "on-sale");
+    assert_eq!(hearing.recv().await.unwrap(), ("stock".to_owned(), json!({"key": row(), "available": 3})));
     site.close().await;
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use booking_core::domain::booking::Booking;
+use booking_core::domain::booking::{Booking, CancellationRule};
 use booking_core::domain::hold::{Hold, HoldId, HoldState, HoldStatus, Line};
 use booking_core::domain::inventory::{Stock, StockMove};
 use booking_core::domain::ledger::{Cause, Statement, Transfer, audit};
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
-use booking_core::domain::order::{self, Extensions, Loaded, Step, Stop, Task, TaskKind, Verdict};
+use booking_core::domain::order::{self, Extensions, Keep, Loaded, Step, Stop, Task, TaskKind, Verdict};
 use booking_core::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::refund::Refunds;
 use proptest::prelude::*;
 
 use crate::world::{NOON, row};
@@ -31,7 +32,9 @@ enum Event {
     CancelBooking { hold: u8, percent: u8 },
     Fail { payment: u8 },
     Settle { payment: u8, on_sale: bool },
-    Refunded { payment: u8 },
+    GiveBackPart { hold: u8, keep: u32, percent: u8 },
+    Refunded { payment: u8, number: u16 },
+    RefundFailed { payment: u8, number: u16 },
     Wait { ms: i64 },
 }
 
@@ -43,6 +46,11 @@ fn event() -> impl Strategy<Value = Event> {
         hold.clone().prop_map(|hold| Event::Cancel { hold }),
         (hold.clone(), 0..4_u32).prop_map(|(hold, number)| Event::Extend { hold, number }),
         (hold.clone(), 0..=100_u8).prop_map(|(hold, percent)| Event::CancelBooking { hold, percent }),
+        (hold.clone(), 0..4_u32, 0..=100_u8).prop_map(|(hold, keep, percent)| Event::GiveBackPart {
+            hold,
+            keep,
+            percent
+        }),
         (hold, payment.clone()).prop_map(|(hold, payment)| Event::OpenPayment { hold, payment }),
         payment.clone().prop_map(|payment| Event::Capture { payment }),
         payment.clone().prop_map(|payment| Event::Fail { payment }),
@@ -53,7 +61,8 @@ fn event() -> impl Strategy<Value = Event> {
         payment.clone().prop_map(|payment| Event::Lose { payment }),
         payment.clone().prop_map(|payment| Event::Void { payment }),
         payment.clone().prop_map(|payment| Event::Voided { payment }),
-        payment.prop_map(|payment| Event::Refunded { payment }),
+        (payment.clone(), 0..4_u16).prop_map(|(payment, number)| Event::Refunded { payment, number }),
+        (payment, 0..4_u16).prop_map(|(payment, number)| Event::RefundFailed { payment, number }),
         (0..2_000_i64).prop_map(|ms| Event::Wait { ms }),
     ]
 }
@@ -101,20 +110,22 @@ impl Model {
         if let Some(payment) = step.payment {
             let ledger = self.ledger.entry(payment.id).or_default();
             for transfer in step.transfers {
-                let again = ledger.iter().any(|(known, _)| known.cause == transfer.cause);
+                let again =
+                    ledger.iter().any(|(known, _)| (known.cause, known.refund) == (transfer.cause, transfer.refund));
                 assert!(!again, "each cause once: {transfer:?} {payment:?}");
                 ledger.push((transfer, self.now));
             }
             self.payments.insert(payment.id, payment);
         }
         if let Some(booking) = step.booking {
-            let cancelled = booking.cancelled_at.is_some();
+            let undone = booking.cancelled_at.is_some() || step.shrunk.is_some();
             let before = self.bookings.insert(booking.hold, booking);
-            assert_eq!(before.is_some(), cancelled, "a hold is booked once, and cancelled after that");
+            assert_eq!(before.is_some(), undone, "a hold is booked once, and cancelled or shortened after that");
         }
         if let Some((task, _)) = step.enqueue {
-            assert!(!self.outbox.contains(&task));
-            self.outbox.push(task);
+            let again = self.outbox.contains(&task);
+            assert!(!again || task.kind == TaskKind::Refund, "only refunds come in numbers");
+            self.outbox.extend((!again).then_some(task));
         }
         if let Some(task) = step.complete {
             self.outbox.retain(|other| *other != task);
@@ -152,8 +163,12 @@ impl Model {
             Event::Void { payment } => self.apply(order::void(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::Voided { payment } => self.apply(order::voided(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::CancelBooking { hold, percent } => self.cancel_booking(hold_id(hold), percent),
-            Event::Refunded { payment } => {
-                self.apply(order::refunded(&self.loaded(None, Some(payment_id(payment))), now))
+            Event::GiveBackPart { hold, keep, percent } => self.give_back_part(hold_id(hold), keep, percent),
+            Event::Refunded { payment, number } => {
+                self.apply(order::refunded(&self.loaded(None, Some(payment_id(payment))), number, now))
+            }
+            Event::RefundFailed { payment, number } => {
+                self.apply(order::refund_failed(&self.loaded(None, Some(payment_id(payment))), number, now))
             }
             Event::Wait { ms } => {
                 self.now = now.plus_ms(ms);
@@ -169,7 +184,7 @@ impl Model {
         self.stock = self.stock.after(StockMove::take(quantity)).ok_or(Stop::SoldOut)?;
         let hold = Hold {
             id,
-            lines: vec![Line { inventory: row(), quantity, amount: Paise::new(quantity), seats: Vec::new() }],
+            lines: vec![Line { inventory: row(), quantity, amount: Paise::new(100 * quantity), seats: Vec::new() }],
             request_hash: [0; 32],
             created_at: self.now,
             expires_at: self.now.plus_ms(1000),
@@ -192,6 +207,7 @@ impl Model {
             request_hash: [hold.as_bytes()[0]; 32],
             created_at: self.now,
             changed_at: self.now,
+            refunds: Refunds::default(),
             state: PaymentState::Pending,
         };
         self.apply(order::open_payment(&loaded, payment, self.now))
@@ -217,7 +233,13 @@ impl Model {
     fn cancel_booking(&mut self, hold: HoldId, percent: u8) -> Result<(), Stop> {
         let booking = self.bookings.get(&hold).cloned().ok_or(Stop::NotBooked)?;
         let loaded = self.loaded(Some(hold), Some(booking.payment));
-        self.apply(order::cancel_booking(&loaded, &booking, booking.amount.percent(percent), self.now))
+        self.apply(order::cancel_booking(&loaded, &booking, &any_time(percent), self.now))
+    }
+
+    fn give_back_part(&mut self, hold: HoldId, keep: u32, percent: u8) -> Result<(), Stop> {
+        let booking = self.bookings.get(&hold).cloned().ok_or(Stop::NotBooked)?;
+        let loaded = self.loaded(Some(hold), Some(booking.payment));
+        self.apply(order::give_back_part(&loaded, &booking, (row(), &Keep::Any(keep)), &any_time(percent), self.now))
     }
 
     fn check_money(&self, payment: &Payment) {
@@ -246,15 +268,21 @@ impl Model {
                 PaymentState::Authorized { .. } | PaymentState::Captured { .. } => Some(TaskKind::Settle),
                 PaymentState::Capturing { .. } => Some(TaskKind::Capture),
                 PaymentState::Voiding { .. } => Some(TaskKind::Void),
-                PaymentState::Refunding { .. } => Some(TaskKind::Refund),
                 _ => None,
             };
+            let goes_back = payment.refunds.under_way().next().is_some();
+            assert!(goes_back || !matches!(payment.state, PaymentState::Refunding { .. }), "{payment:?}");
             for kind in TaskKind::ALL {
                 let task = Task { kind, payment: payment.id };
-                assert_eq!(self.outbox.contains(&task), waits_for == Some(kind), "a task exactly while needed");
+                let needed = waits_for == Some(kind) || (kind == TaskKind::Refund && goes_back);
+                assert_eq!(self.outbox.contains(&task), needed, "a task exactly while needed");
             }
         }
     }
+}
+
+fn any_time(percent: u8) -> [CancellationRule; 1] {
+    [CancellationRule { hours_before: 0, percent }]
 }
 
 fn may_follow(before: HoldStatus, after: HoldStatus) -> bool {

@@ -8,6 +8,7 @@ use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order;
 use booking_core::domain::payment::{Payment, PaymentId, PaymentState, PaymentStatus};
+use booking_core::domain::refund::Refunds;
 use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::metrics::Metrics;
 use booking_core::reaper;
@@ -286,6 +287,7 @@ fn payment_of(hold: &Hold) -> Payment {
         request_hash: [1; 32],
         created_at: NOON,
         changed_at: NOON,
+        refunds: Refunds::default(),
         state: PaymentState::Pending,
     }
 }

@@ -11,6 +11,7 @@ use booking_core::domain::booking::Reference;
 use booking_core::domain::hold::{Hold, HoldId, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
 use booking_core::domain::money::Paise;
+use booking_core::domain::order::Stop;
 use booking_core::domain::payment::PaymentStatus;
 use booking_core::domain::placement::ShardNumber;
 use booking_core::service::holding::HoldOrder;
@@ -85,9 +86,10 @@ on_both! {
         let service = app.service();
         for number in [0, 1] {
             let row = row_on(&config, number, DAY);
-            let (bought, lapsing) = (hold(service, row, "k").await, hold(service, row, "l").await);
+            let [key, other] = [format!("k{number}"), format!("l{number}")];
+            let (bought, lapsing) = (hold(service, row, &key).await, hold(service, row, &other).await);
             assert_eq!(u8::from(ShardNumber::of_hold(bought.id)), number, "the id tells where it is");
-            assert_eq!(hold(service, row, "k").await.id, bought.id, "the same key is the same hold");
+            assert_eq!(hold(service, row, &key).await.id, bought.id, "the same key is the same hold");
             assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
             let booking = Reference::of(bought.id);
             assert_eq!(service.booking(booking).await.unwrap().lines[0].inventory, row);
@@ -124,6 +126,53 @@ async fn an_order_over_two_databases_is_refused() {
     let together = app.service().hold(order(vec![item(0), item(0)])).await.unwrap();
     assert_eq!(together.hold.lines[0].quantity, 2);
     app.stop().await;
+}
+
+on_both! {
+    async fn one_key_for_orders_in_two_databases_is_refused_the_second_time(db: Database) {
+        let databases = [&db, &twin(&db).await];
+        let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+        let service = app.service();
+        let [here, there] = [0, 1].map(|number| row_on(&config, number, DAY));
+        let order = async |row, key: &str| service.hold(HoldOrder::new(row, 1, key)).await;
+        let reused = |outcome: &Result<_, Denied>| matches!(outcome, Err(Denied::State(Stop::KeyReused)));
+        for (key, first, second) in [("one", here, there), ("two", there, here)] {
+            let held = order(first, key).await.unwrap();
+            for _ in 0..2 {
+                let again = order(second, key).await;
+                assert!(reused(&again), "{again:?}");
+            }
+            let replayed = order(first, key).await.unwrap();
+            assert!(replayed.replayed && replayed.hold == held.hold, "the first one keeps its key");
+        }
+        assert_eq!(service.store().open_holds().await.unwrap(), 2, "nothing else was taken");
+        assert_eq!(service.metrics().keys_unchecked.get(), 0);
+        app.stop().await;
+    }
+}
+
+on_both! {
+    async fn one_key_used_in_two_databases_at_once_has_one_order_at_most(db: Database) {
+        let databases = [&db, &twin(&db).await];
+        let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
+        let rows = [0, 1].map(|number| row_on(&config, number, DAY));
+        let mut granted = 0;
+        for round in 0..40 {
+            let order = |row| {
+                let (service, key) = (Arc::clone(app.service()), format!("k{round}"));
+                tokio::spawn(async move { service.hold(HoldOrder::new(row, 1, key)).await })
+            };
+            let [one, two] = rows.map(order);
+            let answers = [one.await.unwrap(), two.await.unwrap()];
+            let both = answers.iter().filter(|answer| answer.is_ok()).count();
+            assert!(both <= 1, "round {round}: {answers:?}");
+            granted += both as u64;
+        }
+        assert_eq!(app.service().store().open_holds().await.unwrap(), granted, "what is refused keeps no seat");
+        app.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::payment::{ChargeId, PaymentId};
 use booking_core::provider::stripe::StripeProvider;
-use booking_core::provider::{Charge, ChargeOrder, ChargeState, Charged, LetGo, Provider, Taken};
+use booking_core::provider::{Charge, ChargeOrder, ChargeState, Charged, LetGo, Provider, RefundOrder, Taken};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -103,7 +103,7 @@ fn adapter() -> StripeProvider {
 
 async fn order(number: u8, card_number: &str) -> ChargeOrder {
     let payment = PaymentId::from_bytes([number; 16]);
-    ChargeOrder { payment, amount: Paise::new(50_000), method: card(card_number).await, return_url: None }
+    ChargeOrder { payment, amount: Paise::new(50_000), method: card(card_number).await, return_url: None, attempt: 0 }
 }
 
 async fn set_aside(stripe: &StripeProvider, order: &ChargeOrder) -> ChargeId {
@@ -135,11 +135,19 @@ async fn money_is_set_aside_then_taken_then_given_back_once() {
     assert_eq!(stripe.capture(&charge).await, Ok(Taken::Captured), "twice is once");
     assert_eq!(stripe.void(&charge).await, Ok(LetGo::Captured), "too late to let go");
     for _ in 0..2 {
-        stripe.refund(&charge, order.payment, Paise::new(20_000)).await.unwrap();
+        let amount = Paise::new(20_000);
+        stripe
+            .refund(&RefundOrder { charge: charge.clone(), payment: order.payment, number: 1, amount })
+            .await
+            .unwrap();
     }
     let seen = listed(&stripe, &charge).await;
     assert_eq!((seen.payment, seen.state), (order.payment, ChargeState::Captured));
     assert_eq!((seen.amount, seen.refunded), (Paise::new(50_000), Paise::new(20_000)), "twice is once");
+    let rest = RefundOrder { charge: charge.clone(), payment: order.payment, number: 2, amount: Paise::new(30_000) };
+    stripe.refund(&rest).await.unwrap();
+    stripe.refund(&rest).await.unwrap();
+    assert_eq!(listed(&stripe, &charge).await.refunded, Paise::new(50_000), "the rest is another refund, once too");
 }
 
 #[tokio::test]

@@ -14,16 +14,16 @@ use booking_core::domain::booking::Reference;
 use booking_core::domain::money::Paise;
 use booking_core::domain::payment::{ChargeId, PaymentId, PaymentStatus};
 use booking_core::metrics::Metrics;
-use booking_core::outbox;
 use booking_core::provider::signature::sign;
 use booking_core::provider::stripe::StripeProvider;
-use booking_core::provider::{GivenBack, Provider, Taken};
+use booking_core::provider::{GivenBack, Provider, RefundOrder, Taken};
 use booking_core::service::Service;
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
+use booking_core::{auditor, outbox, reconciler};
 use serde_json::{Value, json};
 
-use crate::database::on_both;
+use crate::database::{Database, on_both};
 use crate::world::{self, LIMITS, NOON, PATIENCE, SECRET, hold, pay};
 
 type Answer = (StatusCode, Json<Value>);
@@ -37,6 +37,10 @@ struct Books {
     fates: Vec<&'static str>,
     /// Answers with a fault of its own so often.
     faults: u32,
+    /// Orders a charge is made for before such a fault, from the next on.
+    made_all_the_same: u32,
+    /// Charges that were made.
+    intents: u32,
 }
 
 impl Books {
@@ -66,12 +70,27 @@ fn metadata(form: &HashMap<String, String>) -> Value {
 
 async fn order(State(Stripe(books)): State<Stripe>, headers: HeaderMap, body: String) -> Answer {
     books.lock().unwrap().once(&headers, |books| {
+        let broken = books.faults > 0;
+        books.faults = books.faults.saturating_sub(1);
+        if broken && books.made_all_the_same == 0 {
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({})));
+        }
         let form = fields(&body);
         let amount: i64 = form["amount"].parse().unwrap();
+        books.intents += 1;
         books.intent = json!({"id": "pi_1", "amount": amount, "created": NOON.as_ms() / 1000,
                               "status": "requires_capture", "metadata": metadata(&form)});
+        if broken {
+            books.made_all_the_same -= 1;
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({})));
+        }
         (StatusCode::OK, Json(books.intent.clone()))
     })
+}
+
+async fn list(State(Stripe(books)): State<Stripe>) -> Json<Value> {
+    let intent = books.lock().unwrap().intent.clone();
+    Json(json!({"data": if intent.is_null() { vec![] } else { vec![intent] }, "has_more": false}))
 }
 
 async fn capture(State(Stripe(books)): State<Stripe>, Path(_id): Path<String>, headers: HeaderMap) -> Answer {
@@ -102,7 +121,7 @@ impl Stripe {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()
-            .route("/v1/payment_intents", post(order))
+            .route("/v1/payment_intents", post(order).get(list))
             .route(
                 "/v1/payment_intents/{id}",
                 get(async |State(Stripe(books)): State<Self>| Json(books.lock().unwrap().intent.clone())),
@@ -140,45 +159,127 @@ async fn a_capture_that_failed_once_is_not_answered_with_that_for_good() {
 }
 
 #[tokio::test]
-async fn a_refund_that_failed_is_made_again_and_one_under_way_is_not() {
+async fn a_refund_is_asked_for_once_for_each_number_however_it_stands() {
     let stripe = Stripe::default();
     let provider = stripe.open().await;
     stripe.books().intent = intent("succeeded");
     stripe.books().fates = vec!["pending", "failed"];
     let (charge, payment) = (ChargeId("pi_1".to_owned()), PaymentId::from_bytes([1; 16]));
-    let refund = async || provider.refund(&charge, payment, Paise::new(700)).await;
-    assert!(refund().await.is_err());
-    assert_eq!(refund().await, Ok(GivenBack::UnderWay));
-    assert_eq!(refund().await, Ok(GivenBack::UnderWay));
+    let refund = async |number| {
+        let order = RefundOrder { charge: charge.clone(), payment, number, amount: Paise::new(700) };
+        provider.refund(&order).await
+    };
+    assert_eq!(refund(1).await, Ok(GivenBack::Failed));
+    assert_eq!(refund(1).await, Ok(GivenBack::Failed));
+    assert_eq!(refund(2).await, Ok(GivenBack::UnderWay));
+    assert_eq!(refund(2).await, Ok(GivenBack::UnderWay));
     stripe.books().refunds[1]["status"] = json!("succeeded");
-    assert_eq!(refund().await, Ok(GivenBack::Done));
+    assert_eq!(refund(2).await, Ok(GivenBack::Done));
     assert_eq!(stripe.books().refunds.len(), 2);
 }
 
-on_both! {
-    async fn a_refund_under_way_is_not_done_until_stripe_says_so(db: Database) {
+/// A sale that is paid with this Stripe.
+struct Sale {
+    stripe: Stripe,
+    service: Arc<Service>,
+    clock: Arc<ManualClock>,
+}
+
+impl Sale {
+    async fn open(db: &Database) -> Self {
         let (stripe, clock) = (Stripe::default(), Arc::new(ManualClock::at(NOON)));
         let (bank, _inbox) = world::provider(&clock);
         let (store, metrics) = (db.open().await, Metrics::new());
         let teller = Teller::new(Arc::clone(&store) as _, metrics.clone(), Strategy::Teller, LIMITS);
         let mut parts = world::parts(store, teller, metrics, &bank, &clock, 5);
         parts.provider = Arc::new(stripe.open().await);
-        let service = Service::new(parts);
-        let held = hold(&service, "h", 1).await.unwrap();
-        let paid = pay(&service, &held, "p", "pm_card").await.unwrap().payment;
+        Self { stripe, service: Service::new(parts), clock }
+    }
+
+    async fn hear(&self, refund: usize) {
+        let event =
+            json!({"type": "refund.updated", "data": {"object": self.stripe.books().refunds[refund]}}).to_string();
+        let signature = sign(SECRET.as_bytes(), NOON, event.as_bytes());
+        self.service.webhook(&signature, event.as_bytes()).await.unwrap();
+    }
+
+    async fn status(&self, id: PaymentId) -> PaymentStatus {
+        self.service.find_payment(id, false).await.unwrap().payment.state.status()
+    }
+
+    /// Waits until no answer can come any more, by the clock.
+    fn pass_patience(&self) {
+        self.clock.advance_ms(i64::try_from(PATIENCE.as_millis()).unwrap() + 1);
+    }
+}
+
+on_both! {
+    async fn an_order_that_was_answered_with_a_fault_is_not_answered_with_that_for_good(db: Database) {
+        for made_all_the_same in [0, 1] {
+            let sale = Sale::open(&db.another().await).await;
+            sale.stripe.books().faults = 1;
+            sale.stripe.books().made_all_the_same = made_all_the_same;
+            let held = hold(&sale.service, &format!("h{made_all_the_same}"), 1).await.unwrap();
+            let asked = async || pay(&sale.service, &held, "p", "pm_card").await.unwrap();
+            assert_eq!(asked().await.payment.state.status(), PaymentStatus::Pending, "nobody knows");
+            assert_eq!(asked().await.payment.state.status(), PaymentStatus::Pending, "the answer may still come");
+            sale.pass_patience();
+            let again = asked().await;
+            assert_eq!((again.payment.state.status(), again.replayed), (PaymentStatus::Kept, true));
+            assert_eq!(sale.stripe.books().intents, 1, "one charge, whether or not the first answer told of it");
+            assert_eq!(asked().await.payment, again.payment, "and this answer stands");
+        }
+    }
+}
+
+on_both! {
+    async fn an_order_nobody_ever_took_is_given_up_and_the_hold_is_free_for_another(db: Database) {
+        let sale = Sale::open(&db).await;
+        sale.stripe.books().faults = u32::MAX;
+        let held = hold(&sale.service, "h", 1).await.unwrap();
+        let pending = pay(&sale.service, &held, "p", "pm_card").await.unwrap().payment;
+        sale.pass_patience();
+        let again = pay(&sale.service, &held, "p", "pm_card").await.unwrap();
+        assert_eq!(again.payment.state.status(), PaymentStatus::Pending);
+        sale.clock.advance_ms(120_000);
+        reconciler::pass(&sale.service).await.unwrap();
+        assert_eq!(sale.status(pending.id).await, PaymentStatus::Failed);
+        sale.stripe.books().faults = 0;
+        let other = pay(&sale.service, &held, "q", "pm_card").await.unwrap();
+        assert_eq!(other.payment.state.status(), PaymentStatus::Kept);
+        let first = pay(&sale.service, &held, "p", "pm_card").await.unwrap();
+        assert_eq!((first.payment.state.status(), first.replayed), (PaymentStatus::Failed, true), "the answer stands");
+    }
+}
+
+on_both! {
+    async fn a_refund_under_way_is_not_done_until_stripe_says_so(db: Database) {
+        let sale = Sale::open(&db).await;
+        let (stripe, service) = (&sale.stripe, &sale.service);
+        let held = hold(service, "h", 1).await.unwrap();
+        let paid = pay(service, &held, "p", "pm_card").await.unwrap().payment;
         assert_eq!(paid.state.status(), PaymentStatus::Kept);
         service.cancel_booking(Reference::of(held.hold.id)).await.unwrap();
-        let status = async || service.find_payment(paid.id, false).await.unwrap().payment.state.status();
         stripe.books().fates = vec!["pending"];
-        assert_eq!(outbox::pass(&service).await.unwrap().done, 0);
-        assert_eq!(status().await, PaymentStatus::Refunding);
+        assert_eq!(outbox::pass(service).await.unwrap().done, 0);
+        assert_eq!(sale.status(paid.id).await, PaymentStatus::Refunding);
         stripe.books().refunds[0]["status"] = json!("succeeded");
-        outbox::pass(&service).await.unwrap();
-        assert_eq!(status().await, PaymentStatus::Refunding, "it is put off");
-        let event = json!({"type": "refund.updated", "data": {"object": stripe.books().refunds[0]}}).to_string();
-        service.webhook(&sign(SECRET.as_bytes(), NOON, event.as_bytes()), event.as_bytes()).await.unwrap();
-        assert_eq!(outbox::pass(&service).await.unwrap().done, 1, "until news comes");
-        assert_eq!(status().await, PaymentStatus::Refunded);
+        outbox::pass(service).await.unwrap();
+        assert_eq!(sale.status(paid.id).await, PaymentStatus::Refunding, "it is put off");
+        sale.hear(0).await;
+        assert_eq!(outbox::pass(service).await.unwrap().done, 1, "until news comes");
+        assert_eq!(sale.status(paid.id).await, PaymentStatus::Refunded);
         assert_eq!(service.metrics().refunds.get(), 1);
+        // A month later the buyer's bank sends it back: the card is no more.
+        stripe.books().refunds[0]["status"] = json!("failed");
+        stripe.books().fates = vec!["succeeded"];
+        sale.hear(0).await;
+        assert_eq!(sale.status(paid.id).await, PaymentStatus::Refunding);
+        outbox::pass(service).await.unwrap();
+        sale.hear(0).await;
+        assert_eq!(sale.status(paid.id).await, PaymentStatus::Refunded, "old news changes nothing");
+        assert_eq!((service.metrics().refunds.get(), service.metrics().refunds_failed.get()), (2, 1));
+        assert_eq!(stripe.books().refunds.len(), 2);
+        assert_eq!(auditor::audit(service.store()).await.unwrap().words, Vec::<String>::new());
     }
 }

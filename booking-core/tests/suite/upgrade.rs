@@ -69,6 +69,9 @@ on_both! {
             let payment = store.payment(PaymentId::from_bytes(id)).await.unwrap().unwrap();
             assert_eq!((payment.state.status(), payment.hold), (status, Some(hold())));
         }
+        let late = store.payment(PaymentId::from_bytes([3; 16])).await.unwrap().unwrap();
+        let going_back: Vec<_> = late.refunds.under_way().map(|refund| (refund.number, refund.amount.get())).collect();
+        assert_eq!(going_back, [(1, 100)], "what was on its way back still is");
         assert_eq!(store.booking(Reference::of(hold())).await.unwrap().unwrap().hold, hold());
         let report = auditor::audit(&*store).await.unwrap();
         assert_eq!(report.words, Vec::<String>::new());

@@ -53,8 +53,7 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
     let mut at_once = wanted;
     while end.run_until_cancelled(beat.tick()).await.is_some() {
         members.retain(|_, place| still_waits(room, place));
-        let waiting = room.mirror.read(|roll| roll.waiting.count());
-        for _ in 0..wanted.saturating_sub(waiting).min(at_once) {
+        for _ in 0..wanting(room, wanted).min(at_once) {
             let Ok(place) = room.join(None).await else { break };
             room.presence.connect(place.number);
             members.insert(place.number, place);
@@ -66,6 +65,14 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
         room.presence.disconnect(number, now_ms);
         room.leave(number);
     }
+}
+
+/// Tells how many are wanting in a room that gives places.
+fn wanting(room: &Room, wanted: u64) -> u64 {
+    room.mirror.read(|roll| match &roll.settings {
+        Some(settings) if settings.phase.joins() => wanted.saturating_sub(roll.waiting.count()),
+        _ => 0,
+    })
 }
 
 fn still_waits(room: &Room, place: &Place) -> bool {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
 use super::words::{
-    LIMITS, begins_epoch, draw_text, limit_words, phase_word, promise_text, read_draw, read_entry, read_limits,
-    read_phase, read_promise, write_entry,
+    LIMITS, begins_epoch, draw_text, limit_words, promise_text, read_draw, read_entry, read_limits, read_phase,
+    read_promise, write_entry,
 };
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
@@ -182,7 +182,7 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         fields.extend(closed.map(|closed| ("pending_closed", closed.to_string())));
     }
     if let Some(settings) = &roll.settings {
-        fields.push(("phase", phase_word(settings.phase).to_owned()));
+        fields.push(("phase", settings.phase.name().to_owned()));
         fields.extend(LIMITS.into_iter().zip(limit_words(&settings.limits)));
         fields.push(("configured", limit_words(&settings.configured).join(" ")));
         fields.extend(settings.message.clone().map(|message| ("message", message)));

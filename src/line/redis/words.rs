@@ -81,18 +81,9 @@ pub fn read_limits<'a>(words: impl Iterator<Item = &'a str>) -> Option<Limits> {
     })
 }
 
-/// Returns a phase's word.
-pub fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Open => "open",
-        Phase::Paused => "paused",
-        Phase::Closed => "closed",
-    }
-}
-
 /// Reads a phase.
 pub fn read_phase(word: &str) -> Option<Phase> {
-    [Phase::Open, Phase::Paused, Phase::Closed].into_iter().find(|phase| phase_word(*phase) == word)
+    Phase::ALL.into_iter().find(|phase| phase.name() == word)
 }
 
 /// Writes an entry.
@@ -157,7 +148,7 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
 
 fn settings_text(settings: &Settings) -> String {
     let [limits, configured] = [&settings.limits, &settings.configured].map(|limits| limit_words(limits).join(" "));
-    let mut text = format!("{} {limits} {configured}", phase_word(settings.phase));
+    let mut text = format!("{} {limits} {configured}", settings.phase.name());
     if let Some(message) = &settings.message {
         text.push(' ');
         text.push_str(message);

@@ -13,7 +13,7 @@ use super::super::{Asker, Pipeline};
 use crate::line::Standing;
 use crate::proxy::Target;
 use crate::respond::{self, Answer, Refused};
-use crate::room::Room;
+use crate::room::{JoinFault, Room};
 use crate::token::device_link::{DeviceLink, LINK_LIFETIME_MS};
 use crate::token::{RoomHash, Ticket};
 use crate::{visitor, websocket};
@@ -60,15 +60,18 @@ impl Pipeline {
     }
 
     /// Uses a link: the asker now has its place, and none of its own.
-    pub(super) fn use_link(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn use_link(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         if !websocket::is_same_origin(request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }
-        let found = self.link_of(target);
-        let Some((room, link)) = found.filter(|(room, link)| self.site.spent.spend(link, room.shared.clock.now_ms()))
-        else {
+        let Some((room, link)) = self.link_of(target) else {
             return self.refuse(asker.reads, &Refused::LinkOver);
         };
+        match room.spend(link.id, link.until_ms).await {
+            Ok(true) => {}
+            Ok(false) => return self.refuse(asker.reads, &Refused::LinkOver),
+            Err(fault) => return self.refuse(asker.reads, &Refused::Join(&JoinFault::Store(fault))),
+        }
         let own = self.ticket(request.headers(), room, asker);
         if let Some(own) = own.filter(|own| own.number != link.ticket.number && self.is_waiting(room, own)) {
             room.leave(own.number);

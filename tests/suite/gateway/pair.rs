@@ -75,6 +75,9 @@ async fn two_gateways_are_one_line() {
     at(&line[3], &pair.a).until("the next", |status| status["position"] == 1).await;
     pair.a.operator.act("pause", "").await;
     pair.b.operator.until("the pause", |room| room["phase"] == "paused").await;
+    pair.b.operator.act("drain", "").await;
+    pair.a.operator.until("the draining", |room| room["phase"] == "draining").await;
+    assert_eq!(pair.a.visitor().program().get("/").await.status(), 503, "nobody joins at either");
     pair.stop().await;
 }
 
@@ -140,6 +143,42 @@ async fn a_killed_gateways_visitors_find_their_places_at_the_other() {
     line[0].until_state("called").await;
     assert_eq!(line[0].get("/").await.text(), "the site at /");
     assert_eq!(line[9].position().await, Some(9));
+}
+
+#[tokio::test]
+async fn what_is_sold_out_at_one_is_so_at_the_other_and_after_a_restart() {
+    let Pair { mut redis, a, b, _keys: keys } = Pair::start().await;
+    a.operator.act("sold-out", r#"{"key":"/train"}"#).await;
+    let knows = |room: &Value| room["sold_out"] == serde_json::json!(["/train"]);
+    b.operator.until("the other's word", knows).await;
+    assert_eq!(b.visitor().program().get("/train").await.status(), 410);
+    a.stop().await;
+    b.stop().await;
+    let after = setup(&redis, keys.path()).start().await;
+    assert_eq!(after.visitor().program().get("/train").await.status(), 410, "before anything else was told");
+
+    redis.replace();
+    let late = setup(&redis, keys.path()).start().await;
+    late.operator.until("what the first remembers", knows).await;
+    late.operator.act("on-sale", r#"{"key":"/train"}"#).await;
+    after.operator.until("the sale", |room| room["sold_out"] == serde_json::json!([])).await;
+    assert_ne!(after.visitor().program().get("/train").await.status(), 410);
+    after.stop().await;
+    late.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_to_another_device_works_once_whichever_gateway_it_comes_to() {
+    let pair = Pair::start().await;
+    let mut maker = pair.a.waiting(1).await.remove(0);
+    let made = json(&maker.clone().program().post("/.vestibule/link?room=sale", "").await);
+    let link = made["link"].as_str().expect("a link").split_once(&maker.host).expect("of this host").1.to_owned();
+    let [mut first, mut second] =
+        [&pair.b, &pair.a].map(|stand| Visitor { host: maker.host.clone(), ..stand.visitor() });
+    assert_eq!(first.post(&link, "").await.status(), 303);
+    assert_eq!(first.number().await, maker.number().await, "the very place");
+    assert_eq!(second.post(&link, "").await.status(), 410, "it was used at the other gateway");
+    pair.stop().await;
 }
 
 /// Only the key file and the visitors' cookies are left.

@@ -46,6 +46,33 @@ async fn a_paused_room_keeps_its_line_and_a_closed_one_takes_nobody() {
 }
 
 #[tokio::test]
+async fn a_draining_room_lets_in_those_in_line_and_nobody_else() {
+    let stand = Setup::room(SHUT).start().await;
+    let mut line = stand.waiting(3).await;
+    stand.operator.act("drain", "").await;
+    stand.operator.until("the draining", |room| room["phase"] == "draining").await;
+    let metrics = stand.operator.text("/metrics").await;
+    assert!(metrics.contains("vestibule_room_phase{phase=\"draining\",room=\"sale\"} 1"));
+    assert_eq!(line[2].until_state("waiting").await["position"], 3);
+    let late = stand.visitor().program().get("/").await;
+    assert_eq!((late.status(), &json(&late)["type"]), (503, &value!("/problems/draining")));
+    assert!(stand.visitor().get("/").await.text().contains("The line takes nobody else"));
+    let app = stand.visitor().program().post("/.vestibule/join", r#"{"room":"sale"}"#).await;
+    assert_eq!(app.status(), 503);
+    stand.operator.limit(r#"{"admissions_per_second":null}"#).await;
+    for visitor in &mut line {
+        visitor.until_state("called").await;
+        assert_eq!(visitor.get("/").await.text(), "the site at /");
+    }
+    assert_eq!(stand.visitor().program().get("/").await.status(), 503, "an empty line takes nobody either");
+    assert!(stand.operator.text("/api/audit").await.contains("\"drain\""));
+    stand.operator.act("open", "").await;
+    stand.operator.until("the opening", |room| room["phase"] == "open").await;
+    assert_eq!(stand.visitor().get("/").await.text(), "the site at /");
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn limits_message_and_reset_reach_everyone() {
     let stand = Setup::room(SHUT).start().await;
     let mut line = stand.waiting(3).await;

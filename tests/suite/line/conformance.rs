@@ -109,6 +109,7 @@ on_every_store!(
     the_grace_period_takes_a_place,
     two_gateways_share_one_rate_and_an_instant_counts_once,
     a_pause_earns_nothing_and_a_closed_room_calls_nobody,
+    a_draining_room_calls_those_in_line_to_the_last,
     an_ended_session_frees_its_slot_once,
     who_leaves_is_gone_and_who_was_called_cannot_leave,
     a_mirror_that_applies_the_entries_is_the_line,
@@ -309,6 +310,19 @@ async fn a_pause_earns_nothing_and_a_closed_room_calls_nobody(stand: Stand) {
     stand.steer(Steering::Phase(Phase::Open)).await;
     stand.tick(tick(1)).await;
     assert_eq!(stand.called().await.len(), 4, "one burst, no more");
+}
+
+/// Whether anybody new joins, the gate says: a join that was under way when the room began to drain is called too.
+async fn a_draining_room_calls_those_in_line_to_the_last(stand: Stand) {
+    stand.configure(limits(10.0, 2)).await;
+    stand.join(5).await;
+    stand.steer(Steering::Phase(Phase::Draining)).await;
+    assert_eq!(stand.roll().await.settings.map(|settings| settings.phase), Some(Phase::Draining));
+    for gateway in 1..=4 {
+        stand.clock.advance_ms(1_000);
+        stand.tick(here(gateway, Numbers::run(1, 5))).await;
+    }
+    assert_eq!(stand.called().await, [1, 2, 3, 4, 5]);
 }
 
 async fn an_ended_session_frees_its_slot_once(stand: Stand) {

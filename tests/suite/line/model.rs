@@ -188,7 +188,7 @@ fn steering() -> impl Strategy<Value = Steering> {
         2 => some_limits().prop_map(Steering::Configure),
         2 => some_limits().prop_map(Steering::Limits),
         1 => (some_limits(), some_limits()).prop_map(|(from, to)| Steering::Revise { from: Box::new(from), to: Box::new(to) }),
-        3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Closed)]
+        3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Draining), 1 => Just(Phase::Closed)]
             .prop_map(Steering::Phase),
         1 => message.prop_map(Steering::Message),
         2 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),

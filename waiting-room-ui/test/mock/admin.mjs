@@ -17,7 +17,7 @@ function newRoom(name, title, change = {}) {
 
 function step(room, tick, aheadMs) {
   const arrivals = Math.max(0, Math.round(34 + 26 * Math.sin(tick / 40) + 6 * Math.sin(tick / 3)));
-  const admitted = room.phase === "open" ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
+  const admitted = ["open", "draining"].includes(room.phase) ? Math.min(room.waiting + arrivals, room.admissions_per_second) : 0;
   Object.assign(room, { arrivals_per_second: arrivals, admitted_per_second: admitted, waiting: room.waiting + arrivals - admitted, issued: room.issued + arrivals, called: room.called + admitted, left: room.left + (tick % 3 ? 0 : 1), waited_seconds: { p50: Math.round(room.waiting / 55), p95: Math.round(room.waiting / 50) }, as_of: Date.now() + aheadMs });
 }
 
@@ -39,6 +39,7 @@ const VERBS = {
   pause: (room) => { room.phase = "paused"; },
   resume: (room) => { room.phase = "open"; },
   open: (room) => { room.phase = "open"; },
+  drain: (room) => { room.phase = "draining"; },
   close: (room) => { room.phase = "closed"; },
   "sold-out": (room, { key }) => { room.sold_out.push(key); },
   "on-sale": (room, { key }) => { room.sold_out = room.sold_out.filter((one) => one !== key); },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use booking_core::bench::lapsing::{self, LapsingFigures};
 use booking_core::bench::neighbour::{self, Neighbours};
 use booking_core::bench::plot as drawing;
 use booking_core::bench::telling::{self, TellingFigures};
@@ -14,6 +15,9 @@ use booking_core::domain::seat::Numbering;
 use booking_core::strategy::Strategy;
 use clap::Args;
 use serde::Serialize;
+
+/// Rounds in which holds run out.
+const LAPSING_ROUNDS: u32 = 5;
 
 #[derive(Args)]
 pub struct Bench {
@@ -41,6 +45,9 @@ pub struct Bench {
     /// Measures how soon a gateway knows that a row is sold out or on sale again, in so many rounds.
     #[arg(long, conflicts_with = "neighbour")]
     telling: Option<u32>,
+    /// Measures how soon so many seats are on sale again whose holds run out at the same instant.
+    #[arg(long, conflicts_with_all = ["neighbour", "telling"])]
+    lapsing: Option<u32>,
     /// Writes the figures to a file as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -71,6 +78,9 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
     }
     if let Some(rounds) = arguments.telling {
         return tell(&arguments.database, rounds, &clock, arguments.json.as_deref()).await;
+    }
+    if let Some(holds) = arguments.lapsing {
+        return lapse(&arguments.database, holds, &clock, arguments.json.as_deref()).await;
     }
     let ways = arguments.way.iter().map(|name| way(name)).collect::<anyhow::Result<_>>()?;
     let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
@@ -106,6 +116,15 @@ async fn tell(database: &str, rounds: u32, clock: &Arc<dyn Clock>, json: Option<
     println!("{:<9} {:<10} {:>9} {:>9} {:>9} {:>5}", "word", "changed by", "p50 ms", "p99 ms", "max ms", "lost");
     for TellingFigures { word, changed_by, p50_ms, p99_ms, max_ms, lost } in &figures {
         println!("{word:<9} {changed_by:<10} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {lost:>5}");
+    }
+    write_json(json, &figures)
+}
+
+async fn lapse(database: &str, holds: u32, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
+    let figures = lapsing::run(database, holds, LAPSING_ROUNDS, clock).await?;
+    println!("{:>7} {:>9} {:>9}", "holds", "first ms", "all ms");
+    for LapsingFigures { holds, first_ms, all_ms } in &figures {
+        println!("{holds:>7} {first_ms:>9.0} {all_ms:>9.0}");
     }
     write_json(json, &figures)
 }

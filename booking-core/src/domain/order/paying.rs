@@ -70,7 +70,7 @@ pub fn authorized(loaded: &Loaded, charge: &ChargeId, amount: i64, (now, due_at)
     Ok(Step {
         hold,
         enqueue: Some((Task { kind, payment: payment.id }, due_at)),
-        transfers: vec![Transfer { cause: Cause::Reserved, amount: payment.amount }],
+        transfers: vec![Transfer::of_payment(Cause::Reserved, payment.amount)],
         payment: Some(moved(payment, state, now)),
         ..Step::default()
     })
@@ -126,7 +126,7 @@ fn captured_as_asked(loaded: &Loaded, payment: Payment, now: Moment) -> Step {
     let stock = hold.moves(StockMove::sell_held);
     let mut step = confirm(hold, payment, stock, now);
     let amount = step.booking.as_ref().map_or_else(Default::default, |booking| booking.amount);
-    let before = [Cause::Released, Cause::Captured].map(|cause| Transfer { cause, amount });
+    let before = [Cause::Released, Cause::Captured].map(|cause| Transfer::of_payment(cause, amount));
     step.transfers.splice(0..0, before);
     step.complete = step.complete.map(|task| Task { kind: TaskKind::Capture, ..task });
     step
@@ -143,22 +143,18 @@ fn captured_unasked(loaded: &Loaded, payment: Payment, charge: &ChargeId, now: M
         hold: loaded.hold.clone().and_then(|hold| secure(hold, &payment, now)),
         // What is set aside waits to be settled already.
         enqueue: (!set_aside).then_some((Task { kind: TaskKind::Settle, payment: payment.id }, now)),
-        transfers: causes.iter().map(|&cause| Transfer { cause, amount: payment.amount }).collect(),
+        transfers: causes.iter().map(|&cause| Transfer::of_payment(cause, payment.amount)).collect(),
         payment: Some(moved(payment, PaymentState::Captured { charge: charge.clone() }, now)),
         ..Step::default()
     }
 }
 
 fn captured_unwanted(payment: Payment, charge: &ChargeId, now: Moment) -> Step {
-    let (id, amount) = (payment.id, payment.amount);
-    let state = PaymentState::Refunding { charge: charge.clone(), amount };
-    Step {
-        enqueue: Some((Task { kind: TaskKind::Refund, payment: id }, now)),
-        complete: Some(Task { kind: TaskKind::Void, payment: id }),
-        transfers: [Cause::Captured, Cause::Owed].map(|cause| Transfer { cause, amount }).into(),
-        payment: Some(moved(payment, state, now)),
-        ..Step::default()
-    }
+    let taken = Transfer::of_payment(Cause::Captured, payment.amount);
+    let mut step = super::undoing::send_back(payment, charge.clone(), now);
+    step.transfers.insert(0, taken);
+    step.complete = step.complete.map(|task| Task { kind: TaskKind::Void, ..task });
+    step
 }
 
 /// Records that the provider refused, and frees the hold for another try. `charge` is what it refused, if it says so.
@@ -249,7 +245,7 @@ fn confirm(mut hold: Hold, payment: Payment, stock: Vec<StockChange>, now: Momen
         stock,
         complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
         hold: Some(hold),
-        transfers: vec![Transfer { cause: Cause::Sold, amount: payment.amount }],
+        transfers: vec![Transfer::of_payment(Cause::Sold, payment.amount)],
         payment: Some(moved(payment, PaymentState::Kept { charge, booking: reference }, now)),
         booking: Some(booking),
         enqueue: None,

@@ -1,10 +1,12 @@
-//! Giving back a part of what is held.
+//! Giving back a part of what is held, or of what is booked.
 
-use super::{Loaded, Step, Stop, Verdict};
+use super::paying::moved;
+use super::undoing::{begin_return, booked};
+use super::{Loaded, Step, Stop, Task, TaskKind, Verdict};
+use crate::domain::booking::{Booking, CancellationRule, refund_of};
 use crate::domain::hold::{Hold, HoldState, Line};
 use crate::domain::inventory::{InventoryId, StockChange, StockMove};
 use crate::domain::moment::Moment;
-use crate::domain::money::Paise;
 use crate::domain::seat::SeatNumber;
 
 /// Says what a buyer keeps of one row.
@@ -25,8 +27,48 @@ pub fn shrink(loaded: &Loaded, row: InventoryId, keep: &Keep, now: Moment) -> Ve
     let mut hold = loaded.hold.clone().ok_or(Stop::NoSuchHold)?;
     check_open(&hold, now)?;
     let index = hold.lines.iter().position(|line| line.inventory == row).ok_or(Stop::NotHeld)?;
-    let stock = vec![shorten(&mut hold.lines[index], keep)?];
+    let given_back = shorten(&mut hold.lines[index], keep)?;
+    if hold.lines[index].quantity == 0 {
+        return Err(Stop::NotHeld);
+    }
+    let stock = vec![on_sale_again(given_back, StockMove::release)];
     Ok(Step { hold: Some(hold), stock, shrunk: Some(index), ..Step::default() })
+}
+
+/// Gives back what a traveller does not keep of one row of a booking: the seats are on sale again at once, and of what
+/// they cost goes back what the rules say. The rest of the booking stays as it is. To give all of it back is to cancel it.
+///
+/// # Errors
+/// [`Stop::Already`] when the booking has just that, [`Stop::NotInBooking`] when it has less or others, or nothing would
+/// be left of it, [`Stop::TooLateToCancel`], [`Stop::BookingCancelled`], and [`Stop::NotBooked`] when hold, payment and
+/// booking are not of one piece.
+pub fn give_back_part(
+    loaded: &Loaded,
+    booking: &Booking,
+    (row, keep): (InventoryId, &Keep),
+    rules: &[CancellationRule],
+    now: Moment,
+) -> Verdict {
+    let (mut hold, mut payment, _) = booked(loaded, booking)?;
+    let index = hold.lines.iter().position(|line| line.inventory == row).ok_or(Stop::NotInBooking)?;
+    let shortened = shorten(&mut hold.lines[index], keep);
+    let given_back = shortened.map_err(|stop| if stop == Stop::NotHeld { Stop::NotInBooking } else { stop })?;
+    if hold.quantity() == 0 {
+        return Err(Stop::NotInBooking);
+    }
+    let refund = refund_of(rules, std::slice::from_ref(&given_back), now).ok_or(Stop::TooLateToCancel)?;
+    let transfers = begin_return(&mut payment, given_back.amount, refund, now);
+    let state = payment.state.clone();
+    Ok(Step {
+        stock: vec![on_sale_again(given_back, StockMove::take_back)],
+        booking: Some(Booking { lines: hold.lines.clone(), amount: hold.amount(), ..booking.clone() }),
+        hold: Some(hold),
+        shrunk: Some(index),
+        enqueue: Some((Task { kind: TaskKind::Refund, payment: payment.id }, now)),
+        transfers,
+        payment: Some(moved(payment, state, now)),
+        complete: None,
+    })
 }
 
 fn check_open(hold: &Hold, now: Moment) -> Result<(), Stop> {
@@ -40,8 +82,8 @@ fn check_open(hold: &Hold, now: Moment) -> Result<(), Stop> {
     }
 }
 
-/// Takes off a line what is not kept.
-fn shorten(line: &mut Line, keep: &Keep) -> Result<StockChange, Stop> {
+/// Takes off a line what is not kept; returns that as a line of its own.
+fn shorten(line: &mut Line, keep: &Keep) -> Result<Line, Stop> {
     let kept: Vec<SeatNumber> = match keep {
         Keep::Any(count) => line.seats.iter().copied().take(*count as usize).collect(),
         Keep::Seats(seats) if !line.seats.is_empty() => seats.clone(),
@@ -54,28 +96,26 @@ fn shorten(line: &mut Line, keep: &Keep) -> Result<StockChange, Stop> {
     let known = kept.iter().all(|seat| line.seats.contains(seat));
     match line.quantity {
         quantity if quantity == count && known => return Err(Stop::Already),
-        quantity if count == 0 || count > quantity || !known => return Err(Stop::NotHeld),
+        quantity if count > quantity || !known => return Err(Stop::NotHeld),
         _ => {}
     }
-    let given_back = line.quantity - count;
     let (kept, seats) = line.seats.iter().partition(|seat| kept.contains(seat));
-    line.amount = share(line.amount, count, line.quantity);
-    line.quantity = count;
-    line.seats = kept;
-    Ok(StockChange { inventory: line.inventory, change: StockMove::release(given_back), seats })
+    let price = line.price_of(count);
+    let quantity = line.quantity - count;
+    let given_back = Line { quantity, amount: line.amount.less(price), seats, ..*line };
+    (line.amount, line.quantity, line.seats) = (price, count, kept);
+    Ok(given_back)
 }
 
-/// Returns what some of several seats cost, which all cost the same.
-fn share(amount: Paise, count: u32, of: u32) -> Paise {
-    let seats = Paise::from_i64(amount.get() / i64::from(of)).and_then(|price| price.times(count));
-    assert!(seats.is_some(), "a part costs no more than the whole");
-    seats.unwrap_or_default()
+fn on_sale_again(line: Line, step: impl Fn(u32) -> StockMove) -> StockChange {
+    StockChange { inventory: line.inventory, change: step(line.quantity), seats: line.seats }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::hold::HoldId;
+    use crate::domain::money::Paise;
 
     const NOW: Moment = Moment::from_ms(1_000);
 

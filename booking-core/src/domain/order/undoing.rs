@@ -2,13 +2,14 @@
 
 use super::paying::{freed, moved};
 use super::{Loaded, Step, Stop, Task, TaskKind, Verdict};
-use crate::domain::booking::Booking;
+use crate::domain::booking::{Booking, CancellationRule, refund_of};
 use crate::domain::hold::{Hold, HoldState};
 use crate::domain::inventory::StockMove;
 use crate::domain::ledger::{Cause, Transfer};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use crate::domain::refund::{RefundNumber, RefundState, Refunds};
 
 /// Decides that money which found no seats goes the way back it can: let go if it is set aside, given back if it is
 /// taken.
@@ -47,7 +48,7 @@ pub fn void(loaded: &Loaded, now: Moment) -> Verdict {
 }
 
 const fn released(payment: &Payment) -> Transfer {
-    Transfer { cause: Cause::Released, amount: payment.amount }
+    Transfer::of_payment(Cause::Released, payment.amount)
 }
 
 /// Records that the provider let go what was set aside, as it was asked to.
@@ -100,70 +101,123 @@ pub fn lost(loaded: &Loaded, charge: &ChargeId, now: Moment) -> Verdict {
 /// [`Stop::Already`] when it was decided before.
 pub fn refund(loaded: &Loaded, now: Moment) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    let PaymentState::Captured { charge } = payment.state.clone() else {
-        return Err(Stop::Already);
+    match payment.state.clone() {
+        PaymentState::Captured { charge } => Ok(send_back(payment, charge, now)),
+        _ => Err(Stop::Already),
+    }
+}
+
+/// Sends all that was taken back to the buyer, who gets nothing for it.
+pub(super) fn send_back(mut payment: Payment, charge: ChargeId, now: Moment) -> Step {
+    let (id, amount) = (payment.id, payment.amount);
+    let number = payment.refunds.begin(amount, Paise::default(), now);
+    Step {
+        enqueue: Some((refund_task(id), now)),
+        complete: Some(Task { kind: TaskKind::Settle, payment: id }),
+        transfers: vec![Transfer::of_refund(number, Cause::Owed, amount)],
+        payment: Some(moved(payment, PaymentState::Refunding { charge }, now)),
+        ..Step::default()
+    }
+}
+
+const fn refund_task(payment: PaymentId) -> Task {
+    Task { kind: TaskKind::Refund, payment }
+}
+
+/// Records that the provider gave the money of one refund back.
+///
+/// # Errors
+/// [`Stop::Already`] when that refund is not under way.
+pub fn refunded(loaded: &Loaded, number: RefundNumber, now: Moment) -> Verdict {
+    let mut payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    let refund = payment.refunds.finish(number, now).ok_or(Stop::Already)?;
+    let over = payment.refunds.under_way().next().is_none();
+    let state = match payment.state.clone() {
+        PaymentState::Refunding { charge } if over => PaymentState::Refunded { charge },
+        state => state,
     };
-    let amount = payment.amount;
     Ok(Step {
-        enqueue: Some((Task { kind: TaskKind::Refund, payment: payment.id }, now)),
-        complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
-        transfers: vec![Transfer { cause: Cause::Owed, amount }],
-        payment: Some(moved(payment, PaymentState::Refunding { charge, amount }, now)),
+        complete: over.then_some(refund_task(payment.id)),
+        transfers: vec![Transfer::of_refund(number, Cause::Refunded, refund.amount)],
+        payment: Some(moved(payment, state, now)),
         ..Step::default()
     })
 }
 
-/// Records that the provider gave the money back.
+/// Records that a refund failed, be it that the provider would not make it or that the buyer's bank sent the money back
+/// after it was done, and begins another in its place. What was decided about the booking stays decided.
 ///
 /// # Errors
-/// [`Stop::Already`] when no refund is under way.
-pub fn refunded(loaded: &Loaded, now: Moment) -> Verdict {
-    let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    let PaymentState::Refunding { charge, amount } = payment.state.clone() else {
+/// [`Stop::Already`] when that was recorded before, or so many have failed that only a person can help.
+pub fn refund_failed(loaded: &Loaded, number: RefundNumber, now: Moment) -> Verdict {
+    let mut payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    if !payment.refunds.has_room() {
         return Err(Stop::Already);
+    }
+    let before = payment.refunds.fail(number, now).ok_or(Stop::Already)?;
+    payment.refunds.begin(before.amount, Paise::default(), now);
+    let bounced = Transfer::of_refund(number, Cause::Bounced, before.amount);
+    let state = match payment.state.clone() {
+        PaymentState::Refunded { charge } => PaymentState::Refunding { charge },
+        state => state,
     };
     Ok(Step {
-        complete: Some(Task { kind: TaskKind::Refund, payment: payment.id }),
-        transfers: vec![Transfer { cause: Cause::Refunded, amount }],
-        payment: Some(moved(payment, PaymentState::Refunded { charge, amount }, now)),
+        enqueue: Some((refund_task(payment.id), now)),
+        transfers: (before.state == RefundState::Done).then_some(bounced).into_iter().collect(),
+        payment: Some(moved(payment, state, now)),
         ..Step::default()
     })
 }
 
-/// Cancels a booking: its seats are on sale again at once, and `refund` of its money goes back.
+/// Cancels a booking: its seats are on sale again at once, and of its money goes back what the rules say.
 ///
 /// # Errors
-/// [`Stop::Already`] when it was cancelled before, [`Stop::NotBooked`] when hold, payment and booking are not of one
-/// piece.
-pub fn cancel_booking(loaded: &Loaded, booking: &Booking, refund: Paise, now: Moment) -> Verdict {
-    let (hold, payment) = (loaded.hold.clone().ok_or(Stop::NoSuchHold)?, loaded.payment.clone());
-    let payment = payment.ok_or(Stop::NoSuchPayment)?;
-    let charge = match (&hold.state, payment.state.clone()) {
-        (HoldState::Confirmed { booking: of, .. }, PaymentState::Kept { charge, .. }) if *of == booking.reference => {
-            charge
-        }
-        (HoldState::Cancelled { .. }, PaymentState::Refunding { .. } | PaymentState::Refunded { .. }) => {
-            return Err(Stop::Already);
-        }
-        _ => return Err(Stop::NotBooked),
-    };
-    assert!(refund <= payment.amount, "a refund is a part of what was paid");
+/// [`Stop::Already`] when it was cancelled before, [`Stop::TooLateToCancel`], and [`Stop::NotBooked`] when hold, payment
+/// and booking are not of one piece.
+pub fn cancel_booking(loaded: &Loaded, booking: &Booking, rules: &[CancellationRule], now: Moment) -> Verdict {
+    let (hold, mut payment, charge) = booked(loaded, booking).map_err(|stop| match stop {
+        Stop::BookingCancelled => Stop::Already,
+        stop => stop,
+    })?;
+    let refund = refund_of(rules, &hold.lines, now).ok_or(Stop::TooLateToCancel)?;
+    let transfers = begin_return(&mut payment, hold.amount(), refund, now);
     Ok(Step {
         stock: hold.moves(StockMove::take_back),
         hold: Some(Hold { state: HoldState::Cancelled { at: now }, ..hold }),
         booking: Some(Booking { cancelled_at: Some(now), ..booking.clone() }),
-        enqueue: Some((Task { kind: TaskKind::Refund, payment: payment.id }, now)),
-        transfers: parted(payment.amount, refund),
-        payment: Some(moved(payment, PaymentState::Refunding { charge, amount: refund }, now)),
+        enqueue: Some((refund_task(payment.id), now)),
+        transfers,
+        payment: Some(moved(payment, PaymentState::Refunding { charge }, now)),
         complete: None,
         shrunk: None,
     })
 }
 
-/// Parts what a booking was sold for into what goes back and what is kept.
-fn parted(amount: Paise, refund: Paise) -> Vec<Transfer> {
-    let parts = [(Cause::Returned, refund), (Cause::Charged, amount.less(refund))];
-    let transfers = parts.into_iter().map(|(cause, amount)| Transfer { cause, amount });
+/// Returns the hold and the payment of a booking that stands, and the payment's charge.
+///
+/// # Errors
+/// [`Stop::BookingCancelled`], or [`Stop::NotBooked`] when the three are not of one piece.
+pub(super) fn booked(loaded: &Loaded, booking: &Booking) -> Result<(Hold, Payment, ChargeId), Stop> {
+    let hold = loaded.hold.clone().ok_or(Stop::NoSuchHold)?;
+    let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    match (&hold.state, payment.state.clone()) {
+        (HoldState::Confirmed { booking: of, .. }, PaymentState::Kept { charge, .. }) if *of == booking.reference => {
+            Ok((hold, payment, charge))
+        }
+        (HoldState::Cancelled { .. }, PaymentState::Refunding { .. } | PaymentState::Refunded { .. }) => {
+            Err(Stop::BookingCancelled)
+        }
+        _ => Err(Stop::NotBooked),
+    }
+}
+
+/// Begins the refund of what was bought for `price`, and parts that into what goes back and what is kept.
+pub(super) fn begin_return(payment: &mut Payment, price: Paise, refund: Paise, now: Moment) -> Vec<Transfer> {
+    assert!(refund <= price, "a refund is a part of what was paid");
+    let charge = price.less(refund);
+    let number = payment.refunds.begin(refund, charge, now);
+    let parts = [(Cause::Returned, refund), (Cause::Charged, charge)];
+    let transfers = parts.into_iter().map(|(cause, amount)| Transfer::of_refund(number, cause, amount));
     transfers.filter(Transfer::moves_money).collect()
 }
 
@@ -189,11 +243,6 @@ pub fn adopt(loaded: &Loaded, orphan: Orphan, now: Moment) -> Verdict {
         return Err(Stop::Already);
     }
     let Orphan { payment: id, charge, amount, taken } = orphan;
-    let (state, kind, causes) = if taken {
-        (PaymentState::Refunding { charge, amount }, TaskKind::Refund, &[Cause::Captured, Cause::Owed][..])
-    } else {
-        (PaymentState::Voiding { charge }, TaskKind::Void, &[][..])
-    };
     let payment = Payment {
         id,
         hold: None,
@@ -202,14 +251,16 @@ pub fn adopt(loaded: &Loaded, orphan: Orphan, now: Moment) -> Verdict {
         request_hash: [0; 32],
         created_at: now,
         changed_at: now,
-        state,
+        refunds: Refunds::default(),
+        state: PaymentState::Voiding { charge: charge.clone() },
     };
-    Ok(Step {
-        payment: Some(payment),
-        enqueue: Some((Task { kind, payment: id }, now)),
-        transfers: causes.iter().map(|&cause| Transfer { cause, amount }).collect(),
-        ..Step::default()
-    })
+    if !taken {
+        let task = Task { kind: TaskKind::Void, payment: id };
+        return Ok(Step { payment: Some(payment), enqueue: Some((task, now)), ..Step::default() });
+    }
+    let mut step = send_back(payment, charge, now);
+    step.transfers.insert(0, Transfer::of_payment(Cause::Captured, amount));
+    Ok(step)
 }
 
 /// Ends a task whose payment no longer needs it.
@@ -222,7 +273,7 @@ pub fn tidy(loaded: &Loaded, task: Task) -> Verdict {
         TaskKind::Settle => matches!(state, Some(PaymentState::Authorized { .. } | PaymentState::Captured { .. })),
         TaskKind::Capture => matches!(state, Some(PaymentState::Capturing { .. })),
         TaskKind::Void => matches!(state, Some(PaymentState::Voiding { .. })),
-        TaskKind::Refund => matches!(state, Some(PaymentState::Refunding { .. })),
+        TaskKind::Refund => loaded.payment.as_ref().is_some_and(|payment| payment.refunds.under_way().next().is_some()),
     };
     if needed {
         return Err(Stop::Already);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{ChargeId, PaymentId};
+use crate::domain::refund::RefundNumber;
 
 /// Refunds of one charge, at most.
 const MOST_REFUNDS: usize = 32;
@@ -46,12 +47,24 @@ pub struct Account {
     pub challenge: Option<String>,
     /// Where the buyer goes from there.
     pub return_url: Option<String>,
-    /// The idempotency keys of the refunds that were made.
-    pub refund_keys: Vec<String>,
+    /// The refunds that were asked for.
+    #[serde(default)]
+    pub refunds: Vec<GivenBack>,
     /// How often each piece of news of it is told.
     pub copies: u8,
     /// Whether confirming it takes the money at once.
     pub instant: bool,
+}
+
+/// Is one refund, as it is kept and answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenBack {
+    /// The merchant's number for it, which with the charge is its idempotency key.
+    pub number: RefundNumber,
+    /// How much.
+    pub amount_paise: Paise,
+    /// Whether the buyer's bank would not have it, at once or later.
+    pub failed: bool,
 }
 
 /// Is what the bank tells on its own, as it stands in the body of a webhook.
@@ -95,6 +108,16 @@ pub enum Telling {
         payment: PaymentId,
         /// Its charge.
         charge: ChargeId,
+    },
+    /// The buyer's bank sent a refund back.
+    #[serde(rename = "refund.failed")]
+    RefundFailed {
+        /// Of which payment.
+        payment: PaymentId,
+        /// Its charge.
+        charge: ChargeId,
+        /// Which of its refunds.
+        number: RefundNumber,
     },
 }
 
@@ -154,24 +177,35 @@ impl Account {
         }
     }
 
-    /// Gives money back, once for each key.
+    /// Gives money back, once for each number; `refused` is a refund that the buyer's bank does not take.
     ///
     /// # Errors
     /// [`Refusal::TooMuch`], [`Refusal::TooOften`].
-    pub fn refund(&mut self, key: &str, amount: Paise) -> Result<(), Refusal> {
-        if self.refund_keys.iter().any(|known| known == key) {
+    pub fn refund(&mut self, number: RefundNumber, amount: Paise, refused: bool) -> Result<(), Refusal> {
+        if self.refunds.iter().any(|known| known.number == number) {
             return Ok(());
         }
         let left = self.amount_paise.less(self.refunded_paise);
         if self.status != Status::Captured || amount > left || amount == Paise::default() {
             return Err(Refusal::TooMuch);
         }
-        if self.refund_keys.len() >= MOST_REFUNDS {
+        if self.refunds.len() >= MOST_REFUNDS {
             return Err(Refusal::TooOften);
         }
-        self.refunded_paise = self.amount_paise.less(left.less(amount));
-        self.refund_keys.push(key.to_owned());
+        if !refused {
+            self.refunded_paise = self.amount_paise.less(left.less(amount));
+        }
+        self.refunds.push(GivenBack { number, amount_paise: amount, failed: refused });
         Ok(())
+    }
+
+    /// Has the buyer's bank send a refund back after it was done, and returns the news of it; `None` when there is none to
+    /// send back.
+    pub fn bounce(&mut self, number: RefundNumber) -> Option<Telling> {
+        let refund = self.refunds.iter_mut().find(|refund| refund.number == number && !refund.failed)?;
+        refund.failed = true;
+        self.refunded_paise = self.refunded_paise.less(refund.amount_paise);
+        Some(Telling::RefundFailed { payment: self.payment, charge: self.id.clone(), number })
     }
 
     /// Returns what was taken and not given back.
@@ -199,20 +233,34 @@ mod tests {
             reason: None,
             challenge: None,
             return_url: None,
-            refund_keys: Vec::new(),
+            refunds: Vec::new(),
             copies: 1,
             instant: false,
         }
     }
 
     #[test]
-    fn gives_back_each_key_once_and_never_more_than_was_taken() {
+    fn gives_back_each_number_once_and_never_more_than_was_taken() {
         let mut account = account(Status::Captured);
-        assert_eq!(account.refund("a", Paise::new(60)), Ok(()));
-        assert_eq!(account.refund("a", Paise::new(60)), Ok(()), "the same key again");
-        assert_eq!(account.refund("b", Paise::new(41)), Err(Refusal::TooMuch));
-        assert_eq!(account.refund("b", Paise::new(40)), Ok(()));
+        let mut refund = |number, paise| account.refund(number, Paise::new(paise), false);
+        assert_eq!(refund(1, 60), Ok(()));
+        assert_eq!(refund(1, 60), Ok(()), "the same number again");
+        assert_eq!(refund(2, 41), Err(Refusal::TooMuch));
+        assert_eq!(refund(2, 40), Ok(()));
         assert_eq!((account.refunded_paise, account.kept()), (Paise::new(100), Paise::default()));
+    }
+
+    #[test]
+    fn what_the_buyers_bank_does_not_take_is_there_to_be_given_back_again() {
+        let mut account = account(Status::Captured);
+        account.refund(1, Paise::new(60), true).unwrap();
+        assert_eq!(account.kept(), Paise::new(100), "refused at once");
+        account.refund(2, Paise::new(60), false).unwrap();
+        assert!(account.bounce(2).is_some());
+        assert_eq!((account.bounce(2), account.bounce(3)), (None, None));
+        assert_eq!(account.kept(), Paise::new(100), "sent back later");
+        account.refund(3, Paise::new(100), false).unwrap();
+        assert_eq!(account.kept(), Paise::default());
     }
 
     #[test]

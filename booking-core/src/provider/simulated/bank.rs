@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::account::{Account, Refusal, Status};
+use super::account::{Account, Refusal, Status, Telling};
 use super::faults::{Fault, FaultKind, Manner, Script, Verb};
 use super::journal::Journal;
 use crate::clock::Clock;
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{ChargeId, PaymentId};
+use crate::domain::refund::RefundNumber;
 use crate::provider::ChargeOrder;
 
 /// How many charges are remembered; the oldest are forgotten beyond that.
@@ -220,7 +221,7 @@ impl Bank {
             reason: None,
             challenge: None,
             return_url: None,
-            refund_keys: Vec::new(),
+            refunds: Vec::new(),
             copies: 0,
             instant: false,
         }
@@ -257,11 +258,23 @@ impl Bank {
             return Ok(after);
         }
         desk.write(&after)?;
-        let turned = after.status != before.status;
-        if turned {
-            self.tell(&mut desk, &after);
+        if after.status != before.status {
+            self.tell(&mut desk, &after, after.telling());
         }
         Ok(after)
+    }
+
+    /// Has the buyer's bank send a refund back after it was done, and says so.
+    ///
+    /// # Errors
+    /// [`NotDone`].
+    pub fn bounce(&self, id: &ChargeId, number: RefundNumber) -> Result<(), NotDone> {
+        let mut desk = self.desk();
+        let mut account = desk.accounts.get(id).cloned().ok_or(NotDone::Refused(Refusal::Unknown))?;
+        let Some(telling) = account.bounce(number) else { return Ok(()) };
+        desk.write(&account)?;
+        self.tell(&mut desk, &account, Some(telling));
+        Ok(())
     }
 
     fn keep(&self, account: Account) -> Result<Account, NotDone> {
@@ -270,12 +283,12 @@ impl Bank {
             return Ok(known.clone());
         }
         desk.write(&account)?;
-        self.tell(&mut desk, &account);
+        self.tell(&mut desk, &account, account.telling());
         Ok(account)
     }
 
-    fn tell(&self, desk: &mut Desk, account: &Account) {
-        let Some(body) = account.telling().and_then(|telling| serde_json::to_vec(&telling).ok()) else { return };
+    fn tell(&self, desk: &mut Desk, account: &Account, telling: Option<Telling>) {
+        let Some(body) = telling.and_then(|telling| serde_json::to_vec(&telling).ok()) else { return };
         for _ in 0..account.copies {
             let fault = desk.script.next(Verb::Webhook);
             let (copies, delay) = match fault {

@@ -62,8 +62,10 @@ pub enum Verb {
 pub enum FaultKind {
     /// It is not done, and the answer says 503. A webhook is lost.
     Fail,
-    /// Only for `authorize`: the bank refuses.
+    /// Only for `authorize` and `refund`: the bank refuses.
     Decline,
+    /// Only for `refund`: it is done, and sent back by the buyer's bank after `ms`, which a webhook says.
+    Bounce,
     /// It is not done, and there is no answer.
     Hang,
     /// It is done and answered, after `ms`. A webhook comes late, and so after younger ones.

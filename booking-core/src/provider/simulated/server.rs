@@ -18,6 +18,7 @@ use super::faults::{Fault, FaultKind, MOST_RULES, Manner, Script, Verb};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{ChargeId, PaymentId};
+use crate::domain::refund::RefundNumber;
 use crate::provider::ChargeOrder;
 
 type Outcome = Result<Account, NotDone>;
@@ -64,7 +65,7 @@ fn answer(outcome: Outcome) -> Response {
 async fn treat(bank: &Bank, fault: Option<Fault>, act: impl FnOnce() -> Outcome + Send + 'static) -> Response {
     let Some(fault) = fault else { return answer(act()) };
     match fault.kind {
-        FaultKind::Decline | FaultKind::Duplicate => answer(act()),
+        FaultKind::Decline | FaultKind::Duplicate | FaultKind::Bounce => answer(act()),
         FaultKind::Fail => error(StatusCode::SERVICE_UNAVAILABLE, "the bank is not well"),
         FaultKind::Hang => {
             bank.hang().await;
@@ -103,7 +104,7 @@ async fn authorize(State(bank): State<Bank>, headers: HeaderMap, Json(new): Json
     manner.fault = fault.map(|fault| fault.kind);
     let base = format!("http://{}", headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost"));
     let NewCharge { payment, amount_paise: amount, method, return_url } = new;
-    let order = ChargeOrder { payment, amount, method, return_url };
+    let order = ChargeOrder { payment, amount, method, return_url, attempt: 0 };
     let doing = bank.clone();
     treat(&bank, fault, move || doing.authorize(&order, manner, &base)).await
 }
@@ -134,19 +135,20 @@ async fn void(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {
 #[serde(deny_unknown_fields)]
 struct NewRefund {
     amount_paise: Paise,
+    number: RefundNumber,
 }
 
-async fn refund(
-    State(bank): State<Bank>,
-    Path(id): Path<ChargeId>,
-    headers: HeaderMap,
-    Json(new): Json<NewRefund>,
-) -> Response {
-    let Some(key) = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned) else {
-        return error(StatusCode::BAD_REQUEST, "a refund needs an Idempotency-Key");
-    };
-    let (fault, doing) = (bank.fault(Verb::Refund, None), bank.clone());
-    treat(&bank, fault, move || doing.change(&id, |account| account.refund(&key, new.amount_paise))).await
+async fn refund(State(bank): State<Bank>, Path(id): Path<ChargeId>, Json(new): Json<NewRefund>) -> Response {
+    let (fault, doing, charge) = (bank.fault(Verb::Refund, None), bank.clone(), id.clone());
+    let NewRefund { amount_paise, number } = new;
+    let refused = fault.is_some_and(|fault| fault.kind == FaultKind::Decline);
+    let act = move || doing.change(&charge, |account| account.refund(number, amount_paise, refused));
+    let response = treat(&bank, fault, act).await;
+    if let Some(fault @ Fault { kind: FaultKind::Bounce, .. }) = fault {
+        let doing = bank.clone();
+        bank.later(bank.pace(fault), move || drop(doing.bounce(&id, number)));
+    }
+    response
 }
 
 #[derive(Deserialize)]

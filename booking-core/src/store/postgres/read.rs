@@ -14,8 +14,10 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::seat::SeatNumber;
+use crate::store::books::FAILING;
 use crate::store::rows::{
-    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, inventory_id, payment_id, seat, turned_row,
+    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
+    turned_row,
 };
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
@@ -45,6 +47,8 @@ const PAYMENT_LOCKED: &str = "SELECT id, hold_id, amount, method, request_hash, 
 const PAYMENTS_LOCKED: &str =
     "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at, challenge, refund
      FROM payments WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED";
+const REFUNDS: &str = "SELECT payment_id, number::bigint, amount, charge, status, changed_at
+                       FROM refunds WHERE payment_id = ANY($1) ORDER BY number";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = $1";
 const STOCK: &str = "SELECT name, capacity::bigint, available::bigint, held::bigint, sold::bigint, price, numbering, version FROM inventory WHERE name = ANY($1)";
 const OWNED: &str = "SELECT number::bigint FROM seats
@@ -98,7 +102,7 @@ fn hold_row(row: &Row) -> HoldRow {
     }
 }
 
-pub(super) fn payment_row(row: &Row) -> PaymentRow {
+fn payment_row(row: &Row) -> PaymentRow {
     PaymentRow {
         id: row.get(0),
         hold: row.get(1),
@@ -115,8 +119,21 @@ pub(super) fn payment_row(row: &Row) -> PaymentRow {
     }
 }
 
-fn one_payment(rows: &[Row]) -> Result<Option<Payment>, StoreError> {
-    rows.first().map(|row| payment_row(row).into_payment()).transpose()
+/// Puts payments together; those that have refunds cost one more query for all of them.
+pub(super) async fn payments(db: &impl GenericClient, rows: &[Row]) -> Result<Vec<Payment>, StoreError> {
+    let rows: Vec<PaymentRow> = rows.iter().map(payment_row).collect();
+    let refunded: Vec<&[u8]> = rows.iter().filter(|row| row.refund.is_some()).map(|row| row.id.as_slice()).collect();
+    let refunds = if refunded.is_empty() { Vec::new() } else { query(db, REFUNDS, &[&refunded]).await? };
+    let of = |id: &[u8]| refunds.iter().filter(|row| row.get::<_, &[u8]>(0) == id).map(refund_row).collect();
+    let payment = |row: PaymentRow| {
+        let refunds = of(&row.id);
+        row.into_payment(refunds)
+    };
+    rows.into_iter().map(payment).collect()
+}
+
+fn refund_row(row: &Row) -> RefundRow {
+    RefundRow { number: row.get(1), amount: row.get(2), charge: row.get(3), status: row.get(4), changed_at: row.get(5) }
 }
 
 pub(super) async fn holds(db: &impl GenericClient, ids: &[&[u8]]) -> Result<Vec<Hold>, StoreError> {
@@ -125,6 +142,12 @@ pub(super) async fn holds(db: &impl GenericClient, ids: &[&[u8]]) -> Result<Vec<
 
 pub(super) async fn hold(db: &impl GenericClient, id: HoldId) -> Result<Option<Hold>, StoreError> {
     Ok(holds(db, &[id.as_bytes().as_slice()]).await?.pop())
+}
+
+pub(super) async fn made_at(db: &impl GenericClient, ids: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+    let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+    let rows = query(db, "SELECT id, created_at FROM holds WHERE id = ANY($1)", &[&ids]).await?;
+    rows.iter().map(|row| Ok((hold_id(row.get(0))?, Moment::from_ms(row.get(1))))).collect()
 }
 
 /// Reads a hold and keeps everybody else from changing it, or any line of it, until the transaction ends.
@@ -144,8 +167,7 @@ pub(super) async fn lock_all(
     let params: [&(dyn ToSql + Sync); 2] = [&holds, &payments];
     let of_holds = query(db, HOLDS_LOCKED, &params);
     let (of_holds, of_payments) = try_join(of_holds, query(db, PAYMENTS_LOCKED, &[&payments])).await?;
-    let payments = of_payments.iter().map(|row| payment_row(row).into_payment()).collect::<Result<_, _>>()?;
-    Ok((whole(db, of_holds).await?, payments))
+    Ok((whole(db, of_holds).await?, self::payments(db, &of_payments).await?))
 }
 
 /// Prepares statements on this connection, so that each of them is sent when its future is first polled: then those that
@@ -175,7 +197,7 @@ fn part_row(row: &Row) -> LineRow {
 }
 
 pub(super) async fn payment(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-    one_payment(&query(db, PAYMENT, &[&id.as_bytes().as_slice()]).await?)
+    payment_in(db, id, false).await
 }
 
 /// Reads a payment; with `lock`, keeps everybody else from changing it until the transaction ends.
@@ -185,7 +207,8 @@ pub(super) async fn payment_in(
     lock: bool,
 ) -> Result<Option<Payment>, StoreError> {
     let sql = if lock { PAYMENT_LOCKED } else { PAYMENT };
-    one_payment(&query(db, sql, &[&id.as_bytes().as_slice()]).await?)
+    let rows = query(db, sql, &[&id.as_bytes().as_slice()]).await?;
+    Ok(payments(db, &rows).await?.pop())
 }
 
 pub(super) async fn booking(db: &impl GenericClient, reference: Reference) -> Result<Option<Booking>, StoreError> {
@@ -248,6 +271,11 @@ pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> R
 
 pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {
     let rows = query(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", &[]).await?;
+    Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+}
+
+pub(super) async fn failing_refunds(db: &impl GenericClient) -> Result<u64, StoreError> {
+    let rows = query(db, FAILING, &[]).await?;
     Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
 }
 

@@ -39,12 +39,18 @@ const PAYMENT: &str =
                        ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
                            reason = excluded.reason, changed_at = excluded.changed_at,
                            challenge = excluded.challenge, refund = excluded.refund";
+const REFUND: &str = "INSERT INTO refunds (payment_id, number, amount, charge, status, changed_at)
+                      VALUES ($1, $2, $3, $4, $5, $6)
+                      ON CONFLICT (payment_id, number)
+                      DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at";
 const BOOKING: &str =
     "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
                        SELECT $1, $2, $3, id, $5::int, $6, $7 FROM inventory WHERE name = $4";
 const CANCEL: &str = "UPDATE bookings SET cancelled_at = $2 WHERE reference = $1 AND cancelled_at IS NULL";
+const SHORTEN: &str = "UPDATE bookings SET quantity = $2, amount = $3 WHERE reference = $1 AND cancelled_at IS NULL";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $4)
-                       ON CONFLICT (kind, payment_id) DO NOTHING";
+                       ON CONFLICT (kind, payment_id)
+                       DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at)";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = $3, attempts = attempts + 1, last_error = $4
                         WHERE kind = $1 AND payment_id = $2";
@@ -97,7 +103,7 @@ async fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, Stor
         ledger::post(tx, payment, &step.transfers).await?;
     }
     if let Some(booking) = &step.booking {
-        write_booking(tx, booking).await?;
+        write_booking(tx, booking, step.shrunk.is_some()).await?;
     }
     if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
         let (task, due_at) = task;
@@ -159,7 +165,7 @@ async fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result
     execute(tx, SHRINK, &[&id.as_bytes().as_slice(), &quantity, &line.amount.get(), &seats]).await
 }
 
-async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, StoreError> {
+async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<(), StoreError> {
     let params: [&(dyn ToSql + Sync); 12] = [
         &payment.id.as_bytes().as_slice(),
         &payment.hold.as_ref().map(|hold| hold.as_bytes().as_slice()),
@@ -172,17 +178,29 @@ async fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<u64, S
         &payment.created_at.as_ms(),
         &payment.changed_at.as_ms(),
         &challenge(payment),
-        &payment.state.refund().map(Paise::get),
+        &payment.refunds.due().map(Paise::get),
     ];
-    execute(tx, PAYMENT, &params).await
+    execute(tx, PAYMENT, &params).await?;
+    for refund in payment.refunds.all() {
+        let (id, number) = (payment.id.as_bytes().as_slice(), refund.number as i16);
+        let (amount, charge) = (refund.amount.get(), refund.charge.get());
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&id, &number, &amount, &charge, &refund.state.word(), &refund.changed_at.as_ms()];
+        execute(tx, REFUND, &params).await?;
+    }
+    Ok(())
 }
 
 /// Writes a booking with its first line; the others are those of its hold.
-async fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<u64, StoreError> {
+async fn write_booking(tx: &Transaction<'_>, booking: &Booking, is_shorter: bool) -> Result<u64, StoreError> {
     if let Some(at) = booking.cancelled_at {
         return execute(tx, CANCEL, &[&booking.reference.to_string(), &at.as_ms()]).await;
     }
     let first = &booking.lines[0];
+    if is_shorter {
+        let (reference, quantity) = (booking.reference.to_string(), first.quantity as i32);
+        return execute(tx, SHORTEN, &[&reference, &quantity, &booking.amount.get()]).await;
+    }
     let params: [&(dyn ToSql + Sync); 7] = [
         &booking.reference.to_string(),
         &booking.hold.as_bytes().as_slice(),

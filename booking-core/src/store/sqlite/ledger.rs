@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::read::{many, payment_row};
+use super::read::{many, payment_row, whole};
 use super::write::execute;
 use crate::domain::ledger::{Statement, Transfer};
 use crate::domain::moment::Moment;
@@ -10,11 +10,12 @@ use crate::domain::payment::{Payment, PaymentId};
 use crate::store::StoreError;
 use crate::store::rows::{PaymentRow, transfer};
 
-const POST: &str = "INSERT INTO ledger (payment_id, cause, debit, credit, amount, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const POST: &str = "INSERT INTO ledger (payment_id, cause, debit, credit, amount, at, refund)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const PAYMENTS: &str = "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at,
                                changed_at, challenge, refund
                         FROM payments WHERE id > ?1 ORDER BY id LIMIT ?2";
-const TRANSFERS: &str = "SELECT cause, amount, at FROM ledger WHERE payment_id = ?1 ORDER BY id";
+const TRANSFERS: &str = "SELECT cause, amount, at, refund FROM ledger WHERE payment_id = ?1 ORDER BY id";
 
 pub(super) fn post(tx: &Transaction<'_>, payment: &Payment, transfers: &[Transfer]) -> Result<(), StoreError> {
     for transfer in transfers.iter().filter(|transfer| transfer.moves_money()) {
@@ -22,7 +23,8 @@ pub(super) fn post(tx: &Transaction<'_>, payment: &Payment, transfers: &[Transfe
         let amount = transfer.amount.get();
         let at = payment.changed_at.as_ms();
         let id = payment.id.as_bytes();
-        execute(tx, POST, params![id, transfer.cause.word(), debit.word(), credit.word(), amount, at])?;
+        let cause = transfer.cause.word();
+        execute(tx, POST, params![id, cause, debit.word(), credit.word(), amount, at, transfer.refund])?;
     }
     Ok(())
 }
@@ -35,12 +37,12 @@ pub(super) fn statements(db: &Connection, after: Option<PaymentId>, limit: u32) 
 }
 
 fn statement(db: &Connection, row: PaymentRow) -> Result<Statement, StoreError> {
-    let payment = row.into_payment()?;
-    let map = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let payment = whole(db, row)?;
+    let map = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let rows = many(db, TRANSFERS, [payment.id.as_bytes()], map)?;
     let transfers = rows
         .into_iter()
-        .map(|(cause, amount, at)| Ok((transfer(&cause, amount)?, Moment::from_ms(at))))
+        .map(|(cause, amount, at, refund)| Ok((transfer(&cause, amount, refund)?, Moment::from_ms(at))))
         .collect::<Result<_, StoreError>>()?;
     Ok(Statement { payment, transfers })
 }

@@ -11,8 +11,10 @@ use crate::domain::moment::Moment;
 use crate::domain::order::{Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::seat::SeatNumber;
+use crate::store::books::FAILING;
 use crate::store::rows::{
-    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, count, hold_id, inventory_id, payment_id, seat, turned_row,
+    BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
+    turned_row,
 };
 use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
 
@@ -25,6 +27,8 @@ const PAYMENT: &str =
     "SELECT id, hold_id, amount, method, request_hash, status, charge, reason, created_at, changed_at,
                               challenge, refund
                        FROM payments WHERE id = ?1";
+const REFUNDS: &str =
+    "SELECT number, amount, charge, status, changed_at FROM refunds WHERE payment_id = ?1 ORDER BY number";
 const BOOKING: &str = "SELECT hold_id, payment_id, amount, created_at, cancelled_at FROM bookings WHERE reference = ?1";
 const STOCK: &str =
     "SELECT name, capacity, available, held, sold, price, numbering, version FROM inventory WHERE name = ?1";
@@ -69,6 +73,14 @@ pub(super) fn hold(db: &Connection, id: HoldId) -> Result<Option<Hold>, StoreErr
     row.into_hold(parts).map(Some)
 }
 
+pub(super) fn made_at(db: &Connection, ids: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+    let one = |id: &HoldId| {
+        let made_at = one(db, "SELECT created_at FROM holds WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?;
+        Ok(made_at.map(|ms| (*id, Moment::from_ms(ms))))
+    };
+    ids.iter().filter_map(|id| one(id).transpose()).collect()
+}
+
 fn part_row(row: &Row<'_>) -> rusqlite::Result<LineRow> {
     Ok(LineRow { inventory: row.get(0)?, quantity: row.get(1)?, amount: row.get(2)?, numbers: row.get(3)? })
 }
@@ -89,7 +101,23 @@ fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
 }
 
 pub(super) fn payment(db: &Connection, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-    one(db, PAYMENT, [id.as_bytes()], payment_row)?.map(PaymentRow::into_payment).transpose()
+    one(db, PAYMENT, [id.as_bytes()], payment_row)?.map(|row| whole(db, row)).transpose()
+}
+
+/// Puts a payment together with its refunds, if it has any.
+pub(super) fn whole(db: &Connection, row: PaymentRow) -> Result<Payment, StoreError> {
+    let refunds = if row.refund.is_some() { many(db, REFUNDS, [&row.id], refund_row)? } else { Vec::new() };
+    row.into_payment(refunds)
+}
+
+fn refund_row(row: &Row<'_>) -> rusqlite::Result<RefundRow> {
+    Ok(RefundRow {
+        number: row.get(0)?,
+        amount: row.get(1)?,
+        charge: row.get(2)?,
+        status: row.get(3)?,
+        changed_at: row.get(4)?,
+    })
 }
 
 pub(super) fn payment_row(row: &Row<'_>) -> rusqlite::Result<PaymentRow> {
@@ -172,6 +200,11 @@ pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
     let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", [], |row| {
         row.get::<_, i64>(0)
     })?;
+    Ok(count.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) fn failing_refunds(db: &Connection) -> Result<u64, StoreError> {
+    let count = one(db, FAILING, [], |row| row.get::<_, i64>(0))?;
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 

@@ -35,12 +35,18 @@ const PAYMENT: &str =
                        ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge,
                            reason = excluded.reason, changed_at = excluded.changed_at,
                            challenge = excluded.challenge, refund = excluded.refund";
+const REFUND: &str = "INSERT INTO refunds (payment_id, number, amount, charge, status, changed_at)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                      ON CONFLICT (payment_id, number)
+                      DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at";
 const BOOKING: &str =
     "INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
                        SELECT ?1, ?2, ?3, id, ?5, ?6, ?7 FROM inventory WHERE name = ?4";
 const CANCEL: &str = "UPDATE bookings SET cancelled_at = ?2 WHERE reference = ?1 AND cancelled_at IS NULL";
+const SHORTEN: &str = "UPDATE bookings SET quantity = ?2, amount = ?3 WHERE reference = ?1 AND cancelled_at IS NULL";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?4)
-                       ON CONFLICT (kind, payment_id) DO NOTHING";
+                       ON CONFLICT (kind, payment_id)
+                       DO UPDATE SET due_at = min(outbox.due_at, excluded.due_at)";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = ?1 AND payment_id = ?2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = ?3, attempts = attempts + 1, last_error = ?4
                         WHERE kind = ?1 AND payment_id = ?2";
@@ -152,7 +158,7 @@ fn apply(tx: &Transaction<'_>, step: Step) -> Result<Option<Outcome>, StoreError
     }
     step.payment.as_ref().map(|payment| write_payment(tx, payment)).transpose()?;
     step.payment.as_ref().map(|payment| ledger::post(tx, payment, &step.transfers)).transpose()?;
-    step.booking.as_ref().map(|booking| write_booking(tx, booking)).transpose()?;
+    step.booking.as_ref().map(|booking| write_booking(tx, booking, step.shrunk.is_some())).transpose()?;
     if let (Some(task), Some(payment)) = (step.enqueue, &step.payment) {
         let (task, due_at) = task;
         let times = (payment.changed_at.as_ms(), due_at.as_ms());
@@ -204,7 +210,7 @@ fn write_shrunk(tx: &Transaction<'_>, hold: &Hold, index: usize) -> Result<usize
     execute(tx, SHRINK, params![id.as_bytes(), line.quantity, line.amount.get(), numbers(&line.seats)])
 }
 
-fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, StoreError> {
+fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<(), StoreError> {
     let params = params![
         payment.id.as_bytes(),
         payment.hold.as_ref().map(|hold| hold.as_bytes()),
@@ -217,17 +223,26 @@ fn write_payment(tx: &Transaction<'_>, payment: &Payment) -> Result<usize, Store
         payment.created_at.as_ms(),
         payment.changed_at.as_ms(),
         challenge(payment),
-        payment.state.refund().map(Paise::get),
+        payment.refunds.due().map(Paise::get),
     ];
-    execute(tx, PAYMENT, params)
+    execute(tx, PAYMENT, params)?;
+    for refund in payment.refunds.all() {
+        let (amount, charge, at) = (refund.amount.get(), refund.charge.get(), refund.changed_at.as_ms());
+        let params = params![payment.id.as_bytes(), refund.number, amount, charge, refund.state.word(), at];
+        execute(tx, REFUND, params)?;
+    }
+    Ok(())
 }
 
 /// Writes a booking with its first line; the others are those of its hold.
-fn write_booking(tx: &Transaction<'_>, booking: &Booking) -> Result<usize, StoreError> {
+fn write_booking(tx: &Transaction<'_>, booking: &Booking, is_shorter: bool) -> Result<usize, StoreError> {
     if let Some(at) = booking.cancelled_at {
         return execute(tx, CANCEL, params![booking.reference.to_string(), at.as_ms()]);
     }
     let first = &booking.lines[0];
+    if is_shorter {
+        return execute(tx, SHORTEN, params![booking.reference.to_string(), first.quantity, booking.amount.get()]);
+    }
     let params = params![
         booking.reference.to_string(),
         booking.hold.as_bytes(),

@@ -79,7 +79,8 @@ local function close_entries()
 end
 
 local function allowance()
-  if line.phase ~= 'open' or stage() ~= 'running' or not has_order() then return 0 end
+  local calls = line.phase == 'open' or line.phase == 'draining'
+  if not calls or stage() ~= 'running' or not has_order() then return 0 end
   local rate = rate_allowance()
   return rate > 0 and math.min(rate, free_sessions()) or 0
 end

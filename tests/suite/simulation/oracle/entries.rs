@@ -1,6 +1,6 @@
 //! What an entry of the log may say.
 
-use vestibule::line::{Entry, Number, Phase};
+use vestibule::line::{Entry, Number};
 
 use super::Oracle;
 
@@ -123,7 +123,7 @@ impl Oracle {
         self.demand(is_running || free == entry.called.len(), || {
             format!("a call at {now_ms}, and the sale is {schedule:?}")
         });
-        let is_open = self.books.phase == Phase::Open || free == entry.called.len();
+        let is_open = self.books.phase.calls() || free == entry.called.len();
         self.demand(is_open, || "somebody was called in a room that is not open".to_owned());
         let in_force = self.books.in_force().unwrap_or_else(|| limits.clone());
         let over = self.books.spend(entry, free, &in_force);

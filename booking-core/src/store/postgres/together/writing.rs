@@ -1,7 +1,7 @@
 //! Writing what many steps say: a statement for each kind of row, with an array for each of its columns.
 
 use deadpool_postgres::Transaction;
-use futures_util::future::{try_join, try_join3, try_join4};
+use futures_util::future::{try_join, try_join4};
 use tokio_postgres::types::ToSql;
 
 use crate::domain::booking::Booking;
@@ -11,6 +11,7 @@ use crate::domain::ledger::Transfer;
 use crate::domain::money::Paise;
 use crate::domain::order::{Step, Task};
 use crate::domain::payment::Payment;
+use crate::domain::refund::Refund;
 use crate::domain::seat::SeatNumber;
 use crate::store::StoreError;
 use crate::store::postgres::read::{execute, prepare};
@@ -36,8 +37,12 @@ const PAYMENTS: &str = "
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, charge = excluded.charge, reason = excluded.reason,
         changed_at = excluded.changed_at, challenge = excluded.challenge, refund = excluded.refund";
 const LEDGER: &str = "
-    INSERT INTO ledger (payment_id, cause, debit, credit, amount, at)
-    SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])";
+    INSERT INTO ledger (payment_id, cause, debit, credit, amount, at, refund)
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::smallint[])";
+const REFUNDS: &str = "
+    INSERT INTO refunds (payment_id, number, amount, charge, status, changed_at)
+    SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+    ON CONFLICT (payment_id, number) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at";
 const BOOKINGS: &str = "
     INSERT INTO bookings (reference, hold_id, payment_id, inventory_id, quantity, amount, created_at)
     SELECT n.reference, n.hold, n.payment, i.id, n.quantity, n.amount, n.created_at
@@ -47,7 +52,7 @@ const BOOKINGS: &str = "
 const ENQUEUE: &str = "
     INSERT INTO outbox (kind, payment_id, created_at, due_at)
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[])
-    ON CONFLICT (kind, payment_id) DO NOTHING";
+    ON CONFLICT (kind, payment_id) DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at)";
 const COMPLETE: &str = "
     DELETE FROM outbox USING unnest($1::text[], $2::bytea[]) AS done (kind, payment)
     WHERE outbox.kind = done.kind AND outbox.payment_id = done.payment";
@@ -56,10 +61,10 @@ const DISOWN: &str = "
     WHERE i.name = $1 AND inventory_id = i.id AND seats.number = n.number AND hold_id = n.hold";
 
 /// Every statement of [`write`].
-const ALL: [&str; 7] = [HOLDS, PARTS, PAYMENTS, LEDGER, BOOKINGS, ENQUEUE, COMPLETE];
+const ALL: [&str; 8] = [HOLDS, PARTS, PAYMENTS, LEDGER, REFUNDS, BOOKINGS, ENQUEUE, COMPLETE];
 
 /// Writes everything that steps say but for the seats they move, in one round trip. The order counts: a transfer, a
-/// booking and a task refer to a payment.
+/// refund, a booking and a task refer to a payment.
 pub(super) async fn write(tx: &Transaction<'_>, steps: &[&Step]) -> Result<(), StoreError> {
     let holds: Vec<&Hold> = steps.iter().filter_map(|step| step.hold.as_ref()).collect();
     let several: Vec<&Hold> = holds.iter().copied().filter(|hold| hold.lines.len() > 1).collect();
@@ -74,7 +79,8 @@ pub(super) async fn write(tx: &Transaction<'_>, steps: &[&Step]) -> Result<(), S
         write_payments(tx, &payments),
         write_ledger(tx, &posts),
     );
-    let then = try_join3(write_bookings(tx, &bookings), enqueue(tx, steps), complete(tx, &done));
+    let then =
+        try_join4(write_refunds(tx, &payments), write_bookings(tx, &bookings), enqueue(tx, steps), complete(tx, &done));
     try_join(first, then).await.map(drop)
 }
 
@@ -113,7 +119,7 @@ async fn write_payments(tx: &Transaction<'_>, payments: &[&Payment]) -> Result<(
         &column(payments, |payment| payment.created_at.as_ms()),
         &column(payments, |payment| payment.changed_at.as_ms()),
         &column(payments, challenge),
-        &column(payments, |payment| payment.state.refund().map(Paise::get)),
+        &column(payments, |payment| payment.refunds.due().map(Paise::get)),
     ];
     run(tx, PAYMENTS, payments.len(), &params).await
 }
@@ -129,15 +135,33 @@ fn posts<'a>(steps: &[&'a Step]) -> Vec<(&'a Payment, Transfer)> {
 
 async fn write_ledger(tx: &Transaction<'_>, posts: &[(&Payment, Transfer)]) -> Result<(), StoreError> {
     let posts: Vec<_> = posts.iter().collect();
-    let params: [&(dyn ToSql + Sync); 6] = [
+    let params: [&(dyn ToSql + Sync); 7] = [
         &column(&posts, |(payment, _)| payment.id.as_bytes().as_slice()),
         &column(&posts, |(_, transfer)| transfer.cause.word()),
         &column(&posts, |(_, transfer)| transfer.cause.accounts().0.word()),
         &column(&posts, |(_, transfer)| transfer.cause.accounts().1.word()),
         &column(&posts, |(_, transfer)| transfer.amount.get()),
         &column(&posts, |(payment, _)| payment.changed_at.as_ms()),
+        &column(&posts, |(_, transfer)| transfer.refund as i16),
     ];
     run(tx, LEDGER, posts.len(), &params).await
+}
+
+async fn write_refunds(tx: &Transaction<'_>, payments: &[&Payment]) -> Result<(), StoreError> {
+    let refunds: Vec<(&Payment, &Refund)> = payments
+        .iter()
+        .flat_map(|payment| payment.refunds.all().iter().map(move |refund| (*payment, refund)))
+        .collect();
+    let refunds: Vec<_> = refunds.iter().collect();
+    let params: [&(dyn ToSql + Sync); 6] = [
+        &column(&refunds, |(payment, _)| payment.id.as_bytes().as_slice()),
+        &column(&refunds, |(_, refund)| refund.number as i16),
+        &column(&refunds, |(_, refund)| refund.amount.get()),
+        &column(&refunds, |(_, refund)| refund.charge.get()),
+        &column(&refunds, |(_, refund)| refund.state.word()),
+        &column(&refunds, |(_, refund)| refund.changed_at.as_ms()),
+    ];
+    run(tx, REFUNDS, refunds.len(), &params).await
 }
 
 async fn write_bookings(tx: &Transaction<'_>, bookings: &[&Booking]) -> Result<(), StoreError> {

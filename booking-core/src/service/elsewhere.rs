@@ -1,0 +1,165 @@
+//! One key, one order, though there are several databases.
+//!
+//! A hold lies where its rows lie, so a database does not see that the same key was used for an order in another. Whoever
+//! has made a hold therefore asks the others afterwards; if one knows a hold of the same key, the new one is given back and
+//! the key refused. To ask *after* the commit is what makes it safe: of two that use one key at the same time, whoever
+//! commits last finds the other (both may find each other, and then neither has anything).
+//!
+//! Those who ask while a question is on its way share the next one, so a hot row costs the others a few reads by key. A
+//! database that does not answer is passed over, and asked again behind everybody's back: that nobody can buy anything
+//! would be worse than a key that is used twice by mistake.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use super::Service;
+use crate::domain::hold::{Hold, HoldId, HoldState};
+use crate::domain::moment::Moment;
+use crate::domain::order;
+use crate::domain::placement::ShardNumber;
+use crate::store::{Store, TakeAnswer};
+
+/// Holds that one question is about, at most.
+const BATCH: usize = 1_000;
+/// Holds that may wait for the next question; more go unasked.
+const ROOM: usize = 20_000;
+/// How long a database may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks databases about holds. One that is by itself has nobody to ask.
+pub(super) struct Elsewhere {
+    store: Arc<dyn Store>,
+    desks: Arc<[Desk]>,
+    tasks: TaskTracker,
+}
+
+/// Where questions to one database are gathered.
+struct Desk {
+    number: ShardNumber,
+    /// Who waits for the next question; `None` while no question is on its way.
+    waiting: Mutex<Option<Vec<Caller>>>,
+    /// Whether it failed to answer, and has not answered since.
+    away: AtomicBool,
+}
+
+struct Caller {
+    hold: HoldId,
+    answer: oneshot::Sender<Option<Moment>>,
+}
+
+impl Desk {
+    fn waiting(&self) -> MutexGuard<'_, Option<Vec<Caller>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next ones out; when there are none, the next caller begins anew.
+    fn next(&self) -> Option<Vec<Caller>> {
+        let mut waiting = self.waiting();
+        let callers = waiting.as_mut().filter(|callers| !callers.is_empty());
+        let batch = callers.map(|callers| callers.drain(..callers.len().min(BATCH)).collect());
+        if batch.is_none() {
+            *waiting = None;
+        }
+        batch
+    }
+}
+
+impl Elsewhere {
+    pub(super) fn new(store: Arc<dyn Store>, tasks: TaskTracker) -> Self {
+        let desk = |number| Desk { number, waiting: Mutex::default(), away: AtomicBool::new(false) };
+        let desks = store.databases().iter().map(|&(number, _)| desk(number)).collect();
+        Self { store, desks, tasks }
+    }
+
+    /// Returns when a hold was made in the database of a desk, if it was; the outer `None` says that this is not known.
+    async fn made_at(&self, desk: usize, hold: HoldId) -> Option<Option<Moment>> {
+        let answered = self.ask(desk, hold)?;
+        let place = &self.desks[desk];
+        if place.away.load(Ordering::Relaxed) {
+            return None;
+        }
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(found)) => Some(found),
+            _ => {
+                place.away.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    fn ask(&self, desk: usize, hold: HoldId) -> Option<oneshot::Receiver<Option<Moment>>> {
+        let (answer, answered) = oneshot::channel();
+        let mut waiting = self.desks[desk].waiting();
+        match &mut *waiting {
+            Some(callers) if callers.len() >= ROOM => return None,
+            Some(callers) => callers.push(Caller { hold, answer }),
+            None => {
+                *waiting = Some(vec![Caller { hold, answer }]);
+                let (store, desks) = (Arc::clone(&self.store), Arc::clone(&self.desks));
+                self.tasks.spawn(async move { work(&*store, &desks[desk], desk).await });
+            }
+        }
+        Some(answered)
+    }
+}
+
+async fn work(store: &dyn Store, desk: &Desk, index: usize) {
+    let database = &store.databases()[index].1;
+    while let Some(batch) = desk.next() {
+        let ids: Vec<HoldId> = batch.iter().map(|caller| caller.hold).collect();
+        let found = database.made_at(&ids).await;
+        desk.away.store(found.is_err(), Ordering::Relaxed);
+        match found {
+            Ok(found) => answer(batch, &found.into_iter().collect()),
+            // Whoever waited sees the answer lost.
+            Err(error) => tracing::warn!(%error, "whether keys were used in a database is not known"),
+        }
+    }
+}
+
+fn answer(batch: Vec<Caller>, found: &HashMap<HoldId, Moment>) {
+    for caller in batch {
+        let _caller_may_have_left = caller.answer.send(found.get(&caller.hold).copied());
+    }
+}
+
+impl Service {
+    /// Tells whether the key of an answered order belongs to an order in another database; the hold it was answered with
+    /// is given back then.
+    pub(super) async fn belongs_elsewhere(&self, answer: &TakeAnswer, key: &str) -> bool {
+        let (hold, is_new) = match answer {
+            TakeAnswer::Granted(hold) => (hold, true),
+            TakeAnswer::Replayed(hold) => (hold, false),
+            _ => return false,
+        };
+        let here = ShardNumber::of_hold(hold.id);
+        let desks = self.elsewhere.desks.iter().enumerate().filter(|(_, desk)| desk.number != here);
+        let asked = desks.map(|(index, desk)| self.elsewhere.made_at(index, self.ids.hold(key, Some(desk.number))));
+        let answers = join_all(asked).await;
+        self.parts.metrics.keys_unchecked.inc_by(answers.iter().filter(|answer| answer.is_none()).count() as u64);
+        let ended = !hold.state.keeps_seats();
+        let earlier = |made_at: Moment| is_new || made_at < hold.created_at || (ended && made_at == hold.created_at);
+        let elsewhere = answers.into_iter().flatten().flatten().any(earlier) && !is_bought(hold);
+        if elsewhere && hold.state == HoldState::Held {
+            self.give_up_hold(hold.id).await;
+        }
+        elsewhere
+    }
+
+    async fn give_up_hold(&self, id: HoldId) {
+        let now = self.now();
+        if let Err(denied) = self.change_hold(id, Arc::new(move |loaded| order::cancel(loaded, now))).await {
+            tracing::warn!(hold = %id, %denied, "a hold under a key of another order is left to lapse");
+        }
+    }
+}
+
+const fn is_bought(hold: &Hold) -> bool {
+    matches!(hold.state, HoldState::Paid { .. } | HoldState::Confirmed { .. })
+}
