@@ -36,7 +36,8 @@ end
 local is_heard = has_answered(gateway)
 if is_heard then come(up_to(get('issued'), parse(ARGV[4]))) end
 mark(DOOR, gone, false)
-if is_heard and not is_all then go(gone) end
+-- What one says who was not known is of before its lease ran out: others may have named them since.
+if is_heard and lease and not is_all then go(gone) end
 settle()
 local answered = is_heard and (lease or is_all) and 1 or 0
 renew(answered)

@@ -89,7 +89,8 @@ impl Attendance {
         }
         for number in tick.gone.iter() {
             self.door.visitors.remove(number);
-            if has_answered && !tick.all_here {
+            // What one says who was not known is of before its lease ran out: others may have named them since.
+            if has_answered && was_known && !tick.all_here {
                 self.muster.go(number, waiting.contains(number));
             }
         }

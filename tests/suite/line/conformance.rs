@@ -103,6 +103,7 @@ on_every_store!(
     the_absent_are_passed_over_and_called_first_on_return,
     a_lease_that_runs_out_takes_nobodys_place,
     a_gateway_that_dies_takes_its_own_visitors_and_nobody_elses,
+    what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another,
     until_every_gateway_has_answered_nobody_counts_as_away,
     who_is_here_through_two_gateways_stays_while_either_holds,
     a_gateway_that_may_not_have_been_heard_says_all_and_so_do_the_others,
@@ -209,6 +210,13 @@ async fn a_gateway_that_dies_takes_its_own_visitors_and_nobody_elses(stand: Stan
     assert_eq!(stand.waiting().await, [1, 2, 3, 4, 5, 6]);
     let gone = stand.tick(Tick { gone: Numbers::run(5, 5), ..tick(2) }).await;
     assert_eq!((gone.vouched, gone.present), (true, 1), "from then on each goes at once");
+}
+
+async fn what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another(stand: Stand) {
+    first_falls_silent(&stand).await;
+    stand.tick(everyone(2, Numbers::run(1, 6))).await;
+    let late = stand.tick(Tick { gone: Numbers::run(1, 1), ..tick(1) }).await;
+    assert_eq!((late.vouched, late.present), (false, 6), "1 has gone to the second gateway");
 }
 
 async fn until_every_gateway_has_answered_nobody_counts_as_away(stand: Stand) {

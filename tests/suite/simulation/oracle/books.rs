@@ -161,11 +161,11 @@ impl Books {
         if tick.all_here && before.is_some() && self.leases[&tick.gateway].has_answered {
             self.ask_all();
         }
-        self.take_in(tick, is_heard);
+        self.take_in(tick, is_heard, before.is_some());
         self.settle();
     }
 
-    fn take_in(&mut self, tick: &Tick, is_heard: bool) {
+    fn take_in(&mut self, tick: &Tick, is_heard: bool, was_known: bool) {
         let Some(lease) = self.leases.get_mut(&tick.gateway) else { return };
         lease.has_answered |= tick.all_here;
         if tick.all_here {
@@ -182,10 +182,12 @@ impl Books {
         for number in tick.gone.iter() {
             lease.sure.remove(&number);
             self.door.remove(&number);
-            if self.muster.twice.contains(&number) {
-                self.muster.is_doubted |= lease.has_answered && self.waiting.contains(&number);
-            } else if lease.has_answered {
-                self.muster.here.remove(&number);
+            match lease.has_answered && was_known && !tick.all_here {
+                true if self.muster.twice.contains(&number) => {
+                    self.muster.is_doubted |= self.waiting.contains(&number);
+                }
+                true => drop(self.muster.here.remove(&number)),
+                false => {}
             }
         }
         self.seen_us.extend(lease.sure.iter().map(|number| (*number, self.axis_us)));
