@@ -76,6 +76,10 @@ impl Limits {
 /// store that counts in doubles, stay exact (below 2^53) with times in microseconds.
 pub const MAX_INTERVAL_US: u64 = 1 << 50;
 
+/// What a rest is counted in at a rate of zero, in microseconds: else what was called by hand at a crawl before a stop
+/// would hold up the rush after it.
+pub const STOPPED_INTERVAL_US: u64 = 1_000_000;
+
 /// The latest instant that the TAT reaches, in the year 2255. A long interval spent many times would
 /// else leave what a double counts exactly.
 pub const MAX_TAT_US: u64 = 1 << 53;
@@ -128,25 +132,31 @@ pub fn spend(tat_us: u64, now_us: u64, count: u64, limits: &Limits) -> u64 {
 /// whatever the rate becomes, calls by hand aside, the TAT is never further than the burst ahead of the latest instant
 /// that the clock has shown.
 ///
-/// Counts in doubles, in this order, as the stores' scripts do. A rate of zero earns nothing, and leaves no
-/// credit behind.
+/// A rate of zero earns nothing, and leaves no credit behind; the TAT is then ahead by the rest alone, which goes on. It
+/// takes no longer than at one a second.
+///
+/// Counts in doubles, in this order, as the stores' scripts do.
 #[must_use]
 pub fn carry_over(tat_us: u64, now_us: u64, old: &Limits, new: &Limits) -> u64 {
-    if matches!(new.interval_us, 0 | MAX_INTERVAL_US) || (old.interval_us, old.burst) == (new.interval_us, new.burst) {
+    if new.interval_us == 0 || (old.interval_us, old.burst) == (new.interval_us, new.burst) {
         return tat_us;
     }
     let (ahead_us, burst) = (tat_us.saturating_sub(now_us) as f64, old.burst as f64);
     let (credit, rest_us) = match old.interval_us {
         0 => (burst, 0.0),
-        MAX_INTERVAL_US => (0.0, 0.0),
+        MAX_INTERVAL_US => (0.0, ahead_us),
         interval => (burst - ahead_us / interval as f64, (ahead_us - burst * interval as f64).max(0.0)),
     };
-    let rest_us = match new.interval_us < old.interval_us {
-        true => rest_us / old.interval_us as f64 * new.interval_us as f64,
+    let rest_interval_us = if new.interval_us == MAX_INTERVAL_US { STOPPED_INTERVAL_US } else { new.interval_us };
+    let rest_us = match rest_interval_us < old.interval_us && old.interval_us != MAX_INTERVAL_US {
+        true => rest_us / old.interval_us as f64 * rest_interval_us as f64,
         false => rest_us,
     };
-    let owed = new.burst as f64 - credit.clamp(0.0, new.burst as f64);
-    (now_us as f64 + (owed * new.interval_us as f64 + rest_us).ceil()).min(MAX_TAT_US as f64) as u64
+    let owed_us = match new.interval_us {
+        MAX_INTERVAL_US => 0.0,
+        interval => (new.burst as f64 - credit.clamp(0.0, new.burst as f64)) * interval as f64,
+    };
+    (now_us as f64 + (owed_us + rest_us).ceil()).min(MAX_TAT_US as f64) as u64
 }
 
 #[cfg(test)]
@@ -263,7 +273,39 @@ mod tests {
         assert!(crawl_again <= MAX_TAT_US);
     }
 
+    #[test]
+    fn a_stop_keeps_the_rest_and_what_was_called_by_hand_before_it_does_not_hold_up_a_rush() {
+        let (now, stop, rush) = (1_000_000_000, limits(0.0, 10), limits(50.0, 10));
+        let spent = spend(0, now, 10, &rush);
+        let back = now - 600_000_000;
+        let resumed = carry_over(carry_over(spent, back, &rush, &stop), back + 5_000_000, &stop, &rush);
+        assert_eq!(resumed, spent, "as if nobody had stopped it");
+        assert_eq!(allowance(resumed, now + 40_000, 0, &rush), 2, "when the clock is set right again");
+        let crawl = limits(0.01, 10);
+        let stopped = carry_over(spend(0, now, 37, &crawl), now, &crawl, &stop);
+        assert_eq!(stopped, now + 27_000_000, "27 on top of the burst");
+        assert_eq!(wait_us(carry_over(stopped, now, &stop, &rush), now, &rush), 27_020_000);
+    }
+
     proptest! {
+        /// A stop lets nobody be called earlier than without it, and afterwards nobody waits for longer than the burst
+        /// takes to come back and what was left of the rest.
+        #[test]
+        fn a_stop_earns_nothing_and_forgets_nothing(
+            interval_us in 1u64..=STOPPED_INTERVAL_US,
+            burst in 1u64..50,
+            ahead_us in 0u64..1_000_000_000,
+            stopped_us in 0u64..1_000_000_000,
+        ) {
+            let (now, stop) = (1_700_000_000_000_000, limits(0.0, burst));
+            let running = Limits { interval_us, ..limits(1.0, burst) };
+            let stopped = carry_over(now + ahead_us, now, &running, &stop);
+            let resumed = carry_over(stopped, now + stopped_us, &stop, &running);
+            prop_assert!(resumed >= now + ahead_us.max(stopped_us));
+            let rest_us = ahead_us.saturating_sub(burst * interval_us).saturating_sub(stopped_us);
+            prop_assert!(resumed <= now + stopped_us + burst * interval_us + rest_us + 1);
+        }
+
         /// (L5) In any window, admissions stay within the sum of what the rate of each instant allows, and the
         /// burst, however the rate changes and the clock is put back: then time is what passes forwards. And the
         /// TAT is never further than the burst ahead of the latest that the clock has shown.
@@ -291,7 +333,8 @@ mod tests {
                 tat = carry_over(tat, now, &rates[at], &rates[next]);
                 at = next;
                 let interval = rates[at].interval_us;
-                prop_assert!(interval == MAX_INTERVAL_US || tat <= latest + burst * interval, "{tat} > {latest}");
+                let owed = if interval == MAX_INTERVAL_US { 0 } else { burst * interval };
+                prop_assert!(tat <= latest + owed, "{tat} > {latest}");
             }
             for (i, (from, _)) in calls.iter().enumerate() {
                 let mut sum = 0;

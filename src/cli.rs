@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
             Command::Audit(args) => audit::run(&args),
-            Command::Keys(args) => keys::run(args),
+            Command::Keys(args) => keys::run(args).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

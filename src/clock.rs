@@ -63,6 +63,18 @@ impl Clock {
         }
     }
 
+    /// Returns the same in milliseconds.
+    #[must_use]
+    pub fn steady_ms(&self) -> u64 {
+        self.steady_us() / 1_000
+    }
+
+    /// Returns the same in seconds.
+    #[must_use]
+    pub fn steady_s(&self) -> u64 {
+        self.steady_us() / 1_000_000
+    }
+
     /// Returns milliseconds since the Unix epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

@@ -51,6 +51,8 @@ pub struct View<'a> {
     pub roll: &'a Roll,
     /// The time of the line's store: sales open, and sessions end, on all gateways at once.
     pub line_now: Between,
+    /// When this gateway issued its newest ticket, in milliseconds since the Unix epoch.
+    pub last_issue_ms: u64,
 }
 
 /// What becomes of a request.
@@ -75,6 +77,17 @@ pub enum Decision {
     Reject(Refusal),
 }
 
+impl Decision {
+    /// Returns the ticket of whoever has a place.
+    #[must_use]
+    pub const fn ticket(&self) -> Option<&Ticket> {
+        match self {
+            Self::Admit(ticket, _) | Self::Enter { ticket, .. } | Self::Wait(ticket, _) => Some(ticket),
+            Self::Pass | Self::Join | Self::Reject(_) => None,
+        }
+    }
+}
+
 /// Why nobody joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -88,17 +101,21 @@ pub enum Refusal {
     Full,
 }
 
-/// Opens the ticket that the credentials hold, if it is sound.
+/// Opens the ticket that the credentials hold, if it is sound at `now_ms` of this gateway's clock. Somebody may have set
+/// that clock, or the store's: so it is enough that a ticket is current by one of them, and one that is no newer than the
+/// newest of this gateway is not from the future.
 #[must_use]
 pub fn ticket(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Ticket> {
     let text = credentials.ticket?;
-    Ticket::open(text, RoomHash::of(view.room), view.ring, now_ms, view.ticket_lifetime_ms)
+    let room = RoomHash::of(view.room);
+    let open = |now_ms| Ticket::open(text, room, view.ring, now_ms, view.ticket_lifetime_ms);
+    let line_ms = view.line_now.latest_ms;
+    open(now_ms).or_else(|| open(line_ms)).or_else(|| open(now_ms.max(line_ms).max(view.last_issue_ms)))
 }
 
 /// Decides about a request for a guarded path at `now_ms` of this gateway's clock.
 ///
-/// By that clock a ticket is current: gateways issue tickets, and were the store's clock put back, nobody would have
-/// one. Sessions end by the clock of the store, as their slots do, and at the latest that it may be by now: nobody
+/// Sessions end by the clock of the store, as their slots do, and at the latest that it may be by now: nobody
 /// stays when the slot may be somebody else's (L6).
 ///
 /// A pass counts only beside the ticket that it was earned with (T3). Whoever's place is over, or
@@ -162,6 +179,7 @@ mod tests {
         verifier: PassVerifier,
         line: LineState,
         line_now_ms: u64,
+        last_issue_ms: u64,
     }
 
     impl Desk {
@@ -178,7 +196,7 @@ mod tests {
             let mut line = LineState::new(NOW_MS * 1_000);
             line.steer(&Steering::Configure(limits), NOW_MS * 1_000);
             let ring = KeyRing::generate(NOW_MS, &mut rand::rng());
-            Self { ring, verifier: PassVerifier::new("vestibule", 100), line, line_now_ms: NOW_MS }
+            Self { ring, verifier: PassVerifier::new("vestibule", 100), line, line_now_ms: NOW_MS, last_issue_ms: 0 }
         }
 
         fn view(&self, method: QueueingMethod, max_waiting: u64) -> View<'_> {
@@ -191,6 +209,7 @@ mod tests {
                 verifier: &self.verifier,
                 roll: self.line.roll(),
                 line_now: Between::exactly(self.line_now_ms),
+                last_issue_ms: self.last_issue_ms,
             }
         }
 
@@ -264,6 +283,27 @@ mod tests {
         desk.line_now_ms = ends_s * 1_000;
         assert_eq!(desk.decide(Some(&text), Some(&pass)), Decision::Join);
         assert_eq!(desk.decide(Some(&text), None), Decision::Join);
+    }
+
+    /// Either clock may be wrong by days, and nobody loses the place; where both say it, a ticket is too old, or of the future.
+    #[test]
+    fn a_ticket_is_current_by_one_of_the_clocks() {
+        const DAYS_MS: u64 = 3 * 86_400_000;
+        let mut desk = Desk::new(1);
+        desk.line.join(3, NOW_MS * 1_000);
+        let text = desk.ticket(3, 13).seal(&desk.ring);
+        let mut honours = |own_ms, line_ms, last_issue_ms| {
+            (desk.line_now_ms, desk.last_issue_ms) = (line_ms, last_issue_ms);
+            let view = desk.view(QueueingMethod::Fifo, 100);
+            ticket(&Credentials { ticket: Some(&text), pass: None }, &view, own_ms).is_some()
+        };
+        for wrong_ms in [NOW_MS - DAYS_MS, NOW_MS + DAYS_MS] {
+            assert!(honours(wrong_ms, NOW_MS, 0) && honours(NOW_MS, wrong_ms, 0));
+            assert!(!honours(wrong_ms, wrong_ms, 0));
+        }
+        let (before_ms, after_ms) = (NOW_MS - DAYS_MS, NOW_MS + DAYS_MS);
+        assert!(honours(before_ms, before_ms, NOW_MS), "this gateway has issued it, and its clock was put back");
+        assert!(!honours(after_ms, after_ms, NOW_MS), "old is old, though nobody came after");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod forwarding;
 mod own;
+mod renewing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,12 +26,13 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::{Place, Room};
+use crate::room::{Place, Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
 use crate::token::{Pass, RoomHash, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
+use renewing::with_renewal;
 
 /// The paths that are the gateway's own and never forwarded.
 pub const OWN_PREFIX: &str = "/.vestibule/";
@@ -120,7 +122,8 @@ impl Pipeline {
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
             return self.sold_out(room, asker);
         }
-        match decision {
+        let renewal = self.renewal(request.headers(), room, decision.ticket());
+        let answer = match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
                 let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
@@ -134,7 +137,8 @@ impl Pipeline {
                 Some(place) => self.seat(i, request, target, asker, place).await,
                 None => self.turn_away(room, refusal, asker.reads),
             },
-        }
+        };
+        with_renewal(answer, renewal)
     }
 
     /// Lets in someone who was called: signs a pass and takes it along to the upstream.
@@ -248,7 +252,7 @@ impl Pipeline {
     fn note_poll(&self, room: &Room, ticket: &Ticket) {
         room.introduce(ticket);
         let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
-        room.presence.poll(ticket.number, room.shared.clock.now_ms(), lease_ms);
+        room.presence.poll(ticket.number, room.shared.clock.steady_ms(), lease_ms);
     }
 
     fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
@@ -304,7 +308,7 @@ impl Pipeline {
 
     fn ticket_cookie(&self, room: &Room, ticket: &Ticket) -> String {
         let sealed = ticket.seal(&room.shared.ring.load());
-        self.cookie(room, CookieKind::Ticket, &sealed, crate::room::TICKET_LIFETIME_MS / 1_000)
+        self.cookie(room, CookieKind::Ticket, &sealed, TICKET_LIFETIME_MS / 1_000)
     }
 
     fn cookie(&self, room: &Room, kind: CookieKind, value: &str, max_age_s: u64) -> String {
@@ -334,7 +338,7 @@ fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
         epoch: place.epoch,
         number: place.number,
         id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-        issued_ms: room.shared.clock.now_ms(),
+        issued_ms: room.issue_ms(),
     }
 }
 

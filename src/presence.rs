@@ -1,5 +1,7 @@
 //! Who is here, on this gateway: with a live connection, or by a recent poll.
 //!
+//! Times are of the gateway's steady clock, so that nobody goes when somebody sets the time of day.
+//!
 //! What changed since the last tick goes to the store with the next one; nothing is said of a
 //! visitor who just stays, unless the store asks for everyone.
 
@@ -57,26 +59,26 @@ impl Presence {
     }
 
     /// Notes that a live connection ended; the last one takes the visitor away at once.
-    pub fn disconnect(&self, number: Number, now_ms: u64) {
+    pub fn disconnect(&self, number: Number, steady_ms: u64) {
         let mut inner = self.lock();
         if let Some(here) = inner.here.get_mut(&number) {
             here.connections = here.connections.saturating_sub(1);
-            inner.drop_if_gone(number, now_ms);
+            inner.drop_if_gone(number, steady_ms);
         }
     }
 
     /// Notes a poll, good for `lease_ms`.
-    pub fn poll(&self, number: Number, now_ms: u64, lease_ms: u64) {
+    pub fn poll(&self, number: Number, steady_ms: u64, lease_ms: u64) {
         let mut inner = self.lock();
-        let until_ms = now_ms + lease_ms;
+        let until_ms = steady_ms + lease_ms;
         inner.come(number).poll_until_ms = until_ms;
         inner.polls.push_back((until_ms, number));
     }
 
     /// Returns what changed since the last time, and takes it as told.
-    pub fn take_changes(&self, now_ms: u64) -> Changes {
+    pub fn take_changes(&self, steady_ms: u64) -> Changes {
         let mut inner = self.lock();
-        inner.expire_polls(now_ms);
+        inner.expire_polls(steady_ms);
         let (came, went) = (std::mem::take(&mut inner.came), std::mem::take(&mut inner.went));
         if std::mem::take(&mut inner.is_forgotten) {
             return Changes { here: inner.here.keys().copied().collect(), all_here: true, gone: Numbers::default() };
@@ -111,8 +113,8 @@ impl Inner {
         })
     }
 
-    fn drop_if_gone(&mut self, number: Number, now_ms: u64) {
-        let gone = |here: &Here| here.connections == 0 && here.poll_until_ms <= now_ms;
+    fn drop_if_gone(&mut self, number: Number, steady_ms: u64) {
+        let gone = |here: &Here| here.connections == 0 && here.poll_until_ms <= steady_ms;
         if self.here.get(&number).is_some_and(gone) {
             self.here.remove(&number);
             // Another gateway may vouch for them: nothing is said of those of whom nothing was said.
@@ -122,13 +124,13 @@ impl Inner {
         }
     }
 
-    fn expire_polls(&mut self, now_ms: u64) {
+    fn expire_polls(&mut self, steady_ms: u64) {
         while let Some((until_ms, number)) = self.polls.front().copied() {
-            if until_ms > now_ms {
+            if until_ms > steady_ms {
                 break;
             }
             self.polls.pop_front();
-            self.drop_if_gone(number, now_ms);
+            self.drop_if_gone(number, steady_ms);
         }
     }
 }

@@ -306,11 +306,16 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
 pub fn set_cookie(answer: &mut Answer, cookie: &str) {
+    set_secret(answer, header::SET_COOKIE, cookie);
+}
+
+/// Adds what is for the asker alone, and for no cache.
+pub fn set_secret(answer: &mut Answer, name: HeaderName, secret: &str) {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for name in ["surrogate-control", "cdn-cache-control"] {
         answer.headers_mut().remove(name);
     }
-    answer.headers_mut().extend(HeaderValue::from_str(cookie).map(|value| (header::SET_COOKIE, value)));
+    answer.headers_mut().extend(HeaderValue::from_str(secret).map(|value| (name, value)));
 }
 
 fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {

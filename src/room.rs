@@ -3,12 +3,14 @@
 mod drawing;
 mod finding;
 mod foreseeing;
+mod introducing;
 mod joining;
 mod lately;
 mod making;
 mod pacing;
 mod sharing;
 mod telling;
+mod ticketing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,20 +25,21 @@ use crate::clock::{Between, Clock, FarClock};
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
-use crate::line::bits::Bits;
-use crate::line::{Epoch, GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault, UNSEEN_S};
+use crate::line::{GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
-use crate::person::{self, PersonRule};
+use crate::person::PersonRule;
 use crate::presence::Presence;
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
-use crate::token::{KeyRing, PassVerifier, Ticket};
+use crate::token::{KeyRing, PassVerifier};
 pub use drawing::DrawFault;
+use introducing::Introduced;
 pub use joining::{JoinFault, Joining, Place};
 pub use lately::Lately;
 pub use pacing::{Line, Pacing};
+pub use ticketing::{TICKET_KEPT_MS, TICKET_LIFETIME_MS};
 
 /// How long a gateway's word about who is here holds without a further tick, in milliseconds.
 pub const LEASE_MS: u64 = 10_000;
@@ -128,6 +131,8 @@ pub struct Room {
     store_up: AtomicBool,
     /// The clock of the line's store.
     line_clock: FarClock,
+    /// When the newest ticket was issued here, in milliseconds since the Unix epoch.
+    last_issue_ms: AtomicU64,
 }
 
 /// What visitors asked for, to go with the next tick.
@@ -139,25 +144,6 @@ struct Pending {
     /// The highest number of a line that was lost whole; 0 where none was.
     recalled: Number,
     introduced: Vec<(PersonId, Number)>,
-}
-
-/// Whose number the store was told in this epoch: a bit for each.
-#[derive(Debug, Default)]
-struct Introduced {
-    epoch: Epoch,
-    numbers: Bits,
-}
-
-impl Introduced {
-    /// Tells of a number the first time in `epoch`, and notes that if `tell` could.
-    fn once(&mut self, epoch: Epoch, number: Number, tell: impl FnOnce() -> bool) {
-        if self.epoch != epoch {
-            *self = Self { epoch, numbers: Bits::default() };
-        }
-        if !self.numbers.contains(number) && tell() {
-            self.numbers.insert(number);
-        }
-    }
 }
 
 impl Pending {
@@ -197,6 +183,7 @@ impl Room {
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             line_clock: FarClock::default(),
+            last_issue_ms: AtomicU64::new(0),
         }
     }
 
@@ -213,6 +200,7 @@ impl Room {
                 verifier: &self.shared.verifier,
                 roll,
                 line_now: self.line_now(),
+                last_issue_ms: self.last_issue_ms.load(Ordering::Relaxed),
             })
         })
     }
@@ -258,22 +246,12 @@ impl Room {
         Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
     }
 
-    /// Tells the store, at the next tick, which number a person has, if it may have lost that: the ticket is of an
-    /// older epoch. It is told once in an epoch, however often the visitor asks.
-    pub fn introduce(&self, ticket: &Ticket) {
-        let holder = self.rules.person.as_ref().and_then(|_| person::holder(ticket.id));
-        let Some(person) = holder else { return };
-        let epoch = self.mirror.known().epoch;
-        if ticket.epoch < epoch && self.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
-            let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
-            let tell = || push_bounded(&mut self.pending().introduced, (person, ticket.number));
-            introduced.once(epoch, ticket.number, tell);
-        }
-    }
-
-    /// Ends a session at the next tick.
+    /// Ends a session at the next tick. One whose slot is free already, because the store's clock was put forward for a
+    /// while, would take somebody else's along.
     pub fn end_session(&self, number: Number, ends_s: u64) {
-        push_bounded(&mut self.pending().ended, (ends_s, number));
+        if !self.mirror.read(|roll| roll.has_run_out(number)) {
+            push_bounded(&mut self.pending().ended, (ends_s, number));
+        }
     }
 
     /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.
@@ -321,11 +299,6 @@ impl Room {
     }
 }
 
-/// For how long a ticket is honoured, in milliseconds: a day.
-pub const TICKET_LIFETIME_MS: u64 = 24 * 3_600_000;
-
-const _: () = assert!(TICKET_LIFETIME_MS / 1_000 < UNSEEN_S, "a place is kept for as long as its ticket is honoured");
-
 /// Calls the store, not for longer than [`STORE_TIMEOUT`], and notes how long it took.
 ///
 /// # Errors
@@ -352,22 +325,4 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T) -> bool {
 
 fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
     list.drain(..list.len().min(TELL_LIMIT)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_could_not_be_introduced_is_introduced_later() {
-        let mut introduced = Introduced::default();
-        let mut list = vec![0; PENDING_CAP];
-        introduced.once(7, 12, || push_bounded(&mut list, 12));
-        assert_eq!(list.len(), PENDING_CAP, "it is full");
-        list.clear();
-        for epoch in [7, 7, 8] {
-            introduced.once(epoch, 12, || push_bounded(&mut list, 12));
-        }
-        assert_eq!(list, [12, 12], "once in an epoch");
-    }
 }

@@ -50,7 +50,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
 /// The time until the next tick. A rate slower than the ticks is met to the millisecond; for a
 /// faster one, what a late tick missed is within the burst.
 fn pause(room: &Room) -> Duration {
-    let now_us = room.shared.clock.now_us();
+    let now_us = room.line_now().earliest_ms * 1_000;
     let due_us = room.mirror.read(|roll| {
         let limits = roll.limits();
         let slow = limits.filter(|limits| Duration::from_micros(limits.interval_us) > TICK && roll.waiting.count() > 0);
@@ -84,7 +84,7 @@ pub async fn tick(room: &Room) {
         }
     }
     pace(room);
-    room.learn(room.shared.clock.now_ms() / 1_000);
+    room.learn(room.shared.clock.steady_s());
     measure(room);
 }
 
@@ -104,7 +104,7 @@ async fn make_again(room: &Room) {
 
 /// Lets the room think about its pace, and tells how the upstream does.
 fn pace(room: &Room) {
-    let (now_us, line_now) = (room.shared.clock.now_us(), room.line_now());
+    let (steady_us, line_now) = (room.shared.clock.steady_us(), room.line_now());
     let line = room.mirror.read(|roll| {
         let settings = roll.settings.as_ref()?;
         let active = roll.active(line_now.latest_s());
@@ -118,7 +118,7 @@ fn pace(room: &Room) {
             is_free: settings.phase.calls() && is_running && has_session,
         })
     });
-    if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, now_us)) {
+    if line.is_some_and(|line| room.pacing.beat(&room.health, &line, &room.rules.tolerance, steady_us)) {
         measure_upstream(room);
     }
 }
@@ -150,7 +150,7 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
     if let Some(number) = room.take_recalled() {
         return recall(room, number).await;
     }
-    let tick = room.take_tick(shared.clock.now_ms());
+    let tick = room.take_tick();
     let said = room.mirror.in_places(tick.clone()).await;
     let asked_us = shared.clock.steady_us();
     let page = match timed(&shared.metrics, "tick", shared.store.tick(&room.rules.name, &said)).await {
@@ -224,9 +224,9 @@ fn tell(room: &Room, taken: &Taken) {
     for (ratio, count) in &taken.eta_errors {
         (0..*count).for_each(|_| errors.observe(*ratio));
     }
-    let now_s = room.shared.clock.now_ms() / 1_000;
-    room.waits.add(&taken.waits, now_s);
-    room.eta_errors.add(&taken.eta_errors, now_s);
+    let steady_s = room.shared.clock.steady_s();
+    room.waits.add(&taken.waits, steady_s);
+    room.eta_errors.add(&taken.eta_errors, steady_s);
 }
 
 fn measure(room: &Room) {

@@ -9,7 +9,7 @@ use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
 /// The headers by which apps without cookies show what they have.
-const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
+pub const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
 const PASS_HEADER: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// What a cookie of the gateway's holds.
@@ -38,6 +38,13 @@ pub fn cookie(kind: CookieKind, room: &str, is_tls: bool, value: &str, max_age_s
     let name = cookie_name(kind, room, is_tls);
     let secure = if is_tls { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// Tells whether a request shows its ticket as apps do that keep no cookies.
+#[must_use]
+pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
+    find_cookie(headers, &cookie_name(CookieKind::Ticket, room, is_tls)).is_none()
+        && headers.contains_key(TICKET_HEADER)
 }
 
 /// Reads what a request brings along for a room: cookies, or else headers.

@@ -32,6 +32,9 @@ const PING: Duration = Duration::from_secs(15);
 /// A visitor who has not been heard of for this long, pings included, is gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// For how long somebody counts as here who was asked to connect again, in milliseconds.
+const COMING_AGAIN_MS: u64 = 10_000;
+
 /// A reader that takes longer than this for one frame is cut.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -80,7 +83,7 @@ pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Tick
     // Whatever ends the talk, there is nobody to tell it to.
     let _ = talk.hold(&seat, &stop).await;
     drop(seat);
-    room.presence.disconnect(ticket.number, room.shared.clock.now_ms());
+    room.presence.disconnect(ticket.number, room.shared.clock.steady_ms());
 }
 
 fn goodbye(code: CloseCode) -> CloseFrame {
@@ -106,7 +109,12 @@ impl Talk<'_> {
                     Some(Ok(Message::Close(_))) | None => return Ok(()),
                     Some(heard) => { heard?; self.heard_at = Instant::now(); }
                 },
-                () = seat.nudged() => self.say_news().await?,
+                () = seat.nudged() => {
+                    self.say_news().await?;
+                    if self.room.renewed(&self.ticket).is_some() {
+                        return self.ask_to_come_again().await;
+                    }
+                }
                 () = stop.cancelled() => return self.close(CloseCode::Restart).await,
             }
             if self.heard_at.elapsed() > SILENCE {
@@ -136,6 +144,13 @@ impl Talk<'_> {
         }
         self.said = Some(status);
         Ok(())
+    }
+
+    /// Ends the connection because its ticket is getting old: the handshake of the next hands out another one. Until then
+    /// the visitor counts as here.
+    async fn ask_to_come_again(&mut self) -> Result<(), Error> {
+        self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
+        self.close(CloseCode::Restart).await
     }
 
     async fn close(&mut self, code: CloseCode) -> Result<(), Error> {

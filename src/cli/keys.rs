@@ -1,22 +1,38 @@
 //! `vestibule keys`: makes, lists, rotates and retires keys, in the file that gateways share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
+use tokio::time::timeout;
 
-use super::CommandFault;
+use super::{CommandFault, serve};
 use crate::clock::Clock;
-use crate::gateway::{make_folder, read_keys, write_keys};
-use crate::room::TICKET_LIFETIME_MS;
+use crate::config::Config;
+use crate::gateway::{keys_path, make_folder, read_keys, write_keys};
+use crate::line::redis::RedisLine;
+use crate::room::{STORE_TIMEOUT, TICKET_LIFETIME_MS};
 use crate::token::key_ring::KeyKind;
 use crate::token::{KeyRing, KeyRingFault, Kid, PassAlgorithm, Revocation, TicketId};
+
+/// Where the keys are unless something else is said.
+const DEFAULT_FILE: &str = "vestibule-data/keys.toml";
+
+/// How long the store's clock is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A pass may be dated ahead of the store's clock by as much as the gateways wait for its answers, and in whole seconds.
+const DATED_AHEAD_MS: u64 = STORE_TIMEOUT.as_millis() as u64 + 1_000;
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
 pub struct KeysArgs {
-    /// The file of the keys
-    #[arg(long, default_value = "vestibule-data/keys.toml")]
-    file: PathBuf,
+    /// The file of the keys. Default: that of the configuration, or vestibule-data/keys.toml
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The gateways' configuration: it names the keys, and the store whose clock dates the passes
+    #[arg(long)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     what: What,
 }
@@ -49,7 +65,8 @@ enum What {
         /// The visitor, as upstreams know it from `Vestibule-Visitor`
         #[arg(long, value_parser = visitor)]
         visitor: Option<TicketId>,
-        /// The room; whoever was called gets a new pass
+        /// The room; whoever was called gets a new pass. Passes are dated by the store's clock: name it with --config,
+        /// or this machine's counts
         #[arg(long)]
         room: Option<String>,
     },
@@ -63,18 +80,20 @@ fn visitor(text: &str) -> Result<TicketId, &'static str> {
 ///
 /// # Errors
 /// [`CommandFault::Input`] when the file cannot be used or the key cannot be retired.
-pub fn run(args: KeysArgs) -> Result<(), CommandFault> {
+pub async fn run(args: KeysArgs) -> Result<(), CommandFault> {
     let now_ms = Clock::system().now_ms();
+    let config = args.config.as_deref().map(serve::read).transpose()?;
+    let file = args.file.or_else(|| config.as_ref().and_then(keys_path)).unwrap_or_else(|| DEFAULT_FILE.into());
     let mut ring = match args.what {
-        What::New { .. } if args.file.exists() => {
-            let text = format!("{} exists; use `rotate`, or move it away", args.file.display());
+        What::New { .. } if file.exists() => {
+            let text = format!("{} exists; use `rotate`, or move it away", file.display());
             return Err(CommandFault::Input(text));
         }
         What::New { algorithm } => {
-            make_folder(args.file.parent()).map_err(|fault| CommandFault::Input(fault.to_string()))?;
+            make_folder(file.parent()).map_err(|fault| CommandFault::Input(fault.to_string()))?;
             KeyRing::generate_for(algorithm, now_ms, &mut rand::rng())
         }
-        _ => read_keys(&args.file).map_err(CommandFault::Input)?,
+        _ => read_keys(&file).map_err(CommandFault::Input)?,
     };
     match args.what {
         What::New { .. } | What::List => {}
@@ -82,14 +101,17 @@ pub fn run(args: KeysArgs) -> Result<(), CommandFault> {
         What::Retire { kid } => ring.retire(kid).map_err(refused)?,
         What::Revoke { visitor, ref room } => {
             ring.prune(now_ms);
-            let of_visitor = visitor.map(|id| Revocation::Visitor { id, until_ms: now_ms + TICKET_LIFETIME_MS });
-            // The second that has begun counts as well: passes are dated in whole seconds.
-            let of_room = room.clone().map(|room| Revocation::Passes { room, before_ms: now_ms + 1_000 });
+            // Until every gateway has read the file, tickets are renewed.
+            let of_visitor = visitor.map(|id| Revocation::Visitor { id, until_ms: now_ms + 2 * TICKET_LIFETIME_MS });
+            let of_room = match room {
+                Some(room) => Some(passes_so_far(room, config.as_ref()).await?),
+                None => None,
+            };
             of_visitor.into_iter().chain(of_room).try_for_each(|what| ring.revoke(what)).map_err(refused)?;
         }
     }
     if !matches!(args.what, What::List) {
-        write_keys(&args.file, &ring).map_err(CommandFault::Input)?;
+        write_keys(&file, &ring).map_err(CommandFault::Input)?;
     }
     for card in ring.list() {
         let algorithm = card.algorithm.map(|algorithm| format!(" {algorithm}")).unwrap_or_default();
@@ -97,6 +119,37 @@ pub fn run(args: KeysArgs) -> Result<(), CommandFault> {
     }
     ring.revocations().iter().for_each(|revocation| println!("revoked {revocation:?}"));
     Ok(())
+}
+
+/// All passes of a room that gateways have dated by now.
+async fn passes_so_far(room: &str, config: Option<&Config>) -> Result<Revocation, CommandFault> {
+    let now_ms = line_now_ms(room, config).await?;
+    Ok(Revocation::Passes { room: room.to_owned(), before_ms: now_ms + DATED_AHEAD_MS })
+}
+
+/// Reads the clock of a room's line: that of its store, or this machine's.
+async fn line_now_ms(room: &str, config: Option<&Config>) -> Result<u64, CommandFault> {
+    let own_ms = Clock::system().now_ms();
+    let Some(config) = config else {
+        eprintln!("vestibule: passes are taken as dated by this machine's clock; --config FILE asks the store's");
+        return Ok(own_ms);
+    };
+    let Some(found) = config.rooms.iter().find(|known| known.rules.name.as_str() == room) else {
+        return Err(CommandFault::Input(format!("the configuration has no room {room}")));
+    };
+    let Some(url) = &config.store_url else { return Ok(own_ms) };
+    let looking = async { RedisLine::connect(url, PATIENCE).await?.look(&found.rules.name).await };
+    let why = match timeout(PATIENCE, looking).await {
+        Ok(Ok(sight)) => match sight.now_us {
+            Some(now_us) => return Ok(now_us / 1_000),
+            None => "it does not tell the time".to_owned(),
+        },
+        Ok(Err(fault)) => fault.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    Err(CommandFault::Input(format!(
+        "the store's clock dates the passes, and {why}; without --config this machine's counts"
+    )))
 }
 
 fn rotate(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>, now_ms: u64) -> Result<(), KeyRingFault> {

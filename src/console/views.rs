@@ -134,12 +134,11 @@ impl DrawView {
 
 impl RoomView {
     pub(super) fn of(room: &Room) -> Self {
-        let now_ms = room.shared.clock.now_ms();
-        room.mirror.read(|roll| Self::read(room, roll, now_ms))
+        room.mirror.read(|roll| Self::read(room, roll))
     }
 
-    fn read(room: &Room, roll: &Roll, now_ms: u64) -> Self {
-        let (now_s, line_now_s) = (now_ms / 1_000, room.line_now().latest_s());
+    fn read(room: &Room, roll: &Roll) -> Self {
+        let (steady_s, line_now_s) = (room.shared.clock.steady_s(), room.line_now().latest_s());
         let name = room.rules.name.as_str();
         let settings = roll.settings.as_ref();
         let limits = settings.map(|settings| &settings.limits);
@@ -181,8 +180,8 @@ impl RoomView {
             admitted_per_second: room.mirror.pace(|pace| pace.called_per_second(line_now_s)),
             live_connections: room.live.count(),
             oldest_wait_seconds: came_s.map(|came_s| line_now_s.saturating_sub(came_s)),
-            waited_seconds: Shares::of(&room.waits, now_s),
-            eta_error: Shares::of(&room.eta_errors, now_s),
+            waited_seconds: Shares::of(&room.waits, steady_s),
+            eta_error: Shares::of(&room.eta_errors, steady_s),
             eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
             item: room.rules.item.clone(),
             sold_out: room.sold_out.list(room.board_ms()),
@@ -191,7 +190,7 @@ impl RoomView {
             message: settings.and_then(|settings| settings.message.clone()),
             epoch: roll.epoch(),
             store_up: room.store_is_up(),
-            as_of: now_ms,
+            as_of: room.shared.clock.now_ms(),
         }
     }
 }

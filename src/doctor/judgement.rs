@@ -9,12 +9,12 @@ use crate::admission::Limits;
 use crate::config::{Config, RoomConfig};
 use crate::gate::QueueingMethod;
 use crate::line::redis::{Facts, Sight};
-use crate::room::TICKET_LIFETIME_MS;
+use crate::room::TICKET_KEPT_MS;
 
 /// How far clocks may be apart before somebody should know, in milliseconds.
 const SKEW_NOTED_MS: u64 = 1_000;
 
-/// How far they may be apart at all: tickets from further ahead are refused.
+/// How far they may be apart at all: what is signed from further ahead is refused.
 const SKEW_MOST_MS: u64 = 60_000;
 
 /// A tick is due every tenth of a second; a store this slow makes it late.
@@ -127,9 +127,13 @@ fn clock(sight: &Sight, now_us: u64) -> Option<Finding> {
     Some(match apart_ms {
         0..=SKEW_NOTED_MS => Finding::good("clocks", apart),
         _ if apart_ms <= SKEW_MOST_MS => {
-            Finding::warning("clocks", apart, "Let NTP run on both; tickets carry this machine's time.")
+            Finding::warning("clocks", apart, "Let NTP run on both; links to other devices go by this machine's.")
         }
-        _ => Finding::bad("clocks", apart, "Let NTP run on both: tickets of one gateway are refused by another."),
+        _ => Finding::bad(
+            "clocks",
+            apart,
+            "Let NTP run on both: links to other devices and the site's own tokens fail, and tickets are not renewed in time.",
+        ),
     })
 }
 
@@ -242,9 +246,10 @@ pub fn room(room: &RoomConfig, now_ms: u64) -> Vec<Finding> {
     if room.limits.schedule.ends_ms.is_some_and(|ends_ms| ends_ms <= now_ms) {
         findings.push(Finding::bad(&what, "its sale is over", "Correct `ends_at`, in the file or on the console."));
     }
-    if gathers_ms(&room.limits).is_some_and(|ms| ms >= TICKET_LIFETIME_MS) {
-        let remedy = "Let less than a day lie between `opens_at` and `starts_at`: a ticket is good for a day.";
-        findings.push(Finding::bad(&what, "whoever comes first has no ticket any more when it starts", remedy));
+    if queues && room.limits.grace_ms > TICKET_KEPT_MS {
+        let remedy =
+            "Set `grace` to 12h or less: a ticket is good for half a day after its holder was last here, or longer.";
+        findings.push(Finding::warning(&what, "places are kept for longer than tickets", remedy));
     }
     if room.rules.method == QueueingMethod::Draw && room.limits.schedule.starts_ms.is_none_or(|at| at <= now_ms) {
         let remedy = "Set `starts_at`: nobody is drawn who comes after it.";
@@ -254,11 +259,6 @@ pub fn room(room: &RoomConfig, now_ms: u64) -> Vec<Finding> {
         findings.push(Finding::good(&what, limits_text(&room.limits)));
     }
     findings
-}
-
-/// Returns how long people gather before they are let in, in milliseconds.
-fn gathers_ms(limits: &Limits) -> Option<u64> {
-    limits.schedule.starts_ms?.checked_sub(limits.schedule.opens_ms?)
 }
 
 fn limits_text(limits: &Limits) -> String {

@@ -245,6 +245,13 @@ impl Roll {
         self.covers(epoch, number) && self.over.contains(self.place(number))
     }
 
+    /// Tells whether a number was called and its session has run out in this line, whatever the clock shows by now.
+    #[must_use]
+    pub fn has_run_out(&self, number: Number) -> bool {
+        let place = self.place(number);
+        self.called.contains(place) && self.sessions.find(place, 0) == Standing::Over
+    }
+
     fn begin(&mut self, entry: &Entry) {
         if entry.epoch > self.epoch() {
             let above = if entry.unseen.is_empty() { self.issued } else { entry.issued };

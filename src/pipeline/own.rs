@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::renewing::with_renewal;
 use super::{Asker, OWN_PREFIX, Pipeline, sign};
 use crate::gate::{self, Decision};
 use crate::line::draw::Pending;
@@ -82,13 +83,15 @@ impl Pipeline {
 
     /// One step of a poll.
     fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
-        respond::tell(&self.status_of(request.headers(), room, asker))
+        let (headers, now_ms) = (request.headers(), room.shared.clock.now_ms());
+        let credentials = self.credentials(headers, room, asker);
+        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let renewal = self.renewal(headers, room, decision.ticket());
+        with_renewal(respond::tell(&self.status_of(decision, headers, room, asker)), renewal)
     }
 
-    fn status_of(&self, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
-        let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(headers, room, asker);
-        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+    fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
+        match decision {
             Decision::Admit(ticket, claims) => Status {
                 state: State::Admitted,
                 session_ends_at: Some(claims.exp * 1_000),
@@ -168,8 +171,10 @@ impl Pipeline {
             Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
             standing => room.take_back(ticket.number, standing),
         }
+        let renewal = self.renewal(request.headers(), &room, Some(&ticket));
+        let ticket = room.renewed(&ticket).unwrap_or(ticket);
         self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
-        respond::switch_to_websocket(&accept)
+        with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 
     /// Keeps a choice of language, and goes back to the page where it was made.
@@ -212,6 +217,7 @@ impl Pipeline {
                 Err(refusal) => return refusal,
             },
         };
+        let ticket = room.renewed(&ticket).unwrap_or(ticket);
         let sealed = ticket.seal(&room.shared.ring.load());
         let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
         respond::tell(&json!({"ticket": sealed, "pass": pass, "status": Status::of(room, &ticket)}))

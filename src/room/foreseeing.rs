@@ -6,11 +6,11 @@ use super::Room;
 use crate::forecast::{Learning, Taking};
 
 impl Room {
-    /// Looks at what the called have taken of the room's item by now.
-    pub fn learn(&self, now_s: u64) {
+    /// Looks at what the called have taken of the room's item by now, a second of the steady clock.
+    pub fn learn(&self, steady_s: u64) {
         let Some(item) = &self.rules.item else { return };
         let called = self.mirror.read(|roll| roll.tally.called);
-        self.learning().note(now_s, called, self.sold_out.stock(item));
+        self.learning().note(steady_s, called, self.sold_out.stock(item));
     }
 
     /// Returns what the called take of the room's item, as far as it is known.

@@ -85,12 +85,12 @@ async fn serve(room: &Room, batch: &mut Vec<Guest>) {
     let places = if batch.iter().any(is_known) { claim(room, batch).await } else { join(room, batch.len()).await };
     match places {
         Ok(places) => {
-            let now_ms = room.shared.clock.now_ms();
+            let steady_ms = room.shared.clock.steady_ms();
             for (guest, place) in batch.drain(..).zip(places) {
                 // Whoever went away meanwhile lapses, as anyone who does not come back.
                 let _ = guest.answer.send(Ok(place));
                 if place.ends_s.is_none() {
-                    room.presence.poll(place.number, now_ms, ARRIVAL_LEASE_MS);
+                    room.presence.poll(place.number, steady_ms, ARRIVAL_LEASE_MS);
                 }
             }
         }

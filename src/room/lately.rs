@@ -21,7 +21,7 @@ struct Figure {
 }
 
 impl Lately {
-    /// Adds figures that were measured at `now_s`.
+    /// Adds figures that were measured at `now_s` of the steady clock.
     pub fn add(&self, figures: &[(f64, u64)], now_s: u64) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(figures.iter().map(|&(value, people)| Figure { at_s: now_s, value, people }));

@@ -43,10 +43,10 @@ struct State {
 }
 
 impl Pacing {
-    /// Takes a step when one is due. Returns whether it did.
-    pub fn beat(&self, health: &Health, line: &Line, tolerance: &Tolerance, now_us: u64) -> bool {
+    /// Takes a step when one is due by the gateway's steady clock. Returns whether it did.
+    pub fn beat(&self, health: &Health, line: &Line, tolerance: &Tolerance, steady_us: u64) -> bool {
         let mut state = self.state();
-        let Some(admitted) = state.admitted_since(line.called, now_us) else { return false };
+        let Some(admitted) = state.admitted_since(line.called, steady_us) else { return false };
         let reading = health.read();
         let (ages_s, aged) = (reading.ages_s, reading.aged);
         state.window.push(reading);
@@ -80,12 +80,12 @@ impl Pacing {
 
 impl State {
     /// Returns how many a second were called since the last step, `None` while that is too recent.
-    fn admitted_since(&mut self, called: u64, now_us: u64) -> Option<f64> {
-        let (last_us, before) = self.last.unwrap_or((0, called));
-        let since_us = now_us.saturating_sub(last_us);
-        let is_due = since_us >= STEP_US || now_us < last_us;
+    fn admitted_since(&mut self, called: u64, steady_us: u64) -> Option<f64> {
+        let (last_us, before) = self.last.unwrap_or((steady_us, called));
+        let since_us = steady_us.saturating_sub(last_us);
+        let is_due = self.last.is_none() || since_us >= STEP_US;
         is_due.then(|| {
-            self.last = Some((now_us, called));
+            self.last = Some((steady_us, called));
             called.saturating_sub(before) as f64 * 1e6 / since_us.max(STEP_US) as f64
         })
     }

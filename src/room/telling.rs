@@ -6,8 +6,8 @@ use crate::presence::Changes;
 
 impl Room {
     /// Makes the next tick out of all that there is to say, in numbers.
-    pub fn take_tick(&self, now_ms: u64) -> Tick {
-        let Changes { here, all_here, gone } = self.changes(now_ms);
+    pub fn take_tick(&self) -> Tick {
+        let Changes { here, all_here, gone } = self.changes();
         let pending = self.pending().take_some();
         Tick {
             gateway: self.shared.gateway,
@@ -26,9 +26,9 @@ impl Room {
 
     /// Returns what is to be told of who is here: nothing to a store that did not answer last time, for once it does, all
     /// is told again.
-    fn changes(&self, now_ms: u64) -> Changes {
-        let begins = self.mirror.known().epoch == 0;
-        if begins || self.store_is_up() { self.presence.take_changes(now_ms) } else { Changes::default() }
+    fn changes(&self) -> Changes {
+        let (begins, steady_ms) = (self.mirror.known().epoch == 0, self.shared.clock.steady_ms());
+        if begins || self.store_is_up() { self.presence.take_changes(steady_ms) } else { Changes::default() }
     }
 
     /// Takes back a tick, in numbers, that may not have reached the store, or that spoke of places from before a draw.

@@ -10,7 +10,7 @@
 //! | 4 | epoch of the line |
 //! | 8 | number in the line |
 //! | 16 | id: random, or that of a person |
-//! | 6 | when it was issued, milliseconds since the Unix epoch |
+//! | 6 | when it was issued or renewed, milliseconds since the Unix epoch |
 //! | 16 | the first half of keyed BLAKE3 over all before |
 //!
 //! 63 is a multiple of 3, so that the text has no padding bits that could be changed unseen.
@@ -68,7 +68,7 @@ pub struct Ticket {
     pub number: u64,
     /// Tells two holders of one number apart, should a store ever have given it twice.
     pub id: TicketId,
-    /// When it was issued, in milliseconds since the Unix epoch; at most 48 bits are kept.
+    /// When it was issued, or last renewed, in milliseconds since the Unix epoch; at most 48 bits are kept.
     pub issued_ms: u64,
 }
 
@@ -98,6 +98,15 @@ impl Ticket {
         let genuine: bool = tag_of(key, fields).ct_eq(tag).into();
         let is_revoked = ring.revokes_visitor(ticket.id);
         (genuine && ticket.room == room && ticket.is_current(now_ms, lifetime_ms) && !is_revoked).then_some(ticket)
+    }
+
+    /// Returns the same place with its life begun anew at `now_ms`, once a quarter of `lifetime_ms` is over, or up to half of
+    /// it: that depends on the id, so that those who came in one second do not all come again in one.
+    #[must_use]
+    pub fn renewed(self, now_ms: u64, lifetime_ms: u64) -> Option<Self> {
+        let quarter_ms = (lifetime_ms / 4).max(1);
+        let due_ms = quarter_ms + self.id.0 as u64 % quarter_ms;
+        (now_ms.saturating_sub(self.issued_ms) >= due_ms).then_some(Self { issued_ms: now_ms, ..self })
     }
 
     const fn is_current(&self, now_ms: u64, lifetime_ms: u64) -> bool {
@@ -162,7 +171,8 @@ mod tests {
     use super::*;
 
     const NOW_MS: u64 = 1_795_000_000_000;
-    const DAY_MS: u64 = 86_400_000;
+    const HOUR_MS: u64 = 3_600_000;
+    const DAY_MS: u64 = 24 * HOUR_MS;
 
     fn ring(seed: u64) -> KeyRing {
         KeyRing::generate(NOW_MS, &mut StdRng::seed_from_u64(seed))
@@ -201,6 +211,19 @@ mod tests {
         assert_eq!(open(&text, &ring, NOW_MS - CLOCK_SKEW_MS - 1), None);
         assert!(open(&text, &ring, NOW_MS + DAY_MS).is_some());
         assert_eq!(open(&text, &ring, NOW_MS + DAY_MS + 1), None);
+    }
+
+    #[test]
+    fn it_is_renewed_before_half_its_life_is_over_and_stays_the_same_place() {
+        let at =
+            |id: u128, hours: u64| Ticket { id: TicketId(id), ..ticket() }.renewed(NOW_MS + hours * HOUR_MS, DAY_MS);
+        assert_eq!(
+            (at(0, 5), at(0, 6)),
+            (None, Some(Ticket { issued_ms: NOW_MS + 6 * HOUR_MS, id: TicketId(0), ..ticket() }))
+        );
+        let last = u128::from(6 * HOUR_MS - 1);
+        assert!(at(last, 11).is_none() && at(last, 12).is_some());
+        assert_eq!(ticket().renewed(NOW_MS - HOUR_MS, DAY_MS), None, "from the future");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod adaptive;
 mod announced;
 mod busy;
+mod clocks;
 mod edge;
 mod fleet;
 mod idle;

@@ -163,7 +163,8 @@ function tick() {
 
 function showCountdown(left) {
   row("countdown", left > 0 ? countdown(left, says) : says.say("any_moment"));
-  const style = new Intl.DateTimeFormat(lang, { weekday: "long", hour: "numeric", minute: "2-digit" });
+  const date = left > 6 * 86_400_000 ? { day: "numeric", month: "long" } : {};
+  const style = new Intl.DateTimeFormat(lang, { weekday: "long", ...date, hour: "numeric", minute: "2-digit" });
   put("opens", left > 0 ? style.format(Date.now() + left) : "");
 }
 

@@ -60,9 +60,9 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
         }
         at_once = AT_ONCE;
     }
-    let now_ms = room.shared.clock.now_ms();
+    let steady_ms = room.shared.clock.steady_ms();
     for number in members.into_keys() {
-        room.presence.disconnect(number, now_ms);
+        room.presence.disconnect(number, steady_ms);
         room.leave(number);
     }
 }
@@ -76,12 +76,12 @@ fn wanting(room: &Room, wanted: u64) -> u64 {
 }
 
 fn still_waits(room: &Room, place: &Place) -> bool {
-    let now_ms = room.shared.clock.now_ms();
-    match room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_ms / 1_000)) {
+    let now_s = room.line_now().latest_s();
+    match room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_s)) {
         Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone => return true,
         Standing::Called { ends_s, .. } => room.end_session(place.number, ends_s),
         Standing::Over | Standing::Foreign => {}
     }
-    room.presence.disconnect(place.number, now_ms);
+    room.presence.disconnect(place.number, room.shared.clock.steady_ms());
     false
 }

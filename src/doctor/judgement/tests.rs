@@ -88,11 +88,10 @@ fn limits_that_somebody_forgot_are_found() {
     assert_eq!(verdicts("queueing_method = \"passthrough\""), [Good]);
     let over = "admissions_per_second = 10\nends_at = 2020-01-01T00:00:00Z";
     assert_eq!(verdicts(over), [Bad]);
-    let gathering = |opens: &str| {
-        format!("admissions_per_second = 10\nopens_at = 2030-01-{opens}\nstarts_at = 2030-01-03T10:00:00Z")
-    };
-    assert_eq!(verdicts(&gathering("02T10:00:00Z")), [Bad], "a day before");
-    assert_eq!(verdicts(&gathering("02T11:00:00Z")), [Good]);
+    let days = "admissions_per_second = 10\nopens_at = 2030-01-02T10:00:00Z\nstarts_at = 2030-01-05T10:00:00Z";
+    assert_eq!(verdicts(days), [Good], "tickets are renewed");
+    let grace = |grace: &str| verdicts(&format!("admissions_per_second = 10\ngrace = \"{grace}\""));
+    assert_eq!((grace("12h"), grace("13h")), (vec![Good], vec![Warning]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 
 use super::drawing::DRAW_REST_US;
 use super::words::LIMITS;
-use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US};
+use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US, STOPPED_INTERVAL_US};
 use crate::line::board::{KEYS_CAP, LINKS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
 use crate::line::{
     CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_US, PACE_STEP_US, REST_US,
@@ -95,7 +95,8 @@ fn constants() -> String {
          local KEYS_CAP, WORD_KEPT_MS, NEWS_MS = {KEYS_CAP}, {WORD_KEPT_MS}, {NEWS_MS}\n\
          local SHARE_LIMIT, LINKS_CAP = {SHARE_LIMIT}, {LINKS_CAP}\n\
          local LIMITS = {{'{}'}}\n\
-         local MAX_INTERVAL_US, MAX_TAT_US, MAX_EPOCH = {MAX_INTERVAL_US}, {MAX_TAT_US}, {}\n",
+         local MAX_INTERVAL_US, STOPPED_INTERVAL_US = {MAX_INTERVAL_US}, {STOPPED_INTERVAL_US}\n\
+         local MAX_TAT_US, MAX_EPOCH = {MAX_TAT_US}, {}\n",
         LIMITS.join("', '"),
         Epoch::MAX
     )

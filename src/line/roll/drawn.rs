@@ -75,12 +75,12 @@ mod tests {
             let mut new = old.clone();
             new.take_step(&end, 7);
             let (mut ahead, mut behind) = (new.clone(), old.clone());
-            ahead.merge(&old);
-            behind.merge(&new);
+            ahead.merge(&old, 0);
+            behind.merge(&new, 0);
             assert_eq!([ahead.pending, behind.pending], [None, None], "{end:?} is not undone");
         }
         let mut empty = Roll::default();
-        empty.merge(&old);
+        empty.merge(&old, 0);
         assert_eq!(empty.pending, old.pending, "a promise that was lost comes back");
     }
 }

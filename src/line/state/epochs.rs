@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::attendance::Attendance;
 use super::persons::Persons;
 use super::{LineState, epoch_at, is_ahead};
-use crate::admission;
+use crate::admission::{self, Limits, MAX_INTERVAL_US};
 use crate::line::roll::Era;
 use crate::line::{EPOCH_MARGIN, Entry, Epoch, Number, Numbers, PersonId, REST_US, Roll};
 
@@ -45,9 +45,9 @@ impl LineState {
     fn make_good(&mut self, offered: &Roll, now_us: u64) {
         if (offered.epoch(), offered.seq) > (self.roll.epoch(), self.roll.seq) {
             let mine = std::mem::replace(&mut self.roll, offered.clone());
-            self.roll.merge(&mine);
+            self.roll.merge(&mine, now_us);
         } else {
-            self.roll.merge(offered);
+            self.roll.merge(offered, now_us);
         }
         self.succeed(now_us);
     }
@@ -59,7 +59,7 @@ impl LineState {
         let mut mine = self.roll.clone();
         mine.sessions.prune(now_s);
         let mut merged = mine.clone();
-        merged.merge(offered);
+        merged.merge(offered, now_us);
         merged.sessions.prune(now_s);
         if merged.draws != mine.draws {
             self.roll = merged;
@@ -77,8 +77,8 @@ impl LineState {
     fn give_way(&mut self, lost: &Roll, now_us: u64) {
         let mine = std::mem::replace(&mut self.roll, lost.clone());
         self.persons = Persons::default();
-        self.roll.tat_us = self.roll.tat_us.max(mine.tat_us);
         self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
+        self.roll.use_up(mine.tat_us, mine.limits().as_ref(), now_us);
         self.roll.eras.push(Era { epoch: mine.epoch(), above: self.roll.issued + EPOCH_MARGIN });
         let epoch = epoch_at(now_us).max(mine.epoch() + 1);
         self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
@@ -91,8 +91,11 @@ impl LineState {
     /// Returns the TAT of a line that knows not whom it has called of late: the burst is used up, and nobody
     /// is called before the mirrors have had time to tell. So what was lost breaks neither rate nor order.
     fn rested_tat_us(&self, now_us: u64) -> u64 {
-        let limits = self.roll.limits();
-        limits.map_or(0, |limits| admission::spend(0, now_us + REST_US, limits.burst, &limits))
+        match self.roll.limits() {
+            Some(Limits { interval_us: MAX_INTERVAL_US, .. }) => now_us + REST_US,
+            Some(limits) => admission::spend(0, now_us + REST_US, limits.burst, &limits),
+            None => 0,
+        }
     }
 
     /// Begins an epoch, for which mirrors take the whole roll. Who is here must be said again; until

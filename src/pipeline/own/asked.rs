@@ -4,6 +4,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::super::renewing::with_renewal;
 use super::super::{Asker, Pipeline, now_s, sign};
 use crate::gate::{self, Decision};
 use crate::proxy::Target;
@@ -24,13 +25,16 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let shows_page = target.query().is_some_and(|query| query.split('&').any(|pair| pair == "page=1"));
-        match room.view(|view| gate::decide(&credentials, view, now_ms)) {
+        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let renewal = self.renewal(request.headers(), room, decision.ticket());
+        let answer = match decision {
             Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
             Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
             Decision::Pass => respond::verified(HeaderMap::new()),
             held_up if shows_page => respond::withheld(self.show_why_not(room, held_up, request, target, asker).await),
             _ => self.refuse(asker.reads, &Refused::NoPass),
-        }
+        };
+        with_renewal(answer, renewal)
     }
 
     /// Shows what the visitor would see here who may not go on, and gives a place to whoever has none.

@@ -1,5 +1,7 @@
 //! The commands that do their work and end.
 
+use vestibule::clock::Clock;
+
 use crate::gateway::stand::Setup;
 use crate::program::{text, told, write};
 use crate::redis_server::RedisServer;
@@ -104,6 +106,29 @@ fn keys_are_made_listed_rotated_and_retired() {
     assert!(code == Some(0) && revoked.contains("revoked Visitor"), "{revoked}");
     assert_eq!([keys(&["revoke"]).0, keys(&["revoke", "--visitor", "x"]).0], [Some(2); 2]);
     assert!(keys(&["revoke", "--room", "sale"]).1.contains("revoked Passes"));
+}
+
+#[test]
+fn passes_are_revoked_by_the_stores_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(&[]);
+    let (path, url) = (folder.path().display(), redis.url());
+    let room = "[room.sale]\nupstream = \"http://127.0.0.1:1\"\nadmissions_per_second = 5\n";
+    let file = write(folder.path(), "vestibule.toml", &format!("data = \"{path}\"\n[store]\nurl = \"{url}\"\n{room}"));
+    let keys = |words: &[&str]| told(&[&["keys", "--config", text(&file)], words].concat());
+    assert_eq!(keys(&["new"]).0, Some(0));
+    assert!(folder.path().join("keys.toml").exists(), "where the configuration has them");
+    let before_ms = Clock::system().now_ms();
+    let (code, said) = keys(&["revoke", "--room", "sale"]);
+    assert_eq!(code, Some(0), "{said}");
+    let digits = said.split("before_ms: ").nth(1).unwrap().chars().take_while(char::is_ascii_digit);
+    let revoked_ms: u64 = digits.collect::<String>().parse().unwrap();
+    assert!((before_ms + 3_000..before_ms + 30_000).contains(&revoked_ms), "{revoked_ms} after {before_ms}");
+    let (code, said) = keys(&["revoke", "--room", "sail"]);
+    assert!(code == Some(2) && said.contains("no room sail"), "{said}");
+    drop(redis);
+    let (code, said) = keys(&["revoke", "--room", "sale"]);
+    assert!(code == Some(2) && said.contains("the store's clock dates the passes"), "{said}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
@@ -82,14 +83,16 @@ impl Visitor {
     }
 
     fn take_cookies(&mut self, answer: &Message) {
-        for cookie in set_cookies(answer) {
-            let (pair, attributes) = cookie.split_once(';').unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.jar.remove(name);
-            } else {
-                self.jar.insert(name.to_owned(), value.to_owned());
-            }
+        set_cookies(answer).into_iter().for_each(|cookie| self.take_cookie(cookie));
+    }
+
+    fn take_cookie(&mut self, cookie: &str) {
+        let (pair, attributes) = cookie.split_once(';').unwrap();
+        let (name, value) = pair.split_once('=').unwrap();
+        if attributes.contains("Max-Age=0") {
+            self.jar.remove(name);
+        } else {
+            self.jar.insert(name.to_owned(), value.to_owned());
         }
     }
 
@@ -131,16 +134,29 @@ impl Visitor {
         self.socket("/.vestibule/live?room=sale").await.unwrap_or_else(|fault| panic!("{fault}"))
     }
 
+    /// Opens it and takes the cookies that come with it, as a browser does.
+    pub async fn live_with_cookies(&mut self) -> Live {
+        let (live, answer) =
+            self.shake_hands("/.vestibule/live?room=sale").await.unwrap_or_else(|fault| panic!("{fault}"));
+        let cookies = answer.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+        cookies.for_each(|cookie| self.take_cookie(cookie));
+        live
+    }
+
     /// Opens a WebSocket.
     pub async fn socket(&self, path: &str) -> Result<Live, Error> {
+        Ok(self.shake_hands(path).await?.0)
+    }
+
+    async fn shake_hands(&self, path: &str) -> Result<(Live, Response), Error> {
         let mut request = format!("ws://{}{path}", self.host).into_client_request()?;
         for (name, value) in self.fields() {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(&value).unwrap());
         }
         let stream = TcpStream::connect(self.gateway).await?;
-        let (socket, _) = within(tokio_tungstenite::client_async(request, stream)).await?;
-        Ok(Live(socket))
+        let (socket, answer) = within(tokio_tungstenite::client_async(request, stream)).await?;
+        Ok((Live(socket), answer))
     }
 
     /// The status code with which a WebSocket is refused.

@@ -466,7 +466,7 @@ async fn the_forgotten_come_back_within_the_grace_period_or_lapse(stand: Stand) 
     assert_eq!(roll.issued - roll.unseen.len(), 11, "the count of those who came is as it was");
     stand.tick(Tick { returned: Numbers::run(11, 11), ..tick(1) }).await;
     assert_eq!(stand.roll().await.waiting, roll.waiting, "and is over for good");
-    roll.merge(&restored);
+    roll.merge(&restored, stand.clock.now_us());
     assert_eq!(roll.standing(lost.epoch, 11, 0), Standing::Over, "also when a mirror comes that slept meanwhile");
 }
 

@@ -77,12 +77,12 @@ impl Crew {
     /// Everyone's page asks for its status, at every gateway.
     pub fn ask(&self) {
         for room in self.gateways.iter().map(|gateway| &gateway.room) {
-            let now_ms = room.shared.clock.now_ms();
+            let steady_ms = room.shared.clock.steady_ms();
             for Holder { place, .. } in &self.holders {
                 let standing = standing(room, place);
                 room.take_back(place.number, standing);
                 if !matches!(standing, Standing::Called { .. } | Standing::Over) {
-                    room.presence.poll(place.number, now_ms, 5_000);
+                    room.presence.poll(place.number, steady_ms, 5_000);
                 }
             }
         }

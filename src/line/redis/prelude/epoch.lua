@@ -11,7 +11,8 @@ local SERVER = string.match(redis.call('INFO', 'replication'), 'master_replid:(%
 -- As LineState::rested_tat_us.
 local function rested_tat()
   local interval = interval_in_force()
-  if not interval or interval == 0 or interval == MAX_INTERVAL_US then return nil end
+  if not interval or interval == 0 then return nil end
+  if interval == MAX_INTERVAL_US then return now + REST_US end
   return math.min(now + REST_US + get('burst') * interval, MAX_TAT_US)
 end
 

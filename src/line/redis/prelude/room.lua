@@ -202,15 +202,19 @@ local function regulate(change)
   local old, old_burst = interval_in_force(), get('burst')
   change()
   local new, burst = interval_in_force(), get('burst')
-  if not old or new == 0 or new == MAX_INTERVAL_US or (old == new and old_burst == burst) then return end
+  if not old or new == 0 or (old == new and old_burst == burst) then return end
   local ahead, credit, rest = math.max(0, get('tat') - now), 0, 0
   if old == 0 then
     credit = old_burst
-  elseif old < MAX_INTERVAL_US then
+  elseif old == MAX_INTERVAL_US then
+    rest = ahead
+  else
     credit, rest = math.max(0, old_burst - ahead / old), math.max(0, ahead - old_burst * old)
   end
-  if new < old then rest = rest / old * new end
-  put('tat', math.min(now + math.ceil((burst - math.min(credit, burst)) * new + rest), MAX_TAT_US))
+  local rest_interval = new == MAX_INTERVAL_US and STOPPED_INTERVAL_US or new
+  if rest_interval < old and old ~= MAX_INTERVAL_US then rest = rest / old * rest_interval end
+  local owed = new == MAX_INTERVAL_US and 0 or (burst - math.min(credit, burst)) * new
+  put('tat', math.min(now + math.ceil(owed + rest), MAX_TAT_US))
 end
 
 -- Tells whether what a mirror says is of another state of the line than this: it knows more, or is of an older

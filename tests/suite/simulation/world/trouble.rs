@@ -68,9 +68,9 @@ impl World {
         }
         self.gateways[index].life = Life::Up;
         let hung_up = std::mem::take(&mut self.gateways[index].hung_up);
-        let now_ms = self.gateways[index].clock.now_ms();
+        let steady_ms = self.gateways[index].clock.steady_ms();
         if let Some(room) = self.gateways[index].room() {
-            hung_up.into_iter().for_each(|number| room.presence.disconnect(number, now_ms));
+            hung_up.into_iter().for_each(|number| room.presence.disconnect(number, steady_ms));
         }
     }
 

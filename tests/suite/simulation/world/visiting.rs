@@ -199,7 +199,7 @@ impl World {
         room.introduce(ticket);
         match self.visitors[index].temper {
             Temper::Live => self.connect(index, room, ticket.number),
-            _ => room.presence.poll(ticket.number, room.shared.clock.now_ms(), POLL_LEASE_MS),
+            _ => room.presence.poll(ticket.number, room.shared.clock.steady_ms(), POLL_LEASE_MS),
         }
         let status = Status::of(room, ticket);
         self.note(|| {
@@ -230,7 +230,7 @@ impl World {
             return;
         }
         match gateway.room() {
-            Some(room) => room.presence.disconnect(old.number, room.shared.clock.now_ms()),
+            Some(room) => room.presence.disconnect(old.number, room.shared.clock.steady_ms()),
             None => gateway.hung_up.push(old.number),
         }
     }
@@ -281,7 +281,7 @@ impl World {
             epoch: place.epoch,
             number: place.number,
             id: person::ticket_of_anybody(u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits())),
-            issued_ms: room.shared.clock.now_ms(),
+            issued_ms: room.issue_ms(),
         };
         let id = self.visitors[index].person.map_or(ticket.id, person::ticket_of);
         let ticket = Ticket { id, ..ticket };
