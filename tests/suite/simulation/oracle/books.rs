@@ -186,7 +186,9 @@ impl Books {
                 true if self.muster.twice.contains(&number) => {
                     self.muster.is_doubted |= self.waiting.contains(&number);
                 }
-                true => drop(self.muster.here.remove(&number)),
+                true => {
+                    self.muster.here.remove(&number);
+                }
                 false => {}
             }
         }
