@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod audit;
+pub mod bypass;
 pub mod check;
 pub mod crowd;
 pub mod demo;
@@ -41,6 +42,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Makes, lists, rotates and retires keys
     Keys(keys::KeysArgs),
+    /// Makes and revokes links past the line
+    Bypass(bypass::BypassArgs),
 }
 
 /// Why a command ends without having done what it should.
@@ -79,6 +82,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Crowd(args) => crowd::tell(*args).await,
             Command::Audit(args) => audit::run(&args),
             Command::Keys(args) => keys::run(args).await,
+            Command::Bypass(args) => bypass::run(args),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

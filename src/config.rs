@@ -3,6 +3,7 @@
 //! Everything is checked before anything starts, and every problem is told at once, with its
 //! place and what would be right.
 
+mod claim;
 mod file;
 mod forward;
 mod instant;
@@ -22,7 +23,7 @@ use crate::line::redis::Address;
 use crate::networks::{Network, Networks};
 use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
-use crate::route::{Claim, HostPattern, ItemPattern, PathPattern, Routes};
+use crate::route::{Claim, ItemPattern, Routes};
 use crate::schedule::Schedule;
 use crate::tls::CertificateFiles;
 use crate::waiting::Theme;
@@ -87,6 +88,8 @@ pub struct RoomConfig {
     pub limits: Limits,
     /// How its page looks.
     pub theme: Theme,
+    /// The files that name the addresses of crawlers, who need no place.
+    pub crawlers: Vec<PathBuf>,
 }
 
 impl Config {
@@ -164,7 +167,7 @@ impl Config {
         }
         for (a, b, what) in routes.conflicts() {
             let [a, b] = [a, b].map(|i| self.rooms[i].rules.name.as_str());
-            root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them"));
+            root.problem("room", format!("rooms `{a}` and `{b}` both claim {what}; give it to one of them, or tell them apart by `methods` or `headers`"));
         }
     }
 }
@@ -244,25 +247,8 @@ fn room(
         name: room_name,
     });
     let theme = theme::theme(section);
-    let any_host = || vec![HostPattern::Any];
-    let everywhere = || vec![PathPattern::Below("/".to_owned())];
-    let (hosts, paths) = (section.parsed_list("hosts"), section.parsed_list("paths"));
-    check_not_empty(section, "hosts", hosts.as_ref());
-    check_not_empty(section, "paths", paths.as_ref());
-    let claim = Claim {
-        hosts: hosts.unwrap_or_else(any_host),
-        paths: paths.unwrap_or_else(everywhere),
-        bypass: section.parsed_list("bypass").unwrap_or_default(),
-        bypass_addresses: section.parsed_list::<Network>("bypass_addresses").unwrap_or_default().into(),
-    };
-    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits, theme })
-}
-
-/// A list may be left out, but not be empty: it would claim nothing.
-fn check_not_empty<T>(section: &mut Section<'_>, key: &str, list: Option<&Vec<T>>) {
-    if list.is_some_and(Vec::is_empty) {
-        section.problem(key, "is empty, so the room would have no request; leave it out for all".to_owned());
-    }
+    let claim = claim::claim(section);
+    Some(RoomConfig { rules: rules?, claim, upstream: upstream?, limits, theme, crawlers: claim::crawlers(section) })
 }
 
 fn method(section: &mut Section<'_>) -> QueueingMethod {

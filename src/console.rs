@@ -1,6 +1,7 @@
 //! The admin listener: console, API, metrics, health.
 
 mod actions;
+mod bypass;
 mod preview;
 mod views;
 
@@ -67,6 +68,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}/log", get(views::log))
         .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
+        .route("/api/bypass-links", post(bypass::make))
         .route("/api/upstreams", get(views::upstreams))
         .route("/api/audit", get(views::audit))
         .route("/api/readiness", get(views::readiness))

@@ -18,6 +18,7 @@ use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
 use crate::console::{self, Console};
+use crate::crawlers::Crawlers;
 use crate::doctor::Doctor;
 use crate::limit::{ConnectionLimit, JoinLimit};
 use crate::line::embedded::Embedded;
@@ -140,7 +141,7 @@ impl Gateway {
             store: stores.name,
             is_open: Box::new(move || !soft.is_cancelled()),
         };
-        let site = Arc::new(make_site(config, rooms.clone(), pages));
+        let site = Arc::new(make_site(config, rooms.clone(), pages)?);
         let mut gateway = Self {
             address,
             admin_address,
@@ -245,6 +246,7 @@ impl Gateway {
                 site.join_limit.prune();
                 upstreams.count(&metrics);
                 certificate.iter().for_each(|certificate| follow(certificate));
+                site.crawlers.iter().for_each(follow_list);
                 let Some(embedded) = embedded.clone() else { continue };
                 let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
                 if let Ok(Err(fault)) = kept {
@@ -329,8 +331,10 @@ async fn make_rooms(config: &Config, shared: &Shared) -> Result<Vec<Arc<Room>>, 
     Ok(rooms)
 }
 
-fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site {
-    Site {
+fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Result<Site, StartFault> {
+    let crawlers = config.rooms.iter().map(|room| Crawlers::open(&room.crawlers));
+    Ok(Site {
+        crawlers: crawlers.collect::<Result<_, _>>().map_err(|bad| StartFault::Files(bad.to_string()))?,
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
         pages,
@@ -338,7 +342,7 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Site 
         trusted_proxies: config.trusted_proxies.clone(),
         chain: config.chain,
         is_tls: config.is_tls,
-    }
+    })
 }
 
 /// Takes a certificate that was exchanged.
@@ -347,6 +351,15 @@ fn follow(certificate: &Certificate) {
         Ok(true) => tracing::info!("took the certificate anew"),
         Ok(false) => {}
         Err(fault) => tracing::error!(%fault, "the changed certificate was not taken; the old one goes on"),
+    }
+}
+
+/// Takes a list of crawlers that was exchanged.
+fn follow_list(crawlers: &Crawlers) {
+    match crawlers.follow() {
+        Ok(true) => tracing::info!("took the lists of crawlers anew"),
+        Ok(false) => {}
+        Err(fault) => tracing::error!(%fault, "the changed list of crawlers was not taken; the old one goes on"),
     }
 }
 

@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
+/// When a file has changed.
+pub mod edition;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
 /// When a sale opens, starts and ends.
@@ -57,6 +59,8 @@ pub mod room;
 pub mod ticker;
 /// How often one address may join.
 pub mod limit;
+/// Crawlers that need no place, by their published addresses.
+pub mod crawlers;
 /// What a visitor is told.
 pub mod status;
 /// The gateway's own pages.

@@ -22,6 +22,7 @@ pub mod numbers;
 pub mod persons;
 pub mod roll;
 mod settings;
+pub mod spent;
 pub mod state;
 
 pub mod embedded;
@@ -40,6 +41,7 @@ pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
 pub use roll::{Lots, Roll, Standing, Tally};
 pub use settings::{Phase, Settings, Steering};
+pub use spent::{Kind, Mark};
 
 /// A place in line: 1 for the first who ever came to the room. Numbers go up over epochs too, so
 /// order in line is the order of numbers, unless lots were drawn: see [`draw`].
@@ -333,6 +335,11 @@ pub trait LineStore: Send + Sync {
     /// nobody.
     async fn find(&self, _room: &RoomName, _person: PersonId) -> Result<Option<(Epoch, Number)>, StoreFault> {
         Ok(None)
+    }
+
+    /// Uses what may be used once; returns whether it was unused. An answer that is lost may have used it.
+    async fn use_once(&self, _room: &RoomName, _mark: &Mark) -> Result<bool, StoreFault> {
+        Err(StoreFault::Refused("this store remembers no uses".to_owned()))
     }
 
     /// Takes in what a gateway tells of what is sold out, and tells what it has not heard of yet. A store that shares

@@ -6,6 +6,7 @@
 //!                   └─► Reject ─► notice
 //! ```
 
+mod exempt;
 mod forwarding;
 mod own;
 mod renewing;
@@ -18,6 +19,7 @@ use hyper::{HeaderMap, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::crawlers::Crawlers;
 use crate::gate::{self, Credentials, Decision, Refusal};
 use crate::limit::JoinLimit;
 use crate::line::{PersonId, Standing};
@@ -50,6 +52,8 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// The crawlers of each room, in the order of the rooms.
+    pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
     pub trusted_proxies: Networks,
     /// In which header they say who came.
@@ -101,7 +105,7 @@ impl Pipeline {
     }
 
     async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        match self.site.routes.find(target.host(), target.path()) {
+        match self.site.routes.find(target.host(), target.path(), request.method(), request.headers()) {
             Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => {
                 self.bypass(i, request, target, asker).await
             }
@@ -119,6 +123,10 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
+        if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
+            return self.bypass(i, request, target, asker).await;
+        }
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
             return self.sold_out(room, asker);
         }
@@ -201,7 +209,8 @@ impl Pipeline {
     ) -> Result<(Ticket, Option<u64>), Answer> {
         let person = self.person(headers, room, asker);
         if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
-            let link = rule.sign_in(target.path(), target.query());
+            let is_own = target.path().starts_with(OWN_PREFIX);
+            let link = if is_own { rule.sign_in("/", None) } else { rule.sign_in(target.path(), target.query()) };
             return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
         }
         if !self.site.join_limit.allows(asker.address) {
@@ -303,6 +312,7 @@ impl Pipeline {
             peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
             chain: self.site.chain,
             scheme: self.scheme(),
+            method_decides: self.site.routes.tell_methods_apart(),
         }
     }
 

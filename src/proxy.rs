@@ -34,6 +34,7 @@ mod chain;
 pub mod headers;
 
 mod trace;
+mod trailers;
 
 mod address;
 mod request_body;

@@ -1,5 +1,7 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod offer;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -9,6 +11,8 @@ use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
+
+pub use offer::{Offer, offer};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -51,6 +55,8 @@ pub enum Refused<'a> {
     Origin,
     /// A link to another device was used, or its time is over.
     LinkOver,
+    /// A link past the line was used, revoked, or its time is over.
+    BypassOver,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -92,6 +98,7 @@ impl Refused<'_> {
             Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
             Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
+            Self::BypassOver => told(StatusCode::GONE, "bypass_over", "This link is used up", BYPASS_OVER),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -118,6 +125,7 @@ const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const LINK_OVER: &str =
     "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
+const BYPASS_OVER: &str = "A link past the line works once and for a limited time. Ask whoever sent it for a new one.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -250,18 +258,6 @@ pub fn show_link(pages: &Pages, reads: Reads, link: &str, picture: &str, expires
     }
 }
 
-/// Asks whether to take a place over, which sends a form to `form`.
-#[must_use]
-pub fn offer(pages: &Pages, reads: Reads, form: &str) -> Answer {
-    match reads {
-        Reads::Html(language, coding) => {
-            let action = Some(Action::Send(form, Label::Continue));
-            show(StatusCode::OK, pages, &Notice { kind: "link_open", action, ..Notice::default() }, (language, coding))
-        }
-        Reads::Json => tell(&json!({"continue": form})),
-    }
-}
-
 /// Sends a browser back to a page of the site, after what it asked for was done.
 #[must_use]
 pub fn go_back(path: &str) -> Answer {
@@ -288,6 +284,13 @@ pub fn withheld(mut answer: Answer) -> Answer {
     if answer.status().is_success() {
         *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     }
+    answer
+}
+
+/// Makes any refusal one that every proxy that asks takes for a no: some know 401 and 403 only.
+#[must_use]
+pub fn denied(mut answer: Answer) -> Answer {
+    *answer.status_mut() = StatusCode::FORBIDDEN;
     answer
 }
 

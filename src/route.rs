@@ -1,171 +1,17 @@
-//! Which room a request belongs to, and what it asks for: by host and path, most specific first.
+//! Which room a request belongs to: by host, path, method and headers, most specific first.
 //!
 //! Hosts and paths come in the one canonical form that is also sent upstream (P4), so no spelling
 //! leads around a room.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
+mod pattern;
 
-use percent_encoding::percent_decode_str;
+use std::net::IpAddr;
+
+use hyper::Method;
+use hyper::header::HeaderMap;
 
 use crate::networks::Networks;
-
-/// Says why a text is no pattern of a route.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadPattern {
-    /// Not a host pattern.
-    #[error("`{0}` is no host pattern: use `shop.example`, `*.shop.example` or `*`")]
-    Host(String),
-    /// Not a path pattern.
-    #[error("`{0}` is no path pattern: use `/book` for one path, `/book/*` for all below, or `/*`")]
-    Path(String),
-    /// Not an item pattern.
-    #[error("`{0}` is no item pattern: use `/api/inventory/{{key}}` or `/api/holds?inventory={{key}}`")]
-    Item(String),
-}
-
-/// The hosts of a room: one, all below a domain, or any. Ports do not count.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HostPattern {
-    /// Any host.
-    Any,
-    /// Every host below this domain; kept with its leading dot.
-    Below(String),
-    /// This host.
-    Exact(String),
-}
-
-/// The paths of a room: one, or all below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// This path and every path below it; kept with its final slash.
-    Below(String),
-    /// This path.
-    Exact(String),
-}
-
-/// Where in a request the key of an item on sale stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ItemPattern {
-    /// The last segment of a path; kept is what stands before it.
-    Path(String),
-    /// A parameter of the query at one path.
-    Query {
-        /// The path.
-        path: String,
-        /// The parameter's name.
-        parameter: String,
-    },
-}
-
-impl FromStr for HostPattern {
-    type Err = BadPattern;
-
-    fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let lower = text.to_ascii_lowercase();
-        let is_name =
-            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b));
-        match lower.strip_prefix('*') {
-            Some("") => Ok(Self::Any),
-            Some(rest) if rest.strip_prefix('.').is_some_and(is_name) => Ok(Self::Below(rest.to_owned())),
-            None if is_name(&lower) => Ok(Self::Exact(lower)),
-            _ => Err(BadPattern::Host(text.to_owned())),
-        }
-    }
-}
-
-impl FromStr for PathPattern {
-    type Err = BadPattern;
-
-    fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let bad = || BadPattern::Path(text.to_owned());
-        let path = text.strip_suffix('*').unwrap_or(text);
-        if !path.starts_with('/') || path.contains(['*', '?', '#', '\\']) || path.contains("//") {
-            return Err(bad());
-        }
-        match text.strip_suffix("/*") {
-            Some(_) => Ok(Self::Below(path.to_owned())),
-            None if text.ends_with('*') => Err(bad()),
-            None => Ok(Self::Exact(path.to_owned())),
-        }
-    }
-}
-
-impl FromStr for ItemPattern {
-    type Err = BadPattern;
-
-    fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let bad = || BadPattern::Item(text.to_owned());
-        let before = text.strip_suffix("{key}").filter(|before| before.starts_with('/')).ok_or_else(bad)?;
-        match before.strip_suffix('=').map(|before| before.split_once('?')) {
-            None if before.ends_with('/') && !before.contains('?') => Ok(Self::Path(before.to_owned())),
-            Some(Some((path, parameter))) if !parameter.is_empty() && !parameter.contains(['&', '=']) => {
-                Ok(Self::Query { path: path.to_owned(), parameter: parameter.to_owned() })
-            }
-            _ => Err(bad()),
-        }
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::Below(domain) => write!(f, "*{domain}"),
-            Self::Exact(host) => f.write_str(host),
-        }
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Below(prefix) => write!(f, "{prefix}*"),
-            Self::Exact(path) => f.write_str(path),
-        }
-    }
-}
-
-impl HostPattern {
-    /// Returns how narrowly the pattern matches `host`, `None` where it does not.
-    fn rank(&self, host: &str) -> Option<usize> {
-        match self {
-            Self::Any => Some(0),
-            Self::Below(domain) => host.ends_with(domain.as_str()).then_some(domain.len()),
-            Self::Exact(name) => (name == host).then_some(usize::MAX),
-        }
-    }
-}
-
-impl PathPattern {
-    /// Returns how narrowly the pattern matches `path`, `None` where it does not.
-    fn rank(&self, path: &str) -> Option<usize> {
-        match self {
-            Self::Below(prefix) => {
-                let itself = prefix.strip_suffix('/') == Some(path);
-                (itself || path.starts_with(prefix.as_str())).then_some(prefix.len())
-            }
-            Self::Exact(exact) => (exact == path).then_some(usize::MAX),
-        }
-    }
-}
-
-impl ItemPattern {
-    /// Reads the item's key from a request, decoded.
-    #[must_use]
-    pub fn key<'a>(&self, path: &'a str, query: Option<&'a str>) -> Option<Cow<'a, str>> {
-        let raw = match self {
-            Self::Path(before) => path.strip_prefix(before.as_str()).filter(|key| !key.contains('/')),
-            Self::Query { path: at, parameter } => {
-                let query = query.filter(|_| path == at)?;
-                query.split('&').find_map(|pair| pair.strip_prefix(parameter.as_str())?.strip_prefix('='))
-            }
-        }?;
-        percent_decode_str(raw).decode_utf8().ok().filter(|key| !key.is_empty())
-    }
-}
+pub use pattern::{BadPattern, HeaderPattern, HostPattern, ItemPattern, PathPattern};
 
 /// What one room claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +20,10 @@ pub struct Claim {
     pub hosts: Vec<HostPattern>,
     /// Its paths.
     pub paths: Vec<PathPattern>,
+    /// Its methods, of which `GET` stands for `HEAD` too; empty for all.
+    pub methods: Vec<Method>,
+    /// Headers that its requests have, all of them.
+    pub headers: Vec<HeaderPattern>,
     /// Paths within those that need no pass.
     pub bypass: Vec<PathPattern>,
     /// Visitors who need none.
@@ -202,29 +52,33 @@ impl Routes {
         Self(claims)
     }
 
-    /// Returns the pairs of rooms that claim the very same host and path.
+    /// Returns the pairs of rooms that claim the very same requests, neither more narrowly than the other.
     #[must_use]
     pub fn conflicts(&self) -> Vec<(usize, usize, String)> {
         let mut found = Vec::new();
         for (j, b) in self.0.iter().enumerate() {
             for (i, a) in self.0[..j].iter().enumerate() {
-                let host = a.hosts.iter().find(|host| b.hosts.contains(host));
-                let path = a.paths.iter().find(|path| b.paths.contains(path));
-                found.extend(host.zip(path).map(|(host, path)| (i, j, format!("{host}{path}"))));
+                found.extend(a.shared_with(b).map(|what| (i, j, what)));
             }
         }
         found
     }
 
-    /// Finds the room that claims host (with or without a port) and path most narrowly: the host
-    /// decides first, then the path. Some sites read `/a;b/c` as `/a/c`, so a path is guarded if it is
+    /// Tells whether a method decides about the room of any request.
+    #[must_use]
+    pub fn tell_methods_apart(&self) -> bool {
+        self.0.iter().any(|claim| !claim.methods.is_empty())
+    }
+
+    /// Finds the room that claims a request most narrowly: its host (with or without a port) decides first, then its
+    /// path, then its method, then its headers. Some sites read `/a;b/c` as `/a/c`, so a path is guarded if it is
     /// either way.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Route {
+    pub fn find(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Route {
         let host = without_port(host);
-        let found = self.find_just(host, path);
+        let found = self.find_just(host, path, method, headers);
         match (found, without_parameters(path)) {
-            (Route::Open | Route::Bypass(_), Some(plain)) => match self.find_just(host, &plain) {
+            (Route::Open | Route::Bypass(_), Some(plain)) => match self.find_just(host, &plain, method, headers) {
                 guarded @ Route::Guarded(_) => guarded,
                 _ => found,
             },
@@ -238,8 +92,9 @@ impl Routes {
         self.0.get(i).is_some_and(|claim| claim.bypass_addresses.contains(address))
     }
 
-    fn find_just(&self, host: &str, path: &str) -> Route {
-        let narrowest = self.0.iter().enumerate().filter_map(|(i, claim)| claim.rank(host, path).map(|rank| (rank, i)));
+    fn find_just(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Route {
+        let claims = self.0.iter().enumerate();
+        let narrowest = claims.filter_map(|(i, claim)| claim.rank(host, path, method, headers).map(|rank| (rank, i)));
         match narrowest.max_by_key(|(rank, _)| *rank) {
             Some((_, i)) if self.0[i].bypass.iter().any(|pattern| pattern.rank(path).is_some()) => Route::Bypass(i),
             Some((_, i)) => Route::Guarded(i),
@@ -248,11 +103,37 @@ impl Routes {
     }
 }
 
+/// How narrowly a claim matches: by host, by path, whether by method, by how many headers.
+type Rank = (usize, usize, bool, usize);
+
 impl Claim {
-    fn rank(&self, host: &str, path: &str) -> Option<(usize, usize)> {
+    fn rank(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Option<Rank> {
         let host = self.hosts.iter().filter_map(|pattern| pattern.rank(host)).max()?;
         let path = self.paths.iter().filter_map(|pattern| pattern.rank(path)).max()?;
-        Some((host, path))
+        let is_own = self.takes(method) && self.headers.iter().all(|pattern| pattern.matches(headers));
+        is_own.then_some((host, path, !self.methods.is_empty(), self.headers.len()))
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        let has = |method| self.methods.contains(method);
+        self.methods.is_empty() || has(method) || (method == Method::HEAD && has(&Method::GET))
+    }
+
+    /// Names what two claims have in common of which neither is the narrower.
+    fn shared_with(&self, other: &Self) -> Option<String> {
+        let host = self.hosts.iter().find(|host| other.hosts.contains(host))?;
+        let path = self.paths.iter().find(|path| other.paths.contains(path))?;
+        let method = match (self.methods.is_empty(), other.methods.is_empty()) {
+            (true, true) => String::new(),
+            (false, false) => {
+                let mut both = self.methods.iter().chain(&other.methods);
+                format!("{} ", both.find(|method| self.takes(method) && other.takes(method))?)
+            }
+            _ => return None,
+        };
+        let is_apart = self.headers.iter().any(|own| other.headers.iter().any(|others| own.excludes(others)));
+        let is_alike = self.headers.len() == other.headers.len() && !is_apart;
+        is_alike.then(|| format!("{method}{host}{path}"))
     }
 }
 
@@ -277,9 +158,21 @@ mod tests {
         Claim {
             hosts: hosts.iter().map(|text| text.parse().unwrap()).collect(),
             paths: paths.iter().map(|text| text.parse().unwrap()).collect(),
+            methods: Vec::new(),
+            headers: Vec::new(),
             bypass: bypass.iter().map(|text| text.parse().unwrap()).collect(),
             bypass_addresses: Networks::default(),
         }
+    }
+
+    fn only(methods: &[&str], headers: &[&str], claim: Claim) -> Claim {
+        let methods = methods.iter().map(|text| text.parse().unwrap()).collect();
+        Claim { methods, headers: headers.iter().map(|text| text.parse().unwrap()).collect(), ..claim }
+    }
+
+    /// Finds the room of a plain `GET`.
+    fn find(routes: &Routes, host: &str, path: &str) -> Route {
+        routes.find(host, path, &Method::GET, &HeaderMap::new())
     }
 
     #[test]
@@ -303,9 +196,9 @@ mod tests {
             ("book.rail.example", "/sale/tatkal", Route::Guarded(3)),
             ("book.rail.example", "/", Route::Guarded(1)),
         ] {
-            assert_eq!(routes.find(host, path), expected, "{host}{path}");
+            assert_eq!(find(&routes, host, path), expected, "{host}{path}");
         }
-        assert_eq!(Routes::default().find("x", "/"), Route::Open);
+        assert_eq!(find(&Routes::default(), "x", "/"), Route::Open);
     }
 
     #[test]
@@ -319,7 +212,60 @@ mod tests {
             ("/book/help;x", Route::Guarded(0)),
             ("/about;x", Route::Open),
         ] {
-            assert_eq!(routes.find("h", path), expected, "{path}");
+            assert_eq!(find(&routes, "h", path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_and_headers_decide_after_host_and_path() {
+        let any = || claim(&["*"], &["/book/*"], &[]);
+        let routes = Routes::new(vec![
+            any(),
+            only(&["POST", "PUT"], &[], any()),
+            only(&[], &["x-channel: app"], any()),
+            only(&[], &["x-channel", "x-partner"], any()),
+            only(&["GET"], &[], claim(&["*"], &["/book/list"], &[])),
+        ]);
+        for (method, path, headers, expected) in [
+            ("GET", "/book/1", &[][..], 0),
+            ("POST", "/book/1", &[], 1),
+            ("POST", "/book/1", &[("x-channel", "app")], 1),
+            ("GET", "/book/1", &[("x-channel", "app")], 2),
+            ("GET", "/book/1", &[("x-channel", "App")], 0),
+            ("GET", "/book/1", &[("x-channel", "app"), ("x-channel", "app")], 0),
+            ("GET", "/book/1", &[("x-channel", "web"), ("x-partner", "7")], 3),
+            ("HEAD", "/book/list", &[], 4),
+            ("POST", "/book/list", &[], 1),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            let method: Method = method.parse().unwrap();
+            assert_eq!(routes.find("h", path, &method, &map), Route::Guarded(expected), "{method} {path} {headers:?}");
+        }
+        let posts = Routes::new(vec![only(&["POST"], &[], any())]);
+        assert_eq!(find(&posts, "h", "/book/1"), Route::Open);
+        assert!(posts.tell_methods_apart() && !Routes::new(vec![any()]).tell_methods_apart());
+    }
+
+    #[test]
+    fn claims_that_differ_by_method_or_header_conflict_only_where_they_meet() {
+        let any = || claim(&["*"], &["/*"], &[]);
+        for (a, b, expected) in [
+            (only(&["GET"], &[], any()), only(&["POST"], &[], any()), None),
+            (only(&["GET"], &[], any()), any(), None),
+            (any(), only(&["GET"], &[], any()), None),
+            (only(&["GET", "PUT"], &[], any()), only(&["POST", "PUT"], &[], any()), Some("PUT */*")),
+            (only(&["HEAD"], &[], any()), only(&["GET"], &[], any()), Some("HEAD */*")),
+            (only(&["GET"], &[], any()), only(&["HEAD"], &[], any()), Some("HEAD */*")),
+            (only(&[], &["x: 1"], any()), only(&[], &["x: 2"], any()), None),
+            (only(&[], &["x: 1"], any()), only(&[], &["y: 2"], any()), Some("*/*")),
+            (only(&[], &["x"], any()), only(&[], &["x: 2"], any()), Some("*/*")),
+            (only(&[], &["x", "y"], any()), only(&[], &["x: 2"], any()), None),
+        ] {
+            let found = Routes::new(vec![a, b]).conflicts().pop().map(|(_, _, what)| what);
+            assert_eq!(found.as_deref(), expected);
         }
     }
 
@@ -331,30 +277,5 @@ mod tests {
             claim(&["b"], &["/x"], &[]),
         ]);
         assert_eq!(routes.conflicts(), [(0, 2, "b/x".to_owned())]);
-    }
-
-    #[test]
-    fn an_items_key_is_read_from_path_or_query() {
-        let path: ItemPattern = "/api/inventory/{key}".parse().unwrap();
-        let query: ItemPattern = "/api/holds?inventory={key}".parse().unwrap();
-        assert_eq!(path.key("/api/inventory/12951%3A2026-11-23%3A3A", None).unwrap(), "12951:2026-11-23:3A");
-        assert_eq!(path.key("/api/inventory/x/seats", None), None);
-        assert_eq!(path.key("/api/inventory/", None), None);
-        assert_eq!(query.key("/api/holds", Some("a=b&inventory=1:2:3")).unwrap(), "1:2:3");
-        assert_eq!(query.key("/api/holds/9", Some("inventory=1")), None);
-        assert_eq!(query.key("/api/holds", None), None);
-    }
-
-    #[test]
-    fn patterns_that_match_nothing_sensible_are_refused() {
-        for text in ["", "book", "/a*b", "/a?b", "/a*", "//a/*"] {
-            assert!(text.parse::<PathPattern>().is_err(), "{text}");
-        }
-        for text in ["", "*x", "a b", "*.", "http://x/"] {
-            assert!(text.parse::<HostPattern>().is_err(), "{text}");
-        }
-        for text in ["", "/x", "{key}", "/x{key}", "/x?={key}", "/x/{key}/y"] {
-            assert!(text.parse::<ItemPattern>().is_err(), "{text}");
-        }
     }
 }

@@ -40,6 +40,22 @@ pub fn cookie(kind: CookieKind, room: &str, is_tls: bool, value: &str, max_age_s
     format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
 }
 
+const BYPASS_COOKIE: &str = "vestibule-bypass";
+const BOUND_BYPASS_COOKIE: &str = "__Host-vestibule-bypass";
+
+/// Writes the `Set-Cookie` that a link past the line leaves.
+#[must_use]
+pub fn bypass_cookie(is_tls: bool, value: &str, max_age_s: u64) -> String {
+    let (name, secure) = if is_tls { (BOUND_BYPASS_COOKIE, "; Secure") } else { (BYPASS_COOKIE, "") };
+    format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// Reads that cookie.
+#[must_use]
+pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+    find_cookie(headers, if is_tls { BOUND_BYPASS_COOKIE } else { BYPASS_COOKIE })
+}
+
 /// Tells whether a request shows its ticket as apps do that keep no cookies.
 #[must_use]
 pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {

@@ -372,6 +372,8 @@ impl Notifier {
             .uri(uri)
             .header(AUTHORIZATION, format!("Bearer {}", self.address.token))
             .header(CONTENT_TYPE, "application/json")
+            // In the audit trail the gateway then says who it was.
+            .header("vestibule-operator", "booking-core")
             .body(body)?;
         Ok(tokio::time::timeout(CALL_TIMEOUT, self.client.request(request)).await??)
     }

@@ -256,7 +256,7 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         Call::Captured => drop(service.captured(id, &charge.id, amount).await?),
         Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
         Call::Abandon => return Ok(service.abandon(id).await.map(Dealt::from)?),
-        Call::Adopt => return Ok(adopt(service, charge).await.map(Dealt::from)?),
+        Call::Adopt => return see_off(service, charge, now).await,
         Call::Refunds => return check_refunds(service, payment.as_ref(), charge, now).await,
         Call::Differs => return Ok(differs(charge)),
     }
@@ -282,6 +282,19 @@ async fn adopt(service: &Service, charge: &Charge) -> Result<bool, Denied> {
         tracing::warn!(charge = charge.id.0, "money nobody knew of goes back");
     }
     Ok(adopted)
+}
+
+/// Sees to a charge that is nobody's. One that was adopted before may have come back since.
+async fn see_off(service: &Service, charge: &Charge, now: Moment) -> Result<Dealt, CallFault> {
+    if adopt(service, charge).await? {
+        return Ok(Dealt::Done);
+    }
+    match service.orphan(charge).await? {
+        Some(payment) if charge.refunded < payment.refunds.done() => {
+            check_refunds(service, Some(&payment), charge, now).await
+        }
+        _ => Ok(Dealt::Nothing),
+    }
 }
 
 /// Has the provider asked about refunds it does not seem to have made. If it says that it has, the list was older than the

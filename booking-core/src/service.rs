@@ -7,24 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
-use thiserror::Error;
 use time::Date;
 use tokio_util::task::TaskTracker;
 
-use crate::availability::{Availability, SoldOutWord};
+use crate::availability::Availability;
 use crate::catalogue::{Catalogue, NotOnSale};
-use crate::clerk::{Clerk, ClerkError};
+use crate::clerk::Clerk;
 use crate::clock::Clock;
 use crate::domain::booking::CancellationRule;
 use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::moment::Moment;
-use crate::domain::order::{Extensions, Stop};
+use crate::domain::order::Extensions;
 use crate::metrics::Metrics;
 use crate::notifier::Board;
-use crate::provider::{BadNews, Provider};
+use crate::provider::Provider;
 use crate::seat_lock::SeatLock;
 use crate::store::{Store, StoreError};
-use crate::teller::{Teller, TellerError};
+use crate::teller::Teller;
+
+mod denied;
 
 mod ids;
 
@@ -50,6 +51,7 @@ pub mod cancelling;
 
 mod telling;
 
+pub use denied::{Denied, SoldOut};
 pub use seating::SeatsTaken;
 pub use wanted::{BadOrder, Item, Want};
 
@@ -95,93 +97,6 @@ impl Default for Terms {
             return_url: None,
             cancellation: vec![CancellationRule { hours_before: 0, percent: 100 }],
             sale: HashMap::new(),
-        }
-    }
-}
-
-/// Says why a request is not granted. What a visitor reads is chosen where HTTP is known.
-#[derive(Debug, Error)]
-pub enum Denied {
-    /// It is not on sale.
-    #[error(transparent)]
-    NotOnSale(#[from] NotOnSale),
-    /// Too few seats are left.
-    #[error("sold out")]
-    SoldOut(SoldOut),
-    /// Not a number of seats one order may have.
-    #[error("an order has 1 to {most} seats")]
-    Quantity {
-        /// Seats in one order, at most.
-        most: u32,
-    },
-    /// The order does not make sense as it stands.
-    #[error(transparent)]
-    Order(#[from] BadOrder),
-    /// Some of the chosen seats have an owner.
-    #[error("chosen seats are taken")]
-    SeatTaken(SeatsTaken),
-    /// The provider does not know the payment method.
-    #[error("unknown payment method")]
-    Method,
-    /// The state of a hold or payment does not allow it.
-    #[error("not in this state: {0:?}")]
-    State(Stop),
-    /// There is no such booking.
-    #[error("no such booking")]
-    NoSuchBooking,
-    /// News that is not the provider's.
-    #[error(transparent)]
-    News(#[from] BadNews),
-    /// Too much is going on; nothing happened.
-    #[error("too many requests wait")]
-    Busy,
-    /// The database failed, or the process is ending. Whether it happened is not known; the same key asked again tells.
-    #[error("the database failed: {0}")]
-    Fault(Arc<StoreError>),
-    /// The process is ending.
-    #[error("the process is ending")]
-    Closing,
-}
-
-/// Is what a buyer is told who came too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SoldOut {
-    /// The row.
-    pub inventory: InventoryId,
-    /// Seats that are left, fewer than were wanted.
-    pub available: u32,
-    /// What a gateway may be told, when none are left.
-    pub word: Option<SoldOutWord>,
-}
-
-impl From<Stop> for Denied {
-    fn from(stop: Stop) -> Self {
-        Self::State(stop)
-    }
-}
-
-impl From<StoreError> for Denied {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(Arc::new(error))
-    }
-}
-
-impl From<TellerError> for Denied {
-    fn from(error: TellerError) -> Self {
-        match error {
-            TellerError::Busy => Self::Busy,
-            TellerError::Store(error) => Self::Fault(error),
-            TellerError::Closed => Self::Closing,
-        }
-    }
-}
-
-impl From<ClerkError> for Denied {
-    fn from(error: ClerkError) -> Self {
-        match error {
-            ClerkError::Busy => Self::Busy,
-            ClerkError::Store(error) => error.into(),
-            ClerkError::Closed => Self::Closing,
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use hyper::header::HeaderName;
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName};
 
 use super::RoomConfig;
 use super::file::Section;
@@ -45,7 +46,7 @@ pub(super) fn conflict(i: usize, room: &RoomConfig, routes: &Routes, has_proxies
         HostPattern::Below(domain) => format!("any{domain}"),
         HostPattern::Exact(name) => name.clone(),
     };
-    (routes.find(&host, path) == Route::Guarded(i))
+    (routes.find(&host, path, &Method::GET, &HeaderMap::new()) == Route::Guarded(i))
         .then(|| format!("`{name}` guards {path}, so that nobody could sign in there: add it to the room's `bypass`"))
 }
 

@@ -127,7 +127,7 @@ const ACTIONS: [&str; 11] =
 /// Begins the count of changes at 0, so that the first of each kind is seen to be one.
 pub(super) fn count_from_zero(console: &Console) {
     for room in &console.rooms {
-        for action in ACTIONS.iter().chain(&["limits"]) {
+        for action in ACTIONS.iter().chain(&["limits", "bypass-link"]) {
             console.metrics.changes.with_label_values(&[room.rules.name.as_str(), action]).inc_by(0);
         }
     }
@@ -308,6 +308,12 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|e| Failed::Nonsense(format!("the JSON body does not fit: {e}")))
 }
 
+/// Reads who says to be the operator.
+pub(super) fn operator(headers: &HeaderMap) -> String {
+    let who = headers.get("vestibule-operator").and_then(|who| who.to_str().ok()).unwrap_or("operator");
+    who.chars().take(64).collect()
+}
+
 fn finish(
     console: &Console,
     room: &Room,
@@ -321,10 +327,9 @@ fn finish(
         Ok(()) if action == "stock" => Json(RoomView::of(room)).into_response(),
         Ok(()) => {
             console.metrics.changes.with_label_values(&[room.rules.name.as_str(), action]).inc();
-            let who = headers.get("vestibule-operator").and_then(|who| who.to_str().ok()).unwrap_or("operator");
             console.trail.note(Change {
                 at: console.clock.now_ms(),
-                who: who.chars().take(64).collect(),
+                who: operator(headers),
                 action: action.to_owned(),
                 room: room.rules.name.to_string(),
                 detail: String::from_utf8_lossy(body).chars().take(600).collect(),

@@ -8,6 +8,7 @@
 
 mod board;
 mod journal;
+mod links;
 mod persons;
 
 use std::collections::HashMap;
@@ -19,13 +20,15 @@ use async_trait::async_trait;
 
 use self::board::BoardFile;
 use self::journal::Journal;
+use self::links::LinksFile;
 use self::persons::PersonsFile;
 use super::board::{Board, Heard, LinkId, Reading, Word};
 use super::draw::Reveal;
 use super::roll::Drawn;
+use super::spent::Spent;
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Epoch, Joined, Known, LineStore, News, Number, Page, PersonId, Roll, RoomName, Steering,
+    Arrival, Claimed, Epoch, Joined, Known, LineStore, Mark, News, Number, Page, PersonId, Roll, RoomName, Steering,
     StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
@@ -48,6 +51,7 @@ struct Folder {
 #[derive(Debug)]
 struct Room {
     state: LineState,
+    spent: Spent,
     board: Board,
     files: Option<Files>,
 }
@@ -57,6 +61,7 @@ struct Room {
 struct Files {
     journal: Journal,
     persons: PersonsFile,
+    links: LinksFile,
     board: BoardFile,
 }
 
@@ -151,6 +156,11 @@ impl LineStore for Embedded {
         self.verb(room, |line, _| line.find(person))
     }
 
+    async fn use_once(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
+        let (room, now_s) = (self.room(room)?, self.clock.now_us() / 1_000_000);
+        lock(&room).spend(mark, now_s)
+    }
+
     async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
         self.on_board(room, |board, now_us| board.share(told, known, now_us))
     }
@@ -203,18 +213,29 @@ impl Folder {
 impl Room {
     fn open(folder: Option<&Path>, name: &RoomName, now_us: u64) -> Result<Self, StoreFault> {
         let Some(folder) = folder else {
-            return Ok(Self { state: LineState::new(now_us), board: Board::default(), files: None });
+            let (spent, board) = (Spent::default(), Board::default());
+            return Ok(Self { state: LineState::new(now_us), spent, board, files: None });
         };
         let (journal, saved) = Journal::open(folder, name)?;
         let (persons, kept) = PersonsFile::open(folder, name)?;
+        let (links, spent) = LinksFile::open(folder, name)?;
         let (on_disk, board) = BoardFile::open(folder, name)?;
         let state = match saved {
             Some(roll) => LineState::revive(roll, kept, now_us),
             None => LineState::new(now_us),
         };
-        let mut room = Self { state, board, files: Some(Files { journal, persons, board: on_disk }) };
+        let files = Some(Files { journal, persons, links, board: on_disk });
+        let mut room = Self { state, spent, board, files };
         room.save()?;
         Ok(room)
+    }
+
+    fn spend(&mut self, mark: &Mark, now_s: u64) -> Result<bool, StoreFault> {
+        let is_first = self.spent.spend(mark, now_s);
+        match &self.files {
+            Some(files) if is_first => files.links.append(mark).map(|()| true),
+            _ => Ok(is_first),
+        }
     }
 
     /// Writes the entries and the persons that the files do not have yet.
@@ -232,7 +253,7 @@ impl Room {
 
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
-        let Some(Files { journal, persons, board }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board, .. }) = &mut self.files else { return Ok(()) };
         board.save(&self.board)?;
         if persons.is_large() {
             persons.save(self.state.persons())?
@@ -243,7 +264,7 @@ impl Room {
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {
-        let Some(Files { journal, persons, board }) = &mut self.files else { return Ok(()) };
+        let Some(Files { journal, persons, board, .. }) = &mut self.files else { return Ok(()) };
         board.save(&self.board)?;
         persons.save(self.state.persons())?;
         journal.save(self.state.roll())

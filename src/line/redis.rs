@@ -45,8 +45,8 @@ use super::board::{Heard, LinkId, Reading, Word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, News, Number, Numbers, Page, PersonId,
-    Roll, RoomName, Steering, StoreFault, Tick, apart,
+    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, Mark, News, Number, Numbers, Page,
+    PersonId, Roll, RoomName, Steering, StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -215,6 +215,16 @@ impl LineStore for RedisLine {
                 found.number().map(|number| Some((epoch_of(&eras, number), number)))
             }
         }
+    }
+
+    /// No script: one bit is set, which tells what it was, and the bitmap goes when all in it has run out.
+    async fn use_once(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
+        let key = format!("vestibule:{{{room}}}:spent:{}", mark.page());
+        let (mut set, mut expire) = (redis::cmd("SETBIT"), redis::cmd("EXPIREAT"));
+        set.arg(&key).arg(mark.bit()).arg(1);
+        expire.arg(&key).arg(mark.forget_s());
+        let answers = self.servers.run(room, &together([set, expire]), Repeat::Never).await?;
+        Ok(answers.first() == Some(&Value::Int(0)))
     }
 
     async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {

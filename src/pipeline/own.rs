@@ -1,6 +1,7 @@
 //! The gateway's own paths, below `/.vestibule/`.
 
 mod asked;
+mod bypass;
 mod device;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
@@ -58,11 +60,13 @@ impl Pipeline {
             "link" if is_post => self.make_link(&request, target, asker),
             "continue" if is_get => self.offer_link(target, asker),
             "continue" if is_post => self.use_link(&request, target, asker).await,
+            "bypass" if is_get => self.offer_bypass(target, asker),
+            "bypass" if is_post => self.use_bypass(&request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
-            "continue" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
+            "continue" | "bypass" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
             "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
         }
@@ -181,8 +185,7 @@ impl Pipeline {
     fn choose_language(&self, request: &Request<Incoming>, target: &Target) -> Answer {
         let back = visitor::came_from(request.headers(), target.host()).unwrap_or("/");
         let mut answer = respond::go_back(back);
-        let tag = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")));
-        if let Some(language) = tag.and_then(Language::of_tag) {
+        if let Some(language) = parameter(target, "lang").and_then(Language::of_tag) {
             respond::set_cookie(&mut answer, &visitor::language_cookie(language, self.site.is_tls));
         }
         answer
@@ -266,7 +269,7 @@ impl Pipeline {
 
     /// Finds a room by `?room=`, by a name from elsewhere, or as the only one there is.
     fn named_room(&self, target: &Target, named: Option<String>) -> Result<&Arc<Room>, String> {
-        let in_query = target.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("room=")));
+        let in_query = parameter(target, "room");
         let rooms = &self.site.rooms;
         match in_query.or(named.as_deref()) {
             Some(name) => {
@@ -277,6 +280,18 @@ impl Pipeline {
             None => Err("There are several rooms: name one, as in ?room=NAME.".to_owned()),
         }
     }
+}
+
+/// Finds a parameter of the query, as it stands there.
+fn parameter<'a>(target: &'a Target, name: &str) -> Option<&'a str> {
+    let mut pairs = target.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Reads from `to` where to go on: a path of this site, else its first page.
+fn destination(target: &Target) -> String {
+    let to = parameter(target, "to").map(|to| percent_decode_str(to).decode_utf8_lossy().into_owned());
+    to.filter(|to| visitor::is_local(to)).unwrap_or_else(|| "/".to_owned())
 }
 
 /// Tells of the draw that is to come, else of the last that was made.

@@ -31,12 +31,17 @@ impl Dress {
             (Self::Http2(scheme), _) => {
                 *request.uri_mut() = absolute(scheme, authority(), path);
                 *request.version_mut() = Version::HTTP_2;
+                request.headers_mut().remove(header::CONNECTION);
             }
             (Self::Http1, host) => {
                 *request.uri_mut() = Uri::from(path);
                 *request.version_mut() = Version::HTTP_11;
                 if let Some(host) = host {
                     request.headers_mut().insert(header::HOST, host.clone());
+                }
+                if request.headers().contains_key(header::TE) {
+                    // What is said of this hop only has to be named as such (RFC 9110, section 10.1.4).
+                    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
                 }
             }
         }
@@ -67,12 +72,17 @@ mod tests {
 
     #[test]
     fn a_request_is_written_both_ways_and_back() {
-        let mut request = Request::get("/a?b=c").header(header::HOST, "shop.example:81").body(()).unwrap();
+        let request = Request::get("/a?b=c").header(header::HOST, "shop.example:81");
+        let mut request = request.header(header::TE, "trailers").body(()).unwrap();
         Dress::Http2(Scheme::Https).put_on(&mut request);
         assert_eq!(request.uri(), "https://shop.example:81/a?b=c");
         assert_eq!((request.headers().get(header::HOST), request.version()), (None, Version::HTTP_2));
         Dress::Http2(Scheme::H2c).put_on(&mut request);
         assert_eq!(request.uri(), "http://shop.example:81/a?b=c");
+        Dress::Http1.put_on(&mut request);
+        assert_eq!(request.headers()[header::CONNECTION], "te");
+        Dress::Http2(Scheme::H2c).put_on(&mut request);
+        assert!(!request.headers().contains_key(header::CONNECTION));
         Dress::Http1.put_on(&mut request);
         assert_eq!((request.uri().to_string().as_str(), request.version()), ("/a?b=c", Version::HTTP_11));
         assert_eq!(request.headers()[header::HOST], "shop.example:81");

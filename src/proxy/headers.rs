@@ -2,12 +2,13 @@
 //!
 //! # Rules
 //!
-//! - Hop-by-hop headers and whatever `Connection` nominates stay on their hop (P1). So do `TE`, `Trailer` and
-//!   `Expect`: trailers are not forwarded, and the server in front answers the expectation itself.
+//! - Hop-by-hop headers and whatever `Connection` nominates stay on their hop (P1). So does `Expect`: the server in front
+//!   answers the expectation itself. What `TE` and `Trailer` say of trailers is said anew ([`super::trailers`]).
 //! - `Vestibule-*` is the language between gateway and upstream: a visitor's own is dropped, and so is a name
 //!   with an underscore, which a CGI-like upstream reads as the same name with a dash.
 //! - Who the visitor is, is said by the gateway alone: `Forwarded`, `X-Forwarded-*` and `X-Real-IP` of a peer
 //!   that is not a trusted proxy are replaced, and so is of a trusted proxy the header that it does not write.
+//! - Where rooms are told apart by method, the headers by which some sites let a request have another one are dropped.
 //! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
 
 use std::fmt::Write;
@@ -18,11 +19,12 @@ use hyper::header::{self, HeaderName, HeaderValue};
 
 use super::chain::{self, ChainHeader};
 use super::target::Target;
+use super::trailers::Announced;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
 
-const OWN_COOKIES: [&str; 2] = ["vestibule-ticket", "vestibule-pass"];
+const OWN_COOKIES: [&str; 3] = ["vestibule-ticket", "vestibule-pass", "vestibule-bypass"];
 const HOST_COOKIE_PREFIX: &str = "__Host-";
-const FORWARDED_PREFIX: &str = "x-forwarded-";
+pub(super) const FORWARDED_PREFIX: &str = "x-forwarded-";
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -32,8 +34,11 @@ const ROOM: HeaderName = HeaderName::from_static("vestibule-room");
 const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
 const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
 
+/// By which some sites let a request have another method than its own.
+pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
 /// RFC 9110, section 7.6.1, and the names that older software treats alike.
-const HOP_BY_HOP: [HeaderName; 10] = [
+pub(super) const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
@@ -63,6 +68,8 @@ pub struct Passage<'a> {
     pub chain: ChainHeader,
     /// The scheme the visitor used, `http` or `https`.
     pub scheme: &'static str,
+    /// Whether rooms are told apart by method, so that no header may say that it is another.
+    pub method_decides: bool,
 }
 
 /// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one of the chain that they
@@ -109,7 +116,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 ///
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
 pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
-    strip_hop_by_hop(headers);
+    pass_hop(headers, websocket);
     headers.remove(header::EXPECT);
     let before = if passage.peer_is_trusted { chain::addresses(headers, passage.chain) } else { Vec::new() };
     strip_claims(headers, passage);
@@ -125,22 +132,27 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
     if let Some(pass) = passage.pass {
         set(headers, PASS, pass);
     }
-    if websocket {
-        set_upgrade(headers);
-    }
 }
 
 /// Turns the upstream's headers into those the visitor may see, and returns the words meant for the gateway.
 ///
 /// `Alt-Svc` goes too: it would lead the visitor around the gate.
 pub fn clean_response(headers: &mut HeaderMap, websocket: bool) -> UpstreamWords {
-    strip_hop_by_hop(headers);
+    pass_hop(headers, websocket);
+    headers.remove(header::TE);
     headers.remove(header::ALT_SVC);
     strip_own_set_cookies(headers);
-    if websocket {
-        set_upgrade(headers);
-    }
     take_words(headers)
+}
+
+/// Takes off what is of this hop, and says anew what is to be said on the next one.
+fn pass_hop(headers: &mut HeaderMap, websocket: bool) {
+    let announced = (!websocket).then(|| Announced::of(headers));
+    strip_hop_by_hop(headers);
+    match announced {
+        Some(announced) => announced.say(headers),
+        None => set_upgrade(headers),
+    }
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -163,7 +175,8 @@ fn strip_claims(headers: &mut HeaderMap, passage: &Passage<'_>) {
         let is_of_x = name.starts_with(FORWARDED_PREFIX) || name == "x-real-ip";
         let is_claim = (is_of_x && believed != Some(ChainHeader::XForwardedFor))
             || (name == "forwarded" && believed != Some(ChainHeader::Forwarded));
-        name.contains('_') || name.starts_with(OWN_PREFIX) || is_claim
+        let is_other_method = passage.method_decides && METHOD_OVERRIDES.contains(&name);
+        name.contains('_') || name.starts_with(OWN_PREFIX) || is_claim || is_other_method
     };
     let names: Vec<HeaderName> = headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
     for name in names {
@@ -266,7 +279,7 @@ fn pairs(cookies: &[u8]) -> impl Iterator<Item = &[u8]> {
     pairs.filter(|pair| !pair.is_empty())
 }
 
-/// Recognises `vestibule-ticket`, `vestibule-pass`, their `__Host-` forms and those with a room's suffix.
+/// Recognises `vestibule-ticket`, `vestibule-pass`, `vestibule-bypass`, their `__Host-` forms and those with a room's suffix.
 /// Case is ignored, as some upstreams ignore it.
 fn is_own_cookie(pair: &[u8]) -> bool {
     let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -279,7 +292,7 @@ fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(prefix.as_bytes()).then_some(tail)
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The visitor's body on its way up: bounded, counted, and without trailers.
+//! The visitor's body on its way up: bounded and counted, with the trailers that may cross.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::{BoxError, ProxyFault};
+use super::{BoxError, ProxyFault, trailers};
 
 /// The least that must arrive from a visitor in one waiting period of the header timeout, in bytes.
 const MIN_PROGRESS_BYTES: u64 = 1024;
@@ -75,7 +75,7 @@ pub(super) struct Progress {
     done: bool,
 }
 
-/// Streams a request's body upstream; trailers are dropped, for a header in them would pass unexamined.
+/// Streams a request's body upstream.
 #[derive(Debug)]
 pub(super) struct RequestBody(Option<Streamed>);
 
@@ -134,8 +134,12 @@ impl Body for RequestBody {
         };
         streamed.upload.becomes(WAITING);
         let frame = ready!(Pin::new(&mut streamed.incoming).poll_frame(cx)).transpose();
-        Poll::Ready(match frame.map(|frame| frame.and_then(|frame| frame.into_data().ok())) {
-            Ok(Some(data)) => Some(streamed.pass(data)),
+        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+            Ok(Some(Ok(data))) => Some(streamed.pass(data)),
+            Ok(Some(Err(last))) => {
+                streamed.upload.becomes(DONE);
+                trailers::cleaned_frame(last).map(Ok)
+            }
             Ok(None) => {
                 streamed.upload.becomes(DONE);
                 None

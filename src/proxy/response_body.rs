@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::Lease;
-use super::{BoxError, ProxyFault};
+use super::{BoxError, ProxyFault, trailers};
 
 /// An answer's body: nothing, bytes at hand, the upstream's stream, or any other stream.
 ///
@@ -94,8 +94,7 @@ impl Upstream {
         }
     }
 
-    /// Trailers are dropped: nobody has examined them.
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Poll::Ready(Some(Err(ProxyFault::BodyTimeout.into())));
         }
@@ -108,9 +107,9 @@ impl Upstream {
                 self.give_back_at_end();
                 Some(Ok(frame))
             }
-            Ok(_) => {
+            Ok(last) => {
                 self.give_back();
-                None
+                last.and_then(trailers::cleaned_frame).map(Ok)
             }
             Err(fault) => Some(Err(fault.into())),
         })
@@ -136,7 +135,7 @@ impl Body for ResponseBody {
         match &mut self.get_mut().0 {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Upstream(upstream) => upstream.poll_data(cx),
+            Kind::Upstream(upstream) => upstream.poll_frame(cx),
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -1,8 +1,7 @@
 //! The certificate that visitors see. It is exchanged while connections stay as they are.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 use super::{PROTOCOLS, TlsFault, provider};
+use crate::edition::Edition;
 
 /// The two files of a certificate, both in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +24,6 @@ pub struct CertificateFiles {
     /// Its key.
     pub key: PathBuf,
 }
-
-/// What tells two versions of the files apart: device and inode, length and time of change of each.
-type Version = [Option<(u64, u64, u64, i64, i64)>; 2];
 
 impl CertificateFiles {
     /// Reads both and sees to it that they belong together.
@@ -52,9 +49,8 @@ impl CertificateFiles {
         std::fs::metadata(&self.key).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
     }
 
-    fn version(&self) -> Version {
-        let of = |file: Metadata| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
-        [&self.chain, &self.key].map(|path| std::fs::metadata(path).ok().map(of))
+    fn edition(&self) -> [Edition; 2] {
+        [&self.chain, &self.key].map(|path| Edition::of(path))
     }
 }
 
@@ -77,7 +73,7 @@ fn pem_fault(path: &Path, what: &'static str, fault: pem::Error) -> TlsFault {
 pub struct Certificate {
     files: CertificateFiles,
     current: ArcSwap<CertifiedKey>,
-    version: Mutex<Version>,
+    edition: Mutex<[Edition; 2]>,
 }
 
 impl Certificate {
@@ -89,9 +85,9 @@ impl Certificate {
         if files.key_is_open() {
             tracing::warn!(key = %files.key.display(), "others can read the key of the certificate; chmod 600 keeps it");
         }
-        let version = Mutex::new(files.version());
+        let edition = Mutex::new(files.edition());
         let current = ArcSwap::from_pointee(files.read()?);
-        Ok(Arc::new(Self { files, current, version }))
+        Ok(Arc::new(Self { files, current, edition }))
     }
 
     /// Reads the files again; new connections then see the new certificate.
@@ -110,8 +106,8 @@ impl Certificate {
     /// # Errors
     /// [`TlsFault`]; then the old certificate goes on, and the files are read again when they change again.
     pub fn follow(&self) -> Result<bool, TlsFault> {
-        let now = self.files.version();
-        let before = std::mem::replace(&mut *self.version.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let now = self.files.edition();
+        let before = std::mem::replace(&mut *self.edition.lock().unwrap_or_else(PoisonError::into_inner), now);
         if now == before { Ok(false) } else { self.read_again().map(|()| true) }
     }
 

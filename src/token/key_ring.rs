@@ -17,6 +17,7 @@ pub use key::{KeyCard, KeyKind, KeyState, Kid};
 pub use pair::{BadAlgorithm, PassAlgorithm};
 pub use revoked::{MAX_REVOKED, Revocation};
 
+use super::bypass_link::LinkId;
 use super::ticket::TicketId;
 use key::{Key, Secret};
 use revoked::Revoked;
@@ -46,7 +47,7 @@ pub enum KeyRingFault {
     #[error("a key ring holds at most {MAX_KEYS} keys of a kind; forget the retired ones")]
     Full,
     /// More is revoked than a ring may hold.
-    #[error("at most {MAX_REVOKED} visitors can be revoked at a time; retire the key instead")]
+    #[error("at most {MAX_REVOKED} visitors, rooms or links can be revoked at a time; retire the key instead")]
     TooManyRevoked,
     /// There is no key of this name.
     #[error("there is no key {0} in the ring")]
@@ -188,6 +189,10 @@ impl KeyRing {
 
     pub(crate) fn revokes_visitor(&self, id: TicketId) -> bool {
         self.revoked.has_visitor(id)
+    }
+
+    pub(crate) fn revokes_link(&self, id: LinkId) -> bool {
+        self.revoked.has_link(id)
     }
 
     pub(crate) fn revokes_pass(&self, room: &str, issued_s: u64) -> bool {

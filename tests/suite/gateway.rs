@@ -2,9 +2,11 @@
 
 mod adaptive;
 mod announced;
+mod asking;
 mod busy;
 mod clocks;
 mod edge;
+mod exempt;
 mod fleet;
 mod idle;
 mod live;

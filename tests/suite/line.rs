@@ -10,6 +10,7 @@ mod months;
 mod persons;
 mod redis_faults;
 mod redis_tls;
+mod spending;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,4 +5,5 @@ mod kinds;
 mod meaning;
 mod stand;
 mod streams;
+mod trailers;
 pub mod wire;

@@ -2,7 +2,7 @@
 
 const LIMIT_MS = 12_000;
 const TRIES = 3;
-/** Writes without a key that change nothing when they are said twice. */
+/** Writes without a key that change nothing when they are said twice, as does every PATCH. */
 const REPEATABLE = /\/(extension|cancellation)$/;
 
 /** What went wrong. `kind` is "sold_out", "taken" (a chosen seat), "line" (the gateway wants us back in line), "gone", "refused", "busy" or "network". */
@@ -46,7 +46,7 @@ async function ask(method, path, options = {}) {
     } catch (error) {
       if (options.signal?.aborted) throw error;
       const fault = error instanceof Fault ? error : new Fault("network", "The booking service cannot be reached just now.");
-      const again = (fault.kind === "network" || fault.status >= 500) && (method === "GET" || options.key || REPEATABLE.test(path));
+      const again = (fault.kind === "network" || fault.status >= 500) && (method === "GET" || method === "PATCH" || options.key || REPEATABLE.test(path));
       if (!again || attempt >= TRIES) throw fault;
       await new Promise((next) => setTimeout(next, 300 * 2 ** attempt * (0.5 + Math.random())));
     }
@@ -72,6 +72,8 @@ export const release = (id) => ask("DELETE", `/api/holds/${part(id)}`);
 export const extend = (id, number) => ask("POST", `/api/holds/${part(id)}/extension`, { body: { number } });
 export const payment = (id, signal) => ask("GET", `/api/payments/${part(id)}`, { signal });
 export const cancel = (reference) => ask("POST", `/api/bookings/${part(reference)}/cancellation`);
+/** Keeps so many seats of one row of a booking, or those with these labels, and gives the others back. */
+export const keepOnly = (reference, inventory, kept) => ask("PATCH", `/api/bookings/${part(reference)}`, { body: { inventory, ...(Array.isArray(kept) ? { seats: kept } : { quantity: kept }) } });
 export const booking = (reference, signal) => ask("GET", `/api/bookings/${part(reference)}`, { signal });
 /** Holds so many seats, or those with these labels. */
 export const makeHold = (id, want, key) => ask("POST", `/api/holds?inventory=${part(id)}`, { body: { inventory: id, ...(Array.isArray(want) ? { seats: want } : { quantity: want }) }, key });

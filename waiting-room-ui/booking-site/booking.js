@@ -2,6 +2,7 @@
 import { booking as read, cancel } from "./api.js";
 import { every, h, say } from "./dom.js";
 import { listed, money, moment, seats } from "./format.js";
+import { giveBack } from "./giveback.js";
 import { journey, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
@@ -12,14 +13,22 @@ export async function bookingView({ id, go, signal }) {
   const made = await read(id, signal);
   if (made.status === "cancelled") return cancelledView(made, signal);
   const trip = tripOf(made.inventory, made);
+  const again = () => go(`/booking/${made.reference}`, true);
   const print = h("button", { type: "button", class: "solid", onclick: () => window.print() }, "Print the ticket");
   const element = h("div", { class: "narrow" }, h("p", { class: "done" }, h("b", {}, "You are going."), " Paid and booked; keep the reference."),
     h("article", { class: "card ticket" },
       h("div", { class: "stub" }, h("h1", {}, h("span", {}, "Booking reference"), ` ${made.reference}`), h("p", {}, h("span", {}, seats(made.quantity)), h("b", {}, money(made.amount_paise)))),
       journey(trip), places(made.items), h("p", { class: "small-print" }, `Booked ${moment(made.created_at)}. `, h("span", { class: "print-only" }, "A demonstration: not valid for travel."))),
     h("p", { class: "row no-print" }, print, h("a", { class: "button quiet", href: "/" }, "Book another")),
-    wayBack(made, () => go(`/booking/${made.reference}`, true)));
+    partGone(made), giveBack(made, again), wayBack(made, again));
   return { element, title: `Booking ${made.reference}` };
+}
+
+/** Says what became of the money of seats that were given back, if some were. */
+function partGone({ refund }) {
+  if (!refund?.amount_paise) return null;
+  const amount = money(refund.amount_paise);
+  return h("p", { class: "hint no-print" }, refund.status === "refunded" ? `${amount} went back for the seats you gave back.` : `${amount} is on its way back for the seats you gave back.`);
 }
 
 /** Names the numbered seats, coach by coach, large enough to find them by; nothing where seats have no numbers. */

@@ -17,6 +17,8 @@ const REFUSALS = {
   "hold_expired": ["The hold has run out", "The time was over, so the seats went back on sale. Nothing was charged. You can try again."],
   "hold_cancelled": ["Given back", "These seats were given back. Nothing was charged."],
   "no_extension_left": ["No more time", "You have had all the time there is. Pay before it runs out, or give the seats back."],
+  "booking_cancelled": ["Cancelled before", "This booking is cancelled, and its money goes back. Nothing else was changed."],
+  "not_in_booking": ["Changed meanwhile", "This booking has changed since you opened it. Open it again to see what it has now."],
   "too_late_to_cancel": ["Too late to cancel", "The time in which this booking can be cancelled is over. Your booking stays as it is."],
   "already_paid": ["Already paid", "These seats are paid for. Nothing was charged a second time."],
   "payment_in_progress": ["A payment is under way", "Wait for it to come through; you will not be charged twice."],

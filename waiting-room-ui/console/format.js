@@ -38,3 +38,9 @@ export function range(eta) {
   const unit = high.split(" ").at(-1);
   return low.endsWith(` ${unit}`) && low.split(" ").length === 2 ? `${low.split(" ")[0]}–${high}` : `${low} – ${high}`;
 }
+
+/** Says how long somebody would wait who came now, if anybody may. */
+export function newcomerWaits({ phase, waiting, eta_seconds_for_newcomer: eta }) {
+  if (phase === "draining" || phase === "closed") return "nobody joins";
+  return waiting === 0 && phase === "open" ? "nothing" : range(eta);
+}

@@ -5,7 +5,7 @@ import { count, ms, percent, rate } from "./format.js";
 
 const FIGURES = [
   ["Rate now", (room) => rate(inForce(room)), ({ adaptive }) => (adaptive ? `between ${rate(adaptive.floor)} and ${rate(adaptive.ceiling)} a second` : "as it is set")],
-  ["Upstream answers in", (room) => ms(room.upstream.latency_ms), ({ adaptive, upstream }) => (adaptive?.baseline_ms ? `usually ${ms(adaptive.baseline_ms)}` : `95 % within ${ms(upstream.p95_ms)}`)],
+  ["Upstream answers in", (room) => ms(room.upstream.latency_ms), ({ adaptive, upstream }) => (upstream.latency_ms == null ? "nothing was asked lately" : adaptive?.baseline_ms ? `usually ${ms(adaptive.baseline_ms)}` : `95 % within ${ms(upstream.p95_ms)}`)],
   ["Errors", (room) => percent(room.upstream.error_ratio), () => "of its answers lately"],
   ["In flight", (room) => count(room.upstream.in_flight), () => "requests wait for an answer"],
 ];

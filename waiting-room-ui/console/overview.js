@@ -1,9 +1,10 @@
 // All rooms at a glance: one card each, the figures that decide whether to look closer.
+import { niceTop } from "./axis.js";
 import { h, s, text } from "./dom.js";
-import { count, range, rate } from "./format.js";
+import { count, newcomerWaits, rate } from "./format.js";
 import { inForce } from "./health.js";
 import { SPAN_MS } from "./history.js";
-import { niceTop, path } from "./plot.js";
+import { path } from "./plot.js";
 
 const SPARK = { wide: 320, high: 54 };
 
@@ -49,7 +50,7 @@ function card(name) {
   element.update = (room, samples, now) => {
     phase.update(room);
     text(title, room.title || room.name);
-    const words = [count(room.waiting), inForce(room) == null ? rate(room.admitted_per_second) : `${rate(room.admitted_per_second)} of ${rate(inForce(room))}`, rate(room.arrivals_per_second), room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)];
+    const words = [count(room.waiting), inForce(room) == null ? rate(room.admitted_per_second) : `${rate(room.admitted_per_second)} of ${rate(inForce(room))}`, rate(room.arrivals_per_second), newcomerWaits(room)];
     figures.forEach(({ value }, i) => text(value, words[i]));
     line.setAttribute("d", waitingLine(samples, now));
   };

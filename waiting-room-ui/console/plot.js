@@ -1,17 +1,11 @@
 // A small line plot in SVG: a time axis of five minutes, round numbers on the other, gaps where nothing is known.
+import { niceTop } from "./axis.js";
 import { h, s, text } from "./dom.js";
 import { SPAN_MS } from "./history.js";
 
 const WIDE = 640, HIGH = 200, LEFT = 46, RIGHT = 10, TOP = 12, FOOT = 24;
 const GAP_MS = 6_000;
 const RANKS = ["first", "second", "third"];
-
-/** Picks the top of an axis: the next of 1, 2, 4, 5 times a power of ten. */
-export function niceTop(most) {
-  if (!(most > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 5, 10].map((step) => step * power).find((top) => top >= most);
-}
 
 /** Draws the path of one series, lifting the pen over gaps. */
 export function path(samples, name, x, y) {
@@ -26,8 +20,8 @@ export function path(samples, name, x, y) {
 
 const compact = new Intl.NumberFormat(undefined, { notation: "compact" });
 
-/** Makes a plot; `series` is a list of {name, label, format}, `axis` words the axis; `update(samples, now)` redraws it. */
-export function plot(title, series, axis = (value) => compact.format(value)) {
+/** Makes a plot; `series` is a list of {name, label, format}, `axis` words the axis, whose top `topOf` picks; `update(samples, now)` redraws it. */
+export function plot(title, series, axis = (value) => compact.format(value), topOf = niceTop) {
   const grid = s("g", { class: "grid" }), lines = series.map((_, i) => s("path", { class: `line ${RANKS[i]}` }));
   const wash = s("path", { class: "wash" });
   const svg = s("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "plot" }, grid, wash, ...lines);
@@ -37,7 +31,7 @@ export function plot(title, series, axis = (value) => compact.format(value)) {
 
   function update(samples, now) {
     const most = Math.max(0, ...samples.flatMap((sample) => series.map(({ name }) => sample[name] ?? 0)));
-    const top = niceTop(most * 1.02);
+    const top = topOf(most * 1.02);
     const x = (at) => LEFT + (1 - (now - at) / SPAN_MS) * (WIDE - LEFT - RIGHT);
     const y = (value) => TOP + (1 - value / top) * (HIGH - TOP - FOOT);
     const seen = samples.filter((sample) => sample.at > now - SPAN_MS);

@@ -1,7 +1,8 @@
 // One room, live: figures, plots, controls, audit trail.
+import { niceSpan } from "./axis.js";
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
-import { clock, count, ms, percent, range, rate, span } from "./format.js";
+import { clock, count, ms, newcomerWaits, percent, rate, span } from "./format.js";
 import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
@@ -11,7 +12,7 @@ const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
   ["Let in a second", (room) => rate(room.admitted_per_second), (room) => (inForce(room) == null ? "no limit" : `limit ${rate(inForce(room))}, burst ${count(room.burst)}`)],
   ["Arriving a second", (room) => rate(room.arrivals_per_second), (room) => `${count(room.issued)} places given so far`],
-  ["A newcomer waits", (room) => (room.waiting === 0 && room.phase === "open" ? "nothing" : range(room.eta_seconds_for_newcomer)), (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
+  ["A newcomer waits", newcomerWaits, (room) => (room.oldest_wait_seconds == null ? "" : `longest wait now ${span(room.oldest_wait_seconds)}`)],
   ["Inside", (room) => count(room.active_sessions), (room) => (room.total_active_users == null ? `no limit, ${span(room.session_duration_seconds)} each` : `limit ${count(room.total_active_users)}, ${span(room.session_duration_seconds)} each`)],
   ["Live connections", (room) => count(room.live_connections), (room) => `place kept for ${span(room.grace_seconds)} when away`],
   ["Called so far", (room) => count(room.called), (room) => `${count(room.left)} left, ${count(room.lapsed)} lapsed`],
@@ -27,7 +28,7 @@ export function roomView(name, history, done) {
   const cells = FIGURES.map(([label]) => ({ label, value: h("dd", {}, "–"), note: h("dd", { class: "note" }) }));
   const line = plot("In line", [{ name: "waiting", label: "waiting", format: count }, { name: "present", label: "here now", format: count }]);
   const flow = plot("People a second", [{ name: "admitted", label: "let in", format: rate }, { name: "arrivals", label: "arriving", format: rate }, { name: "limit", label: "limit", format: rate }]);
-  const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span);
+  const waits = plot("How long the called had waited", [{ name: "waited", label: "half", format: span }, { name: "longest", label: "95 %", format: span }], span, niceSpan);
   const site = plot("The upstream answers in", [{ name: "latency", label: "typical", format: ms }, { name: "slowest", label: "95 %", format: ms }], ms);
   const inside = plot("Inside", [{ name: "inside", label: "inside", format: count }, { name: "most", label: "limit", format: count }]);
   const faults = plot("Errors of the upstream", [{ name: "errors", label: "of its answers", format: percent }], percent);

@@ -338,6 +338,46 @@ describe("holding and paying", () => {
     await end();
   });
 
+  test("fewer seats: what comes back is said first, and the ticket shows what is left", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    await page.getByLabel("How many").selectOption("3");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    await page.getByText("I need fewer seats").click();
+    const go = page.getByRole("button", { name: /^Give (it|them) back$/ });
+    assert.equal(await go.isDisabled(), true, "nothing is given back by mistake");
+    await page.getByLabel("You keep").selectOption("0");
+    await page.getByText("To give all of it back, cancel the booking.").waitFor();
+    assert.equal(await go.isDisabled(), true);
+    await page.getByLabel("You keep").selectOption("2");
+    await page.getByText(/^You get ₹.* back, the way you paid\. 1 seat goes to others at once\.$/).waitFor();
+    await fine(page, "booking-fewer-phone");
+    await go.click();
+    await page.getByText(/^₹.* is on its way back for the seats you gave back\.$/).waitFor();
+    assert.equal([...site.holds.values()][0].quantity, 2);
+    await page.locator(".stub").getByText("2 seats").waitFor();
+    await fine(page, "booking-fewer-done-phone");
+    await end();
+  });
+
+  test("fewer seats of those with numbers: which ones is for the traveller to say", async () => {
+    const { site, page, end } = await visit("/train/12952:2026-12-24:2A");
+    await page.getByLabel("How many").selectOption("2");
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await page.getByRole("button", { name: /^Pay/ }).click();
+    await page.getByText("You are going.").waitFor();
+    await page.getByText("I need fewer seats").click();
+    const [first, second] = [...site.holds.values()][0].items[0].seats;
+    await page.getByRole("checkbox", { name: first }).uncheck();
+    await fine(page, "booking-fewer-numbered-wide");
+    await page.getByRole("button", { name: "Give it back" }).click();
+    await page.getByText(/is on its way back for the seats you gave back/).waitFor();
+    assert.deepEqual([...site.holds.values()][0].items[0].seats, [second]);
+    assert.equal(await page.getByText("I need fewer seats").count(), 0, "one seat is all or nothing");
+    await end();
+  });
+
   test("more time: offered when it gets short, given once", async () => {
     const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
     await page.getByRole("button", { name: "Hold and go on to pay" }).click();

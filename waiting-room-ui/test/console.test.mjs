@@ -1,6 +1,7 @@
 // The operator's console against a stand-in for the admin API.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { niceSpan, niceTop } from "../console/axis.js";
 import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
@@ -34,6 +35,11 @@ test("the effect of a limit is said before it is applied", () => {
   assert.match(effectOfLimit(40, 40, 600, null).words, /^It is full/);
   assert.match(effectOfLimit(40, null, 600, 50).words, /there is no limit/);
   assert.match(effectOfLimit(40, NaN, 600, 50).words, /Give a number/);
+});
+
+test("an axis ends at a round value, and so does half of it", () => {
+  assert.deepEqual([0, 1, 3, 4.1, 7, 950, 0.0041].map(niceTop), [1, 1, 4, 6, 8, 1000, 0.006]);
+  assert.deepEqual([0, 61, 130, 200, 1000, 3601, 20_000].map(niceSpan), [2, 120, 240, 240, 1200, 7200, 28_800]);
 });
 
 test("many at once are more than ten seconds of the rate", () => {

@@ -11,7 +11,7 @@ const START_MS = 60_000, STOP_MS = 15_000;
 export async function startDemo(...more) {
   const bin = process.env.VESTIBULE_BIN;
   assert.ok(bin, "VESTIBULE_BIN must name the built vestibule; ./test sets it");
-  const args = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--booking", "127.0.0.1:0", "--data", ":memory:", "--rate", "1", ...more];
+  const args = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--booking", "127.0.0.1:0", "--data", ":memory:", ...(more.includes("--rate") ? [] : ["--rate", "1"]), ...more];
   const process_ = spawn(bin, args, { stdio: ["ignore", "pipe", "pipe"] });
   const found = {}, lines = [];
   for (const stream of [process_.stdout, process_.stderr]) {

@@ -200,3 +200,26 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
 
   for (const page of [first, second]) await page?.context().close();
 });
+
+test("a room about one item shows its stock before anything is sold, and a drained one takes nobody else", async () => {
+  const { inventory } = await findOffer();
+  const sale = await startDemo("--rate", "0", "--company", "3", "--item", inventory, "--seats", "40");
+  try {
+    const early = await open(browser, sale.gateway, "phone");
+    await until(async () => (await early.locator('[data-is="stock"]').innerText()) === "40", "forty are left");
+    assert.deepEqual(await axe(early), []);
+    await picture(early, "stock-phone");
+    const console_ = await open(browser, `${sale.console}/#token=${sale.token}`, "wide");
+    await console_.getByRole("button", { name: "Drain…", exact: true }).click();
+    await console_.getByRole("button", { name: "Drain the line", exact: true }).click();
+    await console_.getByText(/4 still in line, of whom 4 are here/).waitFor();
+    const late = await open(browser, sale.gateway, "phone", { locale: "de" });
+    await late.getByRole("heading", { name: "Die Schlange nimmt niemanden mehr auf" }).waitFor();
+    assert.deepEqual(await axe(late), []);
+    await picture(late, "drained-phone");
+    await early.getByRole("heading", { name: "You are in line" }).waitFor();
+    for (const page of [early, console_, late]) await page.context().close();
+  } finally {
+    await sale.end();
+  }
+});

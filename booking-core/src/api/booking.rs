@@ -10,7 +10,7 @@ use super::hold::{REPLAY_HEADER, tell_on_sale, tell_stock};
 use super::input::{Body, object};
 use super::order;
 use super::problem::Problem;
-use super::view::BookingView;
+use super::view::booking::BookingView;
 use crate::domain::booking::Reference;
 use crate::service::cancelling::BookingAnswer;
 

@@ -27,6 +27,14 @@ pub struct Booking {
     pub cancelled_at: Option<Moment>,
 }
 
+impl Booking {
+    /// Returns the first line that has seats.
+    #[must_use]
+    pub fn first(&self) -> &Line {
+        self.lines.iter().find(|line| line.quantity > 0).unwrap_or(&self.lines[0])
+    }
+}
+
 /// Says how much of a booking's price goes back when it is cancelled in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -146,10 +146,10 @@ impl Provider for SimulatedProvider {
 
     async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault> {
         let RefundOrder { charge, payment, number, amount } = order;
-        let (path, body) =
-            (format!("/charges/{}/refunds", charge.0), json!({"amount_paise": amount, "number": number}));
+        let path = format!("/charges/{}/refunds", charge.0);
+        let body = json!({"payment": payment, "amount_paise": amount, "number": number});
         let (_, made) = self.post(path, format!("refund {number} of {payment}"), body).await?;
-        match made.refunds.iter().find(|refund| refund.number == *number) {
+        match made.refunds.iter().find(|refund| (refund.payment, refund.number) == (*payment, *number)) {
             Some(refund) if refund.failed => Ok(GivenBack::Failed),
             Some(_) => Ok(GivenBack::Done),
             None => Err(ProviderFault(format!("it knows nothing of refund {number} it was asked for"))),

@@ -172,6 +172,14 @@ impl Service {
         Ok(found)
     }
 
+    /// Returns the payment under which a charge that is nobody's was adopted.
+    ///
+    /// # Errors
+    /// [`Denied::Fault`].
+    pub async fn orphan(&self, charge: &Charge) -> Result<Option<Payment>, Denied> {
+        Ok(self.store().payment(self.ids.orphan(charge)).await?)
+    }
+
     /// Takes charge of money at the provider that nobody here knows, so that it goes back; `false` when it is known, or
     /// when there is nothing to send back.
     ///

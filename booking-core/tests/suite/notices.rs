@@ -42,6 +42,7 @@ async fn hear(
     body: String,
 ) -> StatusCode {
     assert_eq!(headers["authorization"], "Bearer the token");
+    assert_eq!(headers["vestibule-operator"], "booking-core");
     assert_eq!(room, "tatkal");
     gateway.calls.fetch_add(1, Ordering::SeqCst);
     if gateway.down.load(Ordering::SeqCst) {

@@ -232,6 +232,22 @@ on_both! {
 }
 
 on_both! {
+    async fn money_of_nobody_that_came_back_is_sent_again_and_touches_no_other_payment(db: Database) {
+        let booked = Booked::new(&db).await;
+        let stray = booked.world.provider.stray_charge(booked.paid.id, Paise::new(700));
+        booked.keep(row(), 1).await.unwrap();
+        booked.world.settle_down().await;
+        assert_eq!(booked.world.service.metrics().orphans.get(), 1);
+        booked.world.provider.bank().bounce(&stray, 1).unwrap();
+        booked.world.settle_down().await;
+        assert_eq!(booked.states().await, [RefundState::Done], "the booking's own refund stands");
+        assert_eq!(booked.world.service.metrics().refunds_failed.get(), 1);
+        assert!(booked.world.provider.kept().iter().all(|charge| charge.id != stray));
+        booked.world.assert_books().await;
+    }
+}
+
+on_both! {
     async fn numbered_seats_are_given_back_by_their_numbers(db: Database) {
         let world = World::new(&db, 5).await;
         let strategies = Strategies::from(Strategy::SeatKey);

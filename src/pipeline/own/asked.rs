@@ -1,11 +1,14 @@
 //! The answer to a proxy that asks whether a request may pass (`auth_request`, `forwardAuth`, `ext_authz`).
 
-use hyper::Request;
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
 
 use super::super::renewing::with_renewal;
 use super::super::{Asker, Pipeline, now_s, sign};
+use super::parameter;
 use crate::gate::{self, Decision};
 use crate::proxy::Target;
 use crate::respond::{self, Answer, Refused};
@@ -14,24 +17,73 @@ use crate::route::Route;
 use crate::token::Ticket;
 use crate::visitor::{self, CookieKind};
 
+/// The request that a proxy asks about, as far as the proxy says.
+struct Original {
+    target: Target,
+    method: Method,
+    /// Whether the question names the header that says it, so that a visitor's own cannot.
+    is_told: bool,
+}
+
+/// Names of the headers in which proxies say what was asked for.
+const URI_HEADERS: [&str; 2] = ["x-original-uri", "x-forwarded-uri"];
+const METHOD_HEADERS: [&str; 2] = ["x-original-method", "x-forwarded-method"];
+
 impl Pipeline {
     /// For proxies that ask whether a request may pass: they name it in `X-Original-*` or `X-Forwarded-*`
     /// headers, or its room in the query.
     pub(super) async fn verify(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let room = match self.named_room(target, self.original_room(request.headers(), target, asker)) {
-            Ok(room) => room,
-            Err(why) => return self.refuse(asker.reads, &Refused::Nonsense(&why)),
+        let original = self.original(request, target, asker);
+        let route = original.as_ref().map(|original| self.route_of(original, request.headers()));
+        let is_told = original.as_ref().is_some_and(|original| original.is_told);
+        if is_told && matches!(route, Some(Route::Bypass(_) | Route::Open)) {
+            return respond::verified(HeaderMap::new());
+        }
+        let of_route = match route {
+            Some(Route::Guarded(i) | Route::Bypass(i)) => Some(self.site.rooms[i].rules.name.to_string()),
+            _ => None,
         };
+        match self.named_room(target, of_route) {
+            Ok(room) => self.verify_in(room, original.as_ref(), request, target, asker).await,
+            Err(why) => self.refuse(asker.reads, &Refused::Nonsense(&why)),
+        }
+    }
+
+    /// Decides as the proxy of this gateway would, and in its order.
+    async fn verify_in(
+        &self,
+        room: &Arc<Room>,
+        original: Option<&Original>,
+        request: &Request<Incoming>,
+        target: &Target,
+        asker: &Asker,
+    ) -> Answer {
+        let headers = request.headers();
+        let method = original.map_or(request.method(), |original| &original.method);
+        let i = self.site.rooms.iter().position(|other| Arc::ptr_eq(other, room)).unwrap_or_default();
+        if self.site.routes.lets_pass(i, asker.address) {
+            return respond::verified(HeaderMap::new());
+        }
         let now_ms = room.shared.clock.now_ms();
-        let credentials = self.credentials(request.headers(), room, asker);
-        let shows_page = target.query().is_some_and(|query| query.split('&').any(|pair| pair == "page=1"));
+        let credentials = self.credentials(headers, room, asker);
+        let shows_page = parameter(target, "page") == Some("1");
+        let asked_for = original.map_or(target, |original| &original.target);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
-        let renewal = self.renewal(request.headers(), room, decision.ticket());
+        let renewal = self.renewal(headers, room, decision.ticket());
         let answer = match decision {
+            Decision::Wait(..) | Decision::Join | Decision::Reject(_) if self.is_exempt(i, method, headers, asker) => {
+                respond::verified(HeaderMap::new())
+            }
+            decision if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for) => {
+                let answer = self.sold_out(room, asker);
+                if shows_page { answer } else { respond::denied(answer) }
+            }
             Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
             Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
             Decision::Pass => respond::verified(HeaderMap::new()),
-            held_up if shows_page => respond::withheld(self.show_why_not(room, held_up, request, target, asker).await),
+            held_up if shows_page => {
+                respond::withheld(self.show_why_not(room, held_up, request, asked_for, asker).await)
+            }
             _ => self.refuse(asker.reads, &Refused::NoPass),
         };
         with_renewal(answer, renewal)
@@ -43,13 +95,13 @@ impl Pipeline {
         room: &Room,
         held_up: Decision,
         request: &Request<Incoming>,
-        target: &Target,
+        asked_for: &Target,
         asker: &Asker,
     ) -> Answer {
         match held_up {
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
             Decision::Join if visitor::can_join_through_proxy(request) => {
-                match self.place(room, request.headers(), target, asker).await {
+                match self.place(room, request.headers(), asked_for, asker).await {
                     Ok(place) => self.show_place(room, place, asker),
                     Err(refusal) => refusal,
                 }
@@ -92,25 +144,37 @@ impl Pipeline {
         answer
     }
 
-    /// Finds the room of the request that a proxy asks about. What names it must come from the proxy
-    /// alone: two that differ name nothing, and a host counts from a trusted proxy only.
-    fn original_room(&self, headers: &HeaderMap, target: &Target, asker: &Asker) -> Option<String> {
-        let names = ["x-original-uri", "x-forwarded-uri"];
-        let mut uris = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().ok());
-        let uri = uris.next()??;
-        if uris.any(|other| other != Some(uri)) {
-            return None;
-        }
+    fn route_of(&self, original: &Original, headers: &HeaderMap) -> Route {
+        self.site.routes.find(original.target.host(), original.target.path(), &original.method, headers)
+    }
+
+    /// Reads what a proxy asks about. What names it must come from the proxy alone: of two headers that differ neither
+    /// counts, where the question names one only that does, and a host counts from a trusted proxy only.
+    fn original(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Option<Original> {
+        let headers = request.headers();
+        let named = parameter(target, "uri");
+        let uri = match named {
+            Some(name) => sole(headers, &[name])??,
+            None => sole(headers, &URI_HEADERS)??,
+        };
+        let method =
+            sole(headers, &METHOD_HEADERS)?.map_or(Some(request.method().clone()), |name| name.parse().ok())?;
         let is_trusted = self.site.trusted_proxies.contains(asker.peer);
         let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
         let host = forwarded.unwrap_or(target.host());
-        let (parts, ()) = Request::builder().uri(uri).header(header::HOST, host).body(()).ok()?.into_parts();
-        let original = Target::parse(&parts, self.scheme()).ok()?;
-        match self.site.routes.find(original.host(), original.path()) {
-            Route::Guarded(i) | Route::Bypass(i) => Some(self.site.rooms[i].rules.name.to_string()),
-            Route::Open => None,
-        }
+        let described = Request::builder().method(method.clone()).uri(uri).header(header::HOST, host).body(()).ok()?;
+        let target = Target::parse(&described.into_parts().0, self.scheme()).ok()?;
+        Some(Original { target, method, is_told: named.is_some() })
     }
+}
+
+/// Reads what all headers of some names agree on: `None` where they differ or cannot be read, `Some(None)` where there is
+/// none.
+fn sole<'a>(headers: &'a HeaderMap, names: &[&str]) -> Option<Option<&'a str>> {
+    let mut values = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().ok());
+    let Some(first) = values.next() else { return Some(None) };
+    let is_agreed = first.is_some() && values.all(|other| other == first);
+    is_agreed.then_some(first)
 }
 
 /// What a proxy may copy onto the request that it lets pass.

@@ -5,14 +5,15 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use super::super::{Asker, Pipeline};
+use super::{destination, parameter};
 use crate::line::Standing;
 use crate::proxy::Target;
-use crate::respond::{self, Answer, Refused};
+use crate::respond::{self, Answer, Offer, Refused};
 use crate::room::{JoinFault, Room};
 use crate::token::device_link::{DeviceLink, LINK_LIFETIME_MS};
 use crate::token::{RoomHash, Ticket};
@@ -53,7 +54,7 @@ impl Pipeline {
         match self.link_of(target) {
             Some(_) => {
                 let form = format!("{}?{}", target.path(), target.query().unwrap_or_default());
-                respond::offer(&self.site.pages, asker.reads, &form)
+                respond::offer(&self.site.pages, asker.reads, Offer::Continue, &form)
             }
             None => self.refuse(asker.reads, &Refused::LinkOver),
         }
@@ -76,9 +77,7 @@ impl Pipeline {
         if let Some(own) = own.filter(|own| own.number != link.ticket.number && self.is_waiting(room, own)) {
             room.leave(own.number);
         }
-        let to = parameter(target, "to").map(|to| percent_decode_str(to).decode_utf8_lossy().into_owned());
-        let to = to.filter(|to| visitor::is_local(to)).unwrap_or_else(|| "/".to_owned());
-        let mut answer = respond::go_back(&to);
+        let mut answer = respond::go_back(&destination(target));
         respond::set_cookie(&mut answer, &self.ticket_cookie(room, &link.ticket));
         answer
     }
@@ -98,11 +97,6 @@ impl Pipeline {
         let standing = self.standing(room, ticket);
         matches!(standing, Standing::Waiting { .. } | Standing::Unseen | Standing::Unheard | Standing::Bygone)
     }
-}
-
-fn parameter<'a>(target: &'a Target, name: &str) -> Option<&'a str> {
-    let mut pairs = target.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Draws a link as a QR code, an SVG in black on white, which every camera reads; nothing for a link that is too long.

@@ -11,6 +11,7 @@ fn passage() -> Passage<'static> {
         peer_is_trusted: false,
         chain: ChainHeader::XForwardedFor,
         scheme: "https",
+        method_decides: false,
     }
 }
 

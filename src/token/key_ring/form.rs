@@ -25,12 +25,13 @@ struct RingForm {
     revoked: Vec<RevokedForm>,
 }
 
-/// Either `visitor` and `until_ms`, or `room` and `before_ms`.
+/// Either `visitor` and `until_ms`, or `room` and `before_ms`, or `link` and `until_ms`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum RevokedForm {
     Visitor { visitor: String, until_ms: u64 },
     Passes { room: String, before_ms: u64 },
+    Link { link: String, until_ms: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +153,7 @@ fn revoked_forms(ring: &KeyRing) -> Vec<RevokedForm> {
     let form = |revocation| match revocation {
         Revocation::Visitor { id, until_ms } => RevokedForm::Visitor { visitor: id.to_string(), until_ms },
         Revocation::Passes { room, before_ms } => RevokedForm::Passes { room, before_ms },
+        Revocation::Link { id, until_ms } => RevokedForm::Link { link: id.to_string(), until_ms },
     };
     ring.revocations().into_iter().map(form).collect()
 }
@@ -165,6 +167,12 @@ fn revocation_of(form: RevokedForm) -> Result<Revocation, KeyRingFault> {
             Ok(Revocation::Visitor { id, until_ms })
         }
         RevokedForm::Passes { room, before_ms } => Ok(Revocation::Passes { room, before_ms }),
+        RevokedForm::Link { link, until_ms } => {
+            let id = link.parse().map_err(|()| {
+                KeyRingFault::Unreadable("a revoked link is named by 20 hexadecimal digits in lower case".to_owned())
+            })?;
+            Ok(Revocation::Link { id, until_ms })
+        }
     }
 }
 

@@ -1,13 +1,14 @@
-//! What counts no more before its time: all tickets and passes of one visitor, or all passes of a room up to an instant.
+//! What counts no more before its time: all tickets and passes of one visitor, all passes of a room up to an
+//! instant, or a link past the line.
 //!
 //! It lies in the key ring, which every gateway has at hand, so that no request asks a store for it.
 
 use std::collections::HashMap;
 
 use super::KeyRingFault;
-use crate::token::TicketId;
+use crate::token::{LinkId, TicketId};
 
-/// The most visitors, and the most rooms, that are kept.
+/// The most visitors, the most rooms, and the most links that are kept.
 pub const MAX_REVOKED: usize = 10_000;
 
 /// One thing that counts no more.
@@ -27,6 +28,13 @@ pub enum Revocation {
         /// The instant, in milliseconds since the Unix epoch.
         before_ms: u64,
     },
+    /// A link past the line, and the cookie that it left.
+    Link {
+        /// The link's name.
+        id: LinkId,
+        /// Until when it is remembered, in milliseconds since the Unix epoch: the end of the longest life of a link.
+        until_ms: u64,
+    },
 }
 
 /// All that counts no more.
@@ -34,6 +42,7 @@ pub enum Revocation {
 pub(super) struct Revoked {
     visitors: HashMap<TicketId, u64>,
     rooms: HashMap<String, u64>,
+    links: HashMap<LinkId, u64>,
 }
 
 impl Revoked {
@@ -42,19 +51,25 @@ impl Revoked {
         let (at, latest) = match revocation {
             Revocation::Visitor { id, until_ms } => (self.visitors.entry(id).or_default(), until_ms),
             Revocation::Passes { room, before_ms } => (self.rooms.entry(room).or_default(), before_ms),
+            Revocation::Link { id, until_ms } => (self.links.entry(id).or_default(), until_ms),
         };
         *at = latest.max(*at);
-        let is_full = self.visitors.len() > MAX_REVOKED || self.rooms.len() > MAX_REVOKED;
-        if is_full { Err(KeyRingFault::TooManyRevoked) } else { Ok(()) }
+        let most = self.visitors.len().max(self.rooms.len()).max(self.links.len());
+        if most > MAX_REVOKED { Err(KeyRingFault::TooManyRevoked) } else { Ok(()) }
     }
 
-    /// Forgets visitors whose tickets and passes have all expired.
+    /// Forgets visitors whose tickets and passes have all expired, and links that have.
     pub(super) fn prune(&mut self, now_ms: u64) {
         self.visitors.retain(|_, until_ms| *until_ms >= now_ms);
+        self.links.retain(|_, until_ms| *until_ms >= now_ms);
     }
 
     pub(super) fn has_visitor(&self, id: TicketId) -> bool {
         self.visitors.contains_key(&id)
+    }
+
+    pub(super) fn has_link(&self, id: LinkId) -> bool {
+        self.links.contains_key(&id)
     }
 
     /// Tells whether a pass of this room, issued in this second, was revoked.
@@ -71,6 +86,10 @@ impl Revoked {
         let visitor = |(id, until_ms): (&TicketId, &u64)| Revocation::Visitor { id: *id, until_ms: *until_ms };
         let passes =
             |(room, before_ms): (&String, &u64)| Revocation::Passes { room: room.clone(), before_ms: *before_ms };
-        visitors.into_iter().map(visitor).chain(rooms.into_iter().map(passes)).collect()
+        let mut links: Vec<_> = self.links.iter().collect();
+        links.sort();
+        let link = |(id, until_ms): (&LinkId, &u64)| Revocation::Link { id: *id, until_ms: *until_ms };
+        let of_rooms = rooms.into_iter().map(passes);
+        visitors.into_iter().map(visitor).chain(of_rooms).chain(links.into_iter().map(link)).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::redis_server::RedisServer;
 fn without_a_command_it_prints_its_help() {
     let (code, said) = told(&[]);
     assert_eq!(code, Some(2));
-    for command in ["demo", "serve", "check", "doctor", "crowd", "audit", "keys"] {
+    for command in ["demo", "serve", "check", "doctor", "crowd", "audit", "keys", "bypass"] {
         assert!(said.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {said}");
     }
     assert_eq!(told(&["--help"]).0, Some(0));

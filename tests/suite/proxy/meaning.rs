@@ -216,7 +216,8 @@ async fn only_the_gateway_says_who_comes() {
         assert_eq!(told("vestibule-pass"), Some("a.b.c"));
         assert_eq!(told("vestibule-visitor"), Some("00ff"));
         assert_eq!((told("host"), told("cookie")), (Some("a"), Some("a=1")));
-        for name in ["vestibule_pass", "x-secret", "te", "connection"] {
+        assert_eq!((told("te"), told("connection")), (Some("trailers"), Some("te")), "said anew");
+        for name in ["vestibule_pass", "x-secret"] {
             assert_eq!(told(name), None, "{name}");
         }
     })

@@ -182,6 +182,7 @@ async fn answer(
         peer_is_trusted: false,
         chain: ChainHeader::default(),
         scheme: "http",
+        method_decides: false,
     };
     let outcome = proxy.forward(Request::from_parts(parts, body), &target, &passage).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))

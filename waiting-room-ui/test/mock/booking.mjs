@@ -43,6 +43,13 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     site.stock.set(row(hold.inventory), left(hold.inventory) + hold.quantity);
   }
 
+  function giveBack(hold, { quantity, seats }) {
+    const [item] = hold.items, kept = seats?.length ?? quantity, each = hold.amount_paise / hold.quantity, gone = hold.quantity - kept;
+    site.stock.set(row(hold.inventory), left(hold.inventory) + gone);
+    Object.assign(item, { quantity: kept, seats: seats ?? item.seats?.slice(0, kept) ?? null });
+    Object.assign(hold, { quantity: kept, amount_paise: each * kept, refund: { amount_paise: (hold.refund?.amount_paise ?? 0) + each * gone, status: "refunding" } });
+  }
+
   const once = (key, make) => { if (!site.keys.has(key)) site.keys.set(key, make()); return site.keys.get(key); };
 
   function makeHold({ inventory, quantity, seats }) {
@@ -78,9 +85,10 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     if (kind === "inventory" && left(id) != null) return json(response, 200, { ...offer(...id.split(":")), train: run(id.split(":")[0]), date: id.split(":")[1], seats: seatsOf(id), most_seats: 6, now: Date.now() });
     if (kind === "bookings") {
       const hold = [...site.holds.values()].find((one) => one.booking === id);
+      if (hold && request.method === "PATCH") giveBack(hold, await bodyOf(request));
       if (hold && sub === "cancellation" && hold.status === "confirmed") { finish(hold, "cancelled"); hold.refund = { amount_paise: hold.amount_paise, status: "refunding" }; setTimeout(() => { hold.refund.status = "refunded"; }, 1500); }
       if (hold?.status === "cancelled") return json(response, 200, { ...hold, reference: id, refund_if_cancelled_paise: null, train: run(hold.inventory.split(":")[0]) });
-      return hold ? json(response, 200, { ...hold, reference: id, status: "confirmed", refund_if_cancelled_paise: hold.amount_paise, refund: null, train: run(hold.inventory.split(":")[0]) }) : problem(response, "gone");
+      return hold ? json(response, 200, { ...hold, reference: id, status: "confirmed", items: hold.items.map((item) => ({ ...item, refund_each_paise: hold.amount_paise / hold.quantity })), refund_if_cancelled_paise: hold.amount_paise, refund: hold.refund ?? null, train: run(hold.inventory.split(":")[0]) }) : problem(response, "gone");
     }
     if (kind === "payments") return json(response, 200, { id, challenge: [...site.holds.values()].find((one) => one.payment === id)?.challenge ?? null });
     if (kind !== "holds") return problem(response, "gone");

@@ -59,7 +59,9 @@ pub struct Account {
 /// Is one refund, as it is kept and answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenBack {
-    /// The merchant's number for it, which with the charge is its idempotency key.
+    /// The payment it is for: that of the charge, or the one under which a charge nobody knew is seen off.
+    pub payment: PaymentId,
+    /// The merchant's number for it, which with the payment is its idempotency key.
     pub number: RefundNumber,
     /// How much.
     pub amount_paise: Paise,
@@ -177,12 +179,17 @@ impl Account {
         }
     }
 
-    /// Gives money back, once for each number; `refused` is a refund that the buyer's bank does not take.
+    /// Gives money back, once for each payment and number; `refused` is a refund that the buyer's bank does not take.
     ///
     /// # Errors
     /// [`Refusal::TooMuch`], [`Refusal::TooOften`].
-    pub fn refund(&mut self, number: RefundNumber, amount: Paise, refused: bool) -> Result<(), Refusal> {
-        if self.refunds.iter().any(|known| known.number == number) {
+    pub fn refund(
+        &mut self,
+        (payment, number): (PaymentId, RefundNumber),
+        amount: Paise,
+        refused: bool,
+    ) -> Result<(), Refusal> {
+        if self.refunds.iter().any(|known| (known.payment, known.number) == (payment, number)) {
             return Ok(());
         }
         let left = self.amount_paise.less(self.refunded_paise);
@@ -195,7 +202,7 @@ impl Account {
         if !refused {
             self.refunded_paise = self.amount_paise.less(left.less(amount));
         }
-        self.refunds.push(GivenBack { number, amount_paise: amount, failed: refused });
+        self.refunds.push(GivenBack { payment, number, amount_paise: amount, failed: refused });
         Ok(())
     }
 
@@ -205,7 +212,7 @@ impl Account {
         let refund = self.refunds.iter_mut().find(|refund| refund.number == number && !refund.failed)?;
         refund.failed = true;
         self.refunded_paise = self.refunded_paise.less(refund.amount_paise);
-        Some(Telling::RefundFailed { payment: self.payment, charge: self.id.clone(), number })
+        Some(Telling::RefundFailed { payment: refund.payment, charge: self.id.clone(), number })
     }
 
     /// Returns what was taken and not given back.
@@ -242,7 +249,8 @@ mod tests {
     #[test]
     fn gives_back_each_number_once_and_never_more_than_was_taken() {
         let mut account = account(Status::Captured);
-        let mut refund = |number, paise| account.refund(number, Paise::new(paise), false);
+        let payment = account.payment;
+        let mut refund = |number, paise| account.refund((payment, number), Paise::new(paise), false);
         assert_eq!(refund(1, 60), Ok(()));
         assert_eq!(refund(1, 60), Ok(()), "the same number again");
         assert_eq!(refund(2, 41), Err(Refusal::TooMuch));
@@ -253,13 +261,16 @@ mod tests {
     #[test]
     fn what_the_buyers_bank_does_not_take_is_there_to_be_given_back_again() {
         let mut account = account(Status::Captured);
-        account.refund(1, Paise::new(60), true).unwrap();
+        let payment = PaymentId::from_bytes([2; 16]);
+        account.refund((payment, 1), Paise::new(60), true).unwrap();
         assert_eq!(account.kept(), Paise::new(100), "refused at once");
-        account.refund(2, Paise::new(60), false).unwrap();
-        assert!(account.bounce(2).is_some());
+        account.refund((payment, 2), Paise::new(60), false).unwrap();
+        let charge = account.id.clone();
+        let telling = Telling::RefundFailed { payment, charge, number: 2 };
+        assert_eq!(account.bounce(2), Some(telling), "it names the payment the refund was for");
         assert_eq!((account.bounce(2), account.bounce(3)), (None, None));
         assert_eq!(account.kept(), Paise::new(100), "sent back later");
-        account.refund(3, Paise::new(100), false).unwrap();
+        account.refund((payment, 3), Paise::new(100), false).unwrap();
         assert_eq!(account.kept(), Paise::default());
     }
 

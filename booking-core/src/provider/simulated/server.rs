@@ -134,15 +134,16 @@ async fn void(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewRefund {
+    payment: PaymentId,
     amount_paise: Paise,
     number: RefundNumber,
 }
 
 async fn refund(State(bank): State<Bank>, Path(id): Path<ChargeId>, Json(new): Json<NewRefund>) -> Response {
     let (fault, doing, charge) = (bank.fault(Verb::Refund, None), bank.clone(), id.clone());
-    let NewRefund { amount_paise, number } = new;
+    let NewRefund { payment, amount_paise, number } = new;
     let refused = fault.is_some_and(|fault| fault.kind == FaultKind::Decline);
-    let act = move || doing.change(&charge, |account| account.refund(number, amount_paise, refused));
+    let act = move || doing.change(&charge, |account| account.refund((payment, number), amount_paise, refused));
     let response = treat(&bank, fault, act).await;
     if let Some(fault @ Fault { kind: FaultKind::Bounce, .. }) = fault {
         let doing = bank.clone();
