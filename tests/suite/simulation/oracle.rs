@@ -315,7 +315,11 @@ impl Oracle {
         let known = Known { issued: 0, ..self.rebuilt.known() };
         match machine.state().follow(known) {
             News::Entries(entries) => entries.iter().for_each(|entry| self.read(entry)),
-            News::Roll(_) if self.rebuilt.epoch() == 0 => self.begin_anew(machine),
+            News::Roll(roll) if self.rebuilt.epoch() == 0 => {
+                // The first that is heard of it: whoever vouched with this verb goes on to.
+                self.books.agree_with(&roll);
+                self.rebuilt = *roll;
+            }
             news => self.demand(false, || format!("the log broke off at {known:?}: {news:?}")),
         }
     }
