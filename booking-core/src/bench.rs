@@ -28,9 +28,12 @@ pub mod neighbour;
 
 pub mod plot;
 
+mod processor;
+
 pub mod telling;
 
 use buyer::{Buyer, Counter};
+use processor::Used;
 
 /// More than a bench can sell.
 const SEATS: u32 = 1_000_000;
@@ -102,6 +105,10 @@ pub struct Figures {
     pub p99_ms: f64,
     /// Requests that were not granted, for whatever reason.
     pub failed: u64,
+    /// How many cores this process kept busy, clients and service together; unknown where there is no `/proc`.
+    pub own_cores: Option<f64>,
+    /// How many cores everything else on the machine kept busy: the database, if it is here and all else rests.
+    pub other_cores: Option<f64>,
 }
 
 /// Says why a bench could not be run.
@@ -188,12 +195,14 @@ struct Rush {
     waits_us: Vec<u64>,
     failed: u64,
     seconds: f64,
+    /// Cores kept busy by this process, and by all others.
+    cores: Option<(f64, f64)>,
 }
 
 /// Has clients buy from one row for a while.
 async fn rush(row: InventoryId, counters: Vec<Counter>, run: Duration, clock: &Arc<dyn Clock>) -> Rush {
     let clients = counters.len();
-    let started = clock.stopwatch();
+    let (started, used) = (clock.stopwatch(), Used::read());
     let ends = started + run;
     let at_work: Vec<_> = counters
         .into_iter()
@@ -206,9 +215,10 @@ async fn rush(row: InventoryId, counters: Vec<Counter>, run: Duration, clock: &A
         waits_us.extend(bought.waits_us);
         failed += bought.failed;
     }
-    let seconds = (clock.stopwatch() - started).as_secs_f64();
+    let elapsed = clock.stopwatch() - started;
+    let cores = Used::read().zip(used).map(|(now, then)| now.cores_since(then, elapsed));
     waits_us.sort_unstable();
-    Rush { clients, waits_us, failed, seconds }
+    Rush { clients, waits_us, failed, seconds: elapsed.as_secs_f64(), cores }
 }
 
 impl Rush {
@@ -224,6 +234,8 @@ impl Rush {
             p50_ms: self.quantile_ms(50),
             p99_ms: self.quantile_ms(99),
             failed: self.failed,
+            own_cores: self.cores.map(|(own, _)| own),
+            other_cores: self.cores.map(|(_, other)| other),
         }
     }
 

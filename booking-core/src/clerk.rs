@@ -2,8 +2,9 @@
 //!
 //! It is to paying what the teller is to holding. A payment is written down in three steps, and a crowd that pays makes
 //! each of them at the same time; one commit, one sync and one change of the row's counts then serve all of them. There
-//! is no timer: who comes alone is served at once, alone. Each database has a line of its own, so none waits for
-//! another. What cannot share a commit is asked by itself, apart, and keeps nobody waiting.
+//! is no timer: who comes alone is served at once, alone. Each database has a line of its own for each commit it gets on
+//! with at once, so none waits for another. What is about one payment stands in one line. What cannot share a commit is
+//! asked by itself, apart, and keeps nobody waiting.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -56,7 +57,10 @@ struct Caller {
     answer: oneshot::Sender<Transacted>,
 }
 
-/// Who waits for one database.
+/// Names one line: which database's, and which of them.
+type Place = (Option<ShardNumber>, u8);
+
+/// Who waits in one line.
 type Callers = Line<Subject, Caller>;
 
 /// What the tasks of the busy databases share.
@@ -64,8 +68,8 @@ struct Office {
     store: Arc<dyn Store>,
     metrics: Metrics,
     tasks: TaskTracker,
-    /// Who waits, for each busy database. A database is in the map exactly while its task runs.
-    waiting: Mutex<HashMap<Option<ShardNumber>, Callers>>,
+    /// Who waits, in each busy line. A line is in the map exactly while its task runs.
+    waiting: Mutex<HashMap<Place, Callers>>,
     /// Bounds those who are asked by themselves.
     apart: Arc<Semaphore>,
 }
@@ -93,7 +97,8 @@ impl Clerk {
 
     fn stand_in_line(&self, caller: Caller) -> Result<(), Full> {
         let subject = caller.question.subject;
-        let place = self.office.store.place_of(subject);
+        let store = &self.office.store;
+        let place = (store.place_of(subject), line_of(subject, store.writers(subject)));
         match self.office.waiting().entry(place) {
             Entry::Occupied(mut line) => line.get_mut().join(subject, caller, ROOM)?,
             Entry::Vacant(line) => {
@@ -113,20 +118,20 @@ impl Clerk {
 }
 
 impl Office {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Option<ShardNumber>, Callers>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Place, Callers>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn work(self: &Arc<Self>, place: Option<ShardNumber>) {
+    async fn work(self: &Arc<Self>, place: Place) {
         let _swept_if_it_panics = Sweep { office: self, place };
         while let Some(batch) = self.next_batch(place) {
             self.serve(batch).await;
         }
     }
 
-    /// Calls the next ones. When nobody waits the database leaves the map, under the same lock under which newcomers
+    /// Calls the next ones. When nobody waits the line leaves the map, under the same lock under which newcomers
     /// look, so none can be left behind.
-    fn next_batch(&self, place: Option<ShardNumber>) -> Option<Vec<Caller>> {
+    fn next_batch(&self, place: Place) -> Option<Vec<Caller>> {
         let mut waiting = self.waiting();
         let batch = waiting.get_mut(&place)?.call(BATCH);
         if batch.is_empty() {
@@ -161,10 +166,17 @@ impl Office {
     }
 }
 
-/// Lets everybody go who waits for a database whose task ended in a bug, so that the next one starts afresh.
+/// Chooses a line: everything about one payment goes to the same, and so does everything about a hold without one. An id
+/// is as good as random, its last byte too.
+fn line_of(subject: Subject, lines: u8) -> u8 {
+    let of_payment = subject.payment().map(|payment| payment.as_bytes()[15]);
+    of_payment.or_else(|| subject.hold().map(|hold| hold.as_bytes()[15])).unwrap_or_default() % lines
+}
+
+/// Lets everybody go who waits in a line whose task ended in a bug, so that the next one starts afresh.
 struct Sweep<'a> {
     office: &'a Office,
-    place: Option<ShardNumber>,
+    place: Place,
 }
 
 impl Drop for Sweep<'_> {
@@ -172,5 +184,25 @@ impl Drop for Sweep<'_> {
         if std::thread::panicking() {
             self.office.waiting().remove(&self.place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::hold::HoldId;
+    use crate::domain::payment::PaymentId;
+
+    #[test]
+    fn what_is_about_one_payment_stands_in_one_line() {
+        let mut used = [0; 2];
+        for number in 0..=u8::MAX {
+            let (hold, payment) = (HoldId::from_bytes([number / 2; 16]), PaymentId::from_bytes([number; 16]));
+            let line = line_of(Subject::Payment(payment), 2);
+            assert_eq!(line_of(Subject::Opening(hold, payment), 2), line);
+            assert_eq!(line_of(Subject::Payment(payment), 1), 0);
+            used[usize::from(line)] += 1;
+        }
+        assert_eq!(used, [128, 128]);
     }
 }

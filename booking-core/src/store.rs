@@ -227,6 +227,11 @@ pub trait Store: Till {
         questions.iter().map(|_| None).collect()
     }
 
+    /// Says how many commits about different holds and payments the database of a question gets on with at once.
+    fn writers(&self, _subject: Subject) -> u8 {
+        1
+    }
+
     /// Names the database of several that a question goes to; with only one there is no choice.
     fn place_of(&self, _subject: Subject) -> Option<ShardNumber> {
         None

@@ -5,23 +5,22 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
 use sha2::Sha256;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::WEBHOOK;
 use crate::app::random;
-use crate::domain::inventory::InventoryId;
 
+mod visit;
+
+pub(super) use visit::Visit;
+
+/// The header that carries a ticket.
 const TICKET: &str = "vestibule-ticket";
 
 /// A key that signs tickets: a number and its HMAC-SHA256, in hexadecimal.
@@ -69,12 +68,7 @@ impl Site {
 
     /// Connects a visitor.
     pub(super) async fn visit(&self, number: usize) -> std::io::Result<Visit> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (requests, connection) = handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-        let carrying = tokio::spawn(async move { drop(connection.await) });
-        let ticket = HeaderValue::try_from(self.key.sign(number)).map_err(std::io::Error::other)?;
-        Ok(Visit { requests, ticket, _carrying: AbortOnDropHandle::new(carrying) })
+        Visit::open(self.address, &self.key.sign(number)).await
     }
 }
 
@@ -85,33 +79,6 @@ async fn admit(key: axum::extract::State<Arc<TicketKey>>, request: Request, next
         return next.run(request).await;
     }
     StatusCode::UNAUTHORIZED.into_response()
-}
-
-/// A visitor's connection.
-pub(super) struct Visit {
-    requests: SendRequest<Full<Bytes>>,
-    ticket: HeaderValue,
-    _carrying: AbortOnDropHandle<()>,
-}
-
-impl Visit {
-    /// Holds one seat; tells whether it was granted.
-    pub(super) async fn hold(&mut self, row: InventoryId, key: &str) -> bool {
-        let body = format!(r#"{{"inventory":"{row}","quantity":1}}"#);
-        let request = hyper::Request::post("/api/holds")
-            .header(HOST, "bench")
-            .header(CONTENT_TYPE, "application/json")
-            .header(TICKET, &self.ticket)
-            .header("idempotency-key", key)
-            .body(Full::new(Bytes::from(body)));
-        let Ok(request) = request else { return false };
-        if self.requests.ready().await.is_err() {
-            return false;
-        }
-        let Ok(answer) = self.requests.send_request(request).await else { return false };
-        let granted = answer.status() == StatusCode::CREATED;
-        answer.into_body().collect().await.is_ok() && granted
-    }
 }
 
 #[cfg(test)]

@@ -36,18 +36,25 @@ fn name((database, sync_added_ms, way, strategy): (&str, u32, Way, &str)) -> Str
 /// Writes a table in Markdown, a row for each run.
 #[must_use]
 pub fn table(figures: &[Figures]) -> String {
-    let mut text = "| | clients | a second | p50 ms | p99 ms | failed |\n|---|--:|--:|--:|--:|--:|\n".to_owned();
+    let mut text = "| | clients | a second | p50 ms | p99 ms | failed | cores here | elsewhere |\n\
+                    |---|--:|--:|--:|--:|--:|--:|--:|\n"
+        .to_owned();
     for (key, runs) in series(figures) {
         for run in runs {
             let Figures { clients, holds_per_second, p50_ms, p99_ms, failed, .. } = run;
+            let [own, other] = [run.own_cores, run.other_cores].map(cores);
             let _text_never_fails = writeln!(
                 text,
-                "| {} | {clients} | {holds_per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {failed} |",
+                "| {} | {clients} | {holds_per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {failed} | {own} | {other} |",
                 name(key)
             );
         }
     }
     text
+}
+
+fn cores(busy: Option<f64>) -> String {
+    busy.map_or_else(String::new, |cores| format!("{cores:.2}"))
 }
 
 /// Draws both measures against the number of clients, on logarithmic scales, as an SVG.
@@ -143,6 +150,8 @@ mod tests {
             p50_ms: 1.0,
             p99_ms,
             failed: 0,
+            own_cores: Some(0.5),
+            other_cores: None,
         };
         vec![run("teller", 64, 5_000.0, 3.0), run("teller", 1, 100.0, 2.0), run("conditional", 64, 200.0, 90.0)]
     }
@@ -151,7 +160,7 @@ mod tests {
     fn a_table_has_a_row_for_each_run_in_order() {
         let table = table(&figures());
         let rows: Vec<&str> = table.lines().skip(2).collect();
-        assert_eq!(rows[0], "| sqlite, conditional, +2 ms a sync | 64 | 200 | 1.00 | 90.00 | 0 |");
+        assert_eq!(rows[0], "| sqlite, conditional, +2 ms a sync | 64 | 200 | 1.00 | 90.00 | 0 | 0.50 |  |");
         assert!(rows[1].contains("| 1 | 100 |") && rows[2].contains("| 64 | 5000 |"), "{table}");
     }
 

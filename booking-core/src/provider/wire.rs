@@ -20,6 +20,10 @@ use super::ProviderFault;
 /// The most an answer may have; a page of a list is the longest.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
+/// Connections that are kept for the next call. A crowd that pays makes its calls at once, and opening a connection costs
+/// more than a call.
+const IDLE: usize = 256;
+
 /// Says what is wrong with a provider's address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadAddress {
@@ -86,7 +90,7 @@ impl Wire {
             return Err(BadAddress::Key);
         }
         let connector = connector(uri.scheme_str() == Some("https"))?;
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(32).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE).build(connector);
         Ok(Self { client, base: base.to_owned(), key: key.map(str::to_owned), patience })
     }
 

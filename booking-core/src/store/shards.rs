@@ -156,6 +156,11 @@ impl Store for Shards {
         database.transact_together(questions).await.into_iter().map(|answer| answer.filter(known)).collect()
     }
 
+    fn writers(&self, subject: Subject) -> u8 {
+        let place = self.place_of(subject).and_then(|place| self.index(place));
+        self.databases[place.unwrap_or_default()].1.writers(subject)
+    }
+
     fn place_of(&self, subject: Subject) -> Option<ShardNumber> {
         let named = subject.named().filter(|named| self.index(*named).is_some());
         Some(named.unwrap_or(self.databases[0].0))

@@ -38,13 +38,14 @@ mod take;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0005_seats.sql"),
     include_str!("sqlite/0006_turns.sql"),
     include_str!("sqlite/0007_money.sql"),
     include_str!("sqlite/0008_refunds.sql"),
+    include_str!("sqlite/0009_one_index.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.

@@ -217,6 +217,24 @@ on_both! {
 }
 
 on_both! {
+    async fn the_first_expiry_of_a_row_is_its_own(db: Database) {
+        let store = db.open().await;
+        let other: InventoryId = "12952:2026-11-23:3A".parse().unwrap();
+        let empty: InventoryId = "12953:2026-11-23:3A".parse().unwrap();
+        for inventory in [row(), other, empty] {
+            store.ensure(&[Offer { inventory, ..offer(9) }]).await.unwrap();
+        }
+        store.take(Guard::Condition, other, &[request(1, 1), request(2, 1)]).await.unwrap();
+        take(&*store, &[request(7, 1), request(5, 1), request(6, 1)]).await;
+        let firsts = [(row(), Some(5)), (other, Some(1)), (empty, None)];
+        for (inventory, number) in firsts {
+            let expiry = number.map(|number| request(number, 1).expires_at);
+            assert_eq!(store.first_expiry(inventory).await.unwrap(), expiry, "{inventory}");
+        }
+    }
+}
+
+on_both! {
     async fn a_task_is_put_off_with_its_reason(db: Database) {
         let store = db.open().await;
         store.ensure(&[offer(9)]).await.unwrap();

@@ -18,6 +18,10 @@ use tracing_subscriber::EnvFilter;
 mod measuring;
 mod money;
 
+/// Many small things are made and dropped for each request, on one thread and then on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sells seats without ever selling one twice.
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]

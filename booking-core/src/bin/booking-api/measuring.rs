@@ -86,8 +86,8 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
     let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
     let plan = bench::Plan { database, strategies, clients, run, ways, sync_added_ms };
     println!(
-        "{:<12} {:<9} {:>7} {:>12} {:>9} {:>9} {:>7}",
-        "strategy", "way", "clients", "a second", "p50 ms", "p99 ms", "failed"
+        "{:<12} {:<9} {:>7} {:>12} {:>9} {:>9} {:>7} {:>10} {:>9}",
+        "strategy", "way", "clients", "a second", "p50 ms", "p99 ms", "failed", "cores here", "elsewhere"
     );
     let figures = bench::run(&plan, clock, say).await?;
     write_json(arguments.json.as_deref(), &figures)
@@ -96,7 +96,9 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
 fn say(run: &Figures) {
     let Figures { strategy, way, clients, holds_per_second, p50_ms, p99_ms, failed, .. } = run;
     let way = way.name();
-    println!("{strategy:<12} {way:<9} {clients:>7} {holds_per_second:>12.0} {p50_ms:>9.2} {p99_ms:>9.2} {failed:>7}");
+    print!("{strategy:<12} {way:<9} {clients:>7} {holds_per_second:>12.0} {p50_ms:>9.2} {p99_ms:>9.2} {failed:>7}");
+    let [own, other] = [run.own_cores, run.other_cores].map(Option::unwrap_or_default);
+    println!(" {own:>10.2} {other:>9.2}");
 }
 
 async fn neighbours(plan: &Neighbours, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {

@@ -37,7 +37,8 @@ const OWNED: &str = "SELECT number FROM seats
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= ?1
                       ORDER BY expires_at LIMIT ?2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
-                            WHERE status = 'held' AND inventory_id = (SELECT id FROM inventory WHERE name = ?1)
+                            WHERE status = 'held'
+                                AND inventory_id = (SELECT id FROM inventory WHERE name = ?1 AND held > 0)
                             ORDER BY expires_at LIMIT 1";
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id

@@ -25,9 +25,9 @@ const QUICK: &str = "
     ), held AS (
         INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at)
         SELECT h.id, taken.id, h.quantity, h.amount, h.request_hash, 'held', h.created_at, h.expires_at, h.created_at
-        FROM taken, unnest($3::bytea[], $4::int[], $5::bigint[], $6::bytea[], $7::bigint[], $8::bigint[])
-            AS h (id, quantity, amount, request_hash, created_at, expires_at)
-        ORDER BY h.id
+        FROM taken, (SELECT unnest($3::bytea[]) AS id, unnest($4::int[]) AS quantity, unnest($5::bigint[]) AS amount,
+                            unnest($6::bytea[]) AS request_hash, unnest($7::bigint[]) AS created_at,
+                            unnest($8::bigint[]) AS expires_at) AS h
     )
     SELECT available FROM taken";
 
@@ -45,7 +45,9 @@ pub(super) async fn take(
 /// Grants everybody, or does nothing and returns `None`.
 async fn quick(connection: &Object, row: InventoryId, requests: &[TakeRequest]) -> Result<Option<Taken>, StoreError> {
     let holds: Vec<Hold> = requests.iter().map(|request| request.granted(row, Vec::new())).collect();
-    let granted: Vec<&Hold> = holds.iter().collect();
+    let mut granted: Vec<&Hold> = holds.iter().collect();
+    // In the order of the key, so that two who write the same keys cannot wait for each other.
+    granted.sort_unstable_by_key(|hold| hold.id);
     let columns = Columns::of(&granted);
     let (name, sum) = (row.to_string(), seats(&granted));
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&name, &sum];
