@@ -35,7 +35,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use apart::apart;
-use board::{Heard, LinkId, Reading, Word};
+use board::{Heard, Reading, Word};
 use draw::DrawStep;
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
@@ -317,7 +317,7 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join`, a `claim` of anybody, `spend` and [`Steering::Admit`] may be repeated without
+/// Every verb is atomic. Each but `join`, a `claim` of anybody, `use_once` and [`Steering::Admit`] may be repeated without
 /// harm; a join whose answer is lost leaves numbers that nobody holds, and these lapse. After a tick whose answer is lost,
 /// the next one says all who are here. Time is the store's.
 #[async_trait]
@@ -346,11 +346,6 @@ pub trait LineStore: Send + Sync {
     /// nothing has nothing to tell.
     async fn share(&self, _room: &RoomName, _told: &[(String, Word)], _known: Reading) -> Result<Heard, StoreFault> {
         Ok(Heard::default())
-    }
-
-    /// Marks a link to another device as used until it is good no more; tells whether it was not before.
-    async fn spend(&self, _room: &RoomName, _link: LinkId, _until_ms: u64) -> Result<bool, StoreFault> {
-        Err(StoreFault::Refused("this store remembers no links".to_owned()))
     }
 
     /// Takes in what a gateway has to say, calls whom the limits allow, and tells the news.

@@ -1,5 +1,4 @@
-//! The board: what the gateways of a room tell one another besides the line. What is sold out, by key, and which links
-//! to another device were used.
+//! The board: what the gateways of a room tell one another besides the line, which is what is sold out, by key.
 //!
 //! Pure. The embedded store keeps it as it is, and the Redis scripts are tested against it.
 //!
@@ -27,12 +26,6 @@ pub const SHARE_LIMIT: usize = 1_000;
 
 /// How much longer a word has to last to be news, in milliseconds.
 pub const NEWS_MS: u64 = 1_000;
-
-/// So many links that were used are remembered at once; more are refused until some have run out.
-pub const LINKS_CAP: usize = 100_000;
-
-/// Tells two links apart.
-pub type LinkId = [u8; 10];
 
 /// What was last said of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,8 +115,6 @@ pub struct Heard {
 pub struct Board {
     reading: Reading,
     words: HashMap<String, (Word, u64)>,
-    #[serde(skip)]
-    links: HashMap<LinkId, u64>,
 }
 
 impl Board {
@@ -139,12 +130,6 @@ impl Board {
         let mut heard = self.after(known);
         heard.words.extend(bygone);
         heard
-    }
-
-    /// Marks a link as used, until it is good no more; tells whether it was not before.
-    pub fn spend(&mut self, link: LinkId, until_ms: u64, now_us: u64) -> bool {
-        self.links.retain(|_, until_ms| *until_ms >= now_us / 1_000);
-        self.links.len() < LINKS_CAP && self.links.insert(link, until_ms).is_none()
     }
 
     /// Tells how far the board has come.
@@ -263,17 +248,5 @@ mod tests {
         let first = share(&mut board, &told("a", word(0)), Reading::default(), NOW_MS).reading;
         assert_eq!(share(&mut board, &told("a", word(NEWS_MS - 1)), first, NOW_MS + 1).reading, first);
         assert_ne!(share(&mut board, &told("a", word(NEWS_MS)), first, NOW_MS + 2).reading, first);
-    }
-
-    #[test]
-    fn a_link_is_used_once_and_the_memory_is_bounded() {
-        let mut board = Board::default();
-        let (now_us, until_ms) = (NOW_MS * 1_000, NOW_MS + 300_000);
-        assert!(board.spend([7; 10], until_ms, now_us) && !board.spend([7; 10], until_ms, now_us));
-        for i in 1..LINKS_CAP as u64 {
-            board.links.insert([&[1, 1][..], &i.to_be_bytes()].concat().try_into().unwrap(), until_ms);
-        }
-        assert!(!board.spend([9; 10], until_ms + 9, now_us), "full");
-        assert!(board.spend([9; 10], until_ms + 9, until_ms * 1_000 + 1_000), "those that ran out make room");
     }
 }

@@ -22,7 +22,7 @@ use self::board::BoardFile;
 use self::journal::Journal;
 use self::links::LinksFile;
 use self::persons::PersonsFile;
-use super::board::{Board, Heard, LinkId, Reading, Word};
+use super::board::{Board, Heard, Reading, Word};
 use super::draw::Reveal;
 use super::roll::Drawn;
 use super::spent::Spent;
@@ -163,10 +163,6 @@ impl LineStore for Embedded {
 
     async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
         self.on_board(room, |board, now_us| board.share(told, known, now_us))
-    }
-
-    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
-        self.on_board(room, |board, now_us| board.spend(link, until_ms, now_us))
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {

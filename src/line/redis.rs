@@ -41,7 +41,7 @@ use self::scripts::Verb;
 use self::servers::Servers;
 use self::stored::{StoredRoll, read_entries, read_eras, read_roll, roll_arguments};
 use self::words::{limit_words, promise_text, set_word};
-use super::board::{Heard, LinkId, Reading, Word};
+use super::board::{Heard, Reading, Word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
@@ -229,10 +229,6 @@ impl LineStore for RedisLine {
 
     async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
         self.share_words(room, told, known).await
-    }
-
-    async fn spend(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
-        self.spend_link(room, link, until_ms).await
     }
 
     async fn tick(&self, room: &RoomName, tick: &Tick) -> Result<Page, StoreFault> {

@@ -12,6 +12,8 @@ pub enum Kind {
     Proof,
     /// A link past the line: few, each good for up to a month.
     BypassLink,
+    /// A link to another device: good for minutes.
+    DeviceLink,
 }
 
 /// One use, at most.
@@ -28,7 +30,7 @@ impl Kind {
     const fn bits(self) -> u64 {
         match self {
             Self::Proof => 1 << 24,
-            Self::BypassLink => 1 << 20,
+            Self::BypassLink | Self::DeviceLink => 1 << 20,
         }
     }
 
@@ -37,6 +39,7 @@ impl Kind {
         match self {
             Self::Proof => 60,
             Self::BypassLink => 86_400,
+            Self::DeviceLink => 300,
         }
     }
 
@@ -44,6 +47,7 @@ impl Kind {
         match self {
             Self::Proof => "proof",
             Self::BypassLink => "link",
+            Self::DeviceLink => "device",
         }
     }
 }
@@ -57,7 +61,7 @@ impl Mark {
         Self { kind, until_s: until_ms.div_ceil(1_000), bit }
     }
 
-    /// Writes down the use of a link, which outlives the process; a proof's is over before the next one serves.
+    /// Writes down the use of a link past the line, which outlives the process; the others are over in minutes.
     #[must_use]
     pub fn record(&self) -> Option<String> {
         (self.kind == Kind::BypassLink).then(|| format!("{} {}\n", self.until_s, self.bit))
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn a_mark_is_used_once_and_forgotten_after_its_end() {
         let mut spent = Spent::default();
-        for kind in [Kind::Proof, Kind::BypassLink] {
+        for kind in [Kind::Proof, Kind::BypassLink, Kind::DeviceLink] {
             let (one, other) = (mark(kind, 7, 90), mark(kind, 8, 90));
             assert_eq!([one, one, other].map(|mark| spent.spend(&mark, NOW_S)), [true, false, true]);
             assert!(!spent.spend(&one, NOW_S + 91), "not before all clocks agree that it is over");

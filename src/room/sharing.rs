@@ -1,12 +1,11 @@
-//! What is sold out, and which links were used, is known to all gateways of a room.
+//! What is sold out, and what was used that may be used once, is known to all gateways of a room.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use super::{Room, timed};
-use crate::line::StoreFault;
-use crate::line::board::LinkId;
+use crate::line::{Mark, StoreFault};
 
 /// How long another gateway's word may be on its way at the most, and a store that does not answer is left alone.
 const SHARE_EVERY: Duration = Duration::from_secs(1);
@@ -63,11 +62,11 @@ impl Room {
         Ok(())
     }
 
-    /// Uses a link to another device; returns whether it may be, which is once, whichever gateway is asked.
+    /// Uses what may be used once; returns whether it was unused, whichever gateway is asked.
     ///
     /// # Errors
-    /// The store's; whether the link is used up is then unknown.
-    pub async fn spend(&self, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
-        timed(&self.shared.metrics, "spend", self.shared.store.spend(&self.rules.name, link, until_ms)).await
+    /// The store's; whether it is used up is then unknown.
+    pub async fn use_once(&self, mark: &Mark) -> Result<bool, StoreFault> {
+        timed(&self.shared.metrics, "use_once", self.shared.store.use_once(&self.rules.name, mark)).await
     }
 }

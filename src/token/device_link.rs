@@ -10,7 +10,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 
 use super::{KeyRing, RoomHash, Ticket, TicketId};
-use crate::line::board::LinkId;
 
 /// For how long a link is good, in milliseconds.
 pub const LINK_LIFETIME_MS: u64 = 300_000;
@@ -26,7 +25,7 @@ pub struct DeviceLink {
     /// The place.
     pub ticket: Ticket,
     /// Tells two links of one ticket apart.
-    pub id: LinkId,
+    pub id: [u8; 10],
     /// The last millisecond at which it is good, since the Unix epoch.
     pub until_ms: u64,
 }

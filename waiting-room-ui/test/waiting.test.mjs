@@ -1,10 +1,12 @@
 // The waiting page in every state and every look, and how it behaves when the line to the gateway breaks.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
-import { render, startGateway, statusOf } from "./mock/gateway.mjs";
+import { policy, render, startGateway, statusOf } from "./mock/gateway.mjs";
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -227,6 +229,25 @@ test("the page weighs less than 14 KB and asks nobody else for anything", async 
 test("scripts and styles hold nothing that a template engine would take for its own", () => {
   const folder = new URL("../waiting/", import.meta.url);
   for (const name of readdirSync(folder).filter((one) => /\.(js|css)$/.test(one))) assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /\{[{%#]|<\/script|<\/style/, name);
+});
+
+test("a notice looks again by itself, with a script and without, and axe finds nothing", async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    asked += 1;
+    response.writeHead(503, { "content-type": "text/html; charset=utf-8", "content-security-policy": policy("n") });
+    response.end(render("notice.html", { nonce: "n", lang: "en", heading: "Busy", text: "Wait.", action_href: "", action_label: "Try again", refresh_seconds: 3, renews: "Every 3 seconds." }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  for (const javaScriptEnabled of [true, false]) {
+    asked = 0;
+    const page = await open(browser, `http://127.0.0.1:${server.address().port}/?a=1`, "phone", { javaScriptEnabled });
+    if (javaScriptEnabled) assert.deepEqual(await axe(page), []);
+    await until(() => asked >= 2, "it asks again");
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  }
+  server.close();
 });
 
 test("a notice shows what it is given and nothing that it is not", async () => {

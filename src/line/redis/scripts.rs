@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline, Script, cmd, pipe};
 use super::drawing::DRAW_REST_US;
 use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US, STOPPED_INTERVAL_US};
-use crate::line::board::{KEYS_CAP, LINKS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
+use crate::line::board::{KEYS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
 use crate::line::{
     CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_US, PACE_STEP_US, REST_US,
     UNSEEN_S,
@@ -39,11 +39,10 @@ pub enum Verb {
     Rest,
     Find,
     Share,
-    Spend,
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 16] = [
     include_str!("join.lua"),
     include_str!("claim.lua"),
     include_str!("vouch.lua"),
@@ -60,7 +59,6 @@ const VERBS: [&str; 17] = [
     include_str!("rest.lua"),
     include_str!("find.lua"),
     include_str!("share.lua"),
-    include_str!("spend.lua"),
 ];
 
 const PRELUDE: [&str; 9] = [
@@ -93,7 +91,7 @@ fn constants() -> String {
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local PACE_STEP_US, DRAW_REST_US, MUSTER_US = {PACE_STEP_US}, {DRAW_REST_US}, {MUSTER_US}\n\
          local KEYS_CAP, WORD_KEPT_MS, NEWS_MS = {KEYS_CAP}, {WORD_KEPT_MS}, {NEWS_MS}\n\
-         local SHARE_LIMIT, LINKS_CAP = {SHARE_LIMIT}, {LINKS_CAP}\n\
+         local SHARE_LIMIT = {SHARE_LIMIT}\n\
          local LIMITS = {{'{}'}}\n\
          local MAX_INTERVAL_US, STOPPED_INTERVAL_US = {MAX_INTERVAL_US}, {STOPPED_INTERVAL_US}\n\
          local MAX_TAT_US, MAX_EPOCH = {MAX_TAT_US}, {}\n",

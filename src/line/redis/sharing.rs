@@ -1,11 +1,9 @@
 //! The board of a room in Redis: see [`Board`](crate::line::board::Board), which the scripts are tested against.
 
-use redis::Value;
-
 use super::fault::Repeat;
 use super::scripts::Verb;
 use super::{RedisLine, Reply, RoomName, StoreFault, corrupt};
-use crate::line::board::{Heard, LinkId, Reading, Word};
+use crate::line::board::{Heard, Reading, Word};
 
 impl RedisLine {
     pub(super) async fn share_words(
@@ -21,12 +19,6 @@ impl RedisLine {
             call.arg(key).arg(word.until_ms).arg(word.said_ms).arg(version);
         }
         read_heard(Reply::of(self.run_one(room, call, Repeat::Once).await?)?)
-    }
-
-    pub(super) async fn spend_link(&self, room: &RoomName, link: LinkId, until_ms: u64) -> Result<bool, StoreFault> {
-        let mut call = self.verb(Verb::Spend, room);
-        call.arg(&link[..]).arg(until_ms);
-        Ok(self.run_one(room, call, Repeat::Never).await? == Value::Int(1))
     }
 }
 

@@ -33,7 +33,7 @@ impl Pipeline {
             return self.refuse(asker.reads, &Refused::BypassOver);
         };
         let mark = Mark::of(Kind::BypassLink, &link.id.0, link.until_ms);
-        match room.shared.store.use_once(&room.rules.name, &mark).await {
+        match room.use_once(&mark).await {
             Ok(true) => self.bypassing(room, &link, target, asker),
             Ok(false) => self.refuse(asker.reads, &Refused::BypassOver),
             Err(fault) => self.refuse(asker.reads, &Refused::Join(&JoinFault::Store(fault))),

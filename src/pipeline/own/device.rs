@@ -11,7 +11,7 @@ use qrcode::{EcLevel, QrCode};
 
 use super::super::{Asker, Pipeline};
 use super::{destination, parameter};
-use crate::line::Standing;
+use crate::line::{Kind, Mark, Standing};
 use crate::proxy::Target;
 use crate::respond::{self, Answer, Offer, Refused};
 use crate::room::{JoinFault, Room};
@@ -68,7 +68,7 @@ impl Pipeline {
         let Some((room, link)) = self.link_of(target) else {
             return self.refuse(asker.reads, &Refused::LinkOver);
         };
-        match room.spend(link.id, link.until_ms).await {
+        match room.use_once(&Mark::of(Kind::DeviceLink, &link.id, link.until_ms)).await {
             Ok(true) => {}
             Ok(false) => return self.refuse(asker.reads, &Refused::LinkOver),
             Err(fault) => return self.refuse(asker.reads, &Refused::Join(&JoinFault::Store(fault))),

@@ -114,31 +114,6 @@ async fn a_board_is_bounded_and_forgets_what_is_over() {
 }
 
 #[tokio::test]
-async fn a_link_is_used_once_whoever_asks() {
-    let clock = Clock::manual(START_MS);
-    let [a, b] = [redis(&clock).await, redis(&clock).await];
-    let room = fresh_room();
-    let until_ms = START_MS + 300_000;
-    assert_eq!(a.spend(&room, [7; 10], until_ms).await, Ok(true));
-    assert_eq!(b.spend(&room, [7; 10], until_ms).await, Ok(false));
-    assert_eq!(b.spend(&room, [8; 10], until_ms).await, Ok(true));
-    assert_eq!(b.spend(&fresh_room(), [7; 10], until_ms).await, Ok(true), "of another room");
-    let links = format!("vestibule:{{{room}}}:links");
-    let count = || -> (u64, i64) {
-        let mut wire = RedisServer::shared().connection();
-        (
-            redis::cmd("ZCARD").arg(&links).query(&mut wire).unwrap(),
-            redis::cmd("PTTL").arg(&links).query(&mut wire).unwrap(),
-        )
-    };
-    let (kept, ttl_ms) = count();
-    assert!(kept == 2 && (290_000..=301_000).contains(&ttl_ms), "{kept} links for {ttl_ms} ms");
-    clock.advance_ms(300_001);
-    assert_eq!(a.spend(&room, [9; 10], until_ms + 300_001).await, Ok(true));
-    assert_eq!(count().0, 1, "those that ran out are forgotten");
-}
-
-#[tokio::test]
 async fn what_is_sold_out_outlives_a_restart_on_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let (clock, room) = (Clock::manual(START_MS), fresh_room());

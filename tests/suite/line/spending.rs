@@ -17,7 +17,7 @@ fn mark(kind: Kind, which: u8, until_ms: u64) -> Mark {
 /// Two gateways race with each of some marks: one of the two wins it.
 async fn each_is_won_once(one: &dyn LineStore, other: &dyn LineStore, until_ms: u64) {
     let (room, elsewhere) = (fresh_room(), fresh_room());
-    for kind in [Kind::Proof, Kind::BypassLink] {
+    for kind in [Kind::Proof, Kind::BypassLink, Kind::DeviceLink] {
         for i in 0..20 {
             let mark = mark(kind, i, until_ms);
             let (a, b) = tokio::join!(one.use_once(&room, &mark), other.use_once(&room, &mark));
