@@ -37,9 +37,10 @@ impl Muster {
         *self = Self { before, ..Self::since(now_us) };
     }
 
-    /// Tells whether to ask again because of somebody who was told by two.
+    /// Tells whether to ask again because of somebody who was told by two. A clock that was put back puts nothing off.
     pub(super) fn is_due(&self, now_us: u64) -> bool {
-        self.is_doubted && now_us >= self.begun_us + MUSTER_US
+        let waits = self.begun_us..self.begun_us + MUSTER_US;
+        self.is_doubted && !waits.contains(&now_us)
     }
 
     /// Ends when every gateway has answered.

@@ -64,6 +64,11 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// Watches a store that begins at `start_us`.
+    pub fn since(start_us: u64) -> Self {
+        Self { books: Books::since(start_us), ..Self::default() }
+    }
+
     /// Returns the first thing that was not as it must be.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()

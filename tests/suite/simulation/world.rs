@@ -115,7 +115,7 @@ impl World {
             gateways: Vec::new(),
             visitors: Vec::new(),
             ring: KeyRing::generate(START_US / 1_000, &mut StdRng::seed_from_u64(seed)),
-            oracle: Oracle::default(),
+            oracle: Oracle::since(START_US),
             upstream_fails_until_us: 0,
             is_calm: false,
             trace: VecDeque::new(),

@@ -37,7 +37,8 @@ end
 
 local function tend_muster()
   drop_expired_leases()
-  if get('doubted') == 1 and now >= get('mustered_at') + MUSTER_US then call_muster() end
+  local since = now - get('mustered_at')
+  if get('doubted') == 1 and (since < 0 or since >= MUSTER_US) then call_muster() end
   settle()
 end
 

@@ -71,6 +71,11 @@ enum Door {
 }
 
 impl Books {
+    /// Opens the books of a store that begins at `start_us`.
+    pub fn since(start_us: u64) -> Self {
+        Self { muster: Muster { begun_us: start_us, ..Muster::default() }, ..Self::default() }
+    }
+
     /// Lets time go on to `clock_us` of the store's clock.
     pub fn pass_to(&mut self, clock_us: u64) {
         let elapsed_us = clock_us.saturating_sub(self.clock_us);
@@ -212,7 +217,8 @@ impl Books {
     /// Goes over the leases and the door, as every call does first.
     pub fn tend(&mut self) {
         self.drop_leases();
-        if self.muster.is_doubted && self.clock_us >= self.muster.begun_us + MUSTER_US {
+        let waits = self.muster.begun_us..self.muster.begun_us + MUSTER_US;
+        if self.muster.is_doubted && !waits.contains(&self.clock_us) {
             self.ask_all();
         }
         self.settle();
