@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bypass;
+pub mod capacity;
 pub mod check;
 pub mod crowd;
 pub mod demo;
@@ -38,6 +39,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Sends a synthetic crowd to a site behind a Vestibule, and checks what is promised
     Crowd(Box<crowd::CrowdArgs>),
+    /// Works out what a sale needs: gateways, Redis, memory, files, bandwidth
+    Capacity(capacity::CapacityArgs),
     /// Verifies an exported admission log
     Audit(audit::AuditArgs),
     /// Makes, lists, rotates and retires keys
@@ -71,15 +74,22 @@ impl CommandFault {
 /// # Errors
 /// When the runtime cannot be made.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    telemetry::start(cli.log);
+    let log = cli.log;
+    if !matches!(cli.command, Command::Demo(_) | Command::Serve(_)) {
+        telemetry::start(log, None)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Demo(args) => demo::run(*args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(*args, log).await,
+            Command::Serve(args) => serve::run(args, log).await,
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
+            Command::Capacity(args) => {
+                capacity::run(&args);
+                Ok(())
+            }
             Command::Audit(args) => audit::run(&args),
             Command::Keys(args) => keys::run(args).await,
             Command::Bypass(args) => bypass::run(args),

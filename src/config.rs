@@ -10,6 +10,8 @@ mod instant;
 mod listener;
 mod person;
 mod theme;
+mod traces;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,14 +27,17 @@ use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
 use crate::route::{Claim, ItemPattern, Routes};
 use crate::schedule::Schedule;
+use crate::telemetry::TraceRules;
 use crate::tls::CertificateFiles;
+use crate::tls::acme::AcmeRules;
 use crate::waiting::Theme;
 use file::Section;
 pub use file::{Environment, Problem, Problems};
 pub use forward::{Forward, UpstreamConfig};
 use instant::Zone;
 pub use instant::instant_text;
-use listener::{certificate, chain, public_scheme};
+pub use listener::AdminTls;
+use listener::{admin_tls, chain, public_scheme, tls};
 
 /// All that `vestibule serve` needs to know.
 #[derive(Clone, Debug)]
@@ -55,6 +60,10 @@ pub struct Config {
     pub is_tls: bool,
     /// The certificate with which the gateway itself ends TLS.
     pub certificate: Option<CertificateFiles>,
+    /// How it gets that certificate by itself.
+    pub acme: Option<AcmeRules>,
+    /// How TLS is ended where operators come; `None` for not at all.
+    pub admin_tls: Option<AdminTls>,
     /// Proxies in front, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Networks,
     /// In which header they say who came.
@@ -69,6 +78,10 @@ pub struct Config {
     pub max_body_bytes: u64,
     /// How long a stop waits for requests to end.
     pub drain: Duration,
+    /// How long a stop goes on serving whoever comes, while balancers hear of it.
+    pub notice: Duration,
+    /// Where traces go, and which; `None` for no traces.
+    pub traces: Option<TraceRules>,
     /// Where requests go that are of no room; `None` answers them with 404.
     pub upstream: Option<UpstreamConfig>,
     /// The rooms.
@@ -121,7 +134,7 @@ impl Config {
         let forward = Forward::read(root, &Forward::default());
         let upstream = UpstreamConfig::read(root, None, &forward);
         let rooms = rooms(root, upstream.as_ref(), &forward);
-        let certificate = certificate(root);
+        let (certificate, acme) = tls(root);
         let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
         let config = Self {
             listen: root.parsed("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -130,16 +143,20 @@ impl Config {
             data: (data != ":memory:").then(|| PathBuf::from(data)),
             keys: root.text("keys").map(PathBuf::from),
             admin_token: admin_token(root),
-            is_tls: public_scheme(root, certificate.is_some()) == "https",
+            is_tls: public_scheme(root, certificate.is_some() || acme.is_some()) == "https",
             certificate,
+            acme,
+            admin_tls: admin_tls(root),
             trusted_proxies: root.parsed_list::<Network>("trusted_proxies").unwrap_or_default().into(),
             chain: chain(root),
             proxy_protocol: root.flag("proxy_protocol").unwrap_or(false),
             max_connections: root.whole("max_connections", 1..=1_000_000).unwrap_or(100_000) as usize,
             max_body_bytes: root.whole("max_body_bytes", 0..=1 << 40).unwrap_or(64 << 20),
             drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
+            notice: root.duration("notice").unwrap_or(Duration::ZERO),
             joins_per_minute: root.whole("joins_per_minute", 0..=1_000_000).unwrap_or(0) as u32,
             store_url: store_url(root),
+            traces: traces::traces(root),
             upstream,
             rooms: rooms?,
         };
@@ -154,6 +171,12 @@ impl Config {
         if self.proxy_protocol && self.trusted_proxies.is_empty() {
             let text = "is believed of `trusted_proxies` only, and there are none; name the balancer in front there";
             root.problem("proxy_protocol", text.to_owned());
+        }
+        if self.acme.is_some() && self.data.is_none() {
+            root.problem(
+                "data",
+                "keeps nothing, and a certificate from an authority has to be kept; name a folder".to_owned(),
+            );
         }
         let own = [self.listen, self.admin_listen].map(|address| format!("http://{address}"));
         let is_own = |room: &&RoomConfig| room.upstream.addresses.iter().any(|one| own.contains(&one.to_string()));
@@ -244,6 +267,7 @@ fn room(
         item,
         tolerance,
         person: person::person(section),
+        work: work::work(section),
         name: room_name,
     });
     let theme = theme::theme(section);

@@ -3,6 +3,7 @@
 mod actions;
 mod bypass;
 mod preview;
+pub mod secure;
 mod views;
 
 use std::sync::Arc;

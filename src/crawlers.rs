@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::edition::Edition;
+use crate::disk::Edition;
 use crate::networks::{BadNetwork, Network, Networks};
 
 /// The most networks that the files of one room may name: each request of a newcomer is compared with all of them.

@@ -78,6 +78,19 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Names the decision.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Admit(..) => "admit",
+            Self::Enter { .. } => "enter",
+            Self::Pass => "pass",
+            Self::Join => "join",
+            Self::Wait(..) => "wait",
+            Self::Reject(_) => "reject",
+        }
+    }
+
     /// Returns the ticket of whoever has a place.
     #[must_use]
     pub const fn ticket(&self) -> Option<&Ticket> {

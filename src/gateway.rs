@@ -1,6 +1,8 @@
 //! The gateway as a whole: where the parts are put together, started and stopped.
 
+mod certificates;
 mod files;
+mod keeping;
 mod upstreams;
 
 use std::io;
@@ -10,13 +12,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit_trail::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{Config, RoomConfig};
+use crate::console::secure::Secure;
 use crate::console::{self, Console};
 use crate::crawlers::Crawlers;
 use crate::doctor::Doctor;
@@ -29,19 +32,28 @@ use crate::pipeline::{ISSUER, Pipeline, Site};
 use crate::room::{Room, Shared};
 use crate::route::Routes;
 use crate::server::{self, Door, Stopping};
+use crate::telemetry::Traces;
 use crate::ticker;
-use crate::tls::{Certificate, TlsFault};
+use crate::tls::TlsFault;
 use crate::token::PassVerifier;
 use crate::waiting::Pages;
+use crate::websocket::Farewell;
+use certificates::Certificates;
 pub use files::{keys_path, make_folder, read_keys, write_keys};
 pub use upstreams::{Upstream, Upstreams};
 
 /// How many verified passes are remembered.
 const VERIFIED_CAP: usize = 200_000;
 
+/// How many from one address may wait, in the place of work, each minute: a robot has patience for any number of places.
+const PATIENT_PER_MINUTE: u32 = 10;
+
 /// How many files at the most are kept free of visitors: for upstreams, the store, logs and the
 /// console.
 const OWN_FILES: u64 = 1_500;
+
+/// Within which part of a drain live connections are told to come back.
+const GOODBYES: f64 = 0.8;
 
 /// Why a gateway does not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -76,11 +88,13 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// Where operators come.
     pub admin_address: SocketAddr,
+    /// Over what: `http` or `https`.
+    pub admin_scheme: &'static str,
     /// What operators have to show.
     pub admin_token: String,
     rooms: Vec<Arc<Room>>,
     embedded: Option<Arc<Embedded>>,
-    certificate: Option<Arc<Certificate>>,
+    certificates: Certificates,
     stopping: Stopping,
     /// Ends what is not a visitor's: tickers, joins, the console.
     end: CancellationToken,
@@ -110,10 +124,11 @@ impl Gateway {
         let ring = files::key_ring(config, clock.now_ms())?;
         files::check_persons(&ring, config)?;
         let admin_token = files::admin_token(config)?;
-        let certificate = config.certificate.clone().map(Certificate::open).transpose()?;
+        let certificates = Certificates::open(config)?;
         let trail = AuditTrail::open(config.data.as_deref()).map_err(|e| StartFault::Files(e.to_string()))?;
         let stores = Stores::open(config, &clock).await?;
         let metrics = Metrics::new();
+        metrics.runtimes.watch("main", &Handle::current());
         let upstreams = Upstreams::new(config, workers)?;
         let shared = Shared {
             clock: clock.clone(),
@@ -124,8 +139,8 @@ impl Gateway {
             gateway: GatewayId(rand::random()),
         };
         let rooms = make_rooms(config, &shared).await?;
-        let stopping = Stopping { soft: CancellationToken::new(), hard: CancellationToken::new(), drain: config.drain };
-        let soft = stopping.soft.clone();
+        let stopping = Stopping::new(config.notice, config.drain);
+        let notice = stopping.notice.clone();
         let looks = config.rooms.iter().map(|room| (room.rules.name.as_str(), room.rules.title.as_str(), &room.theme));
         let pages = Arc::new(Pages::new(looks));
         let console = Console {
@@ -139,16 +154,17 @@ impl Gateway {
             started_ms: clock.now_ms(),
             clock,
             store: stores.name,
-            is_open: Box::new(move || !soft.is_cancelled()),
+            is_open: Box::new(move || !notice.is_cancelled()),
         };
         let site = Arc::new(make_site(config, rooms.clone(), pages)?);
         let mut gateway = Self {
             address,
             admin_address,
+            admin_scheme: if config.admin_tls.is_some() { "https" } else { "http" },
             admin_token,
             rooms,
             embedded: stores.embedded,
-            certificate,
+            certificates,
             stopping,
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -157,6 +173,7 @@ impl Gateway {
         gateway.run_rooms();
         upstreams.run_checks(&gateway.tasks, &gateway.end);
         gateway.run_keeping(Arc::clone(&site), upstreams.clone(), metrics.clone());
+        gateway.certificates.run(&console.clock, &gateway.tasks, &gateway.end);
         gateway.run_console(admin, console)?;
         let door = gateway.door(config, max_connections, metrics)?;
         gateway.run_visitors(&upstreams, sockets, site, door)?;
@@ -173,9 +190,7 @@ impl Gateway {
             let Some(new) = config.rooms.iter().find(|new| new.rules.name == room.rules.name) else { continue };
             self.configure(room, new).await?;
         }
-        if let Some(certificate) = &self.certificate {
-            certificate.read_again()?;
-        }
+        self.certificates.all().try_for_each(|certificate| certificate.read_again())?;
         if let (Some(path), Some(room)) = (files::keys_path(config), self.rooms.first()) {
             let ring = read_keys(&path).map_err(StartFault::Files)?;
             files::check_persons(&ring, config)?;
@@ -190,6 +205,11 @@ impl Gateway {
         &self.rooms
     }
 
+    /// Shows among the metrics what becomes of the spans of traces.
+    pub fn count(&self, traces: &Traces) {
+        self.rooms.iter().take(1).for_each(|room| room.shared.metrics.also(traces.fates()));
+    }
+
     /// Ticks first: where the store has lost the room, it is to be restored, and not made anew.
     async fn configure(&self, room: &Room, new: &RoomConfig) -> Result<(), StoreFault> {
         ticker::tick(room).await;
@@ -199,9 +219,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Stops: no new visitors, a time for requests to end, then the rest is dropped, the line is told
-    /// who has gone, and the embedded store is saved.
+    /// Stops: balancers hear of it, and whoever comes meanwhile is served; then no new visitors, a time for requests to
+    /// end, then the rest is dropped, the line is told who has gone, and the embedded store is saved.
     pub async fn stop(self) {
+        self.stopping.notice.cancel();
+        tokio::time::sleep(self.stopping.notice_for).await;
         self.stopping.soft.cancel();
         let threads = self.threads;
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(JoinHandle::join));
@@ -220,7 +242,7 @@ impl Gateway {
         Ok(Door {
             stopping: self.stopping.clone(),
             connections: ConnectionLimit::new(max_connections, metrics.clone()),
-            tls: self.certificate.as_ref().map(Certificate::acceptor).transpose()?,
+            tls: self.certificates.public_acceptor()?,
             announcers: config.proxy_protocol.then(|| config.trusted_proxies.clone()),
             metrics,
         })
@@ -236,30 +258,19 @@ impl Gateway {
         }
     }
 
-    /// Housekeeping: what is in memory is pruned, what is to be kept is synced.
-    fn run_keeping(&self, site: Arc<Site>, upstreams: Upstreams, metrics: Metrics) {
-        let (embedded, certificate, end) = (self.embedded.clone(), self.certificate.clone(), self.end.clone());
-        self.tasks.spawn(async move {
-            let mut beat = interval(Duration::from_secs(1));
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while end.run_until_cancelled(beat.tick()).await.is_some() {
-                site.join_limit.prune();
-                upstreams.count(&metrics);
-                certificate.iter().for_each(|certificate| follow(certificate));
-                site.crawlers.iter().for_each(follow_list);
-                let Some(embedded) = embedded.clone() else { continue };
-                let kept = tokio::task::spawn_blocking(move || embedded.keep()).await;
-                if let Ok(Err(fault)) = kept {
-                    tracing::error!(%fault, "the line cannot be written to disk; free some space");
-                }
-            }
-        });
-    }
-
     fn run_console(&self, mut sockets: Vec<std::net::TcpListener>, console: Console) -> Result<(), StartFault> {
         let Some(socket) = sockets.pop() else { return Ok(()) };
         let listener = tokio::net::TcpListener::from_std(socket).map_err(StartFault::Thread)?;
-        let (router, end) = (console::router(Arc::new(console)), self.end.clone());
+        let router = console::router(Arc::new(console));
+        match self.certificates.admin_acceptor()? {
+            Some(acceptor) => self.serve_console(Secure::new(listener, acceptor), router),
+            None => self.serve_console(listener, router),
+        }
+        Ok(())
+    }
+
+    fn serve_console<L: axum::serve::Listener<Addr: std::fmt::Debug>>(&self, listener: L, router: axum::Router) {
+        let end = self.end.clone();
         self.tasks.spawn(async move {
             let asked_to_end = end.clone();
             let serving = axum::serve(listener, router).with_graceful_shutdown(async move { end.cancelled().await });
@@ -277,7 +288,6 @@ impl Gateway {
                 () = late => {}
             }
         });
-        Ok(())
     }
 
     fn run_visitors(
@@ -289,11 +299,13 @@ impl Gateway {
     ) -> Result<(), StartFault> {
         for (index, socket) in sockets.into_iter().enumerate() {
             let (site, upstreams, hard) = (Arc::clone(&site), upstreams.clone(), self.stopping.hard.clone());
+            // With the embedded store there is nowhere else to go.
+            let within = self.stopping.drain.mul_f64(if self.embedded.is_none() { GOODBYES } else { 0.0 });
             let make = move |tasks: TaskTracker, stop: CancellationToken| {
                 let proxy = |upstream: &Upstream| upstream.proxy(&tasks, &hard);
                 let proxies = upstreams.rooms.iter().map(proxy).collect();
                 let open = upstreams.open.as_ref().map(proxy);
-                Pipeline { site, proxies, open, tasks, stop }
+                Pipeline { site, proxies, open, tasks, farewell: Farewell { stop, within } }
             };
             self.threads.push(server::spawn(index, socket, door.clone(), make).map_err(StartFault::Thread)?);
         }
@@ -339,28 +351,11 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Resul
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
         pages,
         join_limit: JoinLimit::new(config.joins_per_minute),
+        patience_limit: JoinLimit::new(PATIENT_PER_MINUTE),
         trusted_proxies: config.trusted_proxies.clone(),
         chain: config.chain,
         is_tls: config.is_tls,
     })
-}
-
-/// Takes a certificate that was exchanged.
-fn follow(certificate: &Certificate) {
-    match certificate.follow() {
-        Ok(true) => tracing::info!("took the certificate anew"),
-        Ok(false) => {}
-        Err(fault) => tracing::error!(%fault, "the changed certificate was not taken; the old one goes on"),
-    }
-}
-
-/// Takes a list of crawlers that was exchanged.
-fn follow_list(crawlers: &Crawlers) {
-    match crawlers.follow() {
-        Ok(true) => tracing::info!("took the lists of crawlers anew"),
-        Ok(false) => {}
-        Err(fault) => tracing::error!(%fault, "the changed list of crawlers was not taken; the old one goes on"),
-    }
 }
 
 fn listen(address: SocketAddr, key: &'static str, sockets: usize) -> Result<Vec<std::net::TcpListener>, StartFault> {

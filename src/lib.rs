@@ -9,12 +9,12 @@
 pub mod clock;
 /// What Prometheus reads.
 pub mod metrics;
-/// Logs.
+/// Logs, and the traces of requests.
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
-/// When a file has changed.
-pub mod edition;
+/// Files: written whole, and when one has changed.
+pub mod disk;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
 /// When a sale opens, starts and ends.
@@ -37,6 +37,8 @@ pub mod gate;
 pub mod audit;
 /// Whether what is left will last until a visitor's turn.
 pub mod forecast;
+/// What a sale needs of machines.
+pub mod capacity;
 
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// Certificates: ours, and those that are believed.

@@ -1,11 +1,16 @@
 //! What Prometheus reads. Passed to whoever counts, never global; no visitor, address or path is a
 //! label.
 
+mod runtimes;
+
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+pub use runtimes::Runtimes;
 
 /// All of the gateway's metrics.
 #[derive(Clone, Debug)]
@@ -77,6 +82,10 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// What operators changed.
     pub changes: IntCounterVec,
+    /// How far the store's clock is ahead of this gateway's, in seconds.
+    pub clock_ahead: GaugeVec,
+    /// How busy the threads are.
+    pub runtimes: Runtimes,
 }
 
 impl Metrics {
@@ -179,6 +188,12 @@ impl Metrics {
             ))),
             connections: valid(IntGauge::with_opts(opts("connections", "Open connections on the public listener"))),
             changes: counters("changes_total", "Changes by operators, as in the audit trail", &["room", "action"]),
+            clock_ahead: floats(
+                "store_clock_ahead_seconds",
+                "How far the clock of the line's store is ahead of this gateway's",
+                &["room"],
+            ),
+            runtimes: Runtimes::new(),
             registry,
         };
         metrics.register();
@@ -199,6 +214,11 @@ impl Metrics {
         }
     }
 
+    /// Shows what somebody else counts; of two of one name, the first.
+    pub fn also(&self, collector: impl Collector + 'static) {
+        let _ = self.registry.register(Box::new(collector));
+    }
+
     /// Gives the text that Prometheus reads.
     #[must_use]
     pub fn text(&self) -> String {
@@ -212,7 +232,7 @@ impl Metrics {
             opts("build_info", "1; the label says what runs").const_label("version", env!("CARGO_PKG_VERSION")),
         ));
         build.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 35] = [
+        let all: [Box<dyn Collector>; 37] = [
             Box::new(self.arrivals.clone()),
             Box::new(self.admissions.clone()),
             Box::new(self.left.clone()),
@@ -246,6 +266,8 @@ impl Metrics {
             Box::new(self.restores.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.changes.clone()),
+            Box::new(self.clock_ahead.clone()),
+            Box::new(self.runtimes.clone()),
             Box::new(ProcessCollector::for_self()),
             Box::new(build),
         ];

@@ -9,15 +9,17 @@
 mod exempt;
 mod forwarding;
 mod own;
+mod placing;
 mod renewing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::crawlers::Crawlers;
 use crate::gate::{self, Credentials, Decision, Refusal};
@@ -28,12 +30,15 @@ use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target};
 use crate::respond::{self, Answer, Reads, Refused};
-use crate::room::{Place, Room, TICKET_LIFETIME_MS};
+use crate::room::{Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
-use crate::token::{Pass, RoomHash, Ticket};
+use crate::telemetry::{self, RequestId};
+use crate::token::{Pass, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
+use crate::websocket::Farewell;
+use placing::Proved;
 use renewing::with_renewal;
 
 /// The paths that are the gateway's own and never forwarded.
@@ -52,6 +57,8 @@ pub struct Site {
     pub pages: Arc<Pages>,
     /// How often one address may join.
     pub join_limit: JoinLimit,
+    /// How often one address may wait in the place of work.
+    pub patience_limit: JoinLimit,
     /// The crawlers of each room, in the order of the rooms.
     pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
@@ -73,7 +80,7 @@ pub struct Pipeline {
     /// Owns the live connections.
     pub tasks: TaskTracker,
     /// Ends them.
-    pub stop: CancellationToken,
+    pub farewell: Farewell,
 }
 
 /// One request's asker, as far as it is known.
@@ -81,17 +88,28 @@ struct Asker {
     peer: IpAddr,
     address: IpAddr,
     reads: Reads,
+    id: RequestId,
+    span: Span,
 }
 
 impl Pipeline {
     /// Answers a request that came from `peer`.
     pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         let (parts, body) = request.into_parts();
+        let span = telemetry::request(&parts, self.scheme(), || self.site.trusted_proxies.contains(peer));
+        let answer = self.answer(parts, body, peer, span.clone()).instrument(span.clone()).await;
+        telemetry::answered(&span, answer.status(), false);
+        answer
+    }
+
+    async fn answer(&self, parts: Parts, body: Incoming, peer: IpAddr, span: Span) -> Answer {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
-        let asker = Asker { peer, address, reads: visitor::reads(headers) };
+        let id = RequestId::of(&span, rand::random);
+        span.record("request_id", tracing::field::display(id));
+        let asker = Asker { peer, address, reads: visitor::reads(headers), id, span };
         match target {
             Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
             Ok(target) if target.path().starts_with(OWN_PREFIX) => self.own(request, &target, &asker).await,
@@ -123,6 +141,7 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        telemetry::decided(&asker.span, room.rules.name.as_str(), decision.word());
         let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
             return self.bypass(i, request, target, asker).await;
@@ -161,6 +180,7 @@ impl Pipeline {
     ) -> Answer {
         let room = &self.site.rooms[i];
         let Some(pass) = sign(room, &ticket, ends_s) else {
+            telemetry::failed(&asker.span, &"a pass could not be signed");
             return self.refuse(asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
@@ -174,7 +194,7 @@ impl Pipeline {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        match self.place(room, request.headers(), target, asker).await {
+        match self.place(room, request.headers(), target, asker, Proved::No).await {
             Ok(place) => self.seat(i, request, target, asker, place).await,
             Err(refusal) => refusal,
         }
@@ -197,39 +217,6 @@ impl Pipeline {
         };
         respond::set_cookie(&mut answer, &cookie);
         answer
-    }
-
-    /// Gives a place in line, and the end of the session to someone who is let in at once.
-    async fn place(
-        &self,
-        room: &Room,
-        headers: &HeaderMap,
-        target: &Target,
-        asker: &Asker,
-    ) -> Result<(Ticket, Option<u64>), Answer> {
-        let person = self.person(headers, room, asker);
-        if let Some(rule) = room.rules.person.as_ref().filter(|rule| rule.required && person.is_none()) {
-            let is_own = target.path().starts_with(OWN_PREFIX);
-            let link = if is_own { rule.sign_in("/", None) } else { rule.sign_in(target.path(), target.query()) };
-            return Err(self.refuse(asker.reads, &Refused::SignIn(link.as_deref())));
-        }
-        if !self.site.join_limit.allows(asker.address) {
-            return Err(self.refuse(asker.reads, &Refused::TooManyJoins));
-        }
-        // A person would come back with the very id that was revoked.
-        if person.is_some_and(|person| room.shared.ring.load().revokes_visitor(person::ticket_of(person))) {
-            return Err(self.refuse(asker.reads, &Refused::NoPass));
-        }
-        let joined = room.join(person).await;
-        let place = joined.map_err(|fault| self.refuse(asker.reads, &Refused::Join(&fault)))?;
-        Ok((ticket_of(room, &place, person), place.ends_s))
-    }
-
-    /// Finds the place of a person who comes with another device to a room that gives out none: it is theirs.
-    async fn held(&self, room: &Room, headers: &HeaderMap, asker: &Asker) -> Option<(Ticket, Option<u64>)> {
-        let person = self.person(headers, room, asker).filter(|_| self.site.join_limit.allows(asker.address))?;
-        let place = room.find(person).await.ok()??;
-        Some((ticket_of(room, &place, Some(person)), place.ends_s))
     }
 
     /// Tells somebody without a place that there is none to be had.
@@ -308,6 +295,7 @@ impl Pipeline {
             room: "",
             visitor: None,
             pass: None,
+            request: asker.id,
             peer: asker.peer,
             peer_is_trusted: self.site.trusted_proxies.contains(asker.peer),
             chain: self.site.chain,
@@ -339,17 +327,6 @@ struct Entry {
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,
-}
-
-/// Makes the ticket of a place: a person's on every device the very same, but for when it was issued.
-fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
-    Ticket {
-        room: RoomHash::of(room.rules.name.as_str()),
-        epoch: place.epoch,
-        number: place.number,
-        id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),
-        issued_ms: room.issue_ms(),
-    }
 }
 
 /// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.

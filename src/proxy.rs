@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 mod watched;
 
@@ -64,6 +65,8 @@ use fleet::Load;
 use pool::{Failure, Lease, Pool};
 use request_body::{RequestBody, Upload};
 use tunnel::Tunnel;
+
+use crate::telemetry;
 
 /// Any fault of a body.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -249,12 +252,17 @@ impl Proxy {
         let mut last = ProxyFault::Overloaded;
         while let Some(i) = self.fleet.choose(self.chance(), &tried) {
             let load = Load::on(&self.fleet, i);
-            match self.pools[i].exchange(request, upload.clone()).await {
+            let address = &self.fleet.backends()[i].way.address;
+            let span = telemetry::attempt(request.method(), address.host(), address.port(), tried.len());
+            telemetry::pass_on(&span, request.headers_mut());
+            match self.pools[i].exchange(request, upload.clone()).instrument(span.clone()).await {
                 Ok((lease, response)) => {
+                    telemetry::answered(&span, response.status(), true);
                     self.fleet.note(i, is_gateway_error(response.status()));
                     return Ok((lease.with(load), response));
                 }
                 Err(Failure { fault, again }) => {
+                    telemetry::failed(&span, &fault);
                     let is_its_own = fault.is_upstreams() && !matches!(fault, ProxyFault::Overloaded);
                     if is_its_own {
                         self.fleet.note(i, true);

@@ -1,6 +1,8 @@
 //! Every answer of the gateway's own, and the only file that picks status codes.
 
+mod caching;
 mod offer;
+mod proof;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,9 +12,12 @@ use serde_json::json;
 use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
+use crate::telemetry::RequestId;
 use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 
+pub use caching::keep_from_shared_caches;
 pub use offer::{Offer, offer};
+pub use proof::{ProofAsked, ask_for_proof};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -57,6 +62,8 @@ pub enum Refused<'a> {
     LinkOver,
     /// A link past the line was used, revoked, or its time is over.
     BypassOver,
+    /// The room asks for a proof before it gives a place.
+    Proof,
     /// There is no valid pass.
     NoPass,
     /// The site has to say who it is, and does not; there one signs in, if the site has said where.
@@ -99,6 +106,7 @@ impl Refused<'_> {
             Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
             Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
             Self::BypassOver => told(StatusCode::GONE, "bypass_over", "This link is used up", BYPASS_OVER),
+            Self::Proof => told(StatusCode::PRECONDITION_REQUIRED, "proof", "One moment, please", PROOF),
             Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
             Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
         }
@@ -126,6 +134,7 @@ const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const LINK_OVER: &str =
     "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
 const BYPASS_OVER: &str = "A link past the line works once and for a limited time. Ask whoever sent it for a new one.";
+const PROOF: &str = "Your device solves a small task before you get a place, which keeps robots from taking many.";
 const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
 
 const SIGN_IN: &str =
@@ -180,7 +189,7 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
             };
             show(told.status, pages, &notice, (language, coding))
         }
-        Reads::Json => problem(&told, sign_in),
+        Reads::Json => problem(&told, sign_in.map(|link| ("sign_in", link.into()))),
     };
     if let Some(seconds) = told.retry_after_s {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -195,16 +204,14 @@ pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
     answer
 }
 
-fn problem(told: &Told, sign_in: Option<&str>) -> Answer {
+fn problem(told: &Told, more: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Answer {
     let mut body = json!({
         "type": format!("/problems/{}", told.kind),
         "title": told.heading,
         "status": told.status.as_u16(),
         "detail": told.text,
     });
-    if let Some(link) = sign_in {
-        body["sign_in"] = link.into();
-    }
+    more.into_iter().for_each(|(name, value)| body[name] = value);
     with_body(told.status, "application/problem+json", body.to_string())
 }
 
@@ -304,6 +311,12 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.extend(HeaderValue::from_str(accept).map(|value| (header::SEC_WEBSOCKET_ACCEPT, value)));
     answer
+}
+
+/// Tells what the request is called in the logs, so that somebody can ask about it.
+pub fn name_request(answer: &mut Answer, id: RequestId) {
+    let name = HeaderValue::from_str(&id.to_string());
+    answer.headers_mut().extend(name.map(|value| (HeaderName::from_static("x-request-id"), value)));
 }
 
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:

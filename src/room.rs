@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::adaptive::Tolerance;
 use crate::admission::Limits;
@@ -33,6 +34,8 @@ use crate::person::PersonRule;
 use crate::presence::Presence;
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
+use crate::telemetry;
+use crate::token::proof::WorkRule;
 use crate::token::{KeyRing, PassVerifier};
 pub use drawing::DrawFault;
 use introducing::Introduced;
@@ -76,6 +79,8 @@ pub struct RoomRules {
     pub tolerance: Tolerance,
     /// How persons are known, where one person holds one place.
     pub person: Option<PersonRule>,
+    /// What is asked of newcomers before they get a place.
+    pub work: Option<WorkRule>,
 }
 
 /// What every room of a gateway shares.
@@ -308,10 +313,11 @@ pub async fn timed<A>(
     verb: &str,
     call: impl Future<Output = Result<A, StoreFault>>,
 ) -> Result<A, StoreFault> {
-    let timer = metrics.store_call_seconds.with_label_values(&[verb]).start_timer();
-    let answer = tokio::time::timeout(STORE_TIMEOUT, call).await;
-    timer.observe_duration();
-    answer.unwrap_or_else(|_| Err(StoreFault::Unreachable(format!("no answer within {STORE_TIMEOUT:?}"))))
+    let span = telemetry::verb(verb);
+    let _timer = metrics.store_call_seconds.with_label_values(&[verb]).start_timer();
+    let late = |_| Err(StoreFault::Unreachable(format!("no answer within {STORE_TIMEOUT:?}")));
+    let answer = tokio::time::timeout(STORE_TIMEOUT, call).instrument(span.clone()).await.unwrap_or_else(late);
+    answer.inspect_err(|fault| telemetry::failed(&span, fault))
 }
 
 /// Adds an item unless the list is full; returns whether it was added.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,12 +31,25 @@ const BACKLOG: i32 = 4_096;
 /// How a stop goes.
 #[derive(Clone, Debug)]
 pub struct Stopping {
+    /// Those who ask hear that there is no more room here; whoever comes is still served, and told not to stay.
+    pub notice: CancellationToken,
+    /// For how long: as long as a balancer takes to hear of it.
+    pub notice_for: Duration,
     /// No new connections; live connections say goodbye.
     pub soft: CancellationToken,
     /// What is still open is dropped.
     pub hard: CancellationToken,
     /// The time between the two.
     pub drain: Duration,
+}
+
+impl Stopping {
+    /// Makes a stop that nobody has asked for yet.
+    #[must_use]
+    pub fn new(notice_for: Duration, drain: Duration) -> Self {
+        let [notice, soft, hard] = [(); 3].map(|()| CancellationToken::new());
+        Self { notice, notice_for, soft, hard, drain }
+    }
 }
 
 /// What the threads have in common.
@@ -91,6 +105,7 @@ pub fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("visitors-{index}")).spawn(move || {
         runtime.block_on(async move {
+            door.metrics.runtimes.watch(format!("visitors-{index}"), &Handle::current());
             let tasks = TaskTracker::new();
             let pipeline = Arc::new(make(tasks.clone(), door.stopping.soft.clone()));
             match TcpListener::from_std(listener) {

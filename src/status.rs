@@ -1,5 +1,7 @@
 //! The status object: what a visitor is told, the same on every channel.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Limits;
@@ -121,10 +123,14 @@ impl Status {
         Self { state, ..status }
     }
 
-    /// Tells whether this says the same as `other`, the time of saying left aside.
+    /// Returns a number that two statuses of one visitor have in common when they say the same, the time of saying left
+    /// aside.
     #[must_use]
-    pub fn says_as(&self, other: &Self) -> bool {
-        Self { as_of: 0, ..self.clone() } == Self { as_of: 0, ..other.clone() }
+    pub fn gist(&self) -> u64 {
+        let said = serde_json::to_vec(&Self { as_of: 0, ..self.clone() }).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        said.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn of_room(room: &Room, roll: &Roll, now: Between) -> Self {

@@ -244,4 +244,6 @@ fn measure(room: &Room) {
     metrics.active_sessions.with_label_values(&label).set(active as i64);
     metrics.rate_limit.with_label_values(&label).set(limit.unwrap_or(-1.0));
     metrics.live_connections.with_label_values(&label).set(room.live.count() as i64);
+    let ahead_s = room.line_now().ahead_of_s(room.shared.clock.now_ms());
+    metrics.clock_ahead.with_label_values(&label).set(ahead_s);
 }

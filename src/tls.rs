@@ -2,6 +2,7 @@
 //!
 //! One cryptographic library does everything: the one that also signs the passes. TLS 1.2 and 1.3, nothing older.
 
+pub mod acme;
 mod authorities;
 mod certificate;
 
@@ -62,6 +63,15 @@ pub enum TlsFault {
     /// The system lists no authorities.
     #[error("this system lists no certificate authorities; name a file of your own with `ca`")]
     NoAuthorities,
+}
+
+/// The protocol of an authority's look at who answers (RFC 8737). Nothing is said in it.
+const ACME: &[u8] = b"acme-tls/1";
+
+/// Tells whether a connection was an authority's look only.
+#[must_use]
+pub fn is_look(agreed: Option<&[u8]>) -> bool {
+    agreed == Some(ACME)
 }
 
 /// Tells whether a connection agreed on HTTP/2.

@@ -13,6 +13,7 @@ pub mod bypass_link;
 pub mod device_link;
 pub mod key_ring;
 pub mod pass;
+pub mod proof;
 pub mod ticket;
 
 pub use bypass_link::{BypassLink, Carrier, LinkId};

@@ -7,6 +7,7 @@ mod accent;
 mod figures;
 mod language;
 mod packing;
+mod proof;
 mod sample;
 mod theme;
 mod words;

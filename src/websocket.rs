@@ -1,20 +1,22 @@
 //! One live connection: the visitor hears the status at once, and after every change.
 
+mod wire;
+
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::WebSocketStream;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 
+use self::wire::{Ended, Heard, Wire};
 use crate::limit::Slot;
 use crate::live::Seat;
 use crate::proxy::headers::asks_for_websocket;
@@ -35,14 +37,6 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// For how long somebody counts as here who was asked to connect again, in milliseconds.
 const COMING_AGAIN_MS: u64 = 10_000;
 
-/// A reader that takes longer than this for one frame is cut.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The largest message that a visitor may send; none is expected.
-const MESSAGE_CAP_BYTES: usize = 1_024;
-
-type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
-
 /// What a handshake asks for, if it is one.
 #[must_use]
 pub fn accept_key(request: &Request<Incoming>) -> Option<String> {
@@ -60,104 +54,126 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Serves the connection until the visitor goes, is called or falls silent, or until `stop`.
-pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, stop: CancellationToken) {
+/// Serves the connection until the visitor goes, is called or falls silent, or until it is time to say farewell.
+pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, farewell: Farewell) {
     // The connection counts as open for as long as this lives; hyper has let go of it by then.
     let _slot = request.extensions_mut().remove::<Arc<Slot>>();
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-    let config = WebSocketConfig::default()
-        .read_buffer_size(1_024)
-        .write_buffer_size(0)
-        .max_write_buffer_size(64 << 10)
-        .max_message_size(Some(MESSAGE_CAP_BYTES))
-        .max_frame_size(Some(MESSAGE_CAP_BYTES));
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let mut wire = Wire::new(TokioIo::new(upgraded));
     let Some(seat) = room.live.sit(ticket.number) else {
         // Whether the goodbye arrives or not, the connection ends here.
-        let _ = timeout(SEND_TIMEOUT, socket.close(Some(goodbye(CloseCode::Again)))).await;
+        let _ = wire.close(CloseCode::Again).await;
         return;
     };
     room.presence.connect(ticket.number);
     let now = Instant::now();
-    let mut talk = Talk { socket, room: &room, ticket, said: None, said_at: now, pinged_at: now, heard_at: now };
+    let mut talk = Talk { wire, room: &room, ticket, said: 0, said_at: now, pinged_at: now, heard_at: now };
     // Whatever ends the talk, there is nobody to tell it to.
-    let _ = talk.hold(&seat, &stop).await;
+    let _ = talk.hold(&seat, &farewell).await;
     drop(seat);
     room.presence.disconnect(ticket.number, room.shared.clock.steady_ms());
 }
 
-fn goodbye(code: CloseCode) -> CloseFrame {
-    CloseFrame { code, reason: "".into() }
+/// How live connections end when the gateway stops: not all at once, for their visitors come back at once elsewhere.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// The gateway stops.
+    pub stop: CancellationToken,
+    /// Within this time everybody is told.
+    pub within: Duration,
+}
+
+/// When a connection is told, once the gateway stops. In a box, for else every connection would have the space for it.
+type Turn = Option<Pin<Box<Sleep>>>;
+
+impl Farewell {
+    /// Waits for the stop, and then for one's turn, which it draws. May be dropped anywhere and asked again.
+    async fn due(&self, turn: &mut Turn) {
+        self.stop.cancelled().await;
+        let draw = || Box::pin(sleep(self.within.mul_f64(rand::random())));
+        turn.get_or_insert_with(draw).await;
+    }
 }
 
 struct Talk<'a> {
-    socket: Socket,
+    wire: Wire<TokioIo<Upgraded>>,
     room: &'a Room,
     ticket: Ticket,
-    said: Option<Status>,
+    /// The gist of what was said last.
+    said: u64,
     said_at: Instant,
     pinged_at: Instant,
     heard_at: Instant,
 }
 
 impl Talk<'_> {
-    async fn hold(&mut self, seat: &Seat, stop: &CancellationToken) -> Result<(), Error> {
+    async fn hold(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Ended> {
+        match self.go_on(seat, farewell).await {
+            Err(Ended::Rude(code)) => self.wire.close(code).await,
+            ended => ended,
+        }
+    }
+
+    async fn go_on(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Ended> {
+        let mut turn = None;
         self.say_news().await?;
         loop {
             tokio::select! {
-                heard = self.socket.next() => match heard {
-                    Some(Ok(Message::Close(_))) | None => return Ok(()),
-                    Some(heard) => { heard?; self.heard_at = Instant::now(); }
+                heard = self.wire.hear() => match heard? {
+                    Heard::Goodbye => return self.wire.close(CloseCode::Normal).await,
+                    Heard::Ping(payload) => self.wire.pong(&payload).await?,
+                    Heard::Sign => {}
                 },
                 () = seat.nudged() => {
                     self.say_news().await?;
                     if self.room.renewed(&self.ticket).is_some() {
                         return self.ask_to_come_again().await;
                     }
+                    if self.heard_at.elapsed() <= SILENCE {
+                        continue;
+                    }
+                    return self.wire.close(CloseCode::Away).await;
                 }
-                () = stop.cancelled() => return self.close(CloseCode::Restart).await,
+                () = farewell.due(&mut turn) => return self.wire.close(CloseCode::Restart).await,
             }
-            if self.heard_at.elapsed() > SILENCE {
-                return self.close(CloseCode::Away).await;
-            }
+            self.heard_at = Instant::now();
         }
     }
 
-    async fn say_news(&mut self) -> Result<(), Error> {
+    async fn say_news(&mut self) -> Result<(), Ended> {
         if self.pinged_at.elapsed() > PING {
-            self.send(Message::Ping(Vec::new().into())).await?;
+            self.wire.ping().await?;
             self.pinged_at = Instant::now();
         }
         self.room.introduce(&self.ticket);
-        let status = Status::of(self.room, &self.ticket);
-        let is_news = self.said.as_ref().is_none_or(|said| !said.says_as(&status));
-        if !is_news && self.said_at.elapsed() < REPEAT {
-            return Ok(());
+        let (state, text) = self.status();
+        if let Some(text) = text {
+            self.wire.tell(&text).await?;
+            let label = [self.room.rules.name.as_str()];
+            self.room.shared.metrics.live_frames.with_label_values(&label).inc();
+            self.said_at = Instant::now();
         }
-        let text = serde_json::to_string(&status).unwrap_or_default();
-        self.send(Message::text(text)).await?;
-        let label = [self.room.rules.name.as_str()];
-        self.room.shared.metrics.live_frames.with_label_values(&label).inc();
-        self.said_at = Instant::now();
-        if matches!(status.state, State::Lapsed | State::None) {
-            self.close(CloseCode::Normal).await?;
+        if matches!(state, State::Lapsed | State::None) {
+            self.wire.close(CloseCode::Normal).await?;
+            return Err(Ended::Gone);
         }
-        self.said = Some(status);
         Ok(())
     }
 
     /// Ends the connection because its ticket is getting old: the handshake of the next hands out another one. Until then
     /// the visitor counts as here.
-    async fn ask_to_come_again(&mut self) -> Result<(), Error> {
+    async fn ask_to_come_again(&mut self) -> Result<(), Ended> {
         self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
-        self.close(CloseCode::Restart).await
+        self.wire.close(CloseCode::Restart).await
     }
 
-    async fn close(&mut self, code: CloseCode) -> Result<(), Error> {
-        timeout(SEND_TIMEOUT, self.socket.close(Some(goodbye(code)))).await.unwrap_or(Err(Error::ConnectionClosed))
-    }
-
-    async fn send(&mut self, message: Message) -> Result<(), Error> {
-        timeout(SEND_TIMEOUT, self.socket.send(message)).await.unwrap_or(Err(Error::ConnectionClosed))
+    /// Returns where the visitor stands, and what to say of it if that is news or was said long ago. Not kept: between two
+    /// words a connection holds no status.
+    fn status(&mut self) -> (State, Option<String>) {
+        let status = Status::of(self.room, &self.ticket);
+        let gist = status.gist();
+        let is_news = gist != self.said || self.said_at.elapsed() >= REPEAT;
+        self.said = gist;
+        (status.state, is_news.then(|| serde_json::to_string(&status).unwrap_or_default()))
     }
 }

@@ -122,8 +122,13 @@ impl Stand {
 
     /// Fills the line up to a million, with a rate of none.
     pub fn fill(&self) {
+        self.fill_to(WAITING);
+    }
+
+    /// Fills the line up to so many, with a rate of none.
+    pub fn fill_to(&self, waiting: u64) {
         self.steer(&Steering::Configure(limits(0.0, 1)));
-        (0..WAITING / 50_000).for_each(|_| assert!(self.join(50_000) > 0));
+        (0..waiting / 50_000).for_each(|_| assert!(self.join(50_000) > 0));
     }
 
     /// Returns how many microseconds of processor time `work` took of Redis's one thread, which also counts the

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tracing::Instrument as _;
 
 use crate::lab::Lab;
 use crate::service::Service;
-use crate::site;
+use crate::{site, telemetry};
 
 mod seats;
 
@@ -59,7 +60,7 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>, 
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn(never_stored))
+        .layer(middleware::from_fn(told_and_never_stored))
 }
 
 fn booking_router(api: Api) -> Router {
@@ -82,9 +83,13 @@ fn booking_router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Keeps answers of the API out of caches: they are about one moment and often about one person.
-async fn never_stored(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Tells how a request goes, and keeps answers of the API out of caches: they are about one moment and often about one
+/// person.
+async fn told_and_never_stored(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("/*", MatchedPath::as_str);
+    let span = telemetry::request(&request, route);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    vestibule_telemetry::answered(&span, response.status(), true);
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

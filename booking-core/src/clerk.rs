@@ -13,12 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
+use vestibule_telemetry::together;
 
 use crate::domain::order::Stop;
 use crate::domain::placement::ShardNumber;
 use crate::line::{Full, Line, Room};
 use crate::metrics::Metrics;
 use crate::store::{Decide, Outcome, Question, Store, StoreError, Subject, Transacted};
+use crate::telemetry;
 
 /// Decisions in one commit, at most.
 const BATCH: usize = 256;
@@ -55,6 +58,8 @@ pub struct Clerk {
 struct Caller {
     question: Question,
     answer: oneshot::Sender<Transacted>,
+    /// Of the request that waits.
+    span: Span,
 }
 
 /// Names one line: which database's, and which of them.
@@ -91,7 +96,7 @@ impl Clerk {
     /// [`ClerkError`]; the inner error is the decision's own refusal.
     pub async fn transact(&self, subject: Subject, decide: Decide) -> Result<Result<Outcome, Stop>, ClerkError> {
         let (answer, answered) = oneshot::channel();
-        self.stand_in_line(Caller { question: Question { subject, decide }, answer })?;
+        self.stand_in_line(Caller { question: Question { subject, decide }, answer, span: Span::current() })?;
         answered.await.map_err(|_| ClerkError::Closed)?.map_err(ClerkError::from)
     }
 
@@ -143,14 +148,16 @@ impl Office {
 
     async fn serve(self: &Arc<Self>, batch: Vec<Caller>) {
         self.metrics.decision_batch_size.observe(batch.len() as f64);
+        let waiting = batch.iter().map(|caller| &caller.span);
+        let span = together(waiting, |first| telemetry::commit(first, "decide", batch.len()));
         let (questions, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|caller| (caller.question, caller.answer)).unzip();
-        let together = self.store.transact_together(&questions).await;
+            batch.into_iter().map(|caller| (caller.question, (caller.answer, caller.span))).unzip();
+        let together = self.store.transact_together(&questions).instrument(span).await;
         assert_eq!(together.len(), answers.len(), "an answer for each question");
-        for ((question, answer), transacted) in questions.into_iter().zip(answers).zip(together) {
+        for ((question, (answer, span)), transacted) in questions.into_iter().zip(answers).zip(together) {
             match transacted {
                 Some(transacted) => drop(answer.send(transacted)),
-                None => self.serve_apart(Caller { question, answer }),
+                None => self.serve_apart(Caller { question, answer, span }),
             }
         }
     }
@@ -160,7 +167,7 @@ impl Office {
         self.tasks.spawn(async move {
             let Ok(_place) = office.apart.acquire().await else { return };
             let Question { subject, decide } = caller.question;
-            let transacted = office.store.transact(subject, decide).await;
+            let transacted = office.store.transact(subject, decide).instrument(caller.span).await;
             let _caller_may_have_left = caller.answer.send(transacted);
         });
     }

@@ -20,9 +20,12 @@ use crate::teller::TellerLimits;
 
 mod databases;
 mod payments;
+mod traces;
 
 pub use databases::{Database, ShardRules};
 pub use payments::{PaymentRules, ProviderKind};
+pub use traces::TraceTable;
+pub use vestibule_telemetry::LogForm;
 
 /// Connections to a PostgreSQL that those who commit alone leave to everybody else.
 const KEPT_FREE: usize = 4;
@@ -40,7 +43,7 @@ pub struct Config {
     /// Connections to each PostgreSQL, at most.
     pub postgres_connections: usize,
     /// How logs are written.
-    pub log: LogFormat,
+    pub log: LogForm,
     /// How long requests under way may take when the process ends, in seconds.
     pub drain_seconds: u64,
     /// Days ahead that are on sale, today not counted.
@@ -65,6 +68,8 @@ pub struct Config {
     pub gateways: Vec<GatewayAddress>,
     /// The concurrency lab.
     pub lab: LabRules,
+    /// Traces of requests.
+    pub traces: TraceTable,
 }
 
 /// Says whether there is a lab.
@@ -73,17 +78,6 @@ pub struct Config {
 pub struct LabRules {
     /// Whether `/lab/` is there.
     pub enabled: bool,
-}
-
-/// Chooses how logs are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Says how long and how many.
@@ -141,7 +135,7 @@ impl Default for Config {
             database: "sqlite:booking.db".to_owned(),
             shards: Vec::new(),
             postgres_connections: 16,
-            log: LogFormat::Text,
+            log: LogForm::Text,
             drain_seconds: 10,
             window_days: 120,
             holds: HoldRules::default(),
@@ -154,6 +148,7 @@ impl Default for Config {
             sale: Vec::new(),
             gateways: Vec::new(),
             lab: LabRules::default(),
+            traces: TraceTable::default(),
         }
     }
 }

@@ -8,6 +8,8 @@ pub mod clock;
 
 pub mod fail_point;
 
+pub mod telemetry;
+
 pub mod store;
 
 pub mod strategy;

@@ -128,6 +128,11 @@ impl Metrics {
         }
     }
 
+    /// Shows what somebody else counts; of two of one name, the first.
+    pub fn also(&self, collector: impl Collector + 'static) {
+        let _ = self.registry.register(Box::new(collector));
+    }
+
     /// Writes everything in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {

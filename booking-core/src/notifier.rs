@@ -24,7 +24,6 @@ use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::availability::believable_seconds;
@@ -44,7 +43,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a gateway is asked whether it has begun anew, and knows no stock.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY_MS: i64 = 5_000;
 /// A gateway's account of its room is not read beyond that.
 const ACCOUNT_BYTES: usize = 4 << 20;
 
@@ -178,7 +177,7 @@ pub struct Notifier {
     client: Client<HttpConnector, Full<Bytes>>,
     /// What is certain: a row of which a call failed is not in it, for the call may have been heard all the same.
     told: HashMap<InventoryId, Told>,
-    looked_at: Option<Instant>,
+    looked_at: Option<Moment>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -234,7 +233,7 @@ impl Notifier {
         let news = self.board.posted.notified();
         match rest {
             Rest::UntilNews => {
-                let _either = tokio::time::timeout(LOOK_EVERY, news).await;
+                let _either = tokio::time::timeout(Duration::from_millis(LOOK_EVERY_MS.unsigned_abs()), news).await;
             }
             Rest::UntilStockIsDue => {
                 let due = Duration::from_millis(STOCK_EVERY_MS.unsigned_abs());
@@ -248,11 +247,12 @@ impl Notifier {
     /// Looks now and then whether the room is about an item of which the gateway knows nothing, as when it has just
     /// started: those who wait for it are to see what is left before anything is sold.
     async fn look(&mut self) -> Result<(), CallFault> {
-        if self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+        let now = self.clock.now();
+        if self.looked_at.is_some_and(|at| now.since_ms(at) < LOOK_EVERY_MS) {
             return Ok(());
         }
         let account = self.account().await?;
-        self.looked_at = Some(Instant::now());
+        self.looked_at = Some(now);
         let unknown = account.and_then(|account| account.item.filter(|item| !account.stock.contains_key(item)));
         if let Some(item) = unknown.and_then(|item| item.parse().ok()) {
             self.told.remove(&item);

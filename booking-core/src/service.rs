@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus::IntGauge;
 use time::Date;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::availability::Availability;
 use crate::catalogue::{Catalogue, NotOnSale};
@@ -316,6 +317,6 @@ impl Service {
         self: &Arc<Self>,
         work: impl Future<Output = Result<T, Denied>> + Send + 'static,
     ) -> Result<T, Denied> {
-        self.tasks.spawn(work).await.unwrap_or(Err(Denied::Closing))
+        self.tasks.spawn(work.in_current_span()).await.unwrap_or(Err(Denied::Closing))
     }
 }

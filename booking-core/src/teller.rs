@@ -13,6 +13,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
+use vestibule_telemetry::{failed, together};
 
 use crate::domain::hold::HoldId;
 use crate::domain::inventory::InventoryId;
@@ -21,6 +23,7 @@ use crate::line::{Full, Line, Room};
 use crate::metrics::Metrics;
 use crate::store::{Guard, OrderRequest, OrderTaken, StoreError, TakeAnswer, TakeRequest, Taken, Till};
 use crate::strategy::{Strategies, Strategy};
+use crate::telemetry;
 
 /// How often a commit is tried whose outcome is not known; each try is safe, the ids are the same.
 const TRIES: u32 = 4;
@@ -78,6 +81,8 @@ impl From<Full> for TellerError {
 struct Customer {
     request: TakeRequest,
     answer: oneshot::Sender<Result<Served, TellerError>>,
+    /// Of the request that waits.
+    span: Span,
 }
 
 /// Serves requests for seats.
@@ -124,7 +129,7 @@ impl Teller {
     /// [`TellerError`]; a refusal such as "sold out" is an answer, not an error.
     pub async fn take(&self, row: InventoryId, request: TakeRequest) -> Result<Served, TellerError> {
         let (answer, answered) = oneshot::channel();
-        let customer = Customer { request, answer };
+        let customer = Customer { request, answer, span: Span::current() };
         let strategy = self.strategy(row);
         if strategy.groups() {
             self.stand_in_line(strategy.guard(), row, customer)?;
@@ -226,9 +231,11 @@ impl Desk {
 
     async fn serve(&self, guard: Guard, row: InventoryId, batch: Vec<Customer>) {
         self.metrics.batch_size.observe(batch.len() as f64);
+        let waiting = batch.iter().map(|customer| &customer.span);
+        let span = together(waiting, |first| telemetry::commit(first, "take seats", batch.len()));
         let (requests, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|customer| (customer.request, customer.answer)).unzip();
-        match self.commit(guard, row, &requests).await {
+        match self.commit(guard, row, &requests).instrument(span.clone()).await {
             Ok(taken) => {
                 assert_eq!(taken.answers.len(), answers.len(), "an answer for each request");
                 for (sender, answer) in answers.into_iter().zip(taken.answers) {
@@ -236,6 +243,7 @@ impl Desk {
                 }
             }
             Err(error) => {
+                failed(&span, &error);
                 let error = TellerError::Store(Arc::new(error));
                 for sender in answers {
                     let _caller_may_have_left = sender.send(Err(error.clone()));

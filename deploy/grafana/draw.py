@@ -167,6 +167,34 @@ GATEWAY = [
     ),
     plot("Calls to the line's store, a second", (f"sum by (verb) (rate(vestibule_store_call_seconds_count{INSTANCE}[30s]))", "{{verb}}")),
     plot("The store answers", (f"min by (instance) (vestibule_store_up{INSTANCE})", "{{instance}}")),
+    plot(
+        "Addresses of the sites: which get requests",
+        (f"min by (room, upstream) (vestibule_upstream_up{INSTANCE})", "{{room}}: {{upstream}}"),
+        about="0 while its checks fail, or after it failed again and again",
+    ),
+    plot(
+        "Requests that an address has not answered whole",
+        (f"sum by (room, upstream) (vestibule_upstream_outstanding{INSTANCE})", "{{room}}: {{upstream}}"),
+    ),
+    plot(
+        "Failures of an address, a minute",
+        (f"sum by (room, upstream) (rate(vestibule_upstream_failures_total{INSTANCE}[1m])) * 60", "{{room}}: {{upstream}}"),
+        (f"sum by (room, upstream) (increase(vestibule_upstream_ejections_total{INSTANCE}[5m]))", "{{room}}: {{upstream}}, out in 5 minutes"),
+    ),
+    plot(
+        "Clock of the line's store, ahead of the gateway's",
+        (f"max by (instance) (vestibule_store_clock_ahead_seconds{INSTANCE})", "{{instance}}"),
+        unit="s",
+    ),
+    plot(
+        "How busy the threads are",
+        (f"rate(vestibule_runtime_busy_seconds_total{INSTANCE}[1m]) / on (instance, runtime) vestibule_runtime_workers{INSTANCE}",
+         "{{instance}} {{runtime}}"),
+        unit="percentunit",
+        width=8,
+    ),
+    plot("Tasks", (f"vestibule_runtime_tasks{INSTANCE}", "{{instance}} {{runtime}}"), width=8),
+    plot("Tasks that wait for a thread", (f"vestibule_runtime_queue_depth{INSTANCE}", "{{instance}} {{runtime}}"), width=8),
     plot("Processor, in cores", (f'rate(process_cpu_seconds_total{{job="vestibule",instance=~"$instance"}}[1m])', "{{instance}}"), width=8),
     plot("Memory", (f'process_resident_memory_bytes{{job="vestibule",instance=~"$instance"}}', "{{instance}}"), unit="bytes", width=8),
     plot(

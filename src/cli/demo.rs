@@ -17,10 +17,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandFault;
-use super::serve::{Stop, environment};
+use super::serve::{Stop, environment, start_telling};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::telemetry::{LogForm, Traces};
 
 /// The name of the demo's room.
 const ROOM: &str = "tatkal";
@@ -82,9 +83,9 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// When something that was given cannot be used.
-pub async fn run(args: DemoArgs) -> Result<(), CommandFault> {
+pub async fn run(args: DemoArgs, log: LogForm) -> Result<(), CommandFault> {
     let mut stop = Stop::new()?;
-    let demo = Demo::start(&args).await?;
+    let demo = Demo::start(&args, log).await?;
     demo.tell();
     stop.asked().await;
     tracing::info!("stopping; requests under way may end");
@@ -98,10 +99,11 @@ struct Demo {
     end_booking: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     company: company::Company,
+    traces: Option<Traces>,
 }
 
 impl Demo {
-    async fn start(args: &DemoArgs) -> Result<Self, CommandFault> {
+    async fn start(args: &DemoArgs, log: LogForm) -> Result<Self, CommandFault> {
         let listener = TcpListener::bind(args.booking).await.map_err(|e| {
             input(format!(
                 "cannot listen on {}: {e}; stop what uses it, or give --booking another address",
@@ -115,7 +117,9 @@ impl Demo {
                 .map_err(|e| input(format!("cannot make the folder {}: {e}; give --data another", folder.display())))?;
         }
         let config = args.config(booking, data.clone())?;
+        let traces = start_telling(log, &config)?;
         let gateway = Gateway::start(&config, Clock::system()).await.map_err(|fault| input(fault.to_string()))?;
+        traces.iter().for_each(|traces| gateway.count(traces));
         let app = match App::start(args.booking_config(&gateway, data)?, Arc::new(SystemClock::new())).await {
             Ok(app) => app,
             Err(fault) => {
@@ -128,7 +132,7 @@ impl Demo {
         let serving = tokio::spawn(app.serve(listener, async move { end.cancelled().await }));
         let wanted = args.company.unwrap_or(if args.rate.is_none() { QUIET_COMPANY } else { 0 });
         let company = company::Company::start(gateway.rooms(), wanted);
-        Ok(Self { gateway, booking, end_booking, serving, company })
+        Ok(Self { gateway, booking, end_booking, serving, company, traces })
     }
 
     fn tell(&self) {
@@ -150,6 +154,9 @@ impl Demo {
         self.end_booking.cancel();
         if let Ok(Err(fault)) = self.serving.await {
             tracing::error!(%fault, "the booking API has failed");
+        }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
         }
     }
 }

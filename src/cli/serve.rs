@@ -8,6 +8,7 @@ use super::CommandFault;
 use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::gateway::Gateway;
+use crate::telemetry::{self, LogForm, Traces};
 
 /// What the command takes.
 #[derive(Debug, clap::Args)]
@@ -21,17 +22,19 @@ pub struct ServeArgs {
 ///
 /// # Errors
 /// When the configuration or the start fails.
-pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
+pub async fn run(args: ServeArgs, log: LogForm) -> Result<(), CommandFault> {
     // First of all: whoever is told to stop or to read anew while it starts does so, and is not killed by the signal.
     let (mut stop, mut hang_up) = (Stop::new()?, listen(SignalKind::hangup())?);
     let config = read(&args.config)?;
+    let traces = start_telling(log, &config)?;
     let started = tokio::select! {
         () = stop.asked() => return Ok(()),
         started = Gateway::start(&config, Clock::system()) => started,
     };
     let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    traces.iter().for_each(|traces| gateway.count(traces));
     println!("gateway {}://{}", if config.certificate.is_some() { "https" } else { "http" }, gateway.address);
-    println!("console http://{}", gateway.admin_address);
+    println!("console {}://{}", gateway.admin_scheme, gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
     }
@@ -43,7 +46,18 @@ pub async fn run(args: ServeArgs) -> Result<(), CommandFault> {
     }
     tracing::info!("stopping; requests under way may end");
     gateway.stop().await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     Ok(())
+}
+
+/// Begins to log, and to trace as the configuration says.
+///
+/// # Errors
+/// [`CommandFault::Input`].
+pub fn start_telling(log: LogForm, config: &Config) -> Result<Option<Traces>, CommandFault> {
+    telemetry::start(log, config.traces.as_ref()).map_err(|fault| CommandFault::Input(fault.to_string()))
 }
 
 /// Reads a configuration, or tells all that is wrong with it.

@@ -73,6 +73,16 @@ impl FarClock {
     }
 }
 
+impl Between {
+    /// Returns by how much it is ahead of `own_ms`, in seconds; below 0 when it is behind, and 0 where that is not known.
+    #[must_use]
+    pub fn ahead_of_s(self, own_ms: u64) -> f64 {
+        let ahead = self.earliest_ms.saturating_sub(own_ms) as f64;
+        let behind = own_ms.saturating_sub(self.latest_ms) as f64;
+        (ahead - behind) / 1_000.0
+    }
+}
+
 impl Heard {
     /// Adds what the next answer tells. One that says it is earlier than it can be tells of a clock put back.
     fn followed_by(&self, next: Self) -> Self {
@@ -117,6 +127,8 @@ mod tests {
             Between { earliest_ms: 5_009_990, latest_ms: 5_010_050 },
             "and a little for the drift"
         );
+        let ahead_s = [5_009_000, 5_009_990, 5_010_050, 5_010_150].map(|own_ms| far.now(&own).ahead_of_s(own_ms));
+        assert_eq!(ahead_s, [0.99, 0.0, 0.0, -0.1]);
         far.hear(&own, 4_000_000_000, own.steady_us());
         assert_eq!(far.now(&own), Between::exactly(4_000_000), "it was put back");
     }

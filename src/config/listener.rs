@@ -4,11 +4,82 @@ use std::path::PathBuf;
 
 use super::file::Section;
 use crate::proxy::ChainHeader;
-use crate::tls::CertificateFiles;
+use crate::tls::acme::AcmeRules;
+use crate::tls::{Certificate, CertificateFiles, connector};
 
-/// Reads where the certificate is, and the files themselves.
-pub(super) fn certificate(root: &mut Section<'_>) -> Option<CertificateFiles> {
-    let mut tls = root.section("tls")?;
+/// What ends TLS where operators come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate.
+    pub files: CertificateFiles,
+    /// Who has to have signed the certificates of operators and of Prometheus; `None` for no need of one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Reads how TLS is ended where visitors come: with the certificate of files, or with one that an authority hands out.
+pub(super) fn tls(root: &mut Section<'_>) -> (Option<CertificateFiles>, Option<AcmeRules>) {
+    let Some(mut tls) = root.section("tls") else { return (None, None) };
+    let (acme, files) = (acme(&mut tls), certificate(&mut tls));
+    if acme.is_some() && files.is_some() {
+        tls.problem(
+            "certificate",
+            "is got from the authority where [tls.acme] names one; leave one of the two out".to_owned(),
+        );
+    }
+    root.close(tls);
+    (files, acme)
+}
+
+/// Reads how TLS is ended where operators come.
+pub(super) fn admin_tls(root: &mut Section<'_>) -> Option<AdminTls> {
+    let mut tls = root.section("admin_tls")?;
+    let client_ca = tls.text("client_ca").map(PathBuf::from);
+    let made = certificate(&mut tls).map(|files| AdminTls { files, client_ca });
+    let acceptor = made.as_ref().and_then(|tls| {
+        let certificate = Certificate::awaited(tls.files.clone()).ok()?;
+        Some(certificate.operators_acceptor(tls.client_ca.as_deref()))
+    });
+    if let Some(Err(fault)) = acceptor {
+        tls.problem("client_ca", fault.to_string());
+    }
+    root.close(tls);
+    made
+}
+
+/// Reads what an authority is to certify.
+fn acme(tls: &mut Section<'_>) -> Option<AcmeRules> {
+    if !tls.gives("acme") {
+        return None;
+    }
+    let mut acme = tls.section("acme")?;
+    let domains: Vec<String> = acme.parsed_list("domains").unwrap_or_default();
+    let directory = acme.text("directory");
+    let agrees = acme.flag("agree_to_terms").unwrap_or(false);
+    let contacts = acme.parsed_list("contacts").unwrap_or_default();
+    let ca = acme.text("ca").map(PathBuf::from);
+    let is_name =
+        |name: &String| name.contains(|c: char| c.is_ascii_alphabetic()) && !name.contains(['*', '/', ':', ' ']);
+    if domains.is_empty() || !domains.iter().all(is_name) {
+        acme.problem("domains", "names what visitors call this gateway, such as [\"shop.example\"]; no `*`".to_owned());
+    }
+    let directory = directory.unwrap_or_else(|| LETS_ENCRYPT.to_owned());
+    if !directory.starts_with("https://") {
+        acme.problem("directory", format!("is an https address, such as {LETS_ENCRYPT}"));
+    }
+    if !agrees {
+        acme.problem("agree_to_terms", "has to be true: read the terms of the authority first".to_owned());
+    }
+    if let Err(fault) = connector(ca.as_deref(), false) {
+        acme.problem("ca", fault.to_string());
+    }
+    tls.close(acme);
+    Some(AcmeRules { domains, contacts, directory, ca })
+}
+
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Reads where a certificate is, and the files themselves.
+fn certificate(tls: &mut Section<'_>) -> Option<CertificateFiles> {
     let (chain, key) = (tls.text("certificate").map(PathBuf::from), tls.text("key").map(PathBuf::from));
     if chain.is_none() && key.is_some() {
         tls.missing("certificate", "the file of the certificate whose key this is, in PEM");
@@ -19,7 +90,6 @@ pub(super) fn certificate(root: &mut Section<'_>) -> Option<CertificateFiles> {
     if let Some(Err(fault)) = files.as_ref().map(CertificateFiles::read) {
         tls.problem("certificate", fault.to_string());
     }
-    root.close(tls);
     files
 }
 

@@ -204,11 +204,11 @@ pub fn open_files(limit: Option<u64>, max_connections: usize) -> Finding {
 #[must_use]
 pub fn listeners(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !config.admin_listen.ip().is_loopback() {
+    if !config.admin_listen.ip().is_loopback() && config.admin_tls.is_none() {
         findings.push(Finding::warning(
             "admin listener",
-            format!("{} is not on loopback", config.admin_listen),
-            "Let only operators and Prometheus reach it: whoever has the token steers every room.",
+            format!("{} is not on loopback, and without TLS", config.admin_listen),
+            "Give it a certificate in `[admin_tls]`, and let only operators and Prometheus reach it: whoever has the token steers every room.",
         ));
     }
     if !config.is_tls && !config.listen.ip().is_loopback() {
@@ -218,7 +218,7 @@ pub fn listeners(config: &Config) -> Vec<Finding> {
             "Cookies are then not `Secure`. Name a certificate in `[tls]`, or put TLS in front and set `public_scheme = \"https\"`.",
         ));
     }
-    if config.is_tls && config.certificate.is_none() && config.trusted_proxies.is_empty() {
+    if config.is_tls && config.certificate.is_none() && config.acme.is_none() && config.trusted_proxies.is_empty() {
         findings.push(Finding::warning(
             "trusted proxies",
             "TLS ends in front of the gateway, and no proxy is trusted",

@@ -1,12 +1,12 @@
 //! The gateway's files: keys and the admin token, readable by their owner only.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StartFault;
 use crate::config::Config;
+use crate::disk::write_private;
 use crate::person;
 use crate::token::KeyRing;
 
@@ -96,13 +96,4 @@ pub fn admin_token(config: &Config) -> Result<String, StartFault> {
             Ok(fresh)
         }
     }
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }

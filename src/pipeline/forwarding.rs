@@ -7,6 +7,7 @@ use super::{Asker, Entry, Pipeline, now_s};
 use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
+use crate::telemetry;
 use crate::visitor::CookieKind;
 
 /// A body of so many bytes comes along with its head.
@@ -37,6 +38,9 @@ impl Pipeline {
         let mut answer = self.answered(answer, asker);
         let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
         room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        if entry.is_some() {
+            respond::keep_from_shared_caches(&mut answer);
+        }
         if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
             respond::set_cookie(&mut answer, cookie);
         }
@@ -79,10 +83,13 @@ impl Pipeline {
     }
 
     fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
-        answer.unwrap_or_else(|fault| {
-            tracing::warn!(fault = %fault, "a request was not answered by the upstream");
+        let mut answer = answer.unwrap_or_else(|fault| {
+            tracing::warn!(fault = %fault, request = %asker.id, "a request was not answered by the upstream");
             self.refuse(asker.reads, &Refused::Upstream(&fault))
-        })
+        });
+        telemetry::answered(&asker.span, answer.status(), true);
+        respond::name_request(&mut answer, asker.id);
+        answer
     }
 
     /// Takes in what the upstream says to the gateway.

@@ -3,10 +3,12 @@
 mod asked;
 mod bypass;
 mod device;
+mod proof;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -17,7 +19,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::renewing::with_renewal;
-use super::{Asker, OWN_PREFIX, Pipeline, sign};
+use super::{Asker, OWN_PREFIX, Pipeline, Proved, sign};
 use crate::gate::{self, Decision};
 use crate::line::draw::Pending;
 use crate::line::{Number, Roll, Standing};
@@ -25,6 +27,7 @@ use crate::proxy::Target;
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::status::{State, Status};
+use crate::telemetry;
 use crate::token::Ticket;
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Language;
@@ -40,11 +43,14 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Deserialize)]
 struct RoomBody {
     room: Option<String>,
+    /// A solution of what was asked for before, where the room asks.
+    altcha: Option<String>,
 }
 
 impl Pipeline {
     pub(super) async fn own(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let path = target.path().strip_prefix(OWN_PREFIX).unwrap_or_default();
+        telemetry::route(&asker.span, request.method(), own_route(path));
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
         match path {
@@ -62,11 +68,12 @@ impl Pipeline {
             "continue" if is_post => self.use_link(&request, target, asker).await,
             "bypass" if is_get => self.offer_bypass(target, asker),
             "bypass" if is_post => self.use_bypass(&request, target, asker).await,
+            "proof" if is_get || is_post => self.prove(request, target, asker).await,
             "leave" if is_post => self.leave(request, target, asker).await,
             "status" | "receipt" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
-            "continue" | "bypass" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
+            "continue" | "bypass" | "proof" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
             "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
         }
@@ -177,7 +184,7 @@ impl Pipeline {
         }
         let renewal = self.renewal(request.headers(), &room, Some(&ticket));
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
-        self.tasks.spawn(websocket::serve(request, room, ticket, self.stop.clone()));
+        self.tasks.spawn(websocket::serve(request, room, ticket, self.farewell.clone()));
         with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 
@@ -201,8 +208,8 @@ impl Pipeline {
     /// A place for an app: the ticket in JSON, to be sent back as `Vestibule-Ticket`.
     async fn join_app(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
         let (parts, body) = request.into_parts();
-        let room = match self.room_of(body, target).await {
-            Ok(room) => room,
+        let (room, altcha) = match self.asked_room(body, target).await {
+            Ok(asked) => asked,
             Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
         };
         let now_ms = room.shared.clock.now_ms();
@@ -215,10 +222,17 @@ impl Pipeline {
                 Some(place) => place,
                 None => return self.turn_away(room, refusal, Reads::Json),
             },
-            Decision::Join | Decision::Pass => match self.place(room, &parts.headers, target, asker).await {
-                Ok(place) => place,
-                Err(refusal) => return refusal,
-            },
+            Decision::Join | Decision::Pass => {
+                let proved = match self.proved(room, altcha.as_deref(), None).await {
+                    Ok(true) => Proved::Yes,
+                    Ok(false) => Proved::No,
+                    Err(fault) => return self.refuse(Reads::Json, &Refused::Join(&fault)),
+                };
+                match self.place(room, &parts.headers, target, asker, proved).await {
+                    Ok(place) => place,
+                    Err(refusal) => return refusal,
+                }
+            }
         };
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
         let sealed = ticket.seal(&room.shared.ring.load());
@@ -260,11 +274,20 @@ impl Pipeline {
 
     /// Reads the room's name from a JSON body; a form's body names nothing, its query does.
     async fn room_of(&self, body: Incoming, target: &Target) -> Result<&Arc<Room>, String> {
+        self.asked_room(body, target).await.map(|(room, _)| room)
+    }
+
+    /// Does the same, and reads the solution that a program brings along.
+    async fn asked_room(&self, body: Incoming, target: &Target) -> Result<(&Arc<Room>, Option<String>), String> {
+        let asked = serde_json::from_slice::<RoomBody>(&self.read_body(body).await?).ok();
+        let (named, altcha) = asked.map_or((None, None), |asked| (asked.room, asked.altcha));
+        Ok((self.named_room(target, named)?, altcha))
+    }
+
+    async fn read_body(&self, body: Incoming) -> Result<Bytes, String> {
         let too_long = |_| format!("The body is longer than {BODY_CAP_BYTES} bytes or broke off.");
         let read = timeout(BODY_TIMEOUT, Limited::new(body, BODY_CAP_BYTES).collect()).await;
-        let bytes = read.map_err(|_| "The body did not come in time.".to_owned())?.map_err(too_long)?.to_bytes();
-        let named = serde_json::from_slice::<RoomBody>(&bytes).ok().and_then(|body| body.room);
-        self.named_room(target, named)
+        Ok(read.map_err(|_| "The body did not come in time.".to_owned())?.map_err(too_long)?.to_bytes())
     }
 
     /// Finds a room by `?room=`, by a name from elsewhere, or as the only one there is.
@@ -295,6 +318,26 @@ fn destination(target: &Target) -> String {
 }
 
 /// Tells of the draw that is to come, else of the last that was made.
+/// Names a path of the gateway's own, and all that are none alike.
+fn own_route(path: &str) -> &'static str {
+    const ROUTES: [&str; 12] = [
+        "/.vestibule/status",
+        "/.vestibule/receipt",
+        "/.vestibule/verify",
+        "/.vestibule/live",
+        "/.vestibule/jwks.json",
+        "/.vestibule/language",
+        "/.vestibule/draw",
+        "/.vestibule/join",
+        "/.vestibule/link",
+        "/.vestibule/continue",
+        "/.vestibule/bypass",
+        "/.vestibule/leave",
+    ];
+    let is_it = |route: &&&str| route.strip_prefix(OWN_PREFIX) == Some(path);
+    ROUTES.iter().find(is_it).copied().unwrap_or("/.vestibule/*")
+}
+
 fn draw_view(room: &Room, roll: &Roll, number: Option<Number>) -> Option<serde_json::Value> {
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         let entries = closed.unwrap_or(roll.issued) - above;

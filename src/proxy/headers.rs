@@ -8,6 +8,7 @@
 //!   with an underscore, which a CGI-like upstream reads as the same name with a dash.
 //! - Who the visitor is, is said by the gateway alone: `Forwarded`, `X-Forwarded-*` and `X-Real-IP` of a peer
 //!   that is not a trusted proxy are replaced, and so is of a trusted proxy the header that it does not write.
+//! - What a request is called (`X-Request-Id`) is said by the gateway alone as well.
 //! - Where rooms are told apart by method, the headers by which some sites let a request have another one are dropped.
 //! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
 
@@ -21,6 +22,7 @@ use super::chain::{self, ChainHeader};
 use super::target::Target;
 use super::trailers::Announced;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
+use crate::telemetry::RequestId;
 
 const OWN_COOKIES: [&str; 3] = ["vestibule-ticket", "vestibule-pass", "vestibule-bypass"];
 const HOST_COOKIE_PREFIX: &str = "__Host-";
@@ -32,6 +34,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const ROOM: HeaderName = HeaderName::from_static("vestibule-room");
 const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// By which some sites let a request have another method than its own.
@@ -60,6 +63,8 @@ pub struct Passage<'a> {
     pub visitor: Option<&'a str>,
     /// The visitor's pass, where there is one.
     pub pass: Option<&'a str>,
+    /// What the request is called in logs and traces.
+    pub request: RequestId,
     /// The address the connection comes from: the visitor's own, or that of a proxy in front of us.
     pub peer: IpAddr,
     /// Whether that peer is a proxy that is believed.
@@ -123,6 +128,7 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
     strip_own_cookies(headers);
     set_forwarded(headers, target, passage, &before);
     set(headers, header::HOST, target.host());
+    set(headers, REQUEST_ID, &passage.request.to_string());
     if !passage.room.is_empty() {
         set(headers, ROOM, passage.room);
     }

@@ -5,9 +5,11 @@ use std::pin::pin;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
 use super::{Room, STORE_TIMEOUT, timed};
 use crate::line::{Arrival, CLAIM_LIMIT, Epoch, JOIN_LIMIT, Joined, Known, Number, PersonId, Standing, StoreFault};
+use crate::telemetry;
 
 /// How many may wait for a number; beyond it a visitor is asked to try again.
 const DOOR_CAP: usize = 65_536;
@@ -46,6 +48,8 @@ pub enum JoinFault {
 struct Guest {
     person: Option<PersonId>,
     answer: oneshot::Sender<Result<Place, StoreFault>>,
+    /// Of the wait for an answer.
+    span: Span,
 }
 
 /// The door of one room.
@@ -63,7 +67,8 @@ impl Joining {
 
     pub(super) async fn join(&self, person: Option<PersonId>) -> Result<Place, JoinFault> {
         let (answer, place) = oneshot::channel();
-        self.door.try_send(Guest { person, answer }).map_err(|_| JoinFault::Overloaded)?;
+        let span = telemetry::door();
+        self.door.try_send(Guest { person, answer, span }).map_err(|_| JoinFault::Overloaded)?;
         Ok(place.await.map_err(|_| JoinFault::Stopping)??)
     }
 
@@ -74,7 +79,9 @@ impl Joining {
         while arrivals.recv_many(&mut batch, most).await > 0 {
             batch.retain(|guest| !guest.answer.is_closed());
             if !batch.is_empty() {
-                serve(room, &mut batch).await;
+                let guests = batch.iter().map(|guest| &guest.span);
+                let span = telemetry::together(guests, |first| telemetry::joining(first, batch.len()));
+                serve(room, &mut batch).instrument(span).await;
             }
         }
     }
@@ -271,6 +278,7 @@ mod tests {
             item: None,
             tolerance: crate::adaptive::Tolerance::default(),
             person: None,
+            work: None,
         };
         let shared = Shared {
             clock: Clock::system(),

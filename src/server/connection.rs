@@ -6,10 +6,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
+use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -31,11 +32,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A reader who takes nothing for this long is cut, and what it held is free.
 const READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a head is read: beyond it the request is refused.
+/// How much of a head is read: beyond it the request is refused. So is one of more than 100 headers, which is hyper's own
+/// bound: to name it would cost every request an allocation.
 const HEAD_CAP_BYTES: usize = 64 << 10;
-
-/// The most headers of a request.
-const HEADERS_CAP: usize = 100;
 
 /// The requests that one connection of HTTP/2 may have under way.
 const STREAMS_CAP: u32 = 64;
@@ -121,7 +120,11 @@ impl Reception {
             return Some((Greeted::Plain(timed(stream), protocol), peer));
         };
         let stream = acceptor.accept(timed(stream)).await.inspect_err(|_| self.refuse("handshake")).ok()?;
-        let is_http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if tls::is_look(agreed) {
+            return None;
+        }
+        let is_http2 = tls::is_http2(agreed);
         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
         Some((Greeted::Tls(Box::new(stream), protocol), peer))
     }
@@ -136,7 +139,6 @@ impl Reception {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(HEAD_CAP_BYTES)
-            .max_headers(HEADERS_CAP)
             .serve_connection(TokioIo::new(stream), self.service(peer))
             .with_upgrades();
         let mut connection = pin!(connection);
@@ -192,12 +194,26 @@ impl Reception {
         peer: IpAddr,
     ) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send + 'static> + Send + 'static
     {
-        let Self { pipeline, slot, .. } = self;
+        let Self { pipeline, slot, door, .. } = self;
         service_fn(move |mut request: Request<Incoming>| {
-            let pipeline = Arc::clone(&pipeline);
+            let (pipeline, door) = (Arc::clone(&pipeline), Arc::clone(&door));
             request.extensions_mut().insert(Arc::clone(&slot));
-            async move { Ok::<_, Infallible>(pipeline.handle(request, peer).await) }
+            let is_http2 = request.version() == Version::HTTP_2;
+            async move {
+                let mut answer = pipeline.handle(request, peer).await;
+                if door.stopping.notice.is_cancelled() && !is_http2 {
+                    ask_to_leave(&mut answer);
+                }
+                Ok::<_, Infallible>(answer)
+            }
         })
+    }
+}
+
+/// Has the connection end with this answer, unless it goes on as another protocol.
+fn ask_to_leave(answer: &mut Answer) {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -23,7 +23,7 @@ pub fn connector(ca: Option<&Path>, offers_http2: bool) -> Result<TlsConnector, 
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn named(ca: &Path) -> Result<RootCertStore, TlsFault> {
+pub(super) fn named(ca: &Path) -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     for certificate in read_chain(ca)? {
         roots.add(certificate).map_err(|error| unusable(Some(ca), error))?;

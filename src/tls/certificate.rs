@@ -1,20 +1,23 @@
 //! The certificate that visitors see. It is exchanged while connections stay as they are.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use super::{PROTOCOLS, TlsFault, provider};
-use crate::edition::Edition;
+use super::authorities::named;
+use super::{ACME, PROTOCOLS, TlsFault, provider};
+use crate::disk::Edition;
 
 /// The two files of a certificate, both in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,10 @@ fn pem_fault(path: &Path, what: &'static str, fault: pem::Error) -> TlsFault {
 /// The certificate in use.
 pub struct Certificate {
     files: CertificateFiles,
-    current: ArcSwap<CertifiedKey>,
+    /// None until an authority has handed out the first.
+    current: ArcSwapOption<CertifiedKey>,
+    /// What an authority is to see that looks whether a name leads here.
+    challenges: Mutex<HashMap<String, Arc<CertifiedKey>>>,
     edition: Mutex<[Edition; 2]>,
 }
 
@@ -85,9 +91,36 @@ impl Certificate {
         if files.key_is_open() {
             tracing::warn!(key = %files.key.display(), "others can read the key of the certificate; chmod 600 keeps it");
         }
+        let current = files.read()?;
+        Ok(Self::with(files, Some(current)))
+    }
+
+    /// Does the same with files that may be yet to come.
+    ///
+    /// # Errors
+    /// [`TlsFault`] for files that are there and cannot be used.
+    pub fn awaited(files: CertificateFiles) -> Result<Arc<Self>, TlsFault> {
+        if files.chain.exists() { Self::open(files) } else { Ok(Self::with(files, None)) }
+    }
+
+    fn with(files: CertificateFiles, current: Option<CertifiedKey>) -> Arc<Self> {
         let edition = Mutex::new(files.edition());
-        let current = ArcSwap::from_pointee(files.read()?);
-        Ok(Arc::new(Self { files, current, edition }))
+        let current = ArcSwapOption::from_pointee(current);
+        Arc::new(Self { files, current, challenges: Mutex::default(), edition })
+    }
+
+    /// Shows an authority that looks at `name` this certificate, until [`Certificate::forget_challenges`].
+    pub(super) fn answer_challenge(&self, name: String, answer: CertifiedKey) {
+        self.challenges().insert(name, Arc::new(answer));
+    }
+
+    /// Shows authorities nothing any more.
+    pub(super) fn forget_challenges(&self) {
+        self.challenges().clear();
+    }
+
+    fn challenges(&self) -> MutexGuard<'_, HashMap<String, Arc<CertifiedKey>>> {
+        self.challenges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the files again; new connections then see the new certificate.
@@ -95,7 +128,7 @@ impl Certificate {
     /// # Errors
     /// [`TlsFault`]; then the old certificate goes on.
     pub fn read_again(&self) -> Result<(), TlsFault> {
-        self.current.store(Arc::new(self.files.read()?));
+        self.current.store(Some(Arc::new(self.files.read()?)));
         Ok(())
     }
 
@@ -117,19 +150,45 @@ impl Certificate {
     /// # Errors
     /// [`TlsFault`] when the system has no randomness.
     pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsFault> {
+        let anybody = Arc::new(NoClientAuth);
+        self.acceptor_for(anybody, PROTOCOLS.iter().chain(&[ACME]))
+    }
+
+    /// Makes what greets operators: over HTTP/1.1, and with `client_ca` only those whose certificate it has signed.
+    ///
+    /// # Errors
+    /// [`TlsFault`] when that file cannot be used.
+    pub fn operators_acceptor(self: &Arc<Self>, client_ca: Option<&Path>) -> Result<TlsAcceptor, TlsFault> {
+        let verifier =
+            client_ca.map_or_else(|| Ok(Arc::new(NoClientAuth) as Arc<dyn ClientCertVerifier>), vouched_by)?;
+        self.acceptor_for(verifier, &PROTOCOLS[1..])
+    }
+
+    fn acceptor_for<'p>(
+        self: &Arc<Self>,
+        verifier: Arc<dyn ClientCertVerifier>,
+        protocols: impl IntoIterator<Item = &'p &'static [u8]>,
+    ) -> Result<TlsAcceptor, TlsFault> {
         let unusable = |error| TlsFault::Unusable { path: self.files.chain.clone(), error };
         let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = versions.map_err(unusable)?.with_no_client_auth();
+        let builder = versions.map_err(unusable)?.with_client_cert_verifier(verifier);
         let mut config = builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = protocols.into_iter().map(|name| name.to_vec()).collect();
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(unusable)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
+/// Makes what takes only those for whom an authority of a file vouches.
+fn vouched_by(ca: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsFault> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(named(ca)?), provider()).build();
+    verifier.map_err(|_| TlsFault::Missing { path: ca.to_owned(), what: "authority" })
+}
+
 impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_look = hello.alpn().is_some_and(|mut names| names.any(|name| name == ACME));
+        if is_look { self.challenges().get(hello.server_name()?).cloned() } else { self.current.load_full() }
     }
 }
 

@@ -52,7 +52,7 @@ def check_words():
     need("vestibule.toml", set(re.findall(reader, code("src/config.rs"))), reference)
     metrics = r'(?:opts|counters|gauges|floats|histograms?)\(\s*"([a-z_]+)"'
     # In the document, metrics of one row share the prefix of the first.
-    need("docs/protocol.md, metrics", set(re.findall(metrics, code("src/metrics.rs"))), re.sub(r"\b(vestibule)?_(?=[a-z])", "", protocol))
+    need("docs/protocol.md, metrics", set(re.findall(metrics, code("src/metrics.rs") + code("src/metrics/runtimes.rs"))), re.sub(r"\b(vestibule)?_(?=[a-z])", "", protocol))
     need("docs/protocol.md, metrics", {"booking_" + name for name in re.findall(metrics, code("booking-core/src/metrics.rs"))}, protocol)
     kinds = r'told\(\s*StatusCode::\w+,\s*"([a-z_]+)"'
     need("docs/protocol.md, refusals", {"/problems/" + kind for kind in re.findall(kinds, code("src/respond.rs"))}, protocol)

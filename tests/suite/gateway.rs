@@ -1,6 +1,8 @@
 //! The gateway as a whole, in this process, over real sockets.
 
+mod acme;
 mod adaptive;
+mod admin_tls;
 mod announced;
 mod asking;
 mod busy;
@@ -8,12 +10,14 @@ mod clocks;
 mod edge;
 mod exempt;
 mod fleet;
+mod floods;
 mod idle;
 mod live;
 mod opening;
 mod page;
 mod pair;
 mod person;
+mod proof;
 mod restart;
 mod selling;
 mod secure;

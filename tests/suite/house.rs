@@ -243,6 +243,16 @@ fn every_table_that_the_reference_shows_commented_out_can_be_used() {
     }
 }
 
+#[test]
+fn every_test_that_the_page_on_guarding_names_is_there() {
+    let page = fs::read_to_string(root().join("docs/guarding.md")).unwrap();
+    let tests: String = ["tests/suite", "src"].iter().flat_map(|at| files(&root().join(at)).into_values()).collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|')?.rsplit('|').next());
+    let named: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let gone: Vec<_> = named.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty() && named.len() > 60, "{gone:?} of {}", named.len());
+}
+
 /// A part of the reference with all its keys in use.
 fn uncommented(part: &str) -> String {
     let line = |line: &str| match setting(line) {

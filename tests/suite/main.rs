@@ -15,3 +15,5 @@ mod redis_sentinels;
 mod redis_server;
 mod simulation;
 mod tokens;
+mod torture;
+mod traced;

@@ -39,7 +39,13 @@ pub struct Process {
 impl Process {
     /// Starts the program and reads the first `lines` of what it prints.
     pub fn start(arguments: &[&str], lines: usize) -> Self {
+        Self::start_in(&[], arguments, lines)
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_in(environment: &[(&str, &str)], arguments: &[&str], lines: usize) -> Self {
         let mut command = Command::new(PROGRAM);
+        command.envs(environment.iter().copied());
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (say, said) = channel();

@@ -14,8 +14,11 @@ use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use thiserror::Error;
+use tracing::Instrument as _;
+use vestibule_telemetry::{answered as answered_with, failed, pass_on};
 
 use super::ProviderFault;
+use crate::telemetry;
 
 /// The most an answer may have; a page of a list is the longest.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -113,11 +116,13 @@ impl Wire {
     ) -> Result<(StatusCode, Value), ProviderFault> {
         let what = format!("{} {}", call.method, call.path.split('?').next().unwrap_or_default());
         let fault = |detail: &dyn std::fmt::Display| ProviderFault(format!("{what}: {detail}"));
-        let request = self.request(call, headers).map_err(|error| fault(&error))?;
-        let (status, bytes) = tokio::time::timeout(self.patience, self.exchange(request))
-            .await
-            .map_err(|_| fault(&"no answer in time"))?
-            .map_err(|detail| fault(&detail))?;
+        let mut request = self.request(call, headers).map_err(|error| fault(&error))?;
+        let span = telemetry::call(request.method(), request.uri().host().unwrap_or_default());
+        pass_on(&span, request.headers_mut());
+        let exchange = tokio::time::timeout(self.patience, self.exchange(request)).instrument(span.clone());
+        let answered = exchange.await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let (status, bytes) = answered.inspect_err(|detail| failed(&span, detail)).map_err(|detail| fault(&detail))?;
+        answered_with(&span, status, true);
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(fault(&format!("it answered {status}")));
         }

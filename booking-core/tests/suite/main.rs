@@ -28,4 +28,5 @@ mod strategies;
 #[expect(dead_code, reason = "the gateway's tests use more of it")]
 mod redis_server;
 mod together;
+mod told;
 mod world;

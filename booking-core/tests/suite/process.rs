@@ -18,7 +18,7 @@ use crate::world::{SECRET, TestBank, row};
 pub struct Process {
     pub base: String,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a request came to: status and body, or nothing when the process died over it.
@@ -49,7 +49,7 @@ impl Process {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let base = line.trim().strip_prefix("booking ").map(str::to_owned);
         let base = base.unwrap_or_else(|| panic!("it did not start:\n{}", std::fs::read_to_string(&log).unwrap()));
-        Self { base, child, _folder: folder }
+        Self { base, child, folder }
     }
 
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Heard {
@@ -69,6 +69,13 @@ impl Process {
         Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }
 
+    /// Reads a page that is no JSON.
+    pub async fn text(&self, path: &str) -> String {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let answer = client.get(format!("{}{path}", self.base).parse().unwrap()).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
     pub async fn hold(&self, key: &str, quantity: u32) -> Heard {
         let body = json!({"inventory": row(), "quantity": quantity});
         self.ask(Method::POST, "/api/holds", &[("idempotency-key", key)], body).await
@@ -77,6 +84,13 @@ impl Process {
     pub async fn pay(&self, hold: &str, key: &str, method: &str) -> Heard {
         let path = format!("/api/holds/{hold}/payments");
         self.ask(Method::POST, &path, &[("idempotency-key", key)], json!({"method": method})).await
+    }
+
+    /// Tells it to end, waits until it has, and returns what it logged.
+    pub fn end(&mut self) -> String {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(told.success() && self.child.wait().unwrap().success());
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub fn is_dead(&mut self) -> bool {

@@ -83,8 +83,12 @@ pub struct Note {
     pub(super) present_ms: Vec<(u64, u64)>,
     pub(super) here_ms: Option<(u64, u64)>,
     pub(super) position: Option<u64>,
+    pub(super) stands_since_ms: u64,
     pub(super) first_position: Option<u64>,
 }
+
+/// By how much one gateway may be behind another, in milliseconds: ten ticks.
+const BEHIND_MS: u64 = 1_000;
 
 /// At most so many spans of presence are kept for each visitor; a crowd that reconnects more often is judged by these.
 const SPANS_MAX: usize = 64;
@@ -97,8 +101,7 @@ impl Note {
         self.place = status.place.or(self.place);
         self.called_at_ms = self.called_at_ms.or(status.called_at);
         if let Some(position) = status.position {
-            self.regressions += u64::from(self.position.is_some_and(|last| position > last));
-            self.position = Some(position);
+            self.stand_at(position, now_ms);
             self.first_position = self.first_position.or(Some(position));
         }
         if self.forecast.is_none_or(|forecast| forecast == Forecast::Close) {
@@ -107,6 +110,16 @@ impl Note {
         let eta = status.eta_seconds.map(|eta| (now_ms, eta.middle()));
         self.first_eta = self.first_eta.or(eta);
         same
+    }
+
+    /// Keeps the lower of what was said, as the page does: of two gateways behind a balancer one may be a tick behind. One
+    /// that says a higher place a while later has it wrong.
+    fn stand_at(&mut self, position: u64, now_ms: u64) {
+        let is_risen = self.position.is_some_and(|lowest| position > lowest);
+        self.regressions += u64::from(is_risen && now_ms.saturating_sub(self.stands_since_ms) > BEHIND_MS);
+        if self.position.is_none_or(|lowest| position < lowest) {
+            (self.position, self.stands_since_ms) = (Some(position), now_ms);
+        }
     }
 
     /// Tells whether at least half of the way through the line is done.
@@ -312,8 +325,10 @@ mod tests {
         assert!(note.heed(&status(r#"{"state":"waiting","number":7,"position":6}"#), 0));
         assert!(note.heed(&status(r#"{"state":"waiting","number":7,"position":3}"#), 1));
         assert!(note.is_half_way());
-        assert!(note.heed(&status(r#"{"state":"waiting","position":4}"#), 2));
-        assert_eq!(note.regressions, 1);
+        assert!(note.heed(&status(r#"{"state":"waiting","position":4}"#), 900));
+        assert_eq!((note.regressions, note.position), (0, Some(3)), "another gateway may be a tick behind");
+        assert!(note.heed(&status(r#"{"state":"waiting","position":4}"#), 1_200));
+        assert_eq!((note.regressions, note.position), (1, Some(3)));
         assert!(!note.heed(&status(r#"{"state":"waiting","number":8,"position":4}"#), 3));
         assert_eq!(note.number, Some(7));
     }

@@ -11,10 +11,12 @@ use redis::{
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::address::{Entry, Host};
 use super::fault::{Failure, Repeat, TOO_OLD, first_of};
 use super::{scripts, sentinel};
+use crate::telemetry;
 
 /// For how long after a failed attempt to connect others fail with it, instead of each trying.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -70,13 +72,15 @@ impl Connection {
     /// Runs verbs once.
     pub async fn attempt(&self, verbs: &Pipeline) -> Result<Vec<Value>, Failure> {
         let (mut open, generation) = self.take().await.map_err(Failure::unsent)?;
-        let failure = match verbs.query_async(&mut open).await {
+        let span = telemetry::redis();
+        let failure = match verbs.query_async(&mut open).instrument(span.clone()).await {
             Ok(answers) => return Ok(answers),
             Err(error) => Failure::sent(error),
         };
         if failure.is_about_scripts() {
             scripts::load().exec_async(&mut open).await.map_err(Failure::unsent)?;
         } else if failure.ends_connection() {
+            telemetry::failed(&span, &failure.error.category());
             self.drop_open(generation).await;
         }
         Err(failure)

@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
 use super::super::renewing::with_renewal;
-use super::super::{Asker, Pipeline, now_s, sign};
+use super::super::{Asker, Pipeline, Proved, now_s, sign};
 use super::parameter;
 use crate::gate::{self, Decision};
 use crate::proxy::Target;
@@ -101,7 +101,7 @@ impl Pipeline {
         match held_up {
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
             Decision::Join if visitor::can_join_through_proxy(request) => {
-                match self.place(room, request.headers(), asked_for, asker).await {
+                match self.place(room, request.headers(), asked_for, asker, Proved::No).await {
                     Ok(place) => self.show_place(room, place, asker),
                     Err(refusal) => refusal,
                 }

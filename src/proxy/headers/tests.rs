@@ -7,6 +7,7 @@ fn passage() -> Passage<'static> {
         room: "tatkal",
         visitor: Some("00ff"),
         pass: Some("a.b.c"),
+        request: RequestId::of(&tracing::Span::none(), || 0x1d),
         peer: [192, 0, 2, 7].into(),
         peer_is_trusted: false,
         chain: ChainHeader::XForwardedFor,
@@ -71,6 +72,8 @@ fn hop_by_hop_and_nominated_headers_stay() {
             "accept",
             "forwarded",
             "host",
+            "te",
+            "trailer",
             "vestibule-pass",
             "vestibule-room",
             "vestibule-visitor",
@@ -78,6 +81,7 @@ fn hop_by_hop_and_nominated_headers_stay() {
             "x-forwarded-host",
             "x-forwarded-proto",
             "x-real-ip",
+            "x-request-id",
         ]
     );
 }

@@ -10,7 +10,7 @@ use crate::redis_server::RedisServer;
 fn without_a_command_it_prints_its_help() {
     let (code, said) = told(&[]);
     assert_eq!(code, Some(2));
-    for command in ["demo", "serve", "check", "doctor", "crowd", "audit", "keys", "bypass"] {
+    for command in ["demo", "serve", "check", "doctor", "crowd", "capacity", "audit", "keys", "bypass"] {
         assert!(said.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {said}");
     }
     assert_eq!(told(&["--help"]).0, Some(0));
@@ -33,6 +33,20 @@ fn check_names_every_line_of_a_bad_file() {
     assert!(code == Some(0) && said.contains("room sale: unlimited, to http://127.0.0.1:9000"), "{said}");
     let (code, said) = told(&["check", text(&folder.path().join("none.toml"))]);
     assert!(code == Some(2) && said.contains("cannot read"), "{said}");
+}
+
+#[test]
+fn capacity_says_what_a_crowd_needs_and_with_what_it_counts() {
+    let (code, said) = told(&["capacity", "--visitors", "100000", "--files", "20000", "--rate", "100"]);
+    assert_eq!(code, Some(0), "{said}");
+    for line in ["gateways            9 (files decide; one of them is spare)", "the last is called  after 16m 40s"] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    let (code, said) = told(&["capacity", "--coefficients"]);
+    assert!(code == Some(0) && said.contains("benches/capacity") && said.contains("-- memory"), "{said}");
+    let (code, said) = told(&["capacity", "--visitors", "100000000", "--rate", "20000"]);
+    assert!(code == Some(0) && said.contains("More than one Redis bears"), "{said}");
+    assert_eq!(told(&["capacity"]).0, Some(2), "how many?");
 }
 
 #[test]

@@ -33,6 +33,24 @@ async fn a_request_under_way_ends_well_when_it_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn a_stop_is_announced_before_the_doors_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = Setup::room("").top("notice = \"20s\"").data(&folder.path().join("data"));
+    let process = Process::serve(&setup, upstream.address, folder.path());
+    let (operator, mut visitor) = (process.operator(), process.visitor());
+    assert_eq!(visitor.get("/").await.header("connection"), None, "the connection is kept");
+    assert_eq!(operator.ask("GET", "/readyz", "").await.status(), 200);
+    process.signal("TERM");
+    let refused = async || (operator.ask("GET", "/readyz", "").await.status() == 503).then_some(());
+    eventually("the notice", refused).await;
+    let late = visitor.get("/").await;
+    assert_eq!((late.text().as_str(), late.header("connection")), ("the site at /", Some("close")));
+    let mut live = visitor.live().await;
+    live.until(|status| status["state"].is_string()).await;
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_when_the_time_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start().await;

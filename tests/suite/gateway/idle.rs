@@ -43,7 +43,9 @@ async fn no_shared_cache_keeps_an_answer_with_somebodys_pass() {
     let first = visitor.get("/news").await;
     assert_eq!((first.header("cache-control"), first.header("surrogate-control")), (Some("no-store"), None));
     let second = visitor.get("/news").await;
-    assert_eq!(second.header("cache-control"), Some("public, max-age=600"), "without our cookies it is the site's");
+    assert_eq!(second.header("cache-control"), Some("max-age=600, private"), "a browser may keep it, nobody else");
+    let told = ["cdn-cache-control", "surrogate-control"].map(|name| second.header(name));
+    assert_eq!(told, [Some("no-store"); 2], "a cache in front would let everybody in");
     stand.stop().await;
 }
 

@@ -51,6 +51,14 @@ impl Setup {
         Self { config: |config| config, ..self }.top(&format!("data = \"{}\"", folder.display()))
     }
 
+    /// Visitors come to this port.
+    pub fn listen(self, port: u16) -> Self {
+        Self {
+            top: self.top.replacen("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:{port}\""), 1),
+            ..self
+        }
+    }
+
     /// Time stands still until the test turns it.
     pub fn manual(self) -> Self {
         Self { clock: Clock::manual(START_MS), ..self }

@@ -206,6 +206,7 @@ pub fn room_on(store: RedisLine, name: &RoomName, clock: Clock) -> Room {
         method: QueueingMethod::Fifo,
         public_value: None,
         person: None,
+        work: None,
         tolerance: Tolerance::default(),
         max_waiting: 10_000,
         queueing_status: 200,

@@ -178,6 +178,7 @@ async fn answer(
         room: "tatkal",
         visitor: Some("00ff"),
         pass: Some("a.b.c"),
+        request: vestibule::telemetry::RequestId::of(&tracing::Span::none(), || 0x1d),
         peer: [127, 0, 0, 1].into(),
         peer_is_trusted: false,
         chain: ChainHeader::default(),

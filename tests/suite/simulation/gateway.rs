@@ -193,5 +193,6 @@ fn rules(knows_persons: bool) -> RoomRules {
         item: None,
         tolerance: Tolerance::default(),
         person: knows_persons.then_some(person),
+        work: None,
     }
 }

@@ -1,6 +1,5 @@
 //! The booking API as a process of its own: arguments, configuration, logs, listener, exit code.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use booking_core::app::{self, App};
 use booking_core::clock::SystemClock;
-use booking_core::config::{Config, LogFormat};
+use booking_core::config::{Config, LogForm};
 use booking_core::fail_point;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use vestibule_telemetry::{TARGET, Traces};
 
 mod measuring;
 mod money;
@@ -114,12 +113,18 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     if let Some(point) = &arguments.die_at {
         fail_point::arm(point).map_err(anyhow::Error::msg)?;
     }
-    start_logs(config.log);
+    let traces = config.traces.rules().map(|rules| Traces::start(&rules, "booking-api", "booking")).transpose()?;
+    start_logs(config.log, traces.as_ref());
     let listener = listen(&config.listen).await?;
     let address = app::address(&listener)?;
     let app = App::start(config, Arc::new(SystemClock::new())).await?;
     println!("booking http://{address}");
-    app.serve(listener, asked_to_end).await.context("the listener failed")
+    traces.iter().for_each(|traces| app.service().metrics().also(traces.fates()));
+    let served = app.serve(listener, asked_to_end).await.context("the listener failed");
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    served
 }
 
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {
@@ -128,13 +133,11 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn start_logs(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => logs.json().init(),
-    }
+/// Begins to log. For machines, each line within a request says which.
+fn start_logs(form: LogForm, traces: Option<&Traces>) {
+    let wished = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+    let wished = if form == LogForm::Json { format!("{TARGET}=info,{wished}") } else { wished };
+    vestibule_telemetry::start_logs(form, Some(&wished), traces);
 }
 
 /// Listens for Ctrl-C and SIGTERM from now on; the future it returns ends with the first. Called before anything else,

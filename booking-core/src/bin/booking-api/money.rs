@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use booking_core::clock::{Clock, SystemClock};
-use booking_core::config::{Config, LogFormat};
+use booking_core::config::{Config, LogForm};
 use booking_core::domain::ledger::Account;
 use booking_core::provider::simulated::bank::{self, Tempo};
 use booking_core::provider::simulated::courier::Address;
@@ -40,7 +40,7 @@ pub struct Bank {
 /// Runs the simulated provider until it is asked to end.
 pub async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
     let asked_to_end = super::asked_to_end()?;
-    super::start_logs(LogFormat::Text);
+    super::start_logs(LogForm::Text, None);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = bank::Bank::open(Arc::clone(&clock), Tempo::default(), arguments.state.as_deref());
     let opened = opened.context("the file of --state cannot be used; choose another")?;
