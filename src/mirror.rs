@@ -12,8 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use self::history::History;
 pub use self::history::{Piece, export};
 use crate::line::chain::{Link, Logged};
+use crate::line::draw::DrawStep;
 use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apart};
 pub use pace::{Pace, Seconds};
+
+/// Up to so many places are computed at once, a microsecond each; more of them apart, for that takes a thread.
+const AT_ONCE: u64 = 256;
 
 /// One room's mirror.
 #[derive(Debug)]
@@ -115,9 +119,10 @@ impl Mirror {
 
     /// Takes in the next entries of the log. To be called by one at a time.
     ///
-    /// A draw takes half a second for a million, so it is made of a copy, apart, which then takes the place of the roll.
+    /// A draw takes half a second for a million, so one of many is made of a copy, apart, which then takes the place of
+    /// the roll.
     pub async fn follow(&self, entries: Vec<Entry>) -> Taken {
-        if !entries.iter().any(Entry::is_drawn) {
+        if !entries.iter().any(|entry| drawn_count(entry) > AT_ONCE) {
             return self.take(entries);
         }
         let mut copy = self.read(Roll::clone);
@@ -149,10 +154,9 @@ impl Mirror {
     pub async fn in_places(&self, tick: Tick) -> Tick {
         let (lots, known) = self.read(|roll| (roll.lots(), roll.known()));
         let said = Tick { known, ..tick };
-        if lots.is_empty() {
-            return said;
-        }
-        apart(move || said.translated(|numbers| lots.places(numbers))).await
+        let is_short = lots.is_empty() || count(&said) <= AT_ONCE;
+        let translated = move || said.translated(|numbers| lots.places(numbers));
+        if is_short { translated() } else { apart(translated).await }
     }
 
     fn account(&self, entries: &[Entry], links: Vec<Link>, tally: Tally) -> Taken {
@@ -191,6 +195,20 @@ impl Mirror {
         let first = if from == Number::MAX { None } else { roll.first_forgotten(from) };
         self.first_forgotten.store(first.unwrap_or(Number::MAX), Ordering::Relaxed);
     }
+}
+
+/// Counts the numbers that lots are drawn for.
+fn drawn_count(entry: &Entry) -> u64 {
+    match &entry.draw {
+        Some(DrawStep::Drawn(draw)) => (draw.last + 1).saturating_sub(draw.first),
+        _ => 0,
+    }
+}
+
+/// Counts the numbers that a tick speaks of.
+fn count(tick: &Tick) -> u64 {
+    let ended = tick.ended.iter().map(|ended| ended.numbers.len());
+    [&tick.here, &tick.gone, &tick.returned, &tick.left].map(Numbers::len).into_iter().chain(ended).sum()
 }
 
 /// Applies entries to a roll, and returns the link of each.

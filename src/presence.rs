@@ -5,7 +5,8 @@
 //! What changed since the last tick goes to the store with the next one; nothing is said of a
 //! visitor who just stays, unless the store asks for everyone.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::line::{Number, Numbers};
@@ -28,8 +29,8 @@ struct Inner {
     came: HashSet<Number>,
     /// Who went, and the store has only been told that they came.
     went: HashSet<Number>,
-    /// When polls run out, in order of time; an entry whose visitor polled again is passed over.
-    polls: VecDeque<(u64, Number)>,
+    /// When polls run out, the first to do so on top; an entry whose visitor polled again is passed over.
+    polls: BinaryHeap<Reverse<(u64, Number)>>,
     /// What the store was told counts no more: it is told of everyone.
     is_forgotten: bool,
 }
@@ -72,7 +73,7 @@ impl Presence {
         let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
         inner.come(number).poll_until_ms = until_ms;
-        inner.polls.push_back((until_ms, number));
+        inner.polls.push(Reverse((until_ms, number)));
     }
 
     /// Returns what changed since the last time, and takes it as told.
@@ -125,11 +126,11 @@ impl Inner {
     }
 
     fn expire_polls(&mut self, steady_ms: u64) {
-        while let Some((until_ms, number)) = self.polls.front().copied() {
+        while let Some(&Reverse((until_ms, number))) = self.polls.peek() {
             if until_ms > steady_ms {
                 break;
             }
-            self.polls.pop_front();
+            self.polls.pop();
             self.drop_if_gone(number, steady_ms);
         }
     }
@@ -171,6 +172,15 @@ mod tests {
         presence.poll(7, 50, 100);
         assert_eq!(changes(&presence, 149), ("7".into(), String::new()));
         assert_eq!(changes(&presence, 150), (String::new(), "7".into()));
+    }
+
+    #[test]
+    fn a_short_lease_does_not_wait_for_a_long_one() {
+        let presence = begun();
+        presence.poll(7, 0, 1_000);
+        presence.poll(8, 0, 100);
+        assert_eq!(changes(&presence, 0), ("7-8".into(), String::new()));
+        assert_eq!(changes(&presence, 100), (String::new(), "8".into()));
     }
 
     #[test]

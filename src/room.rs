@@ -134,6 +134,8 @@ pub struct Room {
     learning: Mutex<Learning>,
     present: AtomicU64,
     store_up: AtomicBool,
+    /// How many draws this gateway has promised, or has tried to.
+    promises: AtomicU64,
     /// The clock of the line's store.
     line_clock: FarClock,
     /// When the newest ticket was issued here, in milliseconds since the Unix epoch.
@@ -187,6 +189,7 @@ impl Room {
             learning: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
+            promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
             last_issue_ms: AtomicU64::new(0),
         }

@@ -110,7 +110,7 @@ impl Status {
             status.place = roll.pending.is_none().then_some(place);
             status.epoch = Some(ticket.epoch);
             let is_known = !room.mirror.is_forgotten_below(place);
-            status.stand(room, Course::of(roll, now), standing, is_known);
+            status.stand(room, Course::of(room, roll, now), standing, is_known);
             status
         })
     }
@@ -166,7 +166,7 @@ impl Status {
     /// Says how many are ahead only where that is known: nobody below may yet come back whom the store has forgotten.
     fn stand(&mut self, room: &Room, course: Course, standing: Standing, is_known: bool) {
         match standing {
-            Standing::Waiting { .. } if self.draw.is_some() => self.state = State::PreQueue,
+            Standing::Waiting { .. } if course.awaits_draw => self.state = State::PreQueue,
             Standing::Waiting { ahead } => {
                 self.wait(room, course, is_known.then_some(ahead));
                 self.foresee(room);
@@ -214,14 +214,18 @@ impl Status {
 struct Course {
     phase: Phase,
     stage: Stage,
+    /// Whether lots are yet to be drawn. Also where the promise of it is still under way to this gateway: a position
+    /// before a draw is none.
+    awaits_draw: bool,
 }
 
 impl Course {
-    fn of(roll: &Roll, now: Between) -> Self {
+    fn of(room: &Room, roll: &Roll, now: Between) -> Self {
         let settings = roll.settings.as_ref();
         Self {
             phase: settings.map_or(Phase::Open, |settings| settings.phase),
             stage: settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage_between(now)),
+            awaits_draw: roll.pending.is_some() || room.lacks_promise_in(roll),
         }
     }
 }

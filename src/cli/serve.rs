@@ -33,7 +33,11 @@ pub async fn run(args: ServeArgs, log: LogForm) -> Result<(), CommandFault> {
     };
     let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
     traces.iter().for_each(|traces| gateway.count(traces));
-    println!("gateway {}://{}", if config.certificate.is_some() { "https" } else { "http" }, gateway.address);
+    println!(
+        "gateway {}://{}",
+        if config.certificate.is_some() || config.acme.is_some() { "https" } else { "http" },
+        gateway.address
+    );
     println!("console {}://{}", gateway.admin_scheme, gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());

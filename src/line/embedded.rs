@@ -214,7 +214,7 @@ impl Room {
         };
         let (journal, saved) = Journal::open(folder, name)?;
         let (persons, kept) = PersonsFile::open(folder, name)?;
-        let (links, spent) = LinksFile::open(folder, name)?;
+        let (links, spent) = LinksFile::open(folder, name, now_us / 1_000_000)?;
         let (on_disk, board) = BoardFile::open(folder, name)?;
         let state = match saved {
             Some(roll) => LineState::revive(roll, kept, now_us),
@@ -250,13 +250,17 @@ impl Room {
     fn keep(&mut self) -> Result<(), StoreFault> {
         self.write()?;
         let Some(Files { journal, persons, board, .. }) = &mut self.files else { return Ok(()) };
-        board.save(&self.board)?;
         if persons.is_large() {
             persons.save(self.state.persons())?
         } else {
             persons.sync()?
         }
-        if journal.is_large() { journal.save(self.state.roll()) } else { journal.sync() }
+        if journal.is_large() {
+            journal.save(self.state.roll())?
+        } else {
+            journal.sync()?
+        }
+        board.save(&self.board)
     }
 
     fn save(&mut self) -> Result<(), StoreFault> {

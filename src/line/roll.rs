@@ -21,6 +21,7 @@ use super::bits::Bits;
 use super::chain::{Link, LogStart};
 use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+pub(in crate::line) use eras::Parting;
 pub use lots::{Drawn, Lots};
 pub use standing::Standing;
 
@@ -149,7 +150,7 @@ impl Roll {
         self.tat_us = self.tat_us.max(entry.tat_us);
         self.regulate(entry);
         if let Some(step) = &entry.draw {
-            self.take_step(step, entry.seq);
+            self.take_step(step, entry);
         }
         self.sessions.prune(entry.at_us / 1_000_000);
         self.give_up_unseen(entry.at_us / 1_000_000);
@@ -284,6 +285,12 @@ impl Sessions {
     #[must_use]
     pub fn active(&self, now_s: u64) -> u64 {
         self.in_use.range(now_s + 1..).map(|(_, count)| count).sum()
+    }
+
+    /// Forgets the sessions of the numbers after `last`; how many are in use is counted anew when they are merged.
+    fn cut_off_after(&mut self, last: Number) {
+        drop(self.runs.split_off(&(last + 1)));
+        self.runs.values_mut().for_each(|run| run.last = run.last.min(last));
     }
 
     fn find(&self, number: Number, now_s: u64) -> Standing {

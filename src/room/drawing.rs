@@ -4,6 +4,8 @@
 //! every gateway can tell it. All of them try; the first wins, and for the others there is nothing
 //! left to draw.
 
+use std::sync::atomic::Ordering;
+
 use super::Room;
 use crate::gate::QueueingMethod;
 use crate::line::draw::{Pending, Promise, Reveal};
@@ -53,17 +55,21 @@ impl Room {
     /// Tells whether the room is to draw lots among those who come, and none is promised: its store was lost meanwhile.
     #[must_use]
     pub fn lacks_promise(&self) -> bool {
+        self.mirror.read(|roll| self.lacks_promise_in(roll))
+    }
+
+    /// As [`Room::lacks_promise`], of the roll that is being read.
+    #[must_use]
+    pub fn lacks_promise_in(&self, roll: &Roll) -> bool {
         let now = self.line_now();
         let is_before = |schedule: &Schedule| matches!(schedule.stage_between(now), Stage::Early | Stage::Gathering);
-        let is_open = |roll: &Roll| {
-            let schedule = roll.settings.as_ref().map(|settings| settings.limits.schedule);
-            roll.pending.is_none() && schedule.as_ref().is_some_and(is_before)
-        };
-        self.rules.method == QueueingMethod::Draw && self.mirror.read(is_open)
+        let schedule = roll.settings.as_ref().map(|settings| settings.limits.schedule);
+        let is_open = roll.pending.is_none() && schedule.as_ref().is_some_and(is_before);
+        self.rules.method == QueueingMethod::Draw && is_open
     }
 
     fn promise(&self) -> Result<Promise, StoreFault> {
-        let nonce: [u8; 16] = rand::random();
+        let nonce = self.next_nonce();
         let no_root = "the key file has no root secret, from which draws are made; run `vestibule keys rotate` once";
         let seed = self.seed(&nonce).ok_or_else(|| StoreFault::Refused(no_root.to_owned()))?;
         Ok(Promise::of(&seed, self.root_name(), nonce, self.rules.public_value.clone()))
@@ -107,6 +113,12 @@ impl Room {
         let seed = seed.ok_or_else(|| DrawFault::OtherRoot(key.clone()))?;
         let reveal = Reveal { seed, public_value };
         Ok(self.shared.store.steer(&self.rules.name, &Steering::Draw(reveal)).await?)
+    }
+
+    /// Makes a nonce that no other promise has: of this process, and of how many it has made.
+    fn next_nonce(&self) -> [u8; 16] {
+        let made = self.promises.fetch_add(1, Ordering::Relaxed);
+        (u128::from(self.shared.gateway.0) << 64 | u128::from(made)).to_be_bytes()
     }
 
     fn seed(&self, nonce: &[u8; 16]) -> Option<[u8; 32]> {

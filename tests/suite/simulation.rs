@@ -17,6 +17,7 @@
 //!
 //! More steps of the trace: `SIMULATION_TRACE=1000`. More seeds: `SIMULATION_SEEDS=100000` with `cargo test --release`. A seed that has failed goes into [`FAILED_ONCE`].
 
+mod census;
 mod chance;
 mod gateway;
 mod machine;
@@ -27,8 +28,11 @@ mod visitor;
 mod wire;
 mod world;
 
+use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use census::Census;
 use machine::{DEFECTS, Defect};
 use world::{Outcome, World};
 
@@ -39,10 +43,11 @@ const FAILED_ONCE: [u64; 12] = [6, 8, 97, 130, 144, 158, 193, 227, 268, 443, 733
 const SEEDS: u64 = 2_000;
 
 /// Within so many seeds every defect is to be found.
-const DEFECT_SEEDS: u64 = 300;
+const DEFECT_SEEDS: u64 = 600;
 
 fn run(seed: u64, defect: Option<Defect>, trace_steps: usize) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().expect("a runtime");
     let _entered = runtime.enter();
     World::new(seed, defect, trace_steps).run()
 }
@@ -51,23 +56,67 @@ fn number(name: &str, or: u64) -> u64 {
     std::env::var(name).map_or(or, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-/// Runs the seeds on all cores, one thread a run, until one fails; returns the lowest that has failed.
-fn first_failing(seeds: std::ops::Range<u64>, defect: Option<Defect>) -> Option<u64> {
+/// What many runs have come to.
+#[derive(Debug, Default)]
+struct Sum {
+    runs: u64,
+    steps: u64,
+    longest: u64,
+    world_s: u64,
+    admitted: u64,
+    census: Census,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.steps += outcome.steps;
+        self.longest = self.longest.max(outcome.steps);
+        self.world_s += outcome.lasted_s;
+        self.admitted += outcome.admitted;
+        self.census.add(&outcome.census);
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, steps, longest, world_s, admitted, census } = self;
+        writeln!(
+            f,
+            "{runs} runs of {} steps each, the longest {longest}; {} hours of their worlds; {admitted} let in",
+            steps / runs.max(&1),
+            world_s / 3_600
+        )?;
+        write!(f, "{census}")
+    }
+}
+
+/// Runs the seeds on all cores, one thread a run, until one fails; returns the lowest that has failed, and the sum of
+/// all that were run.
+fn first_failing(seeds: std::ops::Range<u64>, defect: Option<Defect>) -> (Option<u64>, Sum) {
+    let goes_on = std::env::var_os("SIMULATION_ALL").is_some();
+    let sum = Mutex::new(Sum::default());
     let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(seeds.end));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= failed.load(Ordering::Relaxed) {
+            if seed >= if goes_on { seeds.end } else { failed.load(Ordering::Relaxed) } {
                 break;
             }
-            if run(seed, defect, 0).violation.is_some() {
+            let outcome = run(seed, defect, 0);
+            if let Some(violation) = &outcome.violation {
                 failed.fetch_min(seed, Ordering::Relaxed);
+                if goes_on {
+                    println!("seed {seed}: {violation}");
+                }
             }
+            sum.lock().expect("no run panics").add(&outcome);
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    Some(failed.into_inner()).filter(|seed| *seed < seeds.end)
+    let first = Some(failed.into_inner()).filter(|seed| *seed < seeds.end);
+    (first, sum.into_inner().expect("no run panics"))
 }
 
 /// Runs a seed once more, with a trace, and fails with what it tells.
@@ -85,9 +134,13 @@ fn tell(seed: u64) -> ! {
 fn the_line_holds_in_every_run() {
     let from = number("SIMULATION_FROM", 1);
     let seeds = from..from + number("SIMULATION_SEEDS", SEEDS);
-    if let Some(seed) = first_failing(seeds, None) {
+    let is_long = seeds.end - seeds.start >= SEEDS;
+    let (failed, sum) = first_failing(seeds, None);
+    if let Some(seed) = failed {
         tell(seed);
     }
+    println!("{sum}");
+    assert!(!is_long || sum.census.missing().is_empty(), "never reached: {:?}", sum.census.missing());
 }
 
 #[test]
@@ -108,7 +161,7 @@ fn a_seed_is_a_run() {
 #[test]
 fn every_defect_is_found() {
     for defect in DEFECTS {
-        let seed = first_failing(1..DEFECT_SEEDS, Some(defect)).unwrap_or_else(|| panic!("{defect:?} was not found"));
+        let seed = first_failing(1..DEFECT_SEEDS, Some(defect)).0.unwrap_or_else(|| panic!("{defect:?} was not found"));
         let violation = run(seed, Some(defect), 0).violation.expect("it failed before");
         println!("{defect:?}: seed {seed}: {violation}");
         assert!(violation.contains(defect.breaks()), "{defect:?} should break {}: {violation}", defect.breaks());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::journal::write_synced;
+use super::journal::replace;
 use super::{StoreFault, cannot};
 use crate::line::RoomName;
 use crate::line::board::{Board, Reading};
@@ -34,10 +34,8 @@ impl BoardFile {
         if self.saved.change == board.reading().change {
             return Ok(());
         }
-        let beside = self.path.with_extension("board.new");
         let text = serde_json::to_vec(board).map_err(|e| StoreFault::Refused(e.to_string()))?;
-        write_synced(&beside, &text).map_err(|e| cannot("write", &beside, &e))?;
-        fs::rename(&beside, &self.path).map_err(|e| cannot("replace", &self.path, &e))?;
+        replace(&self.path, &text)?;
         self.saved = board.reading();
         Ok(())
     }

@@ -71,10 +71,8 @@ impl Journal {
 
     /// Writes the roll whole and begins a new journal.
     pub fn save(&mut self, roll: &Roll) -> Result<(), StoreFault> {
-        let beside = self.roll_path.with_extension("roll.new");
         let text = serde_json::to_vec(roll).map_err(|e| StoreFault::Refused(e.to_string()))?;
-        write_synced(&beside, &text).map_err(|e| cannot("write", &beside, &e))?;
-        fs::rename(&beside, &self.roll_path).map_err(|e| cannot("replace", &self.roll_path, &e))?;
+        replace(&self.roll_path, &text)?;
         if self.length_bytes > 0 {
             let before = self.path.with_extension("1.jsonl");
             fs::rename(&self.path, &before).map_err(|e| cannot("move", &self.path, &e))?;
@@ -107,7 +105,15 @@ pub(super) fn open_append(path: &Path) -> Result<File, StoreFault> {
     options.open(path).map_err(|e| cannot("open", path, &e))
 }
 
-pub(super) fn write_synced(path: &Path, text: &[u8]) -> std::io::Result<()> {
+/// Replaces a file whole: what a crash leaves is the old one or the new one.
+pub(super) fn replace(path: &Path, text: &[u8]) -> Result<(), StoreFault> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    write_synced(beside.as_ref(), text).map_err(|e| cannot("write", beside.as_ref(), &e))?;
+    fs::rename(&beside, path).map_err(|e| cannot("replace", path, &e))
+}
+
+fn write_synced(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(text)?;
     file.sync_all()

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::journal::{open_append, write_synced};
+use super::journal::{open_append, replace};
 use super::{StoreFault, cannot};
 use crate::line::{Number, PersonId, RoomName};
 
@@ -73,9 +73,7 @@ impl PersonsFile {
         if text.is_empty() {
             return self.remove();
         }
-        let beside = self.path.with_extension("persons.new");
-        write_synced(&beside, &text).map_err(|e| cannot("write", &beside, &e))?;
-        fs::rename(&beside, &self.path).map_err(|e| cannot("replace", &self.path, &e))?;
+        replace(&self.path, &text)?;
         (self.length_bytes, self.whole_bytes, self.dirty) = (text.len() as u64, text.len() as u64, false);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! What draws have made of a roll: a number on a ticket, and the place that was drawn for it.
 
 use super::Roll;
-use crate::line::Number;
 use crate::line::bits::Bits;
 use crate::line::draw::{Draw, DrawStep, Pending};
+use crate::line::{Entry, Number};
 
 impl Roll {
     /// Returns the place of a number: the number itself, unless lots were drawn for it. All that
@@ -51,12 +51,13 @@ impl Roll {
         draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first))
     }
 
-    pub(super) fn take_step(&mut self, step: &DrawStep, seq: u64) {
-        self.step_seq = seq;
-        self.pending = Pending::after(self.pending.take(), step, self.issued);
+    /// Takes the step of an entry. Who is in a draw is as the entry says it: a mirror may have noted later joins already.
+    pub(super) fn take_step(&mut self, step: &DrawStep, entry: &Entry) {
+        self.step_seq = entry.seq;
+        self.pending = Pending::after(self.pending.take(), step, entry.issued);
         if let DrawStep::Drawn(draw) = step {
             self.redraw(draw);
-            self.drawn_seq = seq;
+            self.drawn_seq = entry.seq;
         }
     }
 }
@@ -70,10 +71,11 @@ mod tests {
     fn of_two_rolls_the_one_that_knows_the_later_step_knows_what_is_pending() {
         let reveal = Reveal { seed: [7; 32], public_value: None };
         let mut old = Roll::default();
-        old.take_step(&DrawStep::Promised(Promise::of(&reveal.seed, "root".to_owned(), [0; 16], None)), 3);
+        let promised = DrawStep::Promised(Promise::of(&reveal.seed, "root".to_owned(), [0; 16], None));
+        old.take_step(&promised, &Entry { seq: 3, ..Entry::default() });
         for end in [DrawStep::Forgone, DrawStep::Drawn(Draw { reveal, first: 1, last: 0 })] {
             let mut new = old.clone();
-            new.take_step(&end, 7);
+            new.take_step(&end, &Entry { seq: 7, ..Entry::default() });
             let (mut ahead, mut behind) = (new.clone(), old.clone());
             ahead.merge(&old, 0);
             behind.merge(&new, 0);
@@ -82,5 +84,17 @@ mod tests {
         let mut empty = Roll::default();
         empty.merge(&old, 0);
         assert_eq!(empty.pending, old.pending, "a promise that was lost comes back");
+    }
+
+    #[test]
+    fn who_is_in_a_draw_is_the_same_for_a_mirror_that_has_noted_later_joins() {
+        let promise = Promise::of(&[7; 32], "root".to_owned(), [0; 16], None);
+        let entry = Entry { seq: 1, issued: 5, draw: Some(DrawStep::Promised(promise)), ..Entry::default() };
+        let (mut store, mut mirror) = (Roll::default(), Roll::default());
+        mirror.raise_to(7);
+        store.apply(&entry);
+        mirror.apply(&entry);
+        assert_eq!(mirror.pending, store.pending);
+        assert_eq!(mirror.pending.unwrap().above, 5);
     }
 }

@@ -11,6 +11,15 @@ const BYGONE: Epoch = 0;
 /// ever wait in one line, for those above would be strangers.
 const BYGONE_MARGIN: u64 = 1 << 22;
 
+/// Where two lines parted that went on alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::line) struct Parting {
+    /// How many epochs they have in common.
+    pub(in crate::line) eras: usize,
+    /// The last number that means the same visitor in both; 0 where they have nothing in common.
+    pub(in crate::line) last: Number,
+}
+
 /// For how long a line that began from nothing gives way to an older one, in seconds.
 const YOUNG_S: u64 = 60;
 
@@ -41,6 +50,43 @@ impl Roll {
     pub(in crate::line) fn may_replace(&self, epoch: Epoch, now_s: u64) -> bool {
         let is_young = now_s < u64::from(self.epoch()) + YOUNG_S;
         self.eras.len() == 1 && (self.issued == 0 || is_young) && epoch < self.epoch()
+    }
+
+    /// Finds where this line and another parted; `None` where one goes on from the other, as far as epochs tell.
+    pub(in crate::line) fn parting(&self, other: &Self) -> Option<Parting> {
+        let eras = self.eras.iter().zip(&other.eras).take_while(|(mine, theirs)| mine == theirs).count();
+        let (mine, theirs) = (self.eras.get(eras)?, other.eras.get(eras)?);
+        let stands_for_it = [mine, theirs].iter().any(|era| era.epoch == BYGONE) && self.knows(other.epoch());
+        (!stands_for_it).then_some(Parting { eras, last: mine.above.min(theirs.above) })
+    }
+
+    /// Tells whether this line puts aside what it did since it parted from another: that was too short ago for many to
+    /// have come, or nobody has. What has given way to this line before does not come back, and a mere ticket puts no
+    /// line aside that has come through a loss.
+    pub(in crate::line) fn may_give_way(&self, other: &Self, parting: Parting, now_s: u64) -> bool {
+        let Some(own) = self.eras.get(parting.eras) else { return false };
+        let is_unused = self.eras.len() == 1 && self.issued == 0;
+        let is_young = now_s < u64::from(own.epoch) + YOUNG_S;
+        let has_given_way = other.eras.iter().skip(parting.eras).any(|theirs| self.has_begun(theirs.epoch));
+        let may_ask = other.epoch() != BYGONE || self.eras.len() == 1;
+        is_unused || (is_young && other.issued > 0 && !has_given_way && may_ask)
+    }
+
+    /// Tells whether an epoch is one of this line, be it that its numbers had to give way.
+    fn has_begun(&self, epoch: Epoch) -> bool {
+        self.eras.iter().any(|era| era.epoch == epoch)
+    }
+
+    /// Returns what this line knows of the numbers up to `last`.
+    pub(in crate::line) fn up_to(&self, last: Number) -> Self {
+        let mut past = Self { issued: self.issued.min(last), step_seq: 0, pending: None, ..self.clone() };
+        let mut unseen = Bits::from(&self.unseen);
+        for bits in [&mut past.waiting, &mut past.called, &mut past.over, &mut unseen] {
+            bits.remove_run(last + 1, Number::MAX);
+        }
+        past.unseen = unseen.into();
+        past.sessions.cut_off_after(last);
+        past
     }
 
     /// Gives up the places that may have been given unseen and for which nobody can come back any more.

@@ -7,8 +7,8 @@ use super::attendance::Attendance;
 use super::persons::Persons;
 use super::{LineState, epoch_at, is_ahead};
 use crate::admission::{self, Limits, MAX_INTERVAL_US};
-use crate::line::roll::Era;
-use crate::line::{EPOCH_MARGIN, Entry, Epoch, Number, Numbers, PersonId, REST_US, Roll};
+use crate::line::roll::{Era, Parting};
+use crate::line::{EPOCH_MARGIN, Entry, Epoch, Number, Numbers, PersonId, Phase, REST_US, Roll, Settings};
 
 impl LineState {
     /// Goes on with what a stopped process had saved: a new epoch begins, because numbers may have
@@ -27,16 +27,18 @@ impl LineState {
 
     /// Merges what a mirror remembers. Where this line knows less than the mirror, something was
     /// lost, and a new epoch begins: its numbers start above all that can have been given, and
-    /// whoever comes back with a forgotten number gets the place back.
+    /// whoever comes back with a forgotten number gets the place back. Where both went on alone from the same line, or
+    /// have nothing in common, one has to give way.
     pub fn restore(&mut self, offered: &Roll, now_us: u64) -> &Roll {
-        if is_ahead(offered.known(), self.roll.known()) {
-            self.make_good(offered, now_us);
-        } else if self.roll.knows(offered.epoch()) {
-            if self.has_left_behind(offered.known()) {
+        match self.roll.parting(offered) {
+            Some(parting) if self.roll.may_give_way(offered, parting, now_us / 1_000_000) => {
+                self.give_way(offered, parting, now_us);
+            }
+            None if is_ahead(offered.known(), self.roll.known()) => self.make_good(offered, now_us),
+            _ if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
                 self.merge(offered, now_us);
             }
-        } else if !offered.eras.is_empty() && self.roll.may_replace(offered.epoch(), now_us / 1_000_000) {
-            self.give_way(offered, now_us);
+            _ => {}
         }
         &self.roll
     }
@@ -71,17 +73,40 @@ impl LineState {
         }
     }
 
-    /// Gives way to the line that was lost. Both have numbers from 1 on, so they cannot be merged:
-    /// the few of this line, who came last, are strangers now and join again, at the end; their epoch
-    /// is left with no numbers. The rate they have used up stays used up.
-    fn give_way(&mut self, lost: &Roll, now_us: u64) {
+    /// Gives way to the line that was lost. Since they parted, both have given the same numbers, so these cannot be
+    /// merged: the few of this line, who came last, are strangers now and join again, at the end; their epochs
+    /// are left with no numbers. What became of the others meanwhile is kept, and so is what was set, and the rate that
+    /// was used up.
+    fn give_way(&mut self, lost: &Roll, parting: Parting, now_us: u64) {
         let mine = std::mem::replace(&mut self.roll, lost.clone());
         self.persons = Persons::default();
         self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
         self.roll.use_up(mine.tat_us, mine.limits().as_ref(), now_us);
-        self.roll.eras.push(Era { epoch: mine.epoch(), above: self.roll.issued + EPOCH_MARGIN });
-        let epoch = epoch_at(now_us).max(mine.epoch() + 1);
+        if parting.last > 0 && mine.draws == lost.draws {
+            self.roll.merge(&mine.up_to(parting.last), now_us);
+        }
+        let above = self.roll.issued + EPOCH_MARGIN;
+        let abandoned = mine.eras.iter().skip(parting.eras).map(|era| Era { epoch: era.epoch, above });
+        self.roll.eras.extend(abandoned);
+        let epoch = epoch_at(now_us).max(mine.epoch().max(lost.epoch()) + 1);
         self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
+        if let Some(set) = mine.settings.filter(|_| parting.eras == 0) {
+            self.set_again(&set, now_us);
+        }
+    }
+
+    /// Takes over what was set on a line that was made while another was lost: it was set later.
+    fn set_again(&mut self, set: &Settings, now_us: u64) {
+        self.configure(&set.configured, now_us);
+        self.change(now_us, |settings| {
+            if set.limits != set.configured {
+                settings.limits = set.limits.clone();
+            }
+            if set.phase != Phase::Open {
+                settings.phase = set.phase;
+            }
+            settings.message = set.message.clone().or(settings.message.take());
+        });
     }
 
     fn next_epoch(&self, now_us: u64) -> Epoch {

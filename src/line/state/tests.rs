@@ -309,6 +309,86 @@ fn a_line_that_has_stood_for_long_does_not_give_way_to_a_forgotten_mirror() {
     assert_eq!(state.restore(&old.roll, START_US + 90_000_000_000), &before);
 }
 
+/// What an operator sets while a store has just lost the room is not undone by the mirror that brings it back.
+#[test]
+fn what_was_set_on_a_young_line_outlives_it() {
+    let mut old = room(limits(1.0, 1));
+    old.join(10, START_US);
+    old.steer(&Steering::Phase(Phase::Paused), START_US);
+    let later = START_US + 5_000_000;
+    let mut young = LineState::new(later);
+    young.steer(&Steering::Configure(limits(2.0, 3)), later);
+    let settings = young.restore(&old.roll, later).settings.clone().unwrap();
+    assert_eq!((settings.limits.burst, settings.configured.burst), (3, 3));
+    assert_eq!(settings.phase, Phase::Paused, "what the young line was not told is as it was");
+
+    let mut same = LineState::new(later);
+    same.steer(&Steering::Configure(limits(1.0, 1)), later);
+    old.steer(&Steering::Limits(limits(9.0, 9)), START_US);
+    let settings = same.restore(&old.roll, later).settings.clone().unwrap();
+    assert_eq!(settings.limits.burst, 9, "a gateway that starts again changes nothing");
+}
+
+/// Two replicas go on from one line, one after the other, each without what the other did.
+fn forked() -> (LineState, LineState) {
+    let mut line = room(limits(1.0, 1));
+    line.join(10, START_US);
+    let (mut first, mut second) = (line.clone(), line);
+    first.succeed(START_US + 1_000_000);
+    first.join(4, START_US + 1_000_000);
+    second.succeed(START_US + 5_000_000);
+    second.join(2, START_US + 5_000_000);
+    (first, second)
+}
+
+#[test]
+fn a_second_loss_before_the_first_was_copied_loses_nothing_that_a_mirror_remembers() {
+    let (first, mut second) = forked();
+    second.steer(&Steering::Admit(3), START_US + 6_000_000);
+    let places = [first.roll.epoch(), second.roll.epoch()].map(|epoch| (epoch, 10 + EPOCH_MARGIN + 1));
+    let [remembered, abandoned] = places;
+    let roll = second.restore(&first.roll, START_US + 7_000_000).clone();
+    assert!(matches!(roll.standing(remembered.0, remembered.1, 0), Standing::Waiting { .. }));
+    assert_eq!(roll.standing(abandoned.0, abandoned.1, 0), Standing::Foreign, "it comes again");
+    assert_eq!(roll.called.iter_from(0).collect::<Vec<_>>(), [1, 2, 3, 4], "who was called meanwhile stays called");
+    let next = second.join(1, START_US + 8_000_000);
+    assert!(next.epoch > abandoned.0 && next.first > first.roll.issued + EPOCH_MARGIN);
+}
+
+#[test]
+fn a_line_that_gave_way_does_not_come_back() {
+    let (first, mut second) = forked();
+    let abandoned = second.roll.clone();
+    let healed = second.restore(&first.roll, START_US + 7_000_000).clone();
+    assert_eq!(*second.restore(&abandoned, START_US + 8_000_000), healed, "though a mirror still remembers it");
+}
+
+#[test]
+fn a_line_that_has_stood_for_long_does_not_give_way_to_its_twin() {
+    let (first, mut second) = forked();
+    let before = second.roll.clone();
+    assert_eq!(*second.restore(&first.roll, START_US + 120_000_000), before);
+}
+
+/// The clock of the new server is behind: the lost line's epoch is the later one.
+#[test]
+fn lines_with_nothing_in_common_are_not_merged_whichever_began_first() {
+    let mut old = room(limits(1.0, 1));
+    old.join(10, START_US);
+    let early = START_US - 600_000_000;
+    let mut young = LineState::new(early);
+    young.steer(&Steering::Configure(limits(1.0, 5)), early);
+    let stranger = young.join(3, early);
+    let roll = young.restore(&old.roll, early).clone();
+    assert_eq!(
+        roll.standing(old.roll.epoch(), 2, 0),
+        Standing::Waiting { ahead: 0 },
+        "nobody was called but the first"
+    );
+    assert_eq!(roll.standing(stranger.epoch, 2, 0), Standing::Foreign);
+    assert!(young.join(1, early).epoch > old.roll.epoch());
+}
+
 #[test]
 fn nobody_is_called_before_the_restored_while_they_are_on_their_way_back() {
     let mut state = room(limits(1.0, 1));

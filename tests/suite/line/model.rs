@@ -191,7 +191,7 @@ fn steering() -> impl Strategy<Value = Steering> {
         3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Draining), 1 => Just(Phase::Closed)]
             .prop_map(Steering::Phase),
         1 => message.prop_map(Steering::Message),
-        2 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
+        6 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
         1 => Just(Steering::Reset),
         3 => draw(),
     ]

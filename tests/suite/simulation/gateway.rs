@@ -7,9 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
 use vestibule::adaptive::Tolerance;
+use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
-use vestibule::line::{GatewayId, Number, PersonId, RoomName, Steering};
+use vestibule::line::{GatewayId, Number, PersonId, RoomName, StoreFault};
 use vestibule::metrics::Metrics;
 use vestibule::person::{PersonRule, Source};
 use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
@@ -28,6 +29,8 @@ pub enum Message {
     Started { gateway: u64, done: bool },
     /// A tick is over.
     Ticked { gateway: u64 },
+    /// Lots were drawn, or could not be.
+    Drew { gateway: u64 },
     /// A visitor has joined, or not.
     Joined { gateway: u64, visitor: usize, place: Result<Place, JoinFault> },
 }
@@ -69,6 +72,7 @@ pub struct Gateway {
     /// Until when nothing reaches the store.
     pub cut_off_until_us: u64,
     pub is_ticking: bool,
+    pub is_drawing: bool,
     /// Connections that ended while it was paused.
     pub hung_up: Vec<Number>,
     room: Option<Arc<Room>>,
@@ -86,6 +90,7 @@ impl Gateway {
             heard: None,
             cut_off_until_us: 0,
             is_ticking: false,
+            is_drawing: false,
             hung_up: Vec::new(),
             room: None,
             tasks: Vec::new(),
@@ -120,7 +125,7 @@ impl Gateway {
         LineNow { surely_ms: (heard.clock_us + true_us - heard.at_us) / 1_000, maybe_ms: maybe_us / 1_000 + 1 }
     }
 
-    /// Starts as the composition root does: it follows the log, configures the room, and follows the log.
+    /// Starts as the composition root does: it follows the log, configures the room, promises a draw, and follows the log.
     pub fn start(&mut self, id: u64, ring: KeyRing, plan: &Plan, outbox: &Outbox, tasks: &mut Tasks, inbox: &Inbox) {
         let store = Arc::new(Wire { from: self.index, outbox: Arc::clone(outbox) });
         let shared = Shared {
@@ -131,13 +136,11 @@ impl Gateway {
             verifier: Arc::new(PassVerifier::new(ISSUER, 1_000)),
             gateway: GatewayId(id),
         };
-        let room = Arc::new(Room::new(rules(plan.knows_persons), shared));
+        let room = Arc::new(Room::new(rules(plan), shared));
         (self.id, self.life, self.room) = (id, Life::Starting, Some(Arc::clone(&room)));
-        let (inbox, configure) = (Rc::clone(inbox), Steering::Configure(plan.limits.clone()));
+        let (inbox, limits) = (Rc::clone(inbox), plan.limits.clone());
         self.tasks = vec![tasks.spawn(async move {
-            ticker::tick(&room).await;
-            let done = room.shared.store.steer(&room.rules.name, &configure).await.is_ok();
-            ticker::tick(&room).await;
+            let done = begin(&room, limits).await.is_ok();
             inbox.borrow_mut().push(Message::Started { gateway: id, done });
         })];
     }
@@ -152,7 +155,8 @@ impl Gateway {
     /// Loses all that is in memory.
     pub fn crash(&mut self, tasks: &mut Tasks) {
         self.tasks.drain(..).for_each(|task| tasks.kill(task));
-        (self.life, self.room, self.is_ticking, self.heard) = (Life::Down, None, false, None);
+        (self.life, self.room, self.heard) = (Life::Down, None, None);
+        (self.is_ticking, self.is_drawing) = (false, false);
         self.hung_up.clear();
     }
 
@@ -168,6 +172,20 @@ impl Gateway {
         }));
     }
 
+    /// Draws lots where that is due, unless it is under way already.
+    pub fn draw_lots(&mut self, tasks: &mut Tasks, inbox: &Inbox) {
+        let Some(room) = self.room().filter(|room| !self.is_drawing && room.is_draw_due()).map(Arc::clone) else {
+            return;
+        };
+        self.is_drawing = true;
+        let (inbox, gateway) = (Rc::clone(inbox), self.id);
+        self.tasks.push(tasks.spawn(async move {
+            // What cannot be drawn now is tried again after the next beat.
+            drop(room.draw(None).await);
+            inbox.borrow_mut().push(Message::Drew { gateway });
+        }));
+    }
+
     /// Lets a visitor stand at the door.
     pub fn join(&mut self, visitor: usize, person: Option<PersonId>, tasks: &mut Tasks, inbox: &Inbox) {
         let Some(room) = self.room().map(Arc::clone) else { return };
@@ -179,20 +197,29 @@ impl Gateway {
     }
 }
 
-fn rules(knows_persons: bool) -> RoomRules {
+async fn begin(room: &Room, limits: Limits) -> Result<(), StoreFault> {
+    ticker::tick(room).await;
+    room.configure(limits).await?;
+    ticker::tick(room).await;
+    room.promise_draw().await?;
+    ticker::tick(room).await;
+    Ok(())
+}
+
+fn rules(plan: &Plan) -> RoomRules {
     let source = Source::Header(HeaderName::from_static("x-user"));
     let person = PersonRule { source, required: false, sign_in: None };
     RoomRules {
         name: RoomName::new("sale").expect("a name"),
         title: String::new(),
-        method: QueueingMethod::Fifo,
+        method: if plan.draws { QueueingMethod::Draw } else { QueueingMethod::Fifo },
         public_value: None,
         max_waiting: 1_000,
         queueing_status: 200,
         items: Vec::new(),
         item: None,
         tolerance: Tolerance::default(),
-        person: knows_persons.then_some(person),
+        person: plan.knows_persons.then_some(person),
         work: None,
     }
 }

@@ -1,8 +1,12 @@
 //! The store's side of the wire: the real pure line, or one with a defect that the checks have to catch.
 
 use vestibule::admission::{Limits, MAX_INTERVAL_US};
+use vestibule::line::draw::{DrawStep, Reveal};
+use vestibule::line::roll::Drawn;
 use vestibule::line::state::LineState;
-use vestibule::line::{Arrival, Claimed, Joined, Known, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick};
+use vestibule::line::{
+    Arrival, Claimed, Entry, Joined, Known, News, Number, Numbers, Page, Roll, Steering, StoreFault, Tick,
+};
 use vestibule::schedule::Schedule;
 
 use super::wire::{Answer, Reply, Verb};
@@ -42,10 +46,18 @@ pub enum Defect {
     ForgetsWhoHasWhichPlace,
     /// A gateway that wishes for a slower rate is half heard.
     HearsHalfTheWish,
+    /// What gateways say by number after a draw is taken for places.
+    TakesNumbersForPlaces,
+    /// Mirrors hear of other lots than were drawn.
+    TellsOtherLots,
+    /// The promise of a draw is taken back when its outcome could be known.
+    ForgoesTheDraw,
+    /// An operator's configuration of a line that gives way is not kept.
+    ForgetsWhatWasConfigured,
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 16] = [
+pub const DEFECTS: [Defect; 20] = [
     Defect::GivesANumberTwice,
     Defect::LetsNewcomersPass,
     Defect::HearsTwiceTheRate,
@@ -62,6 +74,10 @@ pub const DEFECTS: [Defect; 16] = [
     Defect::HearsNoSchedule,
     Defect::ForgetsWhoHasWhichPlace,
     Defect::HearsHalfTheWish,
+    Defect::TakesNumbersForPlaces,
+    Defect::TellsOtherLots,
+    Defect::ForgoesTheDraw,
+    Defect::ForgetsWhatWasConfigured,
 ];
 
 impl Defect {
@@ -72,13 +88,17 @@ impl Defect {
             Self::LetsNewcomersPass => "was told to be called",
             Self::HearsTwiceTheRate => "(L5)",
             Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions => "(L6)",
-            Self::HearsAShorterGrace | Self::TakesPlacesUnasked | Self::RestoresNothing => "(L8)",
+            Self::HearsAShorterGrace | Self::TakesPlacesUnasked => "(L8)",
+            Self::RestoresNothing => "(L",
             Self::LosesWhoIsHere => "here",
             Self::CallsFromBehind => "was called",
             Self::ForgetsWhoHasWhichPlace => "(L3)",
             Self::HearsHalfTheWish => "the pace is",
             Self::TellsThePast => "(L6)",
             Self::HearsNoSchedule => "the sale is",
+            Self::TellsOtherLots | Self::ForgoesTheDraw => "draw",
+            Self::TakesNumbersForPlaces => "here",
+            Self::ForgetsWhatWasConfigured => "an operator has set",
             Self::FailsOverUnnoticed | Self::SkipsAnEntry => "",
         }
     }
@@ -89,11 +109,20 @@ pub struct Machine {
     state: LineState,
     defect: Option<Defect>,
     verbs: u64,
+    /// How many servers have kept the line before this one.
+    life: u64,
+}
+
+/// Lots that are being drawn: it takes a while, and the line goes on.
+#[derive(Debug)]
+pub struct Drawing {
+    drawn: Drawn,
+    life: u64,
 }
 
 impl Machine {
     pub fn new(defect: Option<Defect>, now_us: u64) -> Self {
-        Self { state: LineState::new(now_us), defect, verbs: 0 }
+        Self { state: LineState::new(now_us), defect, verbs: 0, life: 0 }
     }
 
     pub fn roll(&self) -> &Roll {
@@ -107,10 +136,12 @@ impl Machine {
     /// Forgets everything.
     pub fn lose(&mut self, now_us: u64) {
         self.state = LineState::new(now_us);
+        self.life += 1;
     }
 
     /// Goes on from what a replica had, as another server does that takes over.
     pub fn fail_over(&mut self, replica: &LineState, now_us: u64) {
+        self.life += 1;
         self.state = match self.has(Defect::FailsOverUnnoticed) {
             true => replica.clone(),
             false => {
@@ -129,6 +160,10 @@ impl Machine {
             Verb::Join(count) => Answer::Joined(self.join(*count, now_us)),
             Verb::Claim(arrivals, known) => Answer::Claimed(self.claim(arrivals, *known, now_us).map(Box::new)),
             Verb::Tick(tick) => Answer::Page(Box::new(self.tick(tick, now_us))),
+            Verb::Steer(Steering::Draw(_)) if self.has(Defect::ForgoesTheDraw) => {
+                self.state.steer(&Steering::Forgo, now_us);
+                Answer::Done
+            }
             Verb::Steer(steering) => {
                 self.state.steer(&self.heard(steering), now_us);
                 Answer::Done
@@ -137,12 +172,29 @@ impl Machine {
         })
     }
 
+    /// Begins to draw the lots that a reveal decides, if they are due.
+    pub fn begin_draw(&self, reveal: &Reveal) -> Option<Drawing> {
+        let draw = self.state.due_draw(reveal).filter(|_| !self.has(Defect::ForgoesTheDraw))?;
+        Some(Drawing { drawn: Drawn::of(draw, self.roll()), life: self.life })
+    }
+
+    /// Puts lots in place that were drawn meanwhile; tells whether the server that drew them still keeps the line.
+    pub fn end_draw(&mut self, drawing: Drawing, now_us: u64) -> bool {
+        let is_alive = drawing.life == self.life;
+        if is_alive {
+            self.state.put_draw(drawing.drawn, now_us);
+        }
+        is_alive
+    }
+
     /// Does the first `parts` of a tick's five, as when the wire is cut between them.
     pub fn do_parts(&mut self, tick: &Tick, parts: u64, now_us: u64) {
         let is_behind = self.state.follow(tick.known) == News::Behind;
         let is_of_old = (1..self.roll().epoch()).contains(&tick.known.epoch);
+        let is_understood = tick.known.seq >= self.roll().drawn_seq;
         for part in 0..if is_behind || is_of_old { parts.min(1) } else { parts } {
             match part {
+                1..=3 if !is_understood => {}
                 0 => drop(self.state.vouch(tick, now_us)),
                 1 => self.state.take_back(&tick.returned, now_us),
                 2 => self.state.leave(&tick.left, now_us),
@@ -183,6 +235,10 @@ impl Machine {
             Some(Defect::TakesPlacesUnasked) if self.verbs.is_multiple_of(17) => {
                 tick.left = self.roll().waiting.iter_from(0).take(1).collect();
             }
+            Some(Defect::TakesNumbersForPlaces) if tick.known.epoch == self.roll().epoch() => {
+                let pretended = Known { seq: self.roll().drawn_seq.max(tick.known.seq), ..tick.known };
+                self.state.vouch(&Tick { known: pretended, ..tick.clone() }, now_us);
+            }
             Some(Defect::CallsFromBehind) => drop(self.vouch(&tick, Numbers::default(), overlooked.clone(), now_us)),
             _ => {}
         }
@@ -194,6 +250,9 @@ impl Machine {
             && entries.len() > 1
         {
             entries.remove(0);
+        }
+        if let (Some(Defect::TellsOtherLots), News::Entries(entries)) = (self.defect, &mut page.news) {
+            entries.iter_mut().for_each(tell_other_lots);
         }
         if self.has(Defect::TellsThePast) {
             page.now_us -= 10_000_000;
@@ -211,10 +270,18 @@ impl Machine {
     }
 
     fn restore(&mut self, offered: &Roll, now_us: u64) -> Roll {
-        match self.has(Defect::RestoresNothing) {
-            true => self.roll().clone(),
-            false => self.state.restore(offered, now_us).clone(),
+        match self.defect {
+            Some(Defect::RestoresNothing) => return self.roll().clone(),
+            // A line that is made anew knows less of an operator than one that was lost.
+            Some(Defect::ForgetsWhatWasConfigured) => {
+                self.state.restore(offered, now_us);
+                if let Some(settings) = &offered.settings {
+                    self.state.steer(&Steering::Configure(settings.configured.clone()), now_us);
+                }
+            }
+            _ => drop(self.state.restore(offered, now_us)),
         }
+        self.roll().clone()
     }
 
     fn heard(&self, steering: &Steering) -> Steering {
@@ -238,5 +305,11 @@ impl Machine {
             _ => {}
         }
         limits
+    }
+}
+
+fn tell_other_lots(entry: &mut Entry) {
+    if let Some(DrawStep::Drawn(draw)) = &mut entry.draw {
+        draw.reveal.public_value = Some("another".to_owned());
     }
 }

@@ -6,23 +6,28 @@
 mod books;
 mod bucket;
 mod desk;
+mod drawing;
 mod entries;
+mod ever;
+mod losses;
+mod lots;
 mod places;
 mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::gate::Decision;
-use vestibule::line::{Arrival, Joined, Known, News, Number, PersonId, Roll, Standing, Steering, Tick};
-use vestibule::schedule::Schedule;
+use vestibule::line::{Arrival, Joined, Known, News, Number, PersonId, Roll, Steering, Tick};
 use vestibule::token::Ticket;
 
+use super::census::Census;
 use super::machine::Machine;
 use super::wire::{Answer, Verb};
 use books::Books;
-use desk::{Desk, Fate};
+use desk::{Desk, Key};
 pub use desk::{LineNow, Shown};
-use places::Places;
+use ever::Ever;
+use lots::Draws;
 pub use screen::{Screen, Told};
 
 /// What was asked for, by whoever may ask.
@@ -37,15 +42,8 @@ struct Asked {
     by_hand: u64,
     /// Whether that verb takes every place.
     reset: bool,
-}
-
-/// What has ever happened, in whichever life of the store.
-#[derive(Debug, Default)]
-struct Ever {
-    /// Who was called, and the last second of the session; of the first, where a lost call was made again.
-    called: BTreeMap<Number, u64>,
-    over: Places,
-    latest_s: u64,
+    /// The first number that it gives, if it is a join.
+    joining: Option<Number>,
 }
 
 /// Watches one run.
@@ -56,11 +54,12 @@ pub struct Oracle {
     desk: Desk,
     asked: Asked,
     ever: Ever,
+    draws: Draws,
     /// The line as the log tells it.
     rebuilt: Roll,
-    /// The epoch that a store must have heard of to be whole again, after it has lost everything.
-    owes: Option<u32>,
     verbs: u64,
+    /// What was reached.
+    pub census: Census,
 }
 
 impl Oracle {
@@ -72,16 +71,6 @@ impl Oracle {
     /// Returns the first thing that was not as it must be.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
-    }
-
-    /// Tells whether an offer is from before what the store has lost and not got back.
-    pub fn is_out_of_date(&self, offered: &Roll) -> bool {
-        self.owes.is_some_and(|epoch| offered.epoch() < epoch)
-    }
-
-    /// Tells whether the store has everything again that it ever lost.
-    pub fn is_whole(&self) -> bool {
-        self.owes.is_none()
     }
 
     /// Notes what was not as it must be, as the world found it.
@@ -116,11 +105,9 @@ impl Oracle {
     /// Notes a new ticket. (L1) A number has one holder, and (L3) a person one place; after a loss a person may have
     /// two, until a ticket tells which is which.
     pub fn issued(&mut self, text: &str, ticket: Ticket, line: LineNow) {
-        let other = self
-            .desk
-            .numbers_of(ticket.id)
-            .find(|number| *number != ticket.number && !self.fate_of(*number).has_ended(line.maybe_ms));
-        let is_sole = other.is_none() || self.rebuilt.eras.len() > 1;
+        let stands = |held: &Key| *held != desk::key(&ticket) && !self.ever.fate(*held).has_ended(line.maybe_ms);
+        let other = self.desk.keys_of(ticket.id).find(stands);
+        let is_sole = other.is_none_or(|(epoch, _)| epoch != ticket.epoch || self.rebuilt.eras.len() > 1);
         self.demand(is_sole, || format!("(L3) {ticket:?} is of a person who has {other:?}"));
         let verdict = self.desk.issue(text, ticket);
         self.take(verdict);
@@ -132,7 +119,8 @@ impl Oracle {
     }
 
     /// Judges what the gate said, of a gateway that goes by this schedule.
-    pub fn decided(&mut self, shown: &Shown<'_>, schedule: &Schedule, decision: &Decision) {
+    pub fn decided(&mut self, shown: &Shown<'_>, mirror: &Roll, decision: &Decision) {
+        let schedule = mirror.settings.as_ref().map(|settings| settings.limits.schedule).unwrap_or_default();
         if *decision == Decision::Join {
             let opens = schedule.opens_ms.is_none_or(|opens_ms| opens_ms <= shown.line.maybe_ms);
             let goes_on = schedule.ends_ms.is_none_or(|ends_ms| shown.line.surely_ms < ends_ms);
@@ -140,28 +128,24 @@ impl Oracle {
                 format!("somebody may join at {:?}, and the sale is {schedule:?}", shown.line)
             });
         }
-        let verdict = self.desk.judge(shown, decision, |number| self.fate_of(number));
-        self.take(verdict);
-    }
-
-    fn fate_of(&self, number: Number) -> Fate {
-        Fate {
-            ends_s: self.ever.called.get(&number).copied(),
-            is_over: self.ever.over.contains(number),
-            latest_s: self.ever.latest_s,
+        if *decision == Decision::Join {
+            self.put_aside(shown, mirror);
         }
+        let verdict = self.desk.judge(shown, decision, |key| self.ever.fate(key));
+        self.take(verdict);
     }
 
     /// Judges what a gateway tells somebody in line. (L4)
     pub fn shown(&mut self, screen: &mut Screen, told: &Told<'_>) {
+        self.check_lot(told);
         let Some(position) = told.status.position else { return };
-        let number = told.ticket.number;
         let verdict = screen.show(told, position);
         self.take(verdict);
-        let is_of_now = self.owes.is_none() && self.books.epoch == told.room.mirror.known().epoch;
-        let least = self.books.ahead_of(number) + 1;
-        if is_of_now && self.books.waiting.contains(&number) {
-            self.demand(position >= least, || format!("(L4) {number} is told place {position}, and it is {least}"));
+        let is_of_now = self.books.epoch == told.room.mirror.known().epoch;
+        let place = self.draws.place(told.ticket.number);
+        let least = self.books.ahead_of(place) + 1;
+        if is_of_now && self.books.waiting.contains(&place) {
+            self.demand(position >= least, || format!("(L4) {place} is told position {position}, and it is {least}"));
         }
     }
 
@@ -170,7 +154,7 @@ impl Oracle {
         self.verbs += 1;
         self.ever.latest_s = self.ever.latest_s.max(clock_us / 1_000_000);
         self.books.pass_to(clock_us);
-        (self.asked.by_hand, self.asked.reset) = (0, false);
+        (self.asked.by_hand, self.asked.reset, self.asked.joining) = (0, false, None);
         match verb {
             Verb::Join(_) => {
                 if let Some(Answer::Joined(joined)) = answer {
@@ -181,6 +165,7 @@ impl Oracle {
             Verb::Tick(tick) => {
                 self.introduced(tick);
                 let is_of_old = (1..self.books.epoch).contains(&tick.known.epoch);
+                let is_understood = tick.known.seq >= self.books.drawn_seq;
                 if parts > 0 {
                     let is_heard = matches!(answer, Some(Answer::Page(page)) if page.vouched);
                     self.books.vouch(tick, is_of_old, is_heard);
@@ -192,7 +177,7 @@ impl Oracle {
                     self.books.tend();
                 }
                 self.read_log(machine);
-                if is_heard {
+                if is_heard && is_understood {
                     self.done(tick, &inside);
                 }
             }
@@ -200,26 +185,11 @@ impl Oracle {
                 self.steered(steering);
                 self.read_log(machine);
             }
-            Verb::Restore(_) => self.restored(machine),
+            Verb::Restore(offered) => self.restored(offered, machine),
         }
         self.compare(machine);
         if self.verbs.is_multiple_of(16) {
             self.check_deeply(machine, clock_us);
-        }
-    }
-
-    /// Notes that the store has lost everything.
-    pub fn lost(&mut self) {
-        self.owes = self.owes.or(Some(self.books.epoch));
-    }
-
-    /// Notes that a replica has taken over.
-    pub fn failed_over(&mut self, machine: &Machine, clock_us: u64) {
-        self.books.pass_to(clock_us);
-        let is_whole = self.owes.is_none_or(|epoch| machine.roll().eras.iter().any(|era| era.epoch == epoch));
-        if is_whole {
-            self.owes = None;
-            self.begin_anew(machine);
         }
     }
 
@@ -250,6 +220,7 @@ impl Oracle {
     fn joined(&mut self, joined: &Joined, machine: &Machine) {
         let next = self.books.issued + 1;
         self.demand(joined.first == next, || format!("(L1) a join got {} and not {next}", joined.first));
+        self.asked.joining = Some(next);
         self.books.join(joined);
         self.read_log(machine);
         for number in joined.first..joined.first + joined.admitted {
@@ -269,7 +240,7 @@ impl Oracle {
         let books = &self.books;
         let keeps = tick.left.iter().find(|number| books.waiting.contains(number));
         let runs = inside.iter().find(|number| !books.over.contains(**number));
-        let is_done = self.owes.is_some() || (keeps, runs) == (None, None);
+        let is_done = (keeps, runs) == (None, None);
         self.demand(is_done, || format!("(L6) said and not done: {keeps:?} left, the session of {runs:?} ended"));
     }
 
@@ -291,32 +262,8 @@ impl Oracle {
         }
     }
 
-    fn restored(&mut self, machine: &Machine) {
-        let roll = machine.roll();
-        if self.owes.is_some_and(|epoch| roll.eras.iter().any(|era| era.epoch == epoch)) {
-            self.owes = None;
-            self.begin_anew(machine);
-        } else if roll.epoch() != self.books.epoch {
-            self.begin_anew(machine);
-        } else if roll.seq != self.rebuilt.seq {
-            self.books.agree_with(machine.roll());
-        }
-        self.rebuilt = roll.clone();
-    }
-
-    /// An epoch has begun: the books are written anew from what the store says, and no place may be gone.
-    fn begin_anew(&mut self, machine: &Machine) {
-        self.books.agree_with(machine.roll());
-        self.books.begin_anew();
-        self.rebuilt = machine.roll().clone();
-        self.check_places(machine);
-    }
-
     /// Reads the log on, as a mirror does.
     fn read_log(&mut self, machine: &Machine) {
-        if self.owes.is_some() {
-            return;
-        }
         let known = Known { issued: 0, ..self.rebuilt.known() };
         match machine.state().follow(known) {
             News::Entries(entries) => entries.iter().for_each(|entry| self.read(entry)),
@@ -331,9 +278,6 @@ impl Oracle {
 
     /// Holds the store's sets against the books, by their sizes.
     fn compare(&mut self, machine: &Machine) {
-        if self.owes.is_some() {
-            return;
-        }
         let (books, roll) = (&self.books, machine.roll());
         let mine = [books.issued, books.waiting.len() as u64, books.called.len() as u64, books.over.count()];
         let theirs = [roll.issued, roll.waiting.count(), roll.called.count(), roll.over.count()];
@@ -349,9 +293,6 @@ impl Oracle {
     /// Checks what costs more than a look: that the log alone rebuilds the roll, that a second call at the same
     /// instant changes nothing (L7), that no place is gone (L8).
     fn check_deeply(&mut self, machine: &Machine, clock_us: u64) {
-        if self.owes.is_some() {
-            return;
-        }
         let roll = machine.roll();
         let all_told = roll.issued == self.rebuilt.issued;
         self.demand(!all_told || *roll == self.rebuilt, || "the log does not rebuild the roll".to_owned());
@@ -361,17 +302,5 @@ impl Oracle {
         again.call(clock_us);
         self.demand(*again.roll() == once, || "(L7) ticking twice at one instant is not ticking once".to_owned());
         self.check_places(machine);
-    }
-
-    /// Every place that was given and is not over is in line, called, or can be taken back. (L8)
-    fn check_places(&mut self, machine: &Machine) {
-        let roll = machine.roll();
-        let gone = self.desk.places().find_map(|(epoch, number)| {
-            let standing = roll.standing(epoch, number, 0);
-            let fate = self.fate_of(number);
-            let is_kept = !matches!(standing, Standing::Over | Standing::Foreign | Standing::Unheard);
-            (!is_kept && !fate.is_over && fate.ends_s.is_none()).then(|| format!("(L8) place {number} is {standing:?}"))
-        });
-        self.demand(gone.is_none(), || gone.unwrap_or_default());
     }
 }

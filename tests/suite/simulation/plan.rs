@@ -8,6 +8,10 @@ use super::chance::Chance;
 /// One second, in microseconds.
 pub const SECOND: u64 = 1_000_000;
 
+/// Of so many runs with a draw, one loses what the store knows: a hundred thousand forgotten numbers are then drawn,
+/// which takes a second.
+const LOSING_DRAWS: u64 = 12;
+
 /// A run's frame. Each kind of fault is left out of about half of the runs, so that some are strict and each
 /// meets the others in every combination.
 #[derive(Clone, Debug)]
@@ -25,6 +29,10 @@ pub struct Plan {
     pub steers: bool,
     /// Whether one person holds one place.
     pub knows_persons: bool,
+    /// Whether lots are drawn among those who come before the start.
+    pub draws: bool,
+    /// Whether the next fault may come before the last is healed.
+    pub overlaps: bool,
 }
 
 /// How the wire between gateways and store behaves, in thousandths of all calls.
@@ -36,6 +44,8 @@ pub struct Weather {
     pub cut: u64,
     /// Calls that reach the store when nobody waits for them any more.
     pub late: u64,
+    /// Answers that are long under way, some for longer than anybody waits.
+    pub slow_replies: u64,
     /// The longest way in one direction, in microseconds.
     pub slowest_us: u64,
 }
@@ -52,13 +62,15 @@ pub enum Trouble {
     StoreHangs,
     StoreFailsOver,
     StoreLosesAll,
+    /// The store and every gateway: only tickets are left.
+    EverythingIsLost,
     StoreClockSteps,
     StoreClockJumps,
     KeysAreRotated,
     UpstreamFails,
 }
 
-const TROUBLE: [Trouble; 13] = [
+pub const TROUBLE: [Trouble; 14] = [
     Trouble::GatewayCrashes,
     Trouble::AllGatewaysCrash,
     Trouble::GatewayPauses,
@@ -68,6 +80,7 @@ const TROUBLE: [Trouble; 13] = [
     Trouble::StoreHangs,
     Trouble::StoreFailsOver,
     Trouble::StoreLosesAll,
+    Trouble::EverythingIsLost,
     Trouble::StoreClockSteps,
     Trouble::StoreClockJumps,
     Trouble::KeysAreRotated,
@@ -76,8 +89,17 @@ const TROUBLE: [Trouble; 13] = [
 
 impl Plan {
     pub fn draw(chance: &mut Chance, now_us: u64) -> Self {
-        let trouble: Vec<Trouble> = TROUBLE.into_iter().filter(|_| chance.one_in(3)).collect();
-        let limits = limits(chance, now_us);
+        let overlaps = chance.one_in(3);
+        let trouble = TROUBLE.into_iter().filter(|trouble| overlaps || *trouble != Trouble::EverythingIsLost);
+        let mut trouble: Vec<Trouble> = trouble.filter(|_| chance.one_in(3)).collect();
+        let mut limits = limits(chance, now_us);
+        let draws = chance.one_in(6);
+        if draws {
+            limits.schedule = gathering(chance, now_us);
+            if !chance.one_in(LOSING_DRAWS) {
+                trouble.retain(|trouble| !trouble.begins_an_epoch());
+            }
+        }
         let crowd = if chance.one_in(16) { 120 } else { 25 };
         Self {
             gateways: chance.between(1, 4) as usize,
@@ -89,7 +111,16 @@ impl Plan {
             trouble,
             steers: chance.one_in(2),
             knows_persons: chance.one_in(3),
+            draws,
+            overlaps,
         }
+    }
+}
+
+impl Trouble {
+    /// Tells whether the line begins an epoch for it.
+    fn begins_an_epoch(self) -> bool {
+        matches!(self, Self::StoreFailsOver | Self::StoreLosesAll | Self::EverythingIsLost)
     }
 }
 
@@ -101,8 +132,9 @@ impl Weather {
 
     fn draw(chance: &mut Chance) -> Self {
         let mut some = |most| if chance.one_in(2) { 0 } else { chance.below(most) };
-        let (lost_requests, lost_replies, cut, late) = (some(80), some(80), some(40), some(20));
-        Self { lost_requests, lost_replies, cut, late, slowest_us: *chance.pick(&[2_000, 50_000, 900_000]) }
+        let (lost_requests, lost_replies, cut, late, slow_replies) = (some(80), some(80), some(40), some(20), some(30));
+        let slowest_us = *chance.pick(&[2_000, 50_000, 900_000]);
+        Self { lost_requests, lost_replies, cut, late, slow_replies, slowest_us }
     }
 }
 
@@ -116,6 +148,14 @@ fn schedule(chance: &mut Chance, now_us: u64) -> Schedule {
         chance.one_in(2).then_some(at_ms)
     };
     Schedule { opens_ms: instant(0, 8), starts_ms: instant(8, 16), ends_ms: instant(17, 40) }
+}
+
+/// Draws the instants of a sale that collects entries first.
+fn gathering(chance: &mut Chance, now_us: u64) -> Schedule {
+    let at_ms =
+        |chance: &mut Chance, from_s: u64, to_s: u64| now_us / 1_000 + chance.between(from_s * 1_000, to_s * 1_000);
+    let opens_ms = chance.one_in(2).then(|| at_ms(chance, 0, 5));
+    Schedule { opens_ms, starts_ms: Some(at_ms(chance, 6, 14)), ends_ms: None }
 }
 
 /// Draws limits under which a run of a minute has something to do.

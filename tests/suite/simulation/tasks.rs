@@ -56,6 +56,10 @@ impl Tasks {
         }
     }
 
+    pub fn is_any_woken(&self) -> bool {
+        self.slots.values().any(|slot| slot.woken.0.load(Ordering::SeqCst))
+    }
+
     fn first_woken(&self) -> Option<TaskId> {
         let mut tasks = self.slots.iter();
         tasks.find(|(_, slot)| slot.woken.0.swap(false, Ordering::SeqCst)).map(|(task, _)| *task)

@@ -21,6 +21,8 @@ pub enum Temper {
     Sleeper,
     /// Gives up its place after a while.
     Leaver,
+    /// Gives up its place once, and comes again: in a draw, for another lot.
+    Reenterer,
     /// Never asks again after joining.
     NoShow,
     /// Tries tickets and passes that are not its own.
@@ -79,7 +81,7 @@ fn person(chance: &mut Chance, plan: &Plan) -> Option<PersonId> {
 
 impl Visitor {
     pub fn draw(chance: &mut Chance, plan: &Plan) -> Self {
-        let temper = match chance.below(20) {
+        let temper = match chance.below(21) {
             0..6 => Temper::Faithful,
             6..10 => Temper::Live,
             10..12 => Temper::Cloner,
@@ -88,6 +90,7 @@ impl Visitor {
             15 => Temper::Leaver,
             16 => Temper::NoShow,
             17 => Temper::Forger,
+            18 => Temper::Reenterer,
             _ => Temper::Returner,
         };
         Self {

@@ -11,11 +11,13 @@ use std::rc::Rc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tokio::runtime::Handle;
 use vestibule::audit;
 use vestibule::line::state::LineState;
 use vestibule::mirror::export;
 use vestibule::token::KeyRing;
 
+use super::census::Census;
 use super::chance::Chance;
 use super::gateway::{Gateway, Inbox, Life, Message};
 use super::machine::{Defect, Machine};
@@ -86,6 +88,8 @@ pub struct World {
 pub struct Outcome {
     pub violation: Option<String>,
     pub steps: u64,
+    /// How long the run lasted, in the seconds of its world.
+    pub lasted_s: u64,
     /// How many were let in.
     pub admitted: u64,
     /// How many epochs there were.
@@ -93,6 +97,7 @@ pub struct Outcome {
     /// The last link of the log: two runs are the same if it is.
     pub link: String,
     pub trace: Vec<String>,
+    pub census: Census,
 }
 
 impl World {
@@ -186,7 +191,7 @@ impl World {
     /// Lets every task go as far as it can, and takes what they have to say.
     fn settle(&mut self) {
         loop {
-            self.tasks.run_until_stalled();
+            self.run_tasks();
             let messages = std::mem::take(&mut *self.inbox.borrow_mut());
             let calls = std::mem::take(&mut *self.outbox.lock().expect("one thread"));
             if messages.is_empty() && calls.is_empty() {
@@ -197,12 +202,35 @@ impl World {
         }
     }
 
+    /// Lets every task go as far as it can. Large draws are made on another thread, which is waited for: the time of a
+    /// run is the world's.
+    fn run_tasks(&mut self) {
+        self.tasks.run_until_stalled();
+        while self.oracle.has_large_lots() && self.has_apart() {
+            self.tasks.run_until_stalled();
+        }
+    }
+
+    /// Waits for what is done apart; tells whether somebody has waited for it.
+    fn has_apart(&self) -> bool {
+        let runtime = Handle::current();
+        // There is one such thread, and this is the last that it was told to do.
+        runtime.block_on(runtime.spawn_blocking(|| ())).expect("it does nothing");
+        self.tasks.is_any_woken()
+    }
+
     fn hear(&mut self, message: Message) {
         match message {
             Message::Started { gateway, done } => self.started(gateway, done),
             Message::Ticked { gateway } => {
                 if let Some(gateway) = self.gateways.iter_mut().find(|g| g.id == gateway) {
                     gateway.is_ticking = false;
+                    gateway.draw_lots(&mut self.tasks, &self.inbox);
+                }
+            }
+            Message::Drew { gateway } => {
+                if let Some(gateway) = self.gateways.iter_mut().find(|g| g.id == gateway) {
+                    gateway.is_drawing = false;
                 }
             }
             Message::Joined { gateway, visitor, place } => self.joined(gateway, visitor, place),
@@ -213,7 +241,7 @@ impl World {
         if self.gateways[index].life != Life::Down {
             return;
         }
-        if self.network.has_lost_all {
+        if self.network.lost.is_some() && !self.plan.overlaps {
             // Nobody makes a room anew while others remember it.
             return self.after(SECOND / 2, Due::Start(index));
         }
@@ -269,6 +297,7 @@ impl World {
             .map(|(index, visitor)| format!("visitor {index}, {:?}, {:?}", visitor.temper, visitor.stage))
             .collect();
         self.oracle.expect(owed.is_empty(), || format!("(L8) after all trouble is over, not let in: {owed:?}"));
+        self.oracle.check_all_is_healed(&self.machine);
         for gateway in &self.gateways {
             let Some(room) = gateway.room() else { continue };
             let log: String = export(room.mirror.history()).collect();
@@ -285,10 +314,12 @@ impl World {
         Outcome {
             violation: self.oracle.violation().map(str::to_owned),
             steps: self.steps,
+            lasted_s: (self.now_us - START_US) / SECOND,
             admitted: self.visitors.iter().map(|visitor| visitor.admissions).sum(),
             epochs: self.machine.roll().eras.len(),
             link: format!("{:?}", self.machine.roll().link),
             trace: self.trace.into_iter().collect(),
+            census: self.oracle.census,
         }
     }
 
@@ -309,6 +340,10 @@ impl World {
 
     fn store_clock_us(&self) -> u64 {
         self.now_us.saturating_add_signed(self.store_skew_us)
+    }
+
+    fn census(&mut self, what: &'static str) {
+        self.oracle.census.count(what);
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {

@@ -43,6 +43,8 @@ end
 
 if line.server ~= SERVER then
   if line.server then succeed() end
+  -- Nobody's reading of the board is worth anything here: what was said lately may be missing from it.
+  if line.board_began then put('board_began', now) end
   put('server', SERVER)
   -- At once, in case the verb that follows fails.
   save()

@@ -6,6 +6,7 @@ use vestibule::admission::{Limits, MAX_INTERVAL_US};
 use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, MUSTER_US, Number, Phase, Roll, Standing, Tick};
 
 use super::bucket::Bucket;
+use super::lots::Lots;
 use super::places::Places;
 
 /// What the store has been told, and what follows from it. A copy of the books goes with every replica.
@@ -38,6 +39,8 @@ pub struct Books {
     /// Numbers that somebody may hold whom the store has forgotten, and since when, on the axis.
     pub unseen: Places,
     pub begun_us: u64,
+    /// The entry of the last draw: a gateway that has not heard of it speaks of numbers.
+    pub drawn_seq: u64,
     /// When each was last vouched for, on the axis.
     seen_us: BTreeMap<Number, u64>,
 }
@@ -149,8 +152,9 @@ impl Books {
     }
 
     /// Notes whom a gateway vouches for; `is_heard` if the store says that it took all of it in. One that is of an older
-    /// epoch only has its lease renewed.
+    /// epoch, or from before a draw, only has its lease renewed.
     pub fn vouch(&mut self, tick: &Tick, is_of_old: bool, is_heard: bool) {
+        let is_of_old = is_of_old || tick.known.seq < self.drawn_seq;
         let before = self.leases.get(&tick.gateway).cloned();
         let new = || Lease { has_answered: !is_of_old, ..Lease::default() };
         let lease = Lease {
@@ -212,6 +216,26 @@ impl Books {
         if self.leases.values().all(|lease| lease.has_answered) {
             self.muster.before.clear();
         }
+    }
+
+    /// Lots were drawn: everything is by place from now on, and nobody stands at the door.
+    pub fn redraw(&mut self, lots: &Lots, seq: u64) {
+        let range = [lots.draw.first, lots.draw.last];
+        let place = |number: Number| lots.of_any(number);
+        let places = |set: &BTreeSet<Number>| set.iter().map(|number| place(*number)).collect();
+        (self.waiting, self.called) = (places(&self.waiting), places(&self.called));
+        (self.over, self.unseen) = (self.over.redrawn(range, place), self.unseen.redrawn(range, place));
+        self.sessions = self.sessions.iter().map(|(number, ends_s)| (place(*number), *ends_s)).collect();
+        self.seen_us = self.seen_us.iter().map(|(number, at_us)| (place(*number), *at_us)).collect();
+        self.unsettle(seq);
+    }
+
+    /// Every gateway says again who is here, and nobody stands at the door.
+    pub fn unsettle(&mut self, seq: u64) {
+        self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
+        self.leases.values_mut().for_each(|lease| (lease.has_answered, lease.sure) = (false, BTreeSet::new()));
+        self.door.clear();
+        self.drawn_seq = seq;
     }
 
     /// Goes over the leases and the door, as every call does first.
@@ -293,8 +317,13 @@ impl Books {
         let is_lost = |(seq, _): &&(u64, u64)| *seq >= roll.seq;
         self.bucket.forgive(self.calls.iter().filter(is_lost).map(|(_, count)| count).sum());
         self.calls.retain(|(seq, _)| *seq < roll.seq);
+        if roll.tat_us == 0 {
+            // A line that nobody remembers has called nobody.
+            self.bucket = Bucket::default();
+        }
         self.epoch = roll.epoch();
         self.issued = roll.issued;
+        self.drawn_seq = roll.drawn_seq;
         self.waiting = roll.waiting.iter_from(0).collect();
         self.over = roll.over.runs().collect();
         self.unseen = roll.unseen.runs().collect();
@@ -331,8 +360,9 @@ fn wished(limits: &Limits, wish_us: u64) -> u64 {
     }
 }
 
-/// Returns the second at which the session of `number` ends, as anyone is told who asks for it.
-fn session_end(roll: &Roll, number: Number, now_s: u64) -> Option<u64> {
+/// Returns the second at which the session of a place ends, as anyone is told who asks for it.
+fn session_end(roll: &Roll, place: Number, now_s: u64) -> Option<u64> {
+    let number = roll.number(place);
     let era = roll.eras.iter().rev().find(|era| era.above < number)?;
     match roll.standing(era.epoch, number, now_s) {
         Standing::Called { ends_s, .. } => Some(ends_s),

@@ -13,7 +13,16 @@ use vestibule::token::{CLOCK_SKEW_MS, Ticket, TicketId};
 pub struct Desk {
     tickets: BTreeMap<String, Ticket>,
     passes: BTreeMap<String, Admission>,
-    holders: BTreeMap<Number, TicketId>,
+    holders: BTreeMap<Key, TicketId>,
+}
+
+/// Who holds a place, in whichever line: numbers go up over the epochs of one line, and begin again in a line that
+/// nobody remembered.
+pub type Key = (Epoch, Number);
+
+/// Returns what a ticket stands for.
+pub fn key(ticket: &Ticket) -> Key {
+    (ticket.epoch, ticket.number)
 }
 
 /// What a pass was signed for.
@@ -54,24 +63,31 @@ pub struct Fate {
     pub is_over: bool,
     /// The latest second that any clock has shown.
     pub latest_s: u64,
+    /// Whether it was of a line, or of an epoch of one, that nobody remembered any more.
+    pub is_forgotten: bool,
 }
 
 impl Desk {
     /// Notes a new ticket; says so when its number has a holder already.
     pub fn issue(&mut self, text: &str, ticket: Ticket) -> Result<(), String> {
         self.tickets.insert(text.to_owned(), ticket);
-        match self.holders.insert(ticket.number, ticket.id) {
+        match self.holders.insert(key(&ticket), ticket.id) {
             Some(other) if other != ticket.id || person::holder(other).is_none() => {
-                Err(format!("(L1) number {} has two holders", ticket.number))
+                Err(format!("(L1) number {} of epoch {} has two holders", ticket.number, ticket.epoch))
             }
             _ => Ok(()),
         }
     }
 
-    /// Walks the numbers of a person's tickets; of anybody's there are none.
-    pub fn numbers_of(&self, id: TicketId) -> impl Iterator<Item = Number> + '_ {
+    /// Walks what a person's tickets stand for; anybody's are not known.
+    pub fn keys_of(&self, id: TicketId) -> impl Iterator<Item = Key> + '_ {
         let is_one = move |ticket: &&Ticket| ticket.id == id && person::holder(id).is_some();
-        self.tickets.values().filter(is_one).map(|ticket| ticket.number)
+        self.tickets.values().filter(is_one).map(key)
+    }
+
+    /// Returns what a ticket stands for, if a gateway has made it.
+    pub fn find(&self, text: &str) -> Option<Key> {
+        self.tickets.get(text).map(key)
     }
 
     /// Notes a new pass.
@@ -80,17 +96,12 @@ impl Desk {
     }
 
     /// Walks all places that were ever given.
-    pub fn places(&self) -> impl Iterator<Item = (Epoch, Number)> + '_ {
-        self.tickets.values().map(|ticket| (ticket.epoch, ticket.number))
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        self.tickets.values().map(key)
     }
 
-    /// Judges what the gate decided, where `fate_of` knows the numbers.
-    pub fn judge(
-        &self,
-        shown: &Shown<'_>,
-        decision: &Decision,
-        fate_of: impl Fn(Number) -> Fate,
-    ) -> Result<(), String> {
+    /// Judges what the gate decided, where `fate_of` knows the places.
+    pub fn judge(&self, shown: &Shown<'_>, decision: &Decision, fate_of: impl Fn(Key) -> Fate) -> Result<(), String> {
         let says_nothing = matches!(decision, Decision::Join | Decision::Reject(_));
         let Some(ticket) = shown.ticket.and_then(|text| self.tickets.get(text)) else {
             return says_nothing.then_some(()).ok_or_else(|| format!("(T1) no good ticket, and yet {decision:?}"));
@@ -98,10 +109,10 @@ impl Desk {
         if says_nothing && !is_current(ticket, shown.now_ms) && !is_current(ticket, shown.line.surely_ms) {
             return Ok(());
         }
-        let fate = fate_of(ticket.number);
+        let fate = fate_of(key(ticket));
         self.judge_pass(shown, ticket, decision, &fate)?;
         match decision {
-            Decision::Join | Decision::Reject(_) if !fate.has_ended(shown.line.maybe_ms) => {
+            Decision::Join | Decision::Reject(_) if !fate.is_forgotten && !fate.has_ended(shown.line.maybe_ms) => {
                 Err(format!("(L3, L8) {ticket:?} is good, and yet {decision:?}"))
             }
             Decision::Enter { .. } if fate.ends_s.is_none() => Err(format!("{ticket:?} enters and was never called")),

@@ -21,6 +21,9 @@ impl Oracle {
             ended.numbers.iter().for_each(|number| self.ended(number));
         }
         self.called(entry);
+        if let Some(step) = &entry.draw {
+            self.take_step(entry, step);
+        }
         if entry.pace_us > 0 {
             self.paced(entry);
         }
@@ -30,16 +33,22 @@ impl Oracle {
     fn returned(&mut self, number: Number) {
         let books = &self.books;
         let known = books.waiting.contains(&number) || books.called.contains(&number);
-        let is_fair = !known && !books.over.contains(number) && self.asked.returned.contains(&number);
+        let is_asked = self.asked.returned.contains(&self.draws.number(number));
+        let is_fair = !known && !books.over.contains(number) && is_asked;
         self.demand(is_fair, || format!("{number} returned, who was known or never asked"));
+        self.census.count("returned");
         self.books.come_to_the_door(number);
     }
 
     fn left(&mut self, number: Number) {
-        let is_asked = self.asked.reset || self.asked.left.contains(&number);
+        let is_asked = self.asked.reset || self.asked.left.contains(&self.draws.number(number));
         self.demand(is_asked, || format!("(L8) the place of {number} was taken, and nobody asked"));
         // A reset names all numbers at once, whoever of them waits.
         if !self.asked.reset || self.books.waiting.contains(&number) {
+            self.census.count_if(!self.asked.reset, "left");
+            self.census.count_if(self.asked.reset, "reset");
+            self.census.count_if(self.pending_draw() == Some(false), "left while entries are taken");
+            self.census.count_if(self.pending_draw() == Some(true), "left while lots are drawn");
             self.give_up(number);
         }
     }
@@ -55,8 +64,13 @@ impl Oracle {
         self.demand(is_fair, || format!("(L8) {first} to {last} lapsed and were not forgotten, {known:?} for one"));
         let away_us = self.books.axis_us - self.books.begun_us;
         self.check_grace(first, away_us);
+        self.census.count("forgotten lapsed");
         self.books.over.insert_run(first, last);
-        self.ever.over.insert_run(first, last);
+        if self.has_drawn() {
+            (first..=last).for_each(|place| self.ever.end(self.key_of(place)));
+        } else {
+            self.ever.end_run(&self.rebuilt.eras, first, last);
+        }
     }
 
     fn check_grace(&mut self, number: Number, away_us: u64) {
@@ -69,6 +83,7 @@ impl Oracle {
     fn lapsed(&mut self, number: Number) {
         let away_us = self.books.away_us(number);
         self.check_grace(number, away_us);
+        self.census.count("lapsed");
         self.give_up(number);
     }
 
@@ -76,26 +91,31 @@ impl Oracle {
         let waited = self.books.waiting.remove(&number);
         self.demand(waited, || format!("{number} gave up a place and had none"));
         self.books.end(number);
-        self.ever.over.insert(number);
+        self.ever.end(self.key_of(number));
     }
 
     fn ended(&mut self, number: Number) {
-        let is_fair = self.asked.ended.contains(&number) && self.books.called.contains(&number);
+        let is_asked = self.asked.ended.contains(&self.draws.number(number));
+        let is_fair = is_asked && self.books.called.contains(&number);
         self.demand(is_fair, || format!("the session of {number} was ended, and nobody asked"));
+        self.census.count("session ended");
         self.books.end(number);
-        self.ever.over.insert(number);
+        self.ever.end(self.key_of(number));
     }
 
     fn called(&mut self, entry: &Entry) {
         let Some(last) = entry.called.iter().last() else { return };
+        self.demand(self.draws.pending.is_none(), || format!("(draw) {last} was called before lots were drawn"));
         for number in entry.called.iter() {
             let waited = self.books.waiting.remove(&number);
             self.demand(waited, || format!("{number} was called and did not wait"));
             let may_be_here = self.books.may_be_here(number);
             self.demand(may_be_here, || format!("{number} was called and is not here"));
             self.books.call(number, entry.ends_s);
-            let ends_s = self.ever.called.entry(number).or_insert(entry.ends_s);
-            *ends_s = entry.ends_s.min(*ends_s);
+            let key = self.key_of(number);
+            self.census.count(if entry.by_hand > 0 { "called by hand" } else { "called" });
+            self.census.count_if(key.1 != number, "called by lot");
+            self.ever.call(key, entry.ends_s);
         }
         let overtaken = self.books.waiting.range(..last).copied().find(|number| self.books.is_surely_here(*number));
         self.demand(overtaken.is_none(), || format!("(L2) {last} was called before {overtaken:?}, who is here"));
@@ -104,6 +124,7 @@ impl Oracle {
 
     /// The rate adapts to the longest wish of the gateways, a step a second.
     fn paced(&mut self, entry: &Entry) {
+        self.census.count("came to a pace");
         let expected = self.books.come_to(entry);
         let is_right = expected.is_some_and(|(pace_us, from_us)| {
             entry.pace_us == pace_us && (entry.at_us >= from_us || entry.settings.is_some())

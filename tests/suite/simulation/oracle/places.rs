@@ -27,6 +27,22 @@ impl Places {
         self.0.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
     }
 
+    /// The same places, each of `first..=last` given another of them.
+    pub fn redrawn(&self, [first, last]: [Number; 2], of: impl Fn(Number) -> Number) -> Self {
+        let (mut kept, mut drawn) = (Self::default(), Vec::new());
+        for (&from, &to) in &self.0 {
+            drawn.extend((from.max(first)..=to.min(last)).map(&of));
+            for (from, to) in [(from, to.min(first - 1)), (from.max(last + 1), to)] {
+                if from <= to {
+                    kept.0.insert(from, to);
+                }
+            }
+        }
+        drawn.sort_unstable();
+        kept.0.extend(drawn.chunk_by(|a, b| a + 1 == *b).map(|run| (run[0], run[run.len() - 1])));
+        kept
+    }
+
     pub fn count(&self) -> u64 {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
     }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use vestibule::line::{News, Roll, Steering, StoreFault};
+use vestibule::line::{Epoch, News, Roll, Steering, StoreFault};
 
 use super::{Due, World};
 use crate::simulation::gateway::{Gateway, Heard};
+use crate::simulation::machine::Drawing;
 use crate::simulation::plan::{SECOND, Weather};
 use crate::simulation::wire::{Answer, Call, Reply, Verb};
+
+/// How long it takes at the most to draw lots.
+const SLOWEST_DRAW_US: u64 = SECOND / 2;
 
 /// How long a gateway waits for an answer, as [`vestibule::room::timed`] does.
 const TIMEOUT_US: u64 = 3 * SECOND;
@@ -23,8 +27,8 @@ pub struct Network {
     pub away_until_us: u64,
     /// Until when it takes connections and answers nothing.
     pub hangs_until_us: u64,
-    /// Whether the store has lost everything and nobody has restored it.
-    pub has_lost_all: bool,
+    /// The epoch of which the store has lost everything, and nobody has brought it back.
+    pub lost: Option<Epoch>,
     waiting: BTreeMap<u64, Waiting>,
     calls: u64,
     /// When the last call of each gateway arrives, and the last answer: a connection keeps order.
@@ -48,6 +52,8 @@ pub struct Arrival {
     /// How many parts of a tick get through.
     parts: u64,
     is_answer_lost: bool,
+    /// Lots that were being drawn for it.
+    drawing: Option<Box<Drawing>>,
 }
 
 /// An answer on its way to a gateway, or the end of its patience.
@@ -71,7 +77,7 @@ impl Network {
             weather,
             away_until_us: 0,
             hangs_until_us: 0,
-            has_lost_all: false,
+            lost: None,
             waiting: BTreeMap::new(),
             calls: 0,
             last_arrival_us: vec![0; gateways],
@@ -96,18 +102,22 @@ impl World {
         let weather = self.network.weather;
         let is_cut_off = self.now_us < self.gateways[from].cut_off_until_us;
         if is_cut_off || self.chance.permille(weather.lost_requests) {
+            self.census("request lost");
             return self.lose_request(call);
         }
         let way_us = self.way_us();
         let in_order_us = (self.now_us + way_us).max(self.network.last_arrival_us[from] + 1);
-        let at_us = match self.chance.permille(weather.late) {
+        let is_late = self.chance.permille(weather.late);
+        self.oracle.census.count_if(is_late, "request late");
+        let at_us = match is_late {
             true => self.now_us + self.chance.between(TIMEOUT_US, 3 * TIMEOUT_US),
             false => std::mem::replace(&mut self.network.last_arrival_us[from], in_order_us).max(in_order_us),
         };
         let is_cut = matches!(verb, Verb::Tick(_)) && self.chance.permille(weather.cut);
         let parts = if is_cut { self.chance.below(5) } else { 5 };
+        self.oracle.census.count_if(is_cut, "tick cut");
         let is_answer_lost = is_cut || self.chance.permille(weather.lost_replies);
-        self.at(at_us, Due::Arrival(Arrival { call, from, verb, parts, is_answer_lost }));
+        self.at(at_us, Due::Arrival(Arrival { call, from, verb, parts, is_answer_lost, drawing: None }));
     }
 
     /// Half of the lost calls are known to be lost at once; the others run into the timeout.
@@ -118,52 +128,111 @@ impl World {
     }
 
     /// A call reaches the store, which does it, unless it is away.
-    pub(super) fn arrive(&mut self, arrival: Arrival) {
+    pub(super) fn arrive(&mut self, mut arrival: Arrival) {
         if self.now_us < self.network.away_until_us {
+            self.census("request refused");
             return self.lose_request(arrival.call);
         }
         if self.now_us < self.network.hangs_until_us {
+            self.census("request hung");
             return self.at(self.network.hangs_until_us, Due::Arrival(arrival));
         }
-        if self.network.has_lost_all && self.would_be_another_line(&arrival.verb) {
+        if !self.plan.overlaps && self.would_be_another_line(&arrival.verb) {
             return self.lose_request(arrival.call);
         }
-        let Arrival { call, from, verb, parts, is_answer_lost } = arrival;
+        if let (Verb::Steer(Steering::Draw(reveal)), None) = (&arrival.verb, &arrival.drawing)
+            && let Some(drawing) = self.machine.begin_draw(reveal)
+        {
+            arrival.drawing = Some(Box::new(drawing));
+            let takes_us = self.chance.below(SLOWEST_DRAW_US);
+            return self.after(takes_us, Due::Arrival(arrival));
+        }
+        self.obey(arrival);
+    }
+
+    /// Does a call at the store, and sends the answer on its way.
+    fn obey(&mut self, arrival: Arrival) {
+        let Arrival { call, from, verb, parts, is_answer_lost, drawing } = arrival;
         let clock_us = self.store_clock_us();
-        let reply = match &verb {
-            Verb::Tick(tick) if parts < 5 => {
+        let reply = match (&verb, drawing) {
+            (Verb::Tick(tick), _) if parts < 5 => {
                 self.machine.do_parts(tick, parts, clock_us);
                 Err(unreachable("cut"))
             }
-            verb => self.machine.answer(verb, clock_us),
+            (_, Some(drawing)) => match self.machine.end_draw(*drawing, clock_us) {
+                true => Ok(Answer::Done),
+                false => {
+                    self.census("server gone while lots were drawn");
+                    return self.lose_request(call);
+                }
+            },
+            (verb, None) => self.machine.answer(verb, clock_us),
         };
         self.note(|| format!("gateway {from}: {} -> {}", told(&verb), answered(&reply)));
+        self.count_verb(&verb, &reply);
         self.oracle.heard(&verb, reply.as_ref().ok(), parts, &self.machine, clock_us);
-        self.network.has_lost_all &= !self.oracle.is_whole();
+        self.look_for_the_lost();
         self.replicate();
         if is_answer_lost {
+            self.census("answer lost");
             return self.lose_request(call);
         }
-        let way_us = self.way_us();
+        let is_slow = self.chance.permille(self.network.weather.slow_replies);
+        self.oracle.census.count_if(is_slow, "answer slow");
+        let way_us = if is_slow { self.chance.between(SECOND, 2 * TIMEOUT_US) } else { self.way_us() };
         let at_us = (self.now_us + way_us).max(self.network.last_return_us[from] + 1);
         self.network.last_return_us[from] = at_us;
         let done = Some(Done { clock_us, at_us: self.now_us });
         self.at(at_us, Due::Return(Return { call, reply, done }));
     }
 
+    /// Notes whether the store has got back what it had lost.
+    pub(super) fn look_for_the_lost(&mut self) {
+        let eras = &self.machine.roll().eras;
+        if self.network.lost.is_some_and(|lost| eras.iter().any(|era| era.epoch == lost)) {
+            self.network.lost = None;
+        }
+    }
+
+    fn count_verb(&mut self, verb: &Verb, reply: &Reply) {
+        let is_lost = self.network.lost.is_some();
+        self.census(match (verb, reply) {
+            (Verb::Join(_) | Verb::Claim(..), Err(_)) => "nobody joins a lost room",
+            (Verb::Join(_), _) => "join",
+            (Verb::Claim(..), Ok(Answer::Claimed(None))) => "claim refused",
+            (Verb::Claim(..), _) => "claim",
+            (Verb::Tick(_), Ok(Answer::Page(page))) => match &page.news {
+                News::Entries(_) => "page of entries",
+                News::Roll(_) => "page with a roll",
+                News::Behind => "page of one who is behind",
+            },
+            (Verb::Tick(_), _) => "tick in parts",
+            (Verb::Steer(Steering::Configure(_)), _) if is_lost => "lost room configured",
+            (Verb::Steer(Steering::Configure(_)), _) => "configured",
+            (Verb::Steer(Steering::Draw(_)), _) => "draw asked for",
+            (Verb::Steer(_), _) if is_lost => "lost room steered",
+            (Verb::Steer(_), _) => "steered",
+            (Verb::Restore(_), _) => "restore",
+        });
+    }
+
     /// Tells whether a verb would make something else of a room that has lost all than what it was: a new one, or the
-    /// line of an older epoch, from an offer that was long under way. Neither is survived yet.
+    /// line of an older epoch, from an offer that was long under way. Only where faults may overlap.
     fn would_be_another_line(&self, verb: &Verb) -> bool {
+        let Some(lost) = self.network.lost else { return false };
         match verb {
             Verb::Steer(Steering::Configure(_)) => true,
-            Verb::Restore(offered) => self.oracle.is_out_of_date(offered),
+            Verb::Restore(offered) => offered.epoch() < lost,
             _ => false,
         }
     }
 
     /// A gateway hears the answer; whatever comes after the first is too late.
     pub(super) fn give_back(&mut self, answer: Return) {
-        let Some(Waiting { from, asked_us, reply }) = self.network.waiting.remove(&answer.call) else { return };
+        let Some(Waiting { from, asked_us, reply }) = self.network.waiting.remove(&answer.call) else {
+            self.oracle.census.count_if(answer.done.is_some(), "answer too late");
+            return;
+        };
         let done = answer.done.filter(|_| matches!(answer.reply, Ok(Answer::Page(_))));
         // A gateway that has crashed meanwhile hears nothing.
         if let (Ok(()), Some(Done { clock_us, at_us })) = (reply.send(answer.reply), done) {
@@ -176,16 +245,16 @@ impl World {
         let epoch = self.machine.roll().epoch();
         let mut rooms = self.gateways.iter().filter_map(Gateway::any_room);
         let follows = |roll: &Roll| roll.epoch() == epoch && roll.settings.is_some();
-        self.oracle.is_whole() && rooms.all(|room| room.mirror.read(follows))
+        self.network.lost.is_none() && rooms.all(|room| room.mirror.read(follows))
     }
 
     fn way_us(&mut self) -> u64 {
         self.chance.between(100, self.network.weather.slowest_us)
     }
 
-    /// Lets a replica copy the line; only of a line that every gateway knows, so that no two losses overlap.
+    /// Lets a replica copy the line; where no two losses are to overlap, only of a line that every gateway knows.
     fn replicate(&mut self) {
-        if self.chance.one_in(10) && self.is_healed() {
+        if self.chance.one_in(10) && (self.plan.overlaps || self.is_healed()) {
             self.replicas.push_back(self.machine.state().clone());
             if self.replicas.len() > REPLICAS {
                 self.replicas.pop_front();

@@ -18,13 +18,21 @@ impl World {
             return;
         }
         let steering = self.draw_steering();
-        // A gateway ticks before it configures: so a room that was lost is restored, and not made anew.
+        // A gateway that starts ticks before it configures: so a room that was lost is restored, and not made anew. One
+        // that is told to read its file again may come to a room that was just lost.
         let is_made = self.machine.roll().settings.is_some();
-        if is_made || !matches!(steering, Steering::Configure(_)) {
+        if is_made || self.plan.overlaps || !matches!(steering, Steering::Configure(_)) {
             self.steer(steering);
         }
         let pause_us = self.chance.between(SECOND, 8 * SECOND);
         self.after(pause_us, Due::Operator);
+    }
+
+    /// Has a gateway read its file again, which says something else now.
+    pub(super) fn configure_otherwise(&mut self) {
+        let schedule = self.plan.limits.schedule;
+        self.plan.limits = Limits { schedule, ..limits(&mut self.chance, self.now_us) };
+        self.steer(Steering::Configure(self.plan.limits.clone()));
     }
 
     /// Opens the room with limits under which everyone can get in within minutes.
@@ -56,6 +64,10 @@ impl World {
     }
 
     fn draw_steering(&mut self) -> Steering {
+        if self.plan.overlaps && self.chance.one_in(12) {
+            let schedule = self.plan.limits.schedule;
+            self.plan.limits = Limits { schedule, ..limits(&mut self.chance, self.now_us) };
+        }
         match self.chance.below(12) {
             0..4 => Steering::Limits(limits(&mut self.chance, self.now_us)),
             4 => Steering::Phase(Phase::Paused),

@@ -100,11 +100,25 @@ impl World {
     fn has_given_up(&mut self, index: usize) -> bool {
         match self.visitors[index].temper {
             Temper::NoShow => true,
+            Temper::Reenterer if self.visitors[index].asked == 4 => {
+                self.leave(index);
+                self.come_again(index);
+                true
+            }
             Temper::Leaver if self.visitors[index].asked > 4 => {
                 self.leave(index);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Comes again, with another jar, if the place was given up.
+    fn come_again(&mut self, index: usize) {
+        if self.visitors[index].stage == Stage::Done {
+            self.census("left to come again");
+            self.visitors[index].start_over();
+            self.again(index, SECOND);
         }
     }
 
@@ -178,9 +192,8 @@ impl World {
         let now_ms = room.shared.clock.now_ms();
         let decision = room.view(|view| gate::decide(&Credentials { ticket, pass }, view, now_ms));
         let line = self.gateways[self.gateway_of(room)].line_now(self.now_us);
-        let settings = room.mirror.read(|roll| roll.settings.clone());
-        let schedule = settings.map(|settings| settings.limits.schedule).unwrap_or_default();
-        self.oracle.decided(&Shown { ticket, pass, now_ms, line }, &schedule, &decision);
+        room.mirror.read(|mirror| self.oracle.decided(&Shown { ticket, pass, now_ms, line }, mirror, &decision));
+        self.census(name(&decision));
         decision
     }
 
@@ -194,8 +207,8 @@ impl World {
         self.visitors[index].stage = Stage::Waiting;
         if standing == Standing::Unseen {
             self.oracle.ask_to_return(ticket.number);
-            room.take_back(ticket.number, standing);
         }
+        room.take_back(ticket.number, standing);
         room.introduce(ticket);
         match self.visitors[index].temper {
             Temper::Live => self.connect(index, room, ticket.number),
@@ -260,6 +273,7 @@ impl World {
         self.hang_up(index);
         if !matches!(self.visitors[index].stage, Stage::Inside { .. }) {
             self.visitors[index].admissions += 1;
+            self.oracle.census.count(format!("{:?}", self.visitors[index].temper));
             self.visitors[index].stage = Stage::Inside { clicks: self.chance.below(4), ends_s };
         }
     }
@@ -319,6 +333,21 @@ impl World {
         self.decide(room, own.as_deref(), their_pass.as_deref());
         self.decide(room, theirs.as_deref(), bent_pass.as_deref());
         self.decide(room, None, their_pass.as_deref());
+    }
+}
+
+/// Names what the gate says.
+fn name(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Admit(..) => "admitted",
+        Decision::Enter { .. } => "entered",
+        Decision::Pass => "passed",
+        Decision::Join => "may join",
+        Decision::Reject(_) => "rejected",
+        Decision::Wait(_, Standing::Unseen) => "waits unseen",
+        Decision::Wait(_, Standing::Unheard) => "waits unheard",
+        Decision::Wait(_, Standing::Bygone) => "waits with a ticket of a lost line",
+        Decision::Wait(..) => "waits",
     }
 }
 
