@@ -138,6 +138,12 @@ pub fn believable_seconds(first: Option<Moment>, now: Moment) -> u32 {
     u32::try_from(seconds.clamp(1, LONGEST_S)).unwrap_or(1)
 }
 
+/// Returns until when "sold out" may be believed at most; what lapses later changes nothing.
+#[must_use]
+pub const fn believable_until(now: Moment) -> Moment {
+    now.plus_ms(LONGEST_S * 1000)
+}
+
 fn is_fresh(as_of: Moment, now: Moment) -> bool {
     (0..FRESH_MS).contains(&now.since_ms(as_of))
 }

@@ -26,7 +26,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::availability::believable_seconds;
+use crate::availability::{believable_seconds, believable_until};
 use crate::clock::Clock;
 use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
@@ -212,10 +212,9 @@ impl Notifier {
                 () = stop.cancelled() => return,
                 () = self.rest(rest) => {}
             }
-            let outcome = match self.look().await {
-                Ok(()) => self.tell_all().await,
-                Err(error) => Err(error),
-            };
+            // A gateway that gives no account of itself may hear what it is told all the same.
+            let looked = self.look().await;
+            let outcome = self.tell_all().await.and(looked);
             rest = match (outcome, rest) {
                 (Ok(()), _) if self.board.len() == 0 => Rest::UntilNews,
                 (Ok(()), _) => Rest::UntilStockIsDue,
@@ -334,7 +333,8 @@ impl Notifier {
         // A header that said otherwise is older than what the gateway was told since.
         let is_known = told.is_some_and(|told| told.version >= version);
         if sold_out && was_sold_out != Some(true) {
-            let ttl_seconds = believable_seconds(self.store.first_expiry(inventory).await?, now);
+            let first = self.store.first_expiry(inventory, believable_until(now)).await?;
+            let ttl_seconds = believable_seconds(first, now);
             let word = serde_json::json!({"key": inventory, "ttl_seconds": ttl_seconds, "version": version});
             self.call("sold-out", &word).await?;
         } else if !sold_out && !is_known && (notice.was_zero || was_sold_out != Some(false)) {

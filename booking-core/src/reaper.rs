@@ -1,8 +1,8 @@
 //! The reaper gives back the seats of holds whose time is over.
 //!
 //! Each pass reads what is due and asks the clerk to let each hold lapse, which checks again under the hold's lock; so two
-//! reapers, or one that is run twice, give every seat back once. Many at once share commits: a sale whose first crowd did
-//! not pay is on sale again within a second. A hold that cannot be processed is counted and passed over.
+//! reapers, or one that is run twice, give every seat back once. Many at once share commits, so a sale whose first crowd did
+//! not pay comes back as fast as the database writes. A hold that cannot be processed is counted and passed over.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::service::Service;
 use crate::store::{Store, StoreError};
 use crate::worker::{self, Pass};
 
-/// Half of a second's promise that a lapsed seat is on sale again.
+/// How long a lapsed hold waits at most before somebody looks; what it then takes is up to how many lapsed with it.
 pub const PERIOD: Duration = Duration::from_millis(250);
 
 /// Holds that are asked about together; the clerk has room for many times as many.

@@ -206,7 +206,7 @@ fn judge(payment: Option<&Payment>, charge: &Charge, old: bool) -> Call {
             ChargeState::Voided | ChargeState::Failed,
             P::Pending | P::Challenged { .. } | P::Authorized { .. } | P::Capturing { .. } | P::Voiding { .. },
         ) => Call::Withdrawn,
-        (ChargeState::Open, P::Challenged { .. }) if old => Call::Abandon,
+        (ChargeState::Open, P::Pending | P::Challenged { .. }) if old => Call::Abandon,
         (ChargeState::Captured, P::Kept { .. } | P::Refunding { .. } | P::Refunded { .. }) => {
             judge_refunds(payment, charge.refunded)
         }
@@ -255,7 +255,7 @@ async fn compare(service: &Service, charge: &Charge, now: Moment) -> Result<Deal
         Call::Authorized => drop(service.authorized(id, &charge.id, amount, Then::LeaveToOutbox).await?),
         Call::Captured => drop(service.captured(id, &charge.id, amount).await?),
         Call::Withdrawn => service.withdrawn(id, &charge.id).await?,
-        Call::Abandon => return Ok(service.abandon(id).await.map(Dealt::from)?),
+        Call::Abandon => return Ok(service.abandon(id, &charge.id).await.map(Dealt::from)?),
         Call::Adopt => return see_off(service, charge, now).await,
         Call::Refunds => return check_refunds(service, payment.as_ref(), charge, now).await,
         Call::Differs => return Ok(differs(charge)),

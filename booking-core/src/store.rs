@@ -255,8 +255,8 @@ pub trait Store: Till {
     /// Lists holds in `Held` whose time is over, the oldest first.
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError>;
 
-    /// Returns when the first open hold of a row may lapse.
-    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError>;
+    /// Returns when the first open hold of a row may lapse, if that is no later than `until`.
+    async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError>;
 
     /// Counts the holds in `Held`.
     async fn open_holds(&self) -> Result<u64, StoreError>;

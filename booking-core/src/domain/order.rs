@@ -17,7 +17,9 @@ pub mod paying;
 pub mod undoing;
 
 pub use paying::{authorized, captured, challenged, fail, open_payment, settle};
-pub use undoing::{Orphan, adopt, cancel_booking, give_up, lost, refund, refund_failed, refunded, tidy, void, voided};
+pub use undoing::{
+    Orphan, abandon, adopt, cancel_booking, give_up, lost, refund, refund_failed, refunded, tidy, void, voided,
+};
 
 pub mod shrinking;
 

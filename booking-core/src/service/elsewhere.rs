@@ -109,7 +109,19 @@ impl Elsewhere {
     }
 }
 
+/// Lets everybody go who waits at a desk whose task ended in a bug, so that the next one starts afresh.
+struct Sweep<'a>(&'a Desk);
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.waiting() = None;
+        }
+    }
+}
+
 async fn work(store: &dyn Store, desk: &Desk, index: usize) {
+    let _swept_if_it_panics = Sweep(desk);
     let database = &store.databases()[index].1;
     while let Some(batch) = desk.next() {
         let ids: Vec<HoldId> = batch.iter().map(|caller| caller.hold).collect();
@@ -162,4 +174,21 @@ impl Service {
 
 const fn is_bought(hold: &Hold) -> bool {
     matches!(hold.state, HoldState::Paid { .. } | HoldState::Confirmed { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_desk_whose_task_ended_in_a_bug_starts_afresh() {
+        let number = ShardNumber::try_from(0).unwrap();
+        let desk = Desk { number, waiting: Mutex::new(Some(Vec::new())), away: AtomicBool::new(false) };
+        let bug = || {
+            let _swept_if_it_panics = Sweep(&desk);
+            panic!("a bug");
+        };
+        assert!(std::thread::scope(|scope| scope.spawn(bug).join()).is_err());
+        assert!(desk.waiting().is_none());
+    }
 }

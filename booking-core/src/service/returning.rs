@@ -45,13 +45,13 @@ impl Service {
     ///
     /// # Errors
     /// [`Denied::Fault`].
-    pub async fn abandon(&self, id: PaymentId) -> Result<bool, Denied> {
+    pub async fn abandon(&self, id: PaymentId, charge: &ChargeId) -> Result<bool, Denied> {
         let known = self.find_payment(id, false).await?;
-        let now = self.now();
+        let (now, charge) = (self.now(), charge.clone());
         if known.hold.as_ref().is_some_and(|hold| hold.expires_at > now) {
             return Ok(false);
         }
-        let given_up = self.step(id, Arc::new(move |loaded| order::void(loaded, now))).await?;
+        let given_up = self.step(id, Arc::new(move |loaded| order::abandon(loaded, &charge, now))).await?;
         let done = given_up.is_some();
         given_up.iter().for_each(|outcome| self.after(outcome));
         Ok(done)

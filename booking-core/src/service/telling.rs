@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Service;
-use crate::availability::{SoldOutWord, Turn, believable_seconds};
+use crate::availability::{SoldOutWord, Turn, believable_seconds, believable_until};
 use crate::domain::inventory::InventoryId;
 use crate::notifier::Notice;
 use crate::store::{Left, StoreError};
@@ -72,8 +72,9 @@ impl Service {
         // The version is read first: what happens in between makes the word older than it says, never newer.
         let row = self.parts.store.stock(&[inventory]).await?.pop();
         let Some(row) = row.filter(|row| row.stock.available == 0) else { return Ok(None) };
-        let first = self.parts.store.first_expiry(inventory).await?;
-        let ttl_seconds = believable_seconds(first, self.now());
+        let now = self.now();
+        let first = self.parts.store.first_expiry(inventory, believable_until(now)).await?;
+        let ttl_seconds = believable_seconds(first, now);
         Ok(Some(SoldOutWord { ttl_seconds, version: row.version }))
     }
 

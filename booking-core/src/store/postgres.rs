@@ -50,6 +50,13 @@ const MIGRATION_LOCK: i64 = 0x7665_7374_6962;
 /// How long a call waits for a free connection, and for a new one to open.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A machine that is gone says nothing: what it has not acknowledged for so long did not arrive. One that is there does so at
+/// once, however slow its statement is.
+const UNANSWERED: Duration = Duration::from_secs(20);
+/// After so much silence a connection is asked whether it is still there, and then so often.
+const QUIET: Duration = Duration::from_secs(10);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+
 /// What holds for every session. Statements are planned once, perhaps when a table is still empty: reading all of it is
 /// then the cheapest plan, and is kept when there are a million rows. Every question asked while somebody waits has an index.
 /// A plan that must read a whole table all the same then counts as so dear that PostgreSQL would compile it first, for
@@ -77,6 +84,7 @@ impl PostgresStore {
         // Options of the address, such as a search path, stand before ours.
         let options = format!("{} {SESSION}", config.get_options().unwrap_or_default());
         config.connect_timeout(PATIENCE).application_name("booking-core").options(options);
+        config.tcp_user_timeout(UNANSWERED).keepalives_idle(QUIET).keepalives_interval(KEEPALIVE_EVERY);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(connections)
@@ -241,8 +249,8 @@ impl Store for PostgresStore {
         read::lapsed(&self.connection().await?, now, limit).await
     }
 
-    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-        read::first_expiry(&self.connection().await?, row).await
+    async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError> {
+        read::first_expiry(&self.connection().await?, row, until).await
     }
 
     async fn open_holds(&self) -> Result<u64, StoreError> {

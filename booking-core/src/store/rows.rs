@@ -206,7 +206,10 @@ pub(super) const fn hold_changed_at(hold: &Hold) -> Moment {
 impl PaymentRow {
     /// Puts a payment together from its row and its refunds, in the order of their numbers.
     pub(super) fn into_payment(self, refunds: Vec<RefundRow>) -> Result<Payment, StoreError> {
-        let refunds = refunds.into_iter().map(RefundRow::into_refund).collect::<Result<_, _>>()?;
+        let mut refunds = refunds.into_iter().map(RefundRow::into_refund).collect::<Result<Vec<_>, _>>()?;
+        if refunds.is_empty() {
+            refunds.extend(self.unnumbered_refund()?);
+        }
         let hold = self.hold.as_deref().map(hold_id).transpose()?;
         Ok(Payment {
             id: payment_id(&self.id)?,
@@ -219,6 +222,19 @@ impl PaymentRow {
             state: self.state(hold)?,
             method: self.method,
         })
+    }
+
+    /// Returns the refund of a payment that a copy from before refunds had numbers wrote down after the upgrade: it knew of
+    /// one at most, and kept only its amount.
+    fn unnumbered_refund(&self) -> Result<Option<Refund>, StoreError> {
+        let state = match PaymentStatus::from_word(&self.status) {
+            Some(PaymentStatus::Refunding) => RefundState::UnderWay,
+            Some(PaymentStatus::Refunded) => RefundState::Done,
+            _ => return Ok(None),
+        };
+        let (paid, amount) = (money(self.amount)?, money(self.refund.unwrap_or_default())?);
+        let charge = paid.less(amount);
+        Ok(Some(Refund { number: 1, amount, charge, state, changed_at: Moment::from_ms(self.changed_at) }))
     }
 
     fn state(&self, hold: Option<HoldId>) -> Result<PaymentState, StoreError> {

@@ -207,8 +207,8 @@ impl Store for Shards {
         Ok(try_join_all(self.all().map(|database| database.lapsed(now, limit))).await?.concat())
     }
 
-    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-        self.of_row(row).first_expiry(row).await
+    async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError> {
+        self.of_row(row).first_expiry(row, until).await
     }
 
     async fn open_holds(&self) -> Result<u64, StoreError> {

@@ -272,8 +272,8 @@ impl Store for SqliteStore {
         self.call(move |db| read::lapsed(db, now, limit)).await
     }
 
-    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-        self.call(move |db| read::first_expiry(db, row)).await
+    async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError> {
+        self.call(move |db| read::first_expiry(db, row, until)).await
     }
 
     async fn open_holds(&self) -> Result<u64, StoreError> {

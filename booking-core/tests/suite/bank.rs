@@ -149,6 +149,24 @@ on_both! {
 }
 
 on_both! {
+    async fn a_payment_that_waits_at_the_bank_without_our_knowing_is_given_up_too(db: Database) {
+        let world = World::new(&db, 1).await;
+        let held = world.hold("h", 1).await.unwrap();
+        world.provider.force(Some(FaultKind::Late));
+        let unheard = world.pay(&held, "p", "sim_challenge").await.unwrap();
+        world.provider.idle().await;
+        world.provider.mend();
+        assert_eq!(unheard.payment.state, PaymentState::Pending);
+        world.settle_down().await;
+        let given_up = world.service.find_payment(unheard.payment.id, false).await.unwrap();
+        assert_eq!(given_up.payment.state.status(), PaymentStatus::Voided);
+        let charge = world.provider.bank().find(given_up.payment.state.charge().unwrap()).unwrap();
+        assert_eq!(charge.status, Status::Voided, "and nobody can confirm it afterwards");
+        world.assert_books().await;
+    }
+}
+
+on_both! {
     async fn money_taken_at_once_buys_the_seat_or_goes_back(db: Database) {
         let world = World::new(&db, 1).await;
         let held = world.hold("h", 1).await.unwrap();

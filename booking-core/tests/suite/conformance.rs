@@ -204,14 +204,16 @@ on_both! {
     async fn what_is_due_is_listed_oldest_first(db: Database) {
         let store = db.open().await;
         store.ensure(&[offer(9)]).await.unwrap();
-        assert_eq!(store.first_expiry(row()).await.unwrap(), None);
+        let first = async |until| store.first_expiry(row(), until).await.unwrap();
+        assert_eq!(first(NOON.plus_ms(9_000)).await, None);
         take(&*store, &[request(3, 1), request(1, 1), request(2, 1)]).await;
         let at = |seconds: i64| NOON.plus_ms(seconds * 1000);
         assert_eq!(store.lapsed(at(0), 10).await.unwrap(), []);
         let id = |number| HoldId::from_bytes([number; 16]);
         assert_eq!(store.lapsed(at(2), 10).await.unwrap(), [id(1), id(2)]);
         assert_eq!(store.lapsed(at(9), 1).await.unwrap(), [id(1)]);
-        assert_eq!(store.first_expiry(row()).await.unwrap(), Some(at(1)));
+        assert_eq!(first(at(1)).await, Some(at(1)));
+        assert_eq!(first(at(1).plus_ms(-1)).await, None, "later than is asked for");
         assert_eq!(store.open_holds().await.unwrap(), 3);
     }
 }
@@ -229,7 +231,7 @@ on_both! {
         let firsts = [(row(), Some(5)), (other, Some(1)), (empty, None)];
         for (inventory, number) in firsts {
             let expiry = number.map(|number| request(number, 1).expires_at);
-            assert_eq!(store.first_expiry(inventory).await.unwrap(), expiry, "{inventory}");
+            assert_eq!(store.first_expiry(inventory, NOON.plus_ms(9_000)).await.unwrap(), expiry, "{inventory}");
         }
     }
 }

@@ -594,8 +594,8 @@ impl Store for Dying {
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
         self.inner.lapsed(now, limit).await
     }
-    async fn first_expiry(&self, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-        self.inner.first_expiry(row).await
+    async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError> {
+        self.inner.first_expiry(row, until).await
     }
     async fn open_holds(&self) -> Result<u64, StoreError> {
         self.inner.open_holds().await

@@ -28,6 +28,7 @@ enum Event {
     Lose { payment: u8 },
     GiveUp { payment: u8 },
     Void { payment: u8 },
+    Abandon { payment: u8 },
     Voided { payment: u8 },
     CancelBooking { hold: u8, percent: u8 },
     Fail { payment: u8 },
@@ -60,6 +61,7 @@ fn event() -> impl Strategy<Value = Event> {
         payment.clone().prop_map(|payment| Event::Authorize { payment }),
         payment.clone().prop_map(|payment| Event::Lose { payment }),
         payment.clone().prop_map(|payment| Event::Void { payment }),
+        payment.clone().prop_map(|payment| Event::Abandon { payment }),
         payment.clone().prop_map(|payment| Event::Voided { payment }),
         (payment.clone(), 0..4_u16).prop_map(|(payment, number)| Event::Refunded { payment, number }),
         (payment, 0..4_u16).prop_map(|(payment, number)| Event::RefundFailed { payment, number }),
@@ -161,6 +163,10 @@ impl Model {
                 self.apply(order::lost(&self.loaded(None, Some(payment_id(payment))), &charge, now))
             }
             Event::Void { payment } => self.apply(order::void(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Abandon { payment } => {
+                let charge = ChargeId(payment_id(payment).to_string());
+                self.apply(order::abandon(&self.loaded(None, Some(payment_id(payment))), &charge, now))
+            }
             Event::Voided { payment } => self.apply(order::voided(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::CancelBooking { hold, percent } => self.cancel_booking(hold_id(hold), percent),
             Event::GiveBackPart { hold, keep, percent } => self.give_back_part(hold_id(hold), keep, percent),

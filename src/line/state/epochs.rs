@@ -86,8 +86,8 @@ impl LineState {
             self.roll.merge(&mine.up_to(parting.last), now_us);
         }
         let above = self.roll.issued + EPOCH_MARGIN;
-        let abandoned = mine.eras.iter().skip(parting.eras).map(|era| Era { epoch: era.epoch, above });
-        self.roll.eras.extend(abandoned);
+        let own = mine.eras.iter().skip(parting.eras).filter(|era| !lost.has_begun(era.epoch));
+        self.roll.eras.extend(own.map(|era| Era { epoch: era.epoch, above }));
         let epoch = epoch_at(now_us).max(mine.epoch().max(lost.epoch()) + 1);
         self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
         if let Some(set) = mine.settings.filter(|_| parting.eras == 0) {

@@ -363,6 +363,19 @@ fn a_line_that_gave_way_does_not_come_back() {
     assert_eq!(*second.restore(&abandoned, START_US + 8_000_000), healed, "though a mirror still remembers it");
 }
 
+/// Two losses within a second: the second new line has the epoch of the first, which gave way to the healed one.
+#[test]
+fn a_line_that_began_in_the_second_of_one_that_gave_way_gives_way_too() {
+    let mut new = room(limits(1.0, 1));
+    new.join(3, START_US);
+    let healed = new.restore(&Roll::bygone(1), START_US + 1).clone();
+    let mut another = room(limits(1.0, 1));
+    another.join(2, START_US + 2);
+    let roll = another.restore(&healed, START_US + 3);
+    assert!(roll.epoch() > healed.epoch() && roll.issued > healed.issued);
+    assert_eq!(roll.eras.iter().filter(|era| era.epoch == healed.eras[1].epoch).count(), 1, "named once");
+}
+
 #[test]
 fn a_line_that_has_stood_for_long_does_not_give_way_to_its_twin() {
     let (first, mut second) = forked();

@@ -34,6 +34,9 @@ const START_US: u64 = 1_795_000_000_000_000;
 /// How long the line may take, once all trouble is over, to let everyone in who is owed it.
 const CALM_US: u64 = 400 * SECOND;
 
+/// A run goes on for so long after the last trouble, though everybody be in: what was lost is not made good at once.
+const HEALING_US: u64 = 10 * SECOND;
+
 /// What is due at some instant.
 #[derive(Debug)]
 pub(super) enum Due {
@@ -76,7 +79,8 @@ pub struct World {
     oracle: Oracle,
     /// Until when the upstream answers with errors.
     upstream_fails_until_us: u64,
-    is_calm: bool,
+    /// Since when all trouble is over.
+    calm_since_us: Option<u64>,
     trace: VecDeque<String>,
     /// How many of the last steps it keeps.
     trace_steps: usize,
@@ -122,7 +126,7 @@ impl World {
             ring: KeyRing::generate(START_US / 1_000, &mut StdRng::seed_from_u64(seed)),
             oracle: Oracle::since(START_US),
             upstream_fails_until_us: 0,
-            is_calm: false,
+            calm_since_us: None,
             trace: VecDeque::new(),
             trace_steps,
             steps: 0,
@@ -168,7 +172,8 @@ impl World {
 
     fn is_over(&self) -> bool {
         let all_in = || !self.visitors.iter().any(Visitor::is_owed);
-        self.oracle.violation().is_some() || (self.is_calm && all_in())
+        let is_healed = || self.calm_since_us.is_some_and(|since_us| self.now_us >= since_us + HEALING_US);
+        self.oracle.violation().is_some() || (is_healed() && all_in())
     }
 
     fn step(&mut self, due: Due) {
@@ -275,7 +280,7 @@ impl World {
     /// Ends all trouble: whoever is down starts, clocks are set right, and an operator lets people in.
     fn calm_down(&mut self) {
         self.note(|| "calm".to_owned());
-        self.is_calm = true;
+        self.calm_since_us = Some(self.now_us);
         self.network.weather = Weather::fair();
         self.network.calm();
         self.store_skew_us = self.furthest_skew_us;

@@ -25,26 +25,43 @@ pub fn give_up(loaded: &Loaded, now: Moment) -> Verdict {
     }
 }
 
-/// Decides that what is set aside is let go; or, for a payment that waits for a buyer who does not come, that it never
-/// will be.
+/// Decides that what is set aside is let go.
 ///
 /// # Errors
 /// [`Stop::Already`] when it was decided before, or the seats are secured.
 pub fn void(loaded: &Loaded, now: Moment) -> Verdict {
     let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
-    let (charge, set_aside) = match payment.state.clone() {
-        PaymentState::Authorized { charge } => (charge, true),
-        PaymentState::Challenged { charge, .. } => (charge, false),
-        _ => return Err(Stop::Already),
+    let PaymentState::Authorized { charge } = payment.state.clone() else {
+        return Err(Stop::Already);
     };
-    Ok(Step {
+    let transfers = vec![released(&payment)];
+    Ok(Step { transfers, ..let_go(loaded, payment, charge, now) })
+}
+
+/// Decides that nothing will be set aside for a charge that waits for a buyer who does not come. The answer that named the
+/// charge may have been lost, and the payment be pending still.
+///
+/// # Errors
+/// [`Stop::Already`] when it was decided before, the buyer came after all, or the charge is not this payment's.
+pub fn abandon(loaded: &Loaded, charge: &ChargeId, now: Moment) -> Verdict {
+    let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    if payment.state.knows_another(charge) {
+        return Err(Stop::Already);
+    }
+    match payment.state {
+        PaymentState::Pending | PaymentState::Challenged { .. } => Ok(let_go(loaded, payment, charge.clone(), now)),
+        _ => Err(Stop::Already),
+    }
+}
+
+fn let_go(loaded: &Loaded, payment: Payment, charge: ChargeId, now: Moment) -> Step {
+    Step {
         hold: freed(loaded, payment.id),
         enqueue: Some((Task { kind: TaskKind::Void, payment: payment.id }, now)),
         complete: Some(Task { kind: TaskKind::Settle, payment: payment.id }),
-        transfers: set_aside.then_some(released(&payment)).into_iter().collect(),
         payment: Some(moved(payment, PaymentState::Voiding { charge }, now)),
         ..Step::default()
-    })
+    }
 }
 
 const fn released(payment: &Payment) -> Transfer {
@@ -273,7 +290,10 @@ pub fn tidy(loaded: &Loaded, task: Task) -> Verdict {
         TaskKind::Settle => matches!(state, Some(PaymentState::Authorized { .. } | PaymentState::Captured { .. })),
         TaskKind::Capture => matches!(state, Some(PaymentState::Capturing { .. })),
         TaskKind::Void => matches!(state, Some(PaymentState::Voiding { .. })),
-        TaskKind::Refund => loaded.payment.as_ref().is_some_and(|payment| payment.refunds.under_way().next().is_some()),
+        TaskKind::Refund => {
+            let under_way = |payment: &Payment| payment.refunds.under_way().next().is_some();
+            matches!(state, Some(PaymentState::Refunding { .. })) || loaded.payment.as_ref().is_some_and(under_way)
+        }
     };
     if needed {
         return Err(Stop::Already);

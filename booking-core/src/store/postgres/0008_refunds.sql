@@ -1,3 +1,6 @@
+-- A copy that sells while this runs locks some of these in another order; taken all at once, it waits or is waited for.
+LOCK TABLE holds, payments, bookings, ledger, outbox IN ACCESS EXCLUSIVE MODE;
+
 -- A payment may have several refunds: one for each part of a booking that is given back, and another for each that failed.
 -- `payments.refund` is their sum without those that failed, and there exactly when there is one.
 CREATE TABLE refunds (

@@ -56,7 +56,7 @@ const OWNED: &str = "SELECT number::bigint FROM seats
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= $1
                       ORDER BY expires_at LIMIT $2";
 const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
-                            WHERE status = 'held'
+                            WHERE status = 'held' AND expires_at <= $2
                                 AND inventory_id = (SELECT id FROM inventory WHERE name = $1 AND held > 0)
                             ORDER BY expires_at LIMIT 1";
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= $1";
@@ -265,8 +265,12 @@ pub(super) async fn lapsed(db: &impl GenericClient, now: Moment, limit: u32) -> 
     rows.iter().map(|row| hold_id(row.get(0))).collect()
 }
 
-pub(super) async fn first_expiry(db: &impl GenericClient, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-    let rows = query(db, FIRST_EXPIRY, &[&row.to_string()]).await?;
+pub(super) async fn first_expiry(
+    db: &impl GenericClient,
+    row: InventoryId,
+    until: Moment,
+) -> Result<Option<Moment>, StoreError> {
+    let rows = query(db, FIRST_EXPIRY, &[&row.to_string(), &until.as_ms()]).await?;
     Ok(rows.first().map(|row| Moment::from_ms(row.get(0))))
 }
 

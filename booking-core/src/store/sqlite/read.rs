@@ -36,10 +36,10 @@ const OWNED: &str = "SELECT number FROM seats
                      WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1) ORDER BY number";
 const LAPSED: &str = "SELECT id FROM holds WHERE status = 'held' AND part_of IS NULL AND expires_at <= ?1
                       ORDER BY expires_at LIMIT ?2";
-const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
-                            WHERE status = 'held'
-                                AND inventory_id = (SELECT id FROM inventory WHERE name = ?1 AND held > 0)
-                            ORDER BY expires_at LIMIT 1";
+const FIRST_EXPIRY: &str = "SELECT h.expires_at FROM inventory i CROSS JOIN holds h
+                            WHERE i.name = ?1 AND i.held > 0
+                                AND h.inventory_id = i.id AND h.status = 'held' AND h.expires_at <= ?2
+                            ORDER BY h.expires_at LIMIT 1";
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
                       WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
@@ -192,8 +192,8 @@ pub(super) fn lapsed(db: &Connection, now: Moment, limit: u32) -> Result<Vec<Hol
     ids.iter().map(|id| hold_id(id)).collect()
 }
 
-pub(super) fn first_expiry(db: &Connection, row: InventoryId) -> Result<Option<Moment>, StoreError> {
-    let first = one(db, FIRST_EXPIRY, [row.to_string()], |row| row.get(0))?;
+pub(super) fn first_expiry(db: &Connection, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError> {
+    let first = one(db, FIRST_EXPIRY, params![row.to_string(), until.as_ms()], |row| row.get(0))?;
     Ok(first.map(Moment::from_ms))
 }
 
@@ -227,4 +227,19 @@ pub(super) fn due(db: &Connection, kind: TaskKind, now: Moment, limit: u32) -> R
             Ok(DueTask { task, created_at: Moment::from_ms(created_at), attempts: count(attempts)? })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_expiry_is_looked_for_no_further_than_it_matters() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::migrate(&mut db).unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {FIRST_EXPIRY}");
+        let plan = many(&db, &explain, params!["12951:2026-11-23:3A", 0], |row| row.get::<_, String>(3)).unwrap();
+        assert!(plan.iter().any(|step| step.contains("holds_open (expires_at<?)")), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+    }
 }

@@ -32,6 +32,7 @@ impl Oracle {
             self.ever.forget(before.epoch());
             self.check_settings(&before, roll);
         }
+        self.forget_who_came_since_they_parted(&before, roll);
         if roll.epoch() != self.books.epoch {
             self.census.count("begins an epoch");
             self.begin_anew(machine);
@@ -42,6 +43,14 @@ impl Oracle {
             self.census.count_if(roll.known() != offered.known(), "adds nothing");
         }
         self.rebuilt = roll.clone();
+    }
+
+    /// Whoever came on a line after it parted from the one that it gives way to joins again (decision 24): the line goes
+    /// on naming their epochs, which have no numbers any more.
+    fn forget_who_came_since_they_parted(&mut self, before: &Roll, roll: &Roll) {
+        let is_strange = |(epoch, number): &Key| before.covers(*epoch, *number) && has_no_numbers(roll, *epoch);
+        let epochs: BTreeSet<Epoch> = self.desk.keys().filter(is_strange).map(|(epoch, _)| epoch).collect();
+        epochs.iter().for_each(|epoch| self.ever.forget(*epoch));
     }
 
     /// An epoch has begun: the books are written anew from what the store says, and no place may be gone.
@@ -115,6 +124,12 @@ impl Oracle {
 fn gave_way(before: &Roll, now: &Roll) -> bool {
     let first = |roll: &Roll| roll.eras.first().map(|era| era.epoch);
     before.eras.len() == 1 && before.seq > 0 && first(before) != first(now)
+}
+
+/// Tells whether an epoch is named, and nothing else.
+fn has_no_numbers(roll: &Roll, epoch: Epoch) -> bool {
+    let named = roll.eras.iter().position(|era| era.epoch == epoch);
+    named.is_some_and(|i| roll.eras[i].above >= roll.eras.get(i + 1).map_or(roll.issued, |next| next.above))
 }
 
 /// Tells whether a line of which only tickets were left stands for this place.

@@ -11,7 +11,7 @@ use crate::simulation::wire::{Call, Verb};
 impl World {
     /// Steers the line, now and then.
     pub(super) fn operate(&mut self) {
-        if self.is_calm {
+        if self.calm_since_us.is_some() {
             return self.open_wide();
         }
         if !self.plan.steers {

@@ -17,7 +17,7 @@ const JUMP_US: i64 = 600_000_000;
 impl World {
     /// Does one of the things that this run is to suffer, and comes back for more.
     pub(super) fn make_trouble(&mut self) {
-        if self.is_calm || self.plan.trouble.is_empty() {
+        if self.calm_since_us.is_some() || self.plan.trouble.is_empty() {
             return;
         }
         let trouble = *self.chance.pick(&self.plan.trouble.clone());
