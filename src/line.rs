@@ -390,6 +390,10 @@ pub const PACE_STEP_US: u64 = 1_000_000;
 /// both, in microseconds: for about so long they still count as here.
 pub const MUSTER_US: u64 = 5_000_000;
 
+/// By how much longer it is for each who is here, in microseconds, where that comes to more: a minute for a million. A
+/// gateway needs about one for each to say who is here where lots were drawn.
+pub const MUSTER_EACH_US: u64 = 60;
+
 /// For how long, at the least, someone who has just joined counts as present before the first
 /// poll or live connection, in microseconds; at the most twice as long.
 pub const DOOR_US: u64 = 5_000_000;

@@ -68,23 +68,22 @@ impl Presence {
         }
     }
 
-    /// Notes a poll, good for `lease_ms`.
+    /// Notes a poll, good for `lease_ms`; one that is good for longer stays so.
     pub fn poll(&self, number: Number, steady_ms: u64, lease_ms: u64) {
         let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
-        inner.come(number).poll_until_ms = until_ms;
-        inner.polls.push(Reverse((until_ms, number)));
+        let here = inner.come(number);
+        if until_ms > here.poll_until_ms {
+            here.poll_until_ms = until_ms;
+            inner.polls.push(Reverse((until_ms, number)));
+        }
     }
 
-    /// Returns what changed since the last time, and takes it as told.
+    /// Returns what changed since the last time, and takes it as told. They are put in order when nobody waits for the
+    /// lock any more: there may be hundreds of thousands.
     pub fn take_changes(&self, steady_ms: u64) -> Changes {
-        let mut inner = self.lock();
-        inner.expire_polls(steady_ms);
-        let (came, went) = (std::mem::take(&mut inner.came), std::mem::take(&mut inner.went));
-        if std::mem::take(&mut inner.is_forgotten) {
-            return Changes { here: inner.here.keys().copied().collect(), all_here: true, gone: Numbers::default() };
-        }
-        Changes { here: came.into_iter().collect(), all_here: false, gone: went.into_iter().collect() }
+        let (here, all_here, gone) = self.lock().take_changes(steady_ms);
+        Changes { here: here.into_iter().collect(), all_here, gone: gone.into_iter().collect() }
     }
 
     /// Notes that the store does not know whom this gateway vouches for, or may not have heard what changed.
@@ -112,6 +111,16 @@ impl Inner {
             }
             Here::default()
         })
+    }
+
+    /// Returns who came, or all who are here, which of the two, and who went.
+    fn take_changes(&mut self, steady_ms: u64) -> (Vec<Number>, bool, HashSet<Number>) {
+        self.expire_polls(steady_ms);
+        let (came, went) = (std::mem::take(&mut self.came), std::mem::take(&mut self.went));
+        match std::mem::take(&mut self.is_forgotten) {
+            true => (self.here.keys().copied().collect(), true, HashSet::new()),
+            false => (came.into_iter().collect(), false, went),
+        }
     }
 
     fn drop_if_gone(&mut self, number: Number, steady_ms: u64) {

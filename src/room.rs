@@ -134,6 +134,8 @@ pub struct Room {
     learning: Mutex<Learning>,
     present: AtomicU64,
     store_up: AtomicBool,
+    /// The last tick was answered.
+    is_heard: AtomicBool,
     /// How many draws this gateway has promised, or has tried to.
     promises: AtomicU64,
     /// The clock of the line's store.
@@ -189,6 +191,7 @@ impl Room {
             learning: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
+            is_heard: AtomicBool::new(true),
             promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
             last_issue_ms: AtomicU64::new(0),

@@ -65,7 +65,9 @@ fn pause(room: &Room) -> Duration {
 /// Ticks once.
 pub async fn tick(room: &Room) {
     let was_up = room.store_is_up();
-    match exchange(room).await {
+    let exchanged = exchange(room).await;
+    room.note_heard(exchanged.is_ok());
+    match exchanged {
         Ok(taken) => {
             if !was_up {
                 tracing::info!(room = %room.rules.name, "the line's store answers");

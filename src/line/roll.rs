@@ -146,7 +146,7 @@ impl Roll {
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
         entry.ended.iter().for_each(|ended| self.end(ended));
-        self.call(&entry.called, entry.ends_s, entry.at_us);
+        self.take_calls(entry);
         self.tat_us = self.tat_us.max(entry.tat_us);
         self.regulate(entry);
         if let Some(step) = &entry.draw {
@@ -206,6 +206,17 @@ impl Roll {
             self.waiting.remove_run(first, last);
         }
         before - self.waiting.count()
+    }
+
+    /// Takes the calls of an entry. Sessions of those that were noted ahead of it begin again where they have run out
+    /// meanwhile, by entries of a clock that was further on.
+    fn take_calls(&mut self, entry: &Entry) {
+        let is_noted = |number: &Number| self.called.contains(*number) && !self.over.contains(*number);
+        let noted: Numbers = entry.called.iter().filter(is_noted).collect();
+        self.call(&entry.called, entry.ends_s, entry.at_us);
+        let has_run_out = |number: &Number| self.sessions.find(*number, 0) == Standing::Over;
+        let again: Numbers = noted.iter().filter(has_run_out).collect();
+        again.runs().for_each(|(first, last)| self.sessions.begin(first, last, entry.ends_s, entry.at_us));
     }
 
     fn call(&mut self, called: &Numbers, ends_s: u64, at_us: u64) {

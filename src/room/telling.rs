@@ -1,5 +1,7 @@
 //! What a room tells the store at a tick, and again where it may not have been heard.
 
+use std::sync::atomic::Ordering;
+
 use super::{LEASE_MS, Room};
 use crate::line::{Ended, Known, Number, Numbers, Tick};
 use crate::presence::Changes;
@@ -24,11 +26,16 @@ impl Room {
         }
     }
 
-    /// Returns what is to be told of who is here: nothing to a store that did not answer last time, for once it does, all
-    /// is told again.
+    /// Returns what is to be told of who is here: nothing to a store that did not answer the last tick, for once it does,
+    /// all is told again, and that is not gathered for every try.
     fn changes(&self) -> Changes {
-        let (begins, steady_ms) = (self.mirror.known().epoch == 0, self.shared.clock.steady_ms());
-        if begins || self.store_is_up() { self.presence.take_changes(steady_ms) } else { Changes::default() }
+        let is_heard = self.is_heard.load(Ordering::Relaxed);
+        if is_heard { self.presence.take_changes(self.shared.clock.steady_ms()) } else { Changes::default() }
+    }
+
+    /// Notes whether the store answered a tick.
+    pub fn note_heard(&self, is_heard: bool) {
+        self.is_heard.store(is_heard, Ordering::Relaxed);
     }
 
     /// Takes back a tick, in numbers, that may not have reached the store, or that spoke of places from before a draw.

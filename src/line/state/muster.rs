@@ -5,7 +5,7 @@
 //! two gateways vouch stays when one of them takes leave; whether the other has too, the next muster tells.
 
 use crate::line::bits::Bits;
-use crate::line::{MUSTER_US, Number};
+use crate::line::{MUSTER_EACH_US, MUSTER_US, Number};
 
 /// The last muster, and what came after it.
 ///
@@ -37,10 +37,11 @@ impl Muster {
         *self = Self { before, ..Self::since(now_us) };
     }
 
-    /// Tells whether to ask again because of somebody who was told by two. A clock that was put back puts nothing off.
+    /// Tells whether to ask again because of somebody who was told by two: the more are here, the later, for all of them
+    /// are told again. A clock that was put back puts nothing off.
     pub(super) fn is_due(&self, now_us: u64) -> bool {
-        let waits = self.begun_us..self.begun_us + MUSTER_US;
-        self.is_doubted && !waits.contains(&now_us)
+        let is_over = |since_us| since_us >= MUSTER_US.max(self.here.count() * MUSTER_EACH_US);
+        self.is_doubted && now_us.checked_sub(self.begun_us).is_none_or(is_over)
     }
 
     /// Ends when every gateway has answered.

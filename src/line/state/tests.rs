@@ -57,6 +57,16 @@ fn an_empty_line_admits_at_once_and_the_rest_wait() {
 }
 
 #[test]
+fn a_session_noted_ahead_of_the_log_outlives_entries_of_a_clock_that_was_ahead() {
+    let mut line = room(Limits { interval_us: 0, ..limits(1.0, 1) });
+    let mut mirror = line.roll.clone();
+    line.join(1, START_US + 600_000_000);
+    mirror.note(&line.join(1, START_US + 1_000_000));
+    line.log.iter().filter(|entry| entry.seq > 1).for_each(|entry| mirror.apply(entry));
+    assert_eq!(mirror, line.roll);
+}
+
+#[test]
 fn an_absent_visitor_is_passed_over_and_called_first_on_return() {
     let mut state = room(limits(1.0, 1));
     state.join(4, START_US);

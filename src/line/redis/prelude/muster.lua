@@ -35,10 +35,16 @@ local function drop_expired_leases()
   if dropped then call_muster() end
 end
 
+-- Tells whether to ask again because of somebody who was told by two: the more are here, the later.
+local function is_muster_due()
+  if get('doubted') ~= 1 then return false end
+  local since = now - get('mustered_at')
+  return since < 0 or (since >= MUSTER_US and since >= redis.call('BITCOUNT', HERE) * MUSTER_EACH_US)
+end
+
 local function tend_muster()
   drop_expired_leases()
-  local since = now - get('mustered_at')
-  if get('doubted') == 1 and (since < 0 or since >= MUSTER_US) then call_muster() end
+  if is_muster_due() then call_muster() end
   settle()
 end
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::admission::{Limits, MAX_INTERVAL_US};
-use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, MUSTER_US, Number, Phase, Roll, Standing, Tick};
+use vestibule::line::{
+    DOOR_US, Entry, Epoch, GatewayId, Joined, MUSTER_EACH_US, MUSTER_US, Number, Phase, Roll, Standing, Tick,
+};
 
 use super::bucket::Bucket;
 use super::lots::Lots;
@@ -241,7 +243,8 @@ impl Books {
     /// Goes over the leases and the door, as every call does first.
     pub fn tend(&mut self) {
         self.drop_leases();
-        let waits = self.muster.begun_us..self.muster.begun_us + MUSTER_US;
+        let waits_us = MUSTER_US.max(self.muster.here.len() as u64 * MUSTER_EACH_US);
+        let waits = self.muster.begun_us..self.muster.begun_us + waits_us;
         if self.muster.is_doubted && !waits.contains(&self.clock_us) {
             self.ask_all();
         }
