@@ -57,6 +57,9 @@ pub struct Roll {
     pub sessions: Sessions,
     /// What the operator set; `None` until the room is made.
     pub settings: Option<Settings>,
+    /// When it was set last, in microseconds since the Unix epoch.
+    #[serde(default)]
+    pub set_at_us: u64,
     /// How many were ever called, left and lapsed: for the console.
     pub tally: Tally,
     /// The draw that was promised and not made yet.

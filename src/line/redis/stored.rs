@@ -88,6 +88,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         paced_at_us: fields.number("paced_at")?,
         sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
         settings: fields.settings()?,
+        set_at_us: fields.number("set_at")?,
         tally: Tally {
             called: fields.number("tally_called")?,
             left: fields.number("tally_left")?,
@@ -169,6 +170,7 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tat", roll.tat_us.to_string()),
         ("pace", roll.pace_us.to_string()),
         ("paced_at", roll.paced_at_us.to_string()),
+        ("set_at", roll.set_at_us.to_string()),
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::line::draw::{Draw, Reveal};
 use crate::line::{EPOCH_MARGIN, GatewayId, REST_US, Standing};
 use crate::schedule::Schedule;
 
@@ -363,6 +364,32 @@ fn a_second_loss_before_the_first_was_copied_loses_nothing_that_a_mirror_remembe
     assert_eq!(roll.called.iter_from(0).collect::<Vec<_>>(), [1, 2, 3, 4], "who was called meanwhile stays called");
     let next = second.join(1, START_US + 8_000_000);
     assert!(next.epoch > abandoned.0 && next.first > first.roll.issued + EPOCH_MARGIN);
+}
+
+#[test]
+fn what_was_set_since_two_lines_parted_outlives_the_one_that_gives_way() {
+    let (first, second) = forked();
+    let mut untouched = second.clone();
+    let mut set = second;
+    set.steer(&Steering::Phase(Phase::Paused), START_US + 6_000_000);
+    set.steer(&Steering::Limits(limits(1.0, 9)), START_US + 6_000_000);
+    let mut lost = first;
+    lost.steer(&Steering::Message(Some("lost".to_owned())), START_US + 2_000_000);
+    let settings = |line: &mut LineState| line.restore(&lost.roll, START_US + 7_000_000).settings.clone().unwrap();
+    let kept = settings(&mut set);
+    assert_eq!((kept.phase, kept.limits.burst), (Phase::Paused, 9));
+    assert_eq!(settings(&mut untouched), lost.roll.settings.clone().unwrap(), "nobody has set anything since");
+}
+
+#[test]
+fn who_was_called_since_two_lines_parted_stays_called_though_one_of_them_drew_lots() {
+    let (mut first, mut second) = forked();
+    let draw = Draw { reveal: Reveal { seed: [7; 32], public_value: None }, first: 2, last: 10 };
+    first.roll.redraw(&draw);
+    second.steer(&Steering::Admit(3), START_US + 6_000_000);
+    let roll = second.restore(&first.roll, START_US + 7_000_000).clone();
+    assert!((1..=4).all(|number| roll.called.contains(roll.place(number))), "{:?}", roll.called);
+    assert_eq!(roll.called.count(), 4);
 }
 
 #[test]

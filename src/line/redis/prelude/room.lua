@@ -42,7 +42,7 @@ if not next(line) then
   put('grace_at', now)
   put('mustered_at', now)
   put('link', string.rep('0', 64))
-  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'in_use', 'door_old', 'grace_issued',
+  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'set_at', 'in_use', 'door_old', 'grace_issued',
                          'link_seq', 'drawn_seq', 'step_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then
@@ -230,6 +230,7 @@ local function append(entry)
   put('seq', get('seq') + 1)
   put('told', line.issued)
   if entry.draw then put('step_seq', line.seq) end
+  if entry.settings then put('set_at', now) end
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
