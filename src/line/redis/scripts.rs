@@ -9,8 +9,8 @@ use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US, STOPPED_INTERVAL_US};
 use crate::line::board::{KEYS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
 use crate::line::{
-    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_EACH_US, MUSTER_US, PACE_STEP_US,
-    REST_US, UNSEEN_S,
+    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_EACH_US, MUSTER_US,
+    PACE_STEP_US, REST_US, UNSEEN_S,
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.

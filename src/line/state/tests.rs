@@ -413,6 +413,24 @@ fn a_line_that_began_in_the_second_of_one_that_gave_way_gives_way_too() {
     assert_eq!(roll.eras.iter().filter(|era| era.epoch == healed.eras[1].epoch).count(), 1, "named once");
 }
 
+/// Two losses within a second: the second new line has the epoch in which the lost one went on from the first.
+#[test]
+fn a_line_that_began_in_the_second_in_which_the_lost_one_went_on_gives_way() {
+    let later = START_US + 1_000_000;
+    let mut lost = room(limits(1.0, 1));
+    lost.join(3, START_US);
+    lost.succeed(later);
+    let stranger = lost.join(2, later).epoch;
+    let mut new = LineState::new(later + 1);
+    new.steer(&Steering::Configure(limits(1.0, 1)), later + 1);
+    assert_eq!(new.join(4, later + 1).epoch, stranger);
+    let abandoned = new.roll.clone();
+    let healed = new.restore(&lost.roll, later + 2).clone();
+    assert!(healed.epoch() > lost.roll.epoch() && healed.issued > lost.roll.issued);
+    assert_eq!(healed.waiting, lost.roll.waiting);
+    assert_eq!(*new.restore(&abandoned, later + 3), healed, "though a mirror still remembers it");
+}
+
 #[test]
 fn a_line_that_has_stood_for_long_does_not_give_way_to_its_twin() {
     let (first, mut second) = forked();
