@@ -59,7 +59,7 @@ pub fn measure() {
 
 fn after_an_hour(gateways: u64) {
     let mut stand = Stand::start();
-    let before = dataset(&mut stand);
+    let before = stand.dataset_bytes();
     stand.fill();
     assert!(stand.join(NO_SHOWS) > 0);
     let mut crowd = Crowd { chance: Chance(7), gateways, away: Vec::new() };
@@ -93,13 +93,6 @@ fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) {
     }
 }
 
-/// All that Redis holds but for its own: clients, the scripts, and the heap of its Lua, which is some 0.8 MB whatever
-/// the line's length.
-fn dataset(stand: &mut Stand) -> f64 {
-    let [all, lua] = ["used_memory_dataset:", "used_memory_vm_eval:"];
-    stand.stat("memory", all, all) - stand.stat("memory", lua, lua)
-}
-
 fn print_memory(stand: &mut Stand, gateways: u64, before: f64) {
     let keys: Vec<String> = stand.server.scan().expect("keys").map(|key| key.expect("a key")).collect();
     let mut sum = 0;
@@ -112,7 +105,7 @@ fn print_memory(stand: &mut Stand, gateways: u64, before: f64) {
     }
     let waiting = stand.mirror.waiting.count();
     let active = stand.mirror.active(stand.clock.now_us() / 1_000_000);
-    let used = dataset(stand) - before;
+    let used = stand.dataset_bytes() - before;
     println!(
         "waiting {waiting}, given {}, called {}, in session {active}",
         stand.mirror.issued,

@@ -1,7 +1,8 @@
 //! The outbox sees every payment through to a booking or back to the buyer, across crashes.
 //!
 //! A task is written in the same transaction as the state that needs it, and is deleted in the same transaction as the
-//! state that ends it. One that fails is put off, longer each time, and keeps no other waiting. Settling is our own work
+//! state that ends it. One that fails is put off, longer each time, unless it was asked for again meanwhile, and keeps no
+//! other waiting. Settling is our own work
 //! and quick; taking money and sending it back wait for the provider. So each of the three has its own rhythm and its own
 //! share of what is due: a provider that hangs keeps nobody from a decision, and one whose refunds hang from a booking.
 
@@ -140,7 +141,7 @@ async fn put_off(service: &Service, database: &dyn Store, task: DueTask, reason:
     service.metrics().worker_faults.with_label_values(&["outbox"]).inc();
     tracing::warn!(payment = %task.task.payment, kind = task.task.kind.word(), reason, "a task is put off");
     let until = service.now().plus_ms(pause_ms(task));
-    if let Err(error) = database.postpone(task.task, until, reason).await {
+    if let Err(error) = database.postpone(task, until, reason).await {
         tracing::error!(%error, "a task could not be put off");
     }
 }

@@ -226,6 +226,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Has money set aside. The same order again returns the same charge.
     async fn authorize(&self, order: &ChargeOrder) -> Result<Charged, ProviderFault>;
 
+    /// Says how a charge stands, and what the buyer must do if it waits for that.
+    async fn look(&self, charge: &ChargeId) -> Result<Charged, ProviderFault>;
+
     /// Takes what is set aside, all of it. Taking it twice is taking it once.
     async fn capture(&self, charge: &ChargeId) -> Result<Taken, ProviderFault>;
 

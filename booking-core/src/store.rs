@@ -154,6 +154,15 @@ impl Outcome {
     }
 }
 
+/// Is what tells two holds of one key apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// When the hold was made.
+    pub at: Moment,
+    /// Whether it ran out, or was given back.
+    pub is_over: bool,
+}
+
 /// A task of the outbox that is due.
 #[derive(Clone, Copy, Debug)]
 pub struct DueTask {
@@ -163,6 +172,8 @@ pub struct DueTask {
     pub created_at: Moment,
     /// How often it was tried in vain.
     pub attempts: u32,
+    /// How often it was asked for.
+    pub asked: u32,
 }
 
 /// Is a row as a reader sees it.
@@ -240,8 +251,8 @@ pub trait Store: Till {
     /// Reads a hold.
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError>;
 
-    /// Says when holds were made, of those that were.
-    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError>;
+    /// Says of holds that were made when that was, and whether they came to nothing.
+    async fn made(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError>;
 
     /// Reads a payment.
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
@@ -271,8 +282,12 @@ pub trait Store: Till {
     /// Lists tasks of a kind that are due, the longest due first.
     async fn due(&self, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError>;
 
-    /// Puts a task off that could not be done, with the reason.
-    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError>;
+    /// Puts a task off that could not be done, with the reason. One that was asked for again since it was read stays due:
+    /// there is something new to be done.
+    async fn postpone(&self, task: DueTask, until: Moment, reason: &str) -> Result<(), StoreError>;
+
+    /// Has a task done now that was put off.
+    async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError>;
 
     /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet.
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;

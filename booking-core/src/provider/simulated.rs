@@ -69,11 +69,12 @@ impl SimulatedProvider {
         let body = body.to_string().into_bytes();
         let call = Call { method: Method::POST, path, key: Some(key), content_type: "application/json", body };
         let (status, answer) = self.wire.call(call).await?;
-        match serde_json::from_value(answer.clone()) {
-            Ok(account) => Ok((status, account)),
-            Err(_) => Err(ProviderFault(format!("it answered {status}: {}", answer["error"]))),
-        }
+        Ok((status, read_account(status, &answer)?))
     }
+}
+
+fn read_account(status: StatusCode, answer: &Value) -> Result<Account, ProviderFault> {
+    Account::deserialize(answer).map_err(|_| ProviderFault(format!("it answered {status}: {}", answer["error"])))
 }
 
 /// Is a part of the bank's list on the wire.
@@ -91,6 +92,17 @@ impl Status {
             Self::Captured => ChargeState::Captured,
             Self::Voided => ChargeState::Voided,
             Self::Failed => ChargeState::Failed,
+        }
+    }
+}
+
+impl From<Account> for Charged {
+    fn from(account: Account) -> Self {
+        match account.status {
+            Status::Authorized => Self::Authorized(account.id),
+            Status::Captured => Self::Captured(account.id),
+            Status::Open => Self::Challenged(account.id, Challenge(account.challenge.unwrap_or_default())),
+            Status::Voided | Status::Failed => Self::Declined(account.reason.unwrap_or_default()),
         }
     }
 }
@@ -118,12 +130,12 @@ impl Provider for SimulatedProvider {
         let ChargeOrder { payment, amount, method, return_url, .. } = order;
         let body = json!({"payment": payment, "amount_paise": amount, "method": method, "return_url": return_url});
         let (_, made) = self.post("/charges".to_owned(), payment.to_string(), body).await?;
-        Ok(match made.status {
-            Status::Authorized => Charged::Authorized(made.id),
-            Status::Captured => Charged::Captured(made.id),
-            Status::Open => Charged::Challenged(made.id, Challenge(made.challenge.unwrap_or_default())),
-            Status::Voided | Status::Failed => Charged::Declined(made.reason.unwrap_or_default()),
-        })
+        Ok(made.into())
+    }
+
+    async fn look(&self, charge: &ChargeId) -> Result<Charged, ProviderFault> {
+        let (status, answer) = self.wire.call(Call::get(format!("/charges/{}", charge.0))).await?;
+        read_account(status, &answer).map(Charged::from)
     }
 
     async fn capture(&self, charge: &ChargeId) -> Result<Taken, ProviderFault> {

@@ -8,16 +8,17 @@
 //! ours: a Stripe account may serve other shops, or a second installation to try things on, and their money is not
 //! touched.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-use super::wire::{BadAddress, Call, Wire};
+use super::wire::{Answer, BadAddress, Call, Wire};
 use super::{
-    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, News, Provider, ProviderFault,
-    RefundOrder, Taken, signature,
+    BadNews, ChargeOrder, ChargePage, ChargeState, Charged, GivenBack, LetGo, MOST_PAGES, News, Provider,
+    ProviderFault, RefundOrder, Taken, signature,
 };
 use crate::domain::moment::Moment;
 use crate::domain::payment::ChargeId;
@@ -27,7 +28,7 @@ mod intent;
 mod refund;
 
 use intent::{Intent, MARK, SITE};
-use refund::NUMBER;
+use refund::SpentKeys;
 
 /// Where Stripe is.
 pub const ADDRESS: &str = "https://api.stripe.com";
@@ -47,6 +48,7 @@ pub struct StripeProvider {
     webhook_secret: Vec<u8>,
     /// Names this installation among all that use the same account.
     site: String,
+    spent: Arc<SpentKeys>,
 }
 
 impl StripeProvider {
@@ -61,7 +63,7 @@ impl StripeProvider {
         (webhook_secret, site): (Vec<u8>, String),
         patience: Duration,
     ) -> Result<Self, BadAddress> {
-        Ok(Self { wire: Wire::new(base, Some(key), patience)?, webhook_secret, site })
+        Ok(Self { wire: Wire::new(base, Some(key), patience)?, webhook_secret, site, spent: Arc::default() })
     }
 
     async fn post(
@@ -70,8 +72,7 @@ impl StripeProvider {
         key: Option<String>,
         form: &[(&str, &str)],
     ) -> Result<(StatusCode, Value), ProviderFault> {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
-        self.wire.call(Call { method: Method::POST, path: path.to_owned(), key, content_type: FORM, body }).await
+        self.wire.call(filled_in(path, key, form)).await
     }
 
     /// Does something to an intent. What Stripe refuses because of the intent's state is answered with that state.
@@ -94,12 +95,32 @@ impl StripeProvider {
     /// Returns how a refund stands by Stripe's list; `None` when it was never made. Stripe forgets idempotency keys after a
     /// day, and we may have to ask again after a longer one.
     async fn listed_refund(&self, order: &RefundOrder) -> Result<Option<GivenBack>, ProviderFault> {
-        let path = format!("/v1/refunds?payment_intent={}&limit={PAGE}", order.charge.0);
-        let (status, answer) = self.wire.call(Call::get(path)).await?;
-        if !status.is_success() {
-            return Err(refused(status, &answer));
+        let (mut found, mut from) = (None, None);
+        for _ in 0..MOST_PAGES {
+            let page = self.refunds(order, from.as_deref()).await?;
+            found = refund::best(found, page.stands);
+            from = page.next;
+            if from.is_none() {
+                return Ok(found);
+            }
         }
-        refund::listed(order, &answer)
+        Err(ProviderFault("Stripe's list of refunds has no end".to_owned()))
+    }
+
+    async fn refunds(&self, order: &RefundOrder, from: Option<&str>) -> Result<refund::Page, ProviderFault> {
+        let from = from.map(|from| format!("&starting_after={from}")).unwrap_or_default();
+        let path = format!("/v1/refunds?payment_intent={}&limit={PAGE}{from}", order.charge.0);
+        let (status, answer) = self.wire.call(Call::get(path)).await?;
+        if status.is_success() { refund::page(order, &answer) } else { Err(refused(status, &answer)) }
+    }
+
+    /// Asks for a refund under its first key, or a later one if Stripe only repeats the faults it answered under those
+    /// before. Such a fault is over when it is repeated, so the list, read once more, tells whether the refund was made.
+    async fn ask_for_refund(&self, order: &RefundOrder) -> Result<Answer, ProviderFault> {
+        let form = refund::form(order, &self.site);
+        let form: Vec<_> = form.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let key = refund::key(order, self.spent.of(order));
+        self.wire.ask(filled_in("/v1/refunds", Some(key), &form), &[]).await
     }
 }
 
@@ -110,6 +131,11 @@ fn intent_path(charge: &ChargeId) -> Result<String, ProviderFault> {
     sound
         .then(|| format!("/v1/payment_intents/{id}"))
         .ok_or_else(|| ProviderFault("that is no intent of Stripe's".to_owned()))
+}
+
+fn filled_in<'a>(path: &str, key: Option<String>, form: &[(&str, &str)]) -> Call<'a> {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
+    Call { method: Method::POST, path: path.to_owned(), key, content_type: FORM, body }
 }
 
 fn refused(status: StatusCode, answer: &Value) -> ProviderFault {
@@ -172,6 +198,11 @@ impl Provider for StripeProvider {
         if status.is_success() { charged(intent::read(answer)?) } else { declined(status, &answer) }
     }
 
+    async fn look(&self, charge: &ChargeId) -> Result<Charged, ProviderFault> {
+        let (status, answer) = self.wire.call(Call::get(intent_path(charge)?)).await?;
+        if status.is_success() { charged(intent::read(answer)?) } else { Err(refused(status, &answer)) }
+    }
+
     async fn capture(&self, charge: &ChargeId) -> Result<Taken, ProviderFault> {
         match self.act(charge, "capture").await?.state() {
             ChargeState::Captured => Ok(Taken::Captured),
@@ -190,22 +221,18 @@ impl Provider for StripeProvider {
 
     async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault> {
         intent_path(&order.charge)?;
-        if let Some(stands) = self.listed_refund(order).await? {
-            return Ok(stands);
+        loop {
+            if let Some(stands) = self.listed_refund(order).await? {
+                return Ok(stands);
+            }
+            let answer = self.ask_for_refund(order).await?;
+            if !answer.repeats_a_fault() {
+                let (status, answer) = answer.believed()?;
+                let made = status.is_success().then(|| refund::standing(&answer)).flatten();
+                return made.ok_or_else(|| refused(status, &answer));
+            }
+            self.spent.note(order);
         }
-        let (amount, id, number) =
-            (order.amount.get().to_string(), order.payment.to_string(), order.number.to_string());
-        let [mark, site, numbered] = [MARK, SITE, NUMBER].map(|key| format!("metadata[{key}]"));
-        let form = [
-            ("payment_intent", order.charge.0.as_str()),
-            ("amount", &amount),
-            (&mark, &id),
-            (&site, &self.site),
-            (&numbered, &number),
-        ];
-        let (status, answer) = self.post("/v1/refunds", Some(format!("refund {number} of {id}")), &form).await?;
-        let made = status.is_success().then(|| refund::standing(&answer)).flatten();
-        made.ok_or_else(|| refused(status, &answer))
     }
 
     /// Stripe lists the youngest first, so what is older than `since` ends the list.

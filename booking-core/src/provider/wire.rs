@@ -23,6 +23,9 @@ use crate::telemetry;
 /// The most an answer may have; a page of a list is the longest.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
+/// The header by which Stripe tells that it repeats an answer.
+const REPEATED: &str = "idempotent-replayed";
+
 /// Connections that are kept for the next call. A crowd that pays makes its calls at once, and opening a connection costs
 /// more than a call.
 const IDLE: usize = 256;
@@ -75,6 +78,38 @@ impl Call<'_> {
     }
 }
 
+/// Is an answer as it came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    status: StatusCode,
+    /// Whether it is what was answered first under the same key, and nothing was done now.
+    is_repeated: bool,
+    /// What was asked.
+    what: String,
+    body: Bytes,
+}
+
+impl Answer {
+    /// Returns the status and the answer, which must be JSON.
+    ///
+    /// # Errors
+    /// [`ProviderFault`] when it is not JSON, or the provider's own fault (5xx).
+    pub fn believed(self) -> Result<(StatusCode, Value), ProviderFault> {
+        let Self { status, what, body, .. } = self;
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(ProviderFault(format!("{what}: it answered {status}")));
+        }
+        let json = serde_json::from_slice(&body);
+        Ok((status, json.map_err(|_| ProviderFault(format!("{what}: an answer that is not JSON")))?))
+    }
+
+    /// Tells whether the provider repeats a fault it had before: it will do so for as long as it remembers the key.
+    #[must_use]
+    pub fn repeats_a_fault(&self) -> bool {
+        self.is_repeated && self.status.is_server_error()
+    }
+}
+
 impl Wire {
     /// Opens a client for a base URL; `key` goes with every call as a bearer token, and no call waits longer than
     /// `patience`.
@@ -114,6 +149,14 @@ impl Wire {
         call: Call<'_>,
         headers: &[(&str, &str)],
     ) -> Result<(StatusCode, Value), ProviderFault> {
+        self.ask(call, headers).await?.believed()
+    }
+
+    /// Makes a call, and returns the answer as it came.
+    ///
+    /// # Errors
+    /// [`ProviderFault`] when there is no answer in time, or it is too long.
+    pub async fn ask(&self, call: Call<'_>, headers: &[(&str, &str)]) -> Result<Answer, ProviderFault> {
         let what = format!("{} {}", call.method, call.path.split('?').next().unwrap_or_default());
         let fault = |detail: &dyn std::fmt::Display| ProviderFault(format!("{what}: {detail}"));
         let mut request = self.request(call, headers).map_err(|error| fault(&error))?;
@@ -121,13 +164,10 @@ impl Wire {
         pass_on(&span, request.headers_mut());
         let exchange = tokio::time::timeout(self.patience, self.exchange(request)).instrument(span.clone());
         let answered = exchange.await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-        let (status, bytes) = answered.inspect_err(|detail| failed(&span, detail)).map_err(|detail| fault(&detail))?;
+        let answer = answered.inspect_err(|detail| failed(&span, detail)).map_err(|detail| fault(&detail))?;
+        let (status, is_repeated, body) = answer;
         answered_with(&span, status, true);
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(fault(&format!("it answered {status}")));
-        }
-        let json = serde_json::from_slice(&bytes).map_err(|_| fault(&"an answer that is not JSON"))?;
-        Ok((status, json))
+        Ok(Answer { status, is_repeated, what, body })
     }
 
     fn request(&self, call: Call<'_>, headers: &[(&str, &str)]) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
@@ -147,11 +187,12 @@ impl Wire {
         request.body(Full::from(call.body))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, bool, Bytes), String> {
         let answer = self.client.request(request).await.map_err(|error| error.to_string())?;
-        let status = answer.status();
+        let (status, is_repeated) =
+            (answer.status(), answer.headers().get(REPEATED).is_some_and(|value| value == "true"));
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await.map_err(|error| error.to_string())?;
-        Ok((status, body.to_bytes()))
+        Ok((status, is_repeated, body.to_bytes()))
     }
 }
 

@@ -20,10 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use super::Service;
 use crate::domain::hold::{Hold, HoldId, HoldState};
-use crate::domain::moment::Moment;
 use crate::domain::order;
 use crate::domain::placement::ShardNumber;
-use crate::store::{Store, TakeAnswer};
+use crate::store::{Made, Store, TakeAnswer};
 
 /// Holds that one question is about, at most.
 const BATCH: usize = 1_000;
@@ -50,7 +49,7 @@ struct Desk {
 
 struct Caller {
     hold: HoldId,
-    answer: oneshot::Sender<Option<Moment>>,
+    answer: oneshot::Sender<Option<Made>>,
 }
 
 impl Desk {
@@ -77,8 +76,8 @@ impl Elsewhere {
         Self { store, desks, tasks }
     }
 
-    /// Returns when a hold was made in the database of a desk, if it was; the outer `None` says that this is not known.
-    async fn made_at(&self, desk: usize, hold: HoldId) -> Option<Option<Moment>> {
+    /// Returns what the database of a desk knows of a hold, if it does; the outer `None` says that this is not known.
+    async fn made(&self, desk: usize, hold: HoldId) -> Option<Option<Made>> {
         let answered = self.ask(desk, hold)?;
         let place = &self.desks[desk];
         if place.away.load(Ordering::Relaxed) {
@@ -93,7 +92,7 @@ impl Elsewhere {
         }
     }
 
-    fn ask(&self, desk: usize, hold: HoldId) -> Option<oneshot::Receiver<Option<Moment>>> {
+    fn ask(&self, desk: usize, hold: HoldId) -> Option<oneshot::Receiver<Option<Made>>> {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.desks[desk].waiting();
         match &mut *waiting {
@@ -125,7 +124,7 @@ async fn work(store: &dyn Store, desk: &Desk, index: usize) {
     let database = &store.databases()[index].1;
     while let Some(batch) = desk.next() {
         let ids: Vec<HoldId> = batch.iter().map(|caller| caller.hold).collect();
-        let found = database.made_at(&ids).await;
+        let found = database.made(&ids).await;
         desk.away.store(found.is_err(), Ordering::Relaxed);
         match found {
             Ok(found) => answer(batch, &found.into_iter().collect()),
@@ -135,7 +134,7 @@ async fn work(store: &dyn Store, desk: &Desk, index: usize) {
     }
 }
 
-fn answer(batch: Vec<Caller>, found: &HashMap<HoldId, Moment>) {
+fn answer(batch: Vec<Caller>, found: &HashMap<HoldId, Made>) {
     for caller in batch {
         let _caller_may_have_left = caller.answer.send(found.get(&caller.hold).copied());
     }
@@ -152,12 +151,11 @@ impl Service {
         };
         let here = ShardNumber::of_hold(hold.id);
         let desks = self.elsewhere.desks.iter().enumerate().filter(|(_, desk)| desk.number != here);
-        let asked = desks.map(|(index, desk)| self.elsewhere.made_at(index, self.ids.hold(key, Some(desk.number))));
+        let asked = desks.map(|(index, desk)| self.elsewhere.made(index, self.ids.hold(key, Some(desk.number))));
         let answers = join_all(asked).await;
         self.parts.metrics.keys_unchecked.inc_by(answers.iter().filter(|answer| answer.is_none()).count() as u64);
-        let ended = !hold.state.keeps_seats();
-        let earlier = |made_at: Moment| is_new || made_at < hold.created_at || (ended && made_at == hold.created_at);
-        let elsewhere = answers.into_iter().flatten().flatten().any(earlier) && !is_bought(hold);
+        let anothers = |other: Made| is_new || gives_way(hold, other);
+        let elsewhere = answers.into_iter().flatten().flatten().any(anothers);
         if elsewhere && hold.state == HoldState::Held {
             self.give_up_hold(hold.id).await;
         }
@@ -172,13 +170,48 @@ impl Service {
     }
 }
 
-const fn is_bought(hold: &Hold) -> bool {
-    matches!(hold.state, HoldState::Paid { .. } | HoldState::Confirmed { .. })
+/// Tells whether a hold that was made before leaves its key to one in another database. What is bought keeps it, and what
+/// is still promised gives way only to what is too: the clocks of two processes may tell another order of things, and the
+/// other one may be just what was given back on that account.
+fn gives_way(hold: &Hold, other: Made) -> bool {
+    match hold.state {
+        HoldState::Paid { .. } | HoldState::Confirmed { .. } => false,
+        HoldState::Held => other.at < hold.created_at && !other.is_over,
+        HoldState::Expired { .. } | HoldState::Cancelled { .. } => other.at <= hold.created_at,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::moment::Moment;
+    use crate::domain::payment::PaymentId;
+
+    #[test]
+    fn what_is_promised_gives_way_only_to_what_is_promised_too() {
+        let at = Moment::from_ms;
+        let hold = |state| Hold {
+            id: HoldId::from_bytes([1; 16]),
+            lines: Vec::new(),
+            request_hash: [0; 32],
+            created_at: at(10),
+            expires_at: at(20),
+            extensions: 0,
+            attempt: None,
+            state,
+        };
+        let (payment, promised) = (PaymentId::from_bytes([2; 16]), hold(HoldState::Held));
+        let (bought, over) = (hold(HoldState::Paid { payment, at: at(11) }), hold(HoldState::Cancelled { at: at(11) }));
+        for (made_at, is_over, expected) in [
+            (9, false, [true, false, true]),
+            (9, true, [false, false, true]),
+            (10, false, [false, false, true]),
+            (11, false, [false; 3]),
+        ] {
+            let other = Made { at: at(made_at), is_over };
+            assert_eq!([&promised, &bought, &over].map(|hold| gives_way(hold, other)), expected, "{other:?}");
+        }
+    }
 
     #[test]
     fn a_desk_whose_task_ended_in_a_bug_starts_afresh() {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::error::Elapsed;
+
 use super::{Denied, Service, request_hash};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::money::Paise;
@@ -57,7 +59,7 @@ pub enum CallFault {
     Provider(#[from] ProviderFault),
     /// The provider did not answer in time.
     #[error("the provider did not answer in time")]
-    Slow(#[from] tokio::time::error::Elapsed),
+    Slow(#[from] Elapsed),
     /// The provider has begun, and is to be asked again.
     #[error("the provider has begun to give the money back")]
     UnderWay,
@@ -117,6 +119,16 @@ impl Service {
         let asked = self.parts.provider.authorize(&order);
         let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
         fail_point::reached(PROVIDER_ANSWERED);
+        self.note_answer(payment, answered).await
+    }
+
+    /// Writes down what the provider answered about a payment's charge. Returns as [`Service::charge`].
+    pub(super) async fn note_answer(
+        &self,
+        payment: &Payment,
+        answered: Result<Result<Charged, ProviderFault>, Elapsed>,
+    ) -> Result<Option<Outcome>, Denied> {
+        let (id, amount) = (payment.id, payment.amount);
         match answered {
             Ok(Ok(Charged::Authorized(charge))) => {
                 let secured = self.authorized(id, &charge, amount.get(), Then::CaptureHere).await?;
@@ -149,7 +161,7 @@ impl Service {
         };
         tracing::warn!(payment = %id, %fault, "taking the money is left to the outbox");
         let task = Task { kind: TaskKind::Capture, payment: id };
-        if let Err(error) = self.store().postpone(task, self.now(), &fault.to_string()).await {
+        if let Err(error) = self.store().hasten(task, self.now()).await {
             tracing::warn!(payment = %id, %error, "the outbox will take it when it is due");
         }
         self.capture_nudge.ring();

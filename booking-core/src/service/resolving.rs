@@ -66,8 +66,14 @@ impl Service {
             }
             ChargeState::Captured => self.captured(id, &charge.id, amount).await.map(drop),
             ChargeState::Voided | ChargeState::Failed => self.failed(id, Some(&charge.id), FAILED).await,
-            // It waits for the buyer; the same key brings back what for.
-            ChargeState::Open => self.charge(payment, 0).await.map(drop),
+            ChargeState::Open => self.look_at(payment, charge).await,
         }
+    }
+
+    /// Reads what the buyer must do for a charge, under whichever key it was made.
+    async fn look_at(&self, payment: &Payment, charge: &Charge) -> Result<(), Denied> {
+        let asked = self.parts.provider.look(&charge.id);
+        let answered = tokio::time::timeout(self.parts.terms.provider_timeout, asked).await;
+        self.note_answer(payment, answered).await.map(drop)
     }
 }

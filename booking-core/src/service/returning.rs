@@ -142,7 +142,7 @@ impl Service {
         match payment.refunds.get(number).map(|refund| refund.state) {
             Some(RefundState::UnderWay) => {
                 let task = Task { kind: TaskKind::Refund, payment: id };
-                self.store().postpone(task, self.now(), "the provider said something").await?;
+                self.store().hasten(task, self.now()).await?;
                 self.return_nudge.ring();
             }
             Some(RefundState::Done) if failed => {

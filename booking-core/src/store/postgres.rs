@@ -12,8 +12,8 @@ use tokio_postgres::{Config, NoTls};
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till, Transacted, TurnedRow,
+    Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject,
+    TakeRequest, Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -34,7 +34,7 @@ mod together;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("postgres/0001_first.sql"),
     include_str!("postgres/0002_indexes.sql"),
     include_str!("postgres/0005_seats.sql"),
@@ -42,6 +42,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("postgres/0007_money.sql"),
     include_str!("postgres/0008_refunds.sql"),
     include_str!("postgres/0009_one_index.sql"),
+    include_str!("postgres/0010_asked_again.sql"),
 ];
 
 /// Any number will do, as long as every copy of this program takes the same.
@@ -229,8 +230,8 @@ impl Store for PostgresStore {
         read::hold(&self.connection().await?, id).await
     }
 
-    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
-        read::made_at(&self.connection().await?, holds).await
+    async fn made(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
+        read::made(&self.connection().await?, holds).await
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -269,8 +270,12 @@ impl Store for PostgresStore {
         read::due(&self.connection().await?, kind, now, limit).await
     }
 
-    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+    async fn postpone(&self, task: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
         write::postpone(&self.connection().await?, task, until, reason).await
+    }
+
+    async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError> {
+        write::hasten(&self.connection().await?, task, now).await
     }
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {

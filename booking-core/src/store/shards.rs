@@ -14,8 +14,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::books::Books;
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeRequest,
-    Taken, Till, Transacted, TurnedRow,
+    Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject,
+    TakeRequest, Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
@@ -175,8 +175,8 @@ impl Store for Shards {
         Ok(None)
     }
 
-    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
-        Ok(try_join_all(self.all().map(|database| database.made_at(holds))).await?.concat())
+    async fn made(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
+        Ok(try_join_all(self.all().map(|database| database.made(holds))).await?.concat())
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -227,9 +227,16 @@ impl Store for Shards {
         Ok(try_join_all(self.all().map(|database| database.due(kind, now, limit))).await?.concat())
     }
 
-    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
-        for database in self.of_subject(Subject::Payment(task.payment)) {
+    async fn postpone(&self, task: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
+        for database in self.of_subject(Subject::Payment(task.task.payment)) {
             database.postpone(task, until, reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError> {
+        for database in self.of_subject(Subject::Payment(task.payment)) {
+            database.hasten(task, now).await?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::books::Books;
 use super::judge::{OPTIMISTIC_TRIES, pause};
 use super::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeAnswer,
+    Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeAnswer,
     TakeRequest, Taken, Till, Transacted, TurnedRow,
 };
 use crate::domain::booking::{Booking, Reference};
@@ -38,7 +38,7 @@ mod take;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0005_seats.sql"),
@@ -46,6 +46,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("sqlite/0007_money.sql"),
     include_str!("sqlite/0008_refunds.sql"),
     include_str!("sqlite/0009_one_index.sql"),
+    include_str!("sqlite/0010_asked_again.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -251,9 +252,9 @@ impl Store for SqliteStore {
         self.call(move |db| read::hold(db, id)).await
     }
 
-    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+    async fn made(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
         let holds = holds.to_vec();
-        self.call(move |db| read::made_at(db, &holds)).await
+        self.call(move |db| read::made(db, &holds)).await
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -292,9 +293,13 @@ impl Store for SqliteStore {
         self.call(move |db| read::due(db, kind, now, limit)).await
     }
 
-    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+    async fn postpone(&self, task: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
         let reason = reason.to_owned();
         self.call(move |db| write::postpone(db, task, until, &reason)).await
+    }
+
+    async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError> {
+        self.call(move |db| write::hasten(db, task, now)).await
     }
 
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -249,9 +249,16 @@ on_both! {
         assert_eq!(store.pending(NOON, 10).await.unwrap(), []);
         let task = store.due(TaskKind::Settle, NOON, 10).await.unwrap()[0];
         let later = NOON.plus_ms(500);
-        store.postpone(task.task, later, "the provider is down").await.unwrap();
+        store.postpone(task, later, "the provider is down").await.unwrap();
         assert!(store.due(TaskKind::Settle, NOON, 10).await.unwrap().is_empty());
         assert_eq!(store.due(TaskKind::Settle, later, 10).await.unwrap()[0].attempts, 1);
+        store.hasten(task.task, NOON).await.unwrap();
+        let again = store.due(TaskKind::Settle, NOON, 10).await.unwrap()[0];
+        store.postpone(task, later, "the provider was down").await.unwrap();
+        let due = store.due(TaskKind::Settle, NOON, 10).await.unwrap();
+        assert_eq!((due[0].asked, due[0].attempts), (again.asked, 1), "whoever read it before knows nothing of this");
+        store.postpone(again, later, "the provider is down").await.unwrap();
+        assert!(store.due(TaskKind::Settle, NOON, 10).await.unwrap().is_empty());
     }
 }
 

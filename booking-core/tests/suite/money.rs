@@ -25,7 +25,7 @@ use booking_core::service::paying::PaymentAnswer;
 use booking_core::service::{Denied, Service};
 use booking_core::store::books::Books;
 use booking_core::store::{
-    Decide, DueTask, Guard, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
+    Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Outcome, StockRow, Store, StoreError, Subject, TakeRequest,
     Taken, Till, TurnedRow,
 };
 use booking_core::strategy::Strategy;
@@ -577,8 +577,8 @@ impl Store for Dying {
         self.dead()?;
         self.inner.hold(id).await
     }
-    async fn made_at(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
-        self.inner.made_at(holds).await
+    async fn made(&self, holds: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
+        self.inner.made(holds).await
     }
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         self.dead()?;
@@ -610,9 +610,13 @@ impl Store for Dying {
         self.dead()?;
         self.inner.due(kind, now, limit).await
     }
-    async fn postpone(&self, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+    async fn postpone(&self, task: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
         self.dead()?;
         self.inner.postpone(task, until, reason).await
+    }
+    async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError> {
+        self.dead()?;
+        self.inner.hasten(task, now).await
     }
     async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.inner.secret(candidate).await

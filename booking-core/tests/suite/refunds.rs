@@ -133,6 +133,26 @@ on_both! {
 }
 
 on_both! {
+    async fn what_is_to_go_back_anew_does_not_wait_for_what_failed_before(db: Database) {
+        let booked = Booked::new(&db).await;
+        let (world, bank) = (&booked.world, booked.world.provider.bank());
+        world.provider.spoil(Verb::Refund, FaultKind::Hang);
+        booked.keep(row(), 2).await.unwrap();
+        let service = Arc::clone(&world.service);
+        let asking = tokio::spawn(async move { outbox::pass(&service).await.unwrap() });
+        while bank.hanging() == 0 {
+            tokio::task::yield_now().await;
+        }
+        booked.keep(other_row(), 1).await.unwrap();
+        bank.let_go();
+        assert_eq!(asking.await.unwrap().done, 0, "the first one is put off");
+        world.provider.mend();
+        booked.work().await;
+        assert_eq!(booked.states().await, [RefundState::Done; 2], "the second one was asked for meanwhile, and is due");
+    }
+}
+
+on_both! {
     async fn parts_and_the_whole_given_back_at_once_come_to_no_more_than_was_paid(db: Database) {
         for round in 0..4_u32 {
             let booked = Booked::new(&db.another().await).await;

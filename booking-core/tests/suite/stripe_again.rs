@@ -5,28 +5,40 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use axum::routing::{get, post};
 use booking_core::clock::ManualClock;
 use booking_core::domain::booking::Reference;
 use booking_core::domain::money::Paise;
-use booking_core::domain::payment::{ChargeId, PaymentId, PaymentStatus};
+use booking_core::domain::payment::{ChargeId, PaymentId, PaymentState, PaymentStatus};
 use booking_core::metrics::Metrics;
 use booking_core::provider::signature::sign;
 use booking_core::provider::stripe::StripeProvider;
-use booking_core::provider::{GivenBack, Provider, RefundOrder, Taken};
+use booking_core::provider::{GivenBack, Provider, ProviderFault, RefundOrder, Taken};
 use booking_core::service::Service;
 use booking_core::strategy::Strategy;
 use booking_core::teller::Teller;
 use booking_core::{auditor, outbox, reconciler};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_both};
 use crate::world::{self, LIMITS, NOON, PATIENCE, SECRET, hold, pay};
 
-type Answer = (StatusCode, Json<Value>);
+type Answer = (StatusCode, [(&'static str, &'static str); 1], Json<Value>);
+
+fn answer(status: StatusCode, body: Value) -> Answer {
+    (status, [("idempotent-replayed", "false")], Json(body))
+}
+
+fn broken() -> Answer {
+    answer(StatusCode::INTERNAL_SERVER_ERROR, json!({}))
+}
+
+/// What Stripe gives of a list at once, at most.
+const PAGE: usize = 100;
 
 #[derive(Default)]
 struct Books {
@@ -41,14 +53,18 @@ struct Books {
     made_all_the_same: u32,
     /// Charges that were made.
     intents: u32,
+    /// How a charge comes out, if not set aside at once.
+    waits: bool,
+    /// Orders a refund is made for, or not, before a fault in place of its answer; the last first.
+    broken_refunds: Vec<bool>,
 }
 
 impl Books {
     /// Answers under a key what it answered first.
     fn once(&mut self, headers: &HeaderMap, answer: impl FnOnce(&mut Self) -> Answer) -> Answer {
         let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
-        if let Some(answer) = key.as_ref().and_then(|key| self.answers.get(key)) {
-            return answer.clone();
+        if let Some((status, _, body)) = key.as_ref().and_then(|key| self.answers.get(key)) {
+            return (*status, [("idempotent-replayed", "true")], body.clone());
         }
         let answer = answer(self);
         self.answers.extend(key.map(|key| (key, answer.clone())));
@@ -70,21 +86,25 @@ fn metadata(form: &HashMap<String, String>) -> Value {
 
 async fn order(State(Stripe(books)): State<Stripe>, headers: HeaderMap, body: String) -> Answer {
     books.lock().unwrap().once(&headers, |books| {
-        let broken = books.faults > 0;
+        let is_broken = books.faults > 0;
         books.faults = books.faults.saturating_sub(1);
-        if broken && books.made_all_the_same == 0 {
-            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({})));
+        if is_broken && books.made_all_the_same == 0 {
+            return broken();
         }
         let form = fields(&body);
         let amount: i64 = form["amount"].parse().unwrap();
         books.intents += 1;
         books.intent = json!({"id": "pi_1", "amount": amount, "created": NOON.as_ms() / 1000,
                               "status": "requires_capture", "metadata": metadata(&form)});
-        if broken {
-            books.made_all_the_same -= 1;
-            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({})));
+        if books.waits {
+            books.intent["status"] = json!("requires_action");
+            books.intent["next_action"] = json!({"redirect_to_url": {"url": "https://bank.example/confirm"}});
         }
-        (StatusCode::OK, Json(books.intent.clone()))
+        if is_broken {
+            books.made_all_the_same -= 1;
+            return broken();
+        }
+        answer(StatusCode::OK, books.intent.clone())
     })
 }
 
@@ -97,23 +117,40 @@ async fn capture(State(Stripe(books)): State<Stripe>, Path(_id): Path<String>, h
     books.lock().unwrap().once(&headers, |books| {
         if books.faults > 0 {
             books.faults -= 1;
-            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({})));
+            return broken();
         }
         if books.intent["status"] != "requires_capture" {
-            return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": "it is captured"}})));
+            return answer(StatusCode::BAD_REQUEST, json!({"error": {"message": "it is captured"}}));
         }
         books.intent["status"] = json!("succeeded");
-        (StatusCode::OK, Json(books.intent.clone()))
+        answer(StatusCode::OK, books.intent.clone())
     })
 }
 
 async fn give_back(State(Stripe(books)): State<Stripe>, headers: HeaderMap, body: String) -> Answer {
     books.lock().unwrap().once(&headers, |books| {
-        let status = books.fates.pop().expect("no more refunds than fates");
-        let refund = json!({"object": "refund", "status": status, "metadata": metadata(&fields(&body))});
+        let is_broken = books.broken_refunds.pop();
+        if is_broken == Some(false) {
+            return broken();
+        }
+        let (status, id) =
+            (books.fates.pop().expect("no more refunds than fates"), format!("re_{}", books.refunds.len()));
+        let refund = json!({"object": "refund", "id": id, "status": status, "metadata": metadata(&fields(&body))});
         books.refunds.push(refund.clone());
-        (StatusCode::OK, Json(refund))
+        if is_broken.is_some() { broken() } else { answer(StatusCode::OK, refund) }
     })
+}
+
+#[derive(Deserialize)]
+struct From {
+    starting_after: Option<String>,
+}
+
+async fn refunds(State(Stripe(books)): State<Stripe>, Query(from): Query<From>) -> Json<Value> {
+    let refunds = &books.lock().unwrap().refunds;
+    let begin = from.starting_after.map_or(0, |id| 1 + refunds.iter().position(|refund| refund["id"] == id).unwrap());
+    let end = refunds.len().min(begin + PAGE);
+    Json(json!({"data": refunds[begin..end], "has_more": end < refunds.len()}))
 }
 
 impl Stripe {
@@ -127,11 +164,7 @@ impl Stripe {
                 get(async |State(Stripe(books)): State<Self>| Json(books.lock().unwrap().intent.clone())),
             )
             .route("/v1/payment_intents/{id}/capture", post(capture))
-            .route(
-                "/v1/refunds",
-                get(async |State(Stripe(books)): State<Self>| Json(json!({"data": books.lock().unwrap().refunds})))
-                    .post(give_back),
-            )
+            .route("/v1/refunds", get(refunds).post(give_back))
             .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         StripeProvider::new(&base, "sk_test", (SECRET.into(), "here".to_owned()), PATIENCE).unwrap()
@@ -176,6 +209,52 @@ async fn a_refund_is_asked_for_once_for_each_number_however_it_stands() {
     stripe.books().refunds[1]["status"] = json!("succeeded");
     assert_eq!(refund(2).await, Ok(GivenBack::Done));
     assert_eq!(stripe.books().refunds.len(), 2);
+}
+
+async fn refund(provider: &StripeProvider, number: u16) -> Result<GivenBack, ProviderFault> {
+    let (charge, payment) = (ChargeId("pi_1".to_owned()), PaymentId::from_bytes([1; 16]));
+    provider.refund(&RefundOrder { charge, payment, number, amount: Paise::new(1) }).await
+}
+
+#[tokio::test]
+async fn a_refund_that_was_answered_with_a_fault_is_asked_for_under_another_key() {
+    for was_made in [false, true] {
+        let stripe = Stripe::default();
+        let provider = stripe.open().await;
+        stripe.books().fates = vec!["succeeded"];
+        stripe.books().broken_refunds = vec![was_made, false, false];
+        for _ in 0..3 {
+            refund(&provider, 1).await.expect_err("nobody knows whether it was made");
+        }
+        assert_eq!(refund(&provider, 1).await, Ok(GivenBack::Done));
+        assert_eq!(stripe.books().refunds.len(), 1, "once, whether or not a fault was the answer to it");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_has_forgotten_which_keys_are_spent_finds_out() {
+    let stripe = Stripe::default();
+    stripe.books().fates = vec!["succeeded"];
+    stripe.books().broken_refunds = vec![false; 3];
+    for _ in 0..3 {
+        refund(&stripe.open().await, 1).await.expect_err("a fault");
+    }
+    assert_eq!(refund(&stripe.open().await, 1).await, Ok(GivenBack::Done));
+}
+
+#[tokio::test]
+async fn a_refund_far_down_the_list_is_not_made_again() {
+    let stripe = Stripe::default();
+    let provider = stripe.open().await;
+    let many = 2 * PAGE as u16 + 1;
+    stripe.books().fates = vec!["succeeded"; usize::from(many)];
+    for number in 1..=many {
+        refund(&provider, number).await.unwrap();
+    }
+    // Stripe forgets its idempotency keys after a day.
+    stripe.books().answers.clear();
+    assert_eq!(refund(&provider, many).await, Ok(GivenBack::Done));
+    assert_eq!(stripe.books().refunds.len(), usize::from(many));
 }
 
 /// A sale that is paid with this Stripe.
@@ -229,6 +308,25 @@ on_both! {
             assert_eq!(sale.stripe.books().intents, 1, "one charge, whether or not the first answer told of it");
             assert_eq!(asked().await.payment, again.payment, "and this answer stands");
         }
+    }
+}
+
+on_both! {
+    async fn a_charge_that_waits_for_the_buyer_is_found_under_whichever_key_it_was_made(db: Database) {
+        let sale = Sale::open(&db).await;
+        sale.stripe.books().waits = true;
+        // The first order makes nothing. The second makes the charge, and its answer is lost.
+        sale.stripe.books().faults = 2;
+        let held = hold(&sale.service, "h", 1).await.unwrap();
+        let asked = async || pay(&sale.service, &held, "p", "pm_card").await.unwrap().payment;
+        assert_eq!(asked().await.state.status(), PaymentStatus::Pending);
+        sale.pass_patience();
+        sale.stripe.books().made_all_the_same = 1;
+        assert_eq!(asked().await.state.status(), PaymentStatus::Pending);
+        sale.pass_patience();
+        let PaymentState::Challenged { challenge, .. } = asked().await.state else { panic!("the buyer must confirm") };
+        assert_eq!(challenge.page(), Some("https://bank.example/confirm"));
+        assert_eq!(sale.stripe.books().intents, 1);
     }
 }
 

@@ -173,14 +173,16 @@ pub fn refund_failed(loaded: &Loaded, number: RefundNumber, now: Moment) -> Verd
     }
     let before = payment.refunds.fail(number, now).ok_or(Stop::Already)?;
     payment.refunds.begin(before.amount, Paise::default(), now);
-    let bounced = Transfer::of_refund(number, Cause::Bounced, before.amount);
+    let (was_done, bounced) =
+        (before.state == RefundState::Done, Transfer::of_refund(number, Cause::Bounced, before.amount));
     let state = match payment.state.clone() {
         PaymentState::Refunded { charge } => PaymentState::Refunding { charge },
         state => state,
     };
     Ok(Step {
-        enqueue: Some((refund_task(payment.id), now)),
-        transfers: (before.state == RefundState::Done).then_some(bounced).into_iter().collect(),
+        // While one is under way there is the task that asks for it, which will ask for the next: later and later.
+        enqueue: was_done.then_some((refund_task(payment.id), now)),
+        transfers: was_done.then_some(bounced).into_iter().collect(),
         payment: Some(moved(payment, state, now)),
         ..Step::default()
     })

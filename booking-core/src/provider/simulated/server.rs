@@ -27,6 +27,7 @@ type Outcome = Result<Account, NotDone>;
 pub fn router(bank: Bank, key: Option<String>) -> Router {
     let merchant = Router::new()
         .route("/charges", post(authorize).get(list))
+        .route("/charges/{id}", get(read))
         .route("/charges/{id}/capture", post(capture))
         .route("/charges/{id}/void", post(void))
         .route("/charges/{id}/refunds", post(refund))
@@ -107,6 +108,10 @@ async fn authorize(State(bank): State<Bank>, headers: HeaderMap, Json(new): Json
     let order = ChargeOrder { payment, amount, method, return_url, attempt: 0 };
     let doing = bank.clone();
     treat(&bank, fault, move || doing.authorize(&order, manner, &base)).await
+}
+
+async fn read(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {
+    answer(bank.find(&id).ok_or(NotDone::Refused(Refusal::Unknown)))
 }
 
 async fn capture(State(bank): State<Bank>, Path(id): Path<ChargeId>) -> Response {

@@ -1,8 +1,12 @@
 //! A refund as Stripe writes it, and what it means here.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::Value;
 
 use super::intent::{MARK, SITE};
+use crate::domain::payment::PaymentId;
 use crate::domain::refund::RefundNumber;
 use crate::provider::{GivenBack, News, ProviderFault, RefundOrder};
 
@@ -12,21 +16,80 @@ pub(super) const EVENTS: [&str; 3] = ["refund.updated", "refund.failed", "charge
 /// The key in Stripe's metadata under which the number of the refund stands. One without it is the first.
 pub(super) const NUMBER: &str = "vestibule_refund";
 
-/// Says how a refund stands by Stripe's list; `None` when it is not there. Where the list has several under one number,
-/// the best of them counts: no more can be given back than was taken.
+/// How many refunds are remembered whose first keys are spent; when there are more, all are forgotten.
+const SPENT: usize = 1_000;
+
+/// Is what a part of Stripe's list says of one refund.
+pub(super) struct Page {
+    /// How it stands; `None` when it is not there.
+    pub(super) stands: Option<GivenBack>,
+    /// Where the list goes on; `None` at its end.
+    pub(super) next: Option<String>,
+}
+
+/// Reads a part of the list.
 ///
 /// # Errors
 /// When it is not a list: then nothing tells that there is no refund.
-pub(super) fn listed(order: &RefundOrder, answer: &Value) -> Result<Option<GivenBack>, ProviderFault> {
+pub(super) fn page(order: &RefundOrder, answer: &Value) -> Result<Page, ProviderFault> {
     let list = answer["data"].as_array().ok_or_else(|| ProviderFault("Stripe's list is not a list".to_owned()))?;
     let id = order.payment.to_string();
     let ours = |refund: &&Value| refund["metadata"][MARK] == id.as_str() && number(refund) == Some(order.number);
+    let stands = list.iter().filter(ours).map(standing).fold(None, best);
+    let last = list.last().filter(|_| answer["has_more"] == true);
+    let next = last.map(|last| last["id"].as_str().map(str::to_owned));
+    let nameless = || ProviderFault("Stripe's list has a refund without a name".to_owned());
+    Ok(Page { stands, next: next.map(|next| next.ok_or_else(nameless)).transpose()? })
+}
+
+/// Returns the better of two: where the list has several under one number, the best of them counts, for no more can be
+/// given back than was taken.
+pub(super) fn best(one: Option<GivenBack>, other: Option<GivenBack>) -> Option<GivenBack> {
     let rank = |stands: &GivenBack| match stands {
         GivenBack::Done => 0,
         GivenBack::UnderWay => 1,
         GivenBack::Failed => 2,
     };
-    Ok(list.iter().filter(ours).filter_map(standing).min_by_key(rank))
+    one.into_iter().chain(other).min_by_key(rank)
+}
+
+/// Says what is asked for, in the words of Stripe's form.
+pub(super) fn form(order: &RefundOrder, site: &str) -> [(String, String); 5] {
+    let marked = |key: &str, value: &str| (format!("metadata[{key}]"), value.to_owned());
+    [
+        ("payment_intent".to_owned(), order.charge.0.clone()),
+        ("amount".to_owned(), order.amount.get().to_string()),
+        marked(MARK, &order.payment.to_string()),
+        marked(SITE, site),
+        marked(NUMBER, &order.number.to_string()),
+    ]
+}
+
+/// Returns the idempotency key under which a refund is asked for when so many before it are spent.
+pub(super) fn key(order: &RefundOrder, spent: u32) -> String {
+    let RefundOrder { payment, number, .. } = order;
+    let again = if spent == 0 { String::new() } else { format!(", again {spent}") };
+    format!("refund {number} of {payment}{again}")
+}
+
+/// Remembers how many keys of a refund are spent: Stripe answered under each with a fault of its own, and repeats that. It
+/// saves asking for them one by one the next time; a process that has forgotten it does so.
+#[derive(Debug, Default)]
+pub(super) struct SpentKeys(Mutex<HashMap<(PaymentId, RefundNumber), u32>>);
+
+impl SpentKeys {
+    pub(super) fn of(&self, order: &RefundOrder) -> u32 {
+        let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.get(&(order.payment, order.number)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn note(&self, order: &RefundOrder) {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spent.len() >= SPENT {
+            spent.clear();
+        }
+        *spent.entry((order.payment, order.number)).or_default() += 1;
+    }
 }
 
 fn number(refund: &Value) -> Option<RefundNumber> {
@@ -82,7 +145,7 @@ mod tests {
 
     fn first(statuses: &[&str]) -> Option<GivenBack> {
         let list: Vec<Value> = statuses.iter().map(|status| refund(status, None)).collect();
-        listed(&order(1), &json!({"data": list})).unwrap()
+        page(&order(1), &json!({"data": list})).unwrap().stands
     }
 
     #[test]
@@ -97,15 +160,19 @@ mod tests {
             assert_eq!(first(statuses), stands, "{statuses:?}");
         }
         let foreign = json!({"data": [{"status": "succeeded", "metadata": {}}]});
-        assert_eq!(listed(&order(1), &foreign), Ok(None));
-        assert!(listed(&order(1), &json!({"error": "?"})).is_err());
+        assert_eq!(page(&order(1), &foreign).unwrap().stands, None);
+        assert!(page(&order(1), &json!({"error": "?"})).is_err());
+        assert!(
+            page(&order(1), &json!({"data": [{}], "has_more": true})).is_err(),
+            "an end that cannot be gone on from"
+        );
     }
 
     #[test]
     fn each_number_stands_for_itself() {
         let list =
             json!({"data": [refund("succeeded", None), refund("failed", Some("2")), refund("pending", Some("x"))]});
-        let stands = [1, 2, 3].map(|number| listed(&order(number), &list).unwrap());
+        let stands = [1, 2, 3].map(|number| page(&order(number), &list).unwrap().stands);
         assert_eq!(stands, [Some(GivenBack::Done), Some(GivenBack::Failed), None]);
     }
 

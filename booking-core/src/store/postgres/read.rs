@@ -19,7 +19,7 @@ use crate::store::rows::{
     BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
     turned_row,
 };
-use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
+use crate::store::{DueTask, Made, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                             h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
@@ -35,6 +35,7 @@ const HOLDS_LOCKED: &str =
      FROM holds h JOIN inventory i ON i.id = h.inventory_id
      WHERE h.id IN (SELECT unnest($1::bytea[]) UNION SELECT hold_id FROM payments WHERE id = ANY($2::bytea[]))
      FOR NO KEY UPDATE OF h SKIP LOCKED";
+const MADE: &str = "SELECT id, created_at, status IN ('expired', 'cancelled') FROM holds WHERE id = ANY($1)";
 const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
 const PAYMENT: &str =
@@ -65,7 +66,7 @@ const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON 
                       ORDER BY t.turned_at DESC LIMIT $2";
 const PENDING: &str = "SELECT id, created_at FROM payments
                        WHERE status IN ('pending', 'challenged') AND created_at <= $1 ORDER BY created_at LIMIT $2";
-const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint FROM outbox
+const DUE: &str = "SELECT kind, payment_id, created_at, attempts::bigint, asked::bigint FROM outbox
                    WHERE kind = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
 
 /// Runs a statement that is prepared once on each connection.
@@ -145,10 +146,11 @@ pub(super) async fn hold(db: &impl GenericClient, id: HoldId) -> Result<Option<H
     Ok(holds(db, &[id.as_bytes().as_slice()]).await?.pop())
 }
 
-pub(super) async fn made_at(db: &impl GenericClient, ids: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
+pub(super) async fn made(db: &impl GenericClient, ids: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
     let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
-    let rows = query(db, "SELECT id, created_at FROM holds WHERE id = ANY($1)", &[&ids]).await?;
-    rows.iter().map(|row| Ok((hold_id(row.get(0))?, Moment::from_ms(row.get(1))))).collect()
+    let rows = query(db, MADE, &[&ids]).await?;
+    let made = |row: &Row| Made { at: Moment::from_ms(row.get(1)), is_over: row.get(2) };
+    rows.iter().map(|row| Ok((hold_id(row.get(0))?, made(row)))).collect()
 }
 
 /// Reads a hold and keeps everybody else from changing it, or any line of it, until the transaction ends.
@@ -306,5 +308,10 @@ pub(super) async fn due(
 fn due_task(row: &Row) -> Result<DueTask, StoreError> {
     let kind = TaskKind::from_word(row.get(0)).ok_or_else(|| StoreError::Corrupt("task kind".to_owned()))?;
     let task = Task { kind, payment: payment_id(row.get(1))? };
-    Ok(DueTask { task, created_at: Moment::from_ms(row.get(2)), attempts: count(row.get(3))? })
+    Ok(DueTask {
+        task,
+        created_at: Moment::from_ms(row.get(2)),
+        attempts: count(row.get(3))?,
+        asked: count(row.get(4))?,
+    })
 }

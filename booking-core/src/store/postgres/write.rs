@@ -17,7 +17,7 @@ use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
 use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
-use crate::store::{Decide, Left, Outcome, StoreError, Subject, Transacted};
+use crate::store::{Decide, DueTask, Left, Outcome, StoreError, Subject, Transacted};
 
 const MOVE: &str = "UPDATE inventory SET available = available + $2::int, held = held + $3::int, sold = sold + $4::int,
                         version = version + 1
@@ -50,10 +50,12 @@ const CANCEL: &str = "UPDATE bookings SET cancelled_at = $2 WHERE reference = $1
 const SHORTEN: &str = "UPDATE bookings SET quantity = $2, amount = $3 WHERE reference = $1 AND cancelled_at IS NULL";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES ($1, $2, $3, $4)
                        ON CONFLICT (kind, payment_id)
-                       DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at)";
+                       DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at), asked = outbox.asked + 1";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = $1 AND payment_id = $2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = $3, attempts = attempts + 1, last_error = $4
-                        WHERE kind = $1 AND payment_id = $2";
+                        WHERE kind = $1 AND payment_id = $2 AND asked = $5";
+const HASTEN: &str = "UPDATE outbox SET due_at = LEAST(due_at, $3), asked = asked + 1
+                      WHERE kind = $1 AND payment_id = $2";
 const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, numbering)
                       SELECT o.name, o.capacity, o.capacity, o.price, o.numbering
                       FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
@@ -221,10 +223,15 @@ pub(super) async fn ensure(db: &Object, offers: &[Offer]) -> Result<(), StoreErr
     execute(db, ENSURE, &[&names, &capacities, &prices, &numberings]).await.map(drop)
 }
 
-pub(super) async fn postpone(db: &Object, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
-    let params: [&(dyn ToSql + Sync); 4] =
-        [&task.kind.word(), &task.payment.as_bytes().as_slice(), &until.as_ms(), &reason];
-    execute(db, POSTPONE, &params).await.map(drop)
+pub(super) async fn postpone(db: &Object, due: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
+    let DueTask { task, asked, .. } = due;
+    let (kind, payment, asked) = (task.kind.word(), task.payment.as_bytes().as_slice(), asked as i32);
+    execute(db, POSTPONE, &[&kind, &payment, &until.as_ms(), &reason, &asked]).await.map(drop)
+}
+
+pub(super) async fn hasten(db: &Object, task: Task, now: Moment) -> Result<(), StoreError> {
+    let (kind, payment) = (task.kind.word(), task.payment.as_bytes().as_slice());
+    execute(db, HASTEN, &[&kind, &payment, &now.as_ms()]).await.map(drop)
 }
 
 pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {

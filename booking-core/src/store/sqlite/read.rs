@@ -16,11 +16,12 @@ use crate::store::rows::{
     BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
     turned_row,
 };
-use crate::store::{DueTask, StockRow, StoreError, TurnedRow};
+use crate::store::{DueTask, Made, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
                            h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
+const MADE: &str = "SELECT created_at, status IN ('expired', 'cancelled') FROM holds WHERE id = ?1";
 const PARTS: &str = "SELECT i.name, h.quantity, h.amount, h.numbers
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ?1";
 const PAYMENT: &str =
@@ -45,7 +46,7 @@ const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON 
                       WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
 const PENDING: &str = "SELECT id, created_at FROM payments
                        WHERE status IN ('pending', 'challenged') AND created_at <= ?1 ORDER BY created_at LIMIT ?2";
-const DUE: &str = "SELECT kind, payment_id, created_at, attempts FROM outbox
+const DUE: &str = "SELECT kind, payment_id, created_at, attempts, asked FROM outbox
                    WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
 
 pub(super) fn one<T>(
@@ -74,11 +75,9 @@ pub(super) fn hold(db: &Connection, id: HoldId) -> Result<Option<Hold>, StoreErr
     row.into_hold(parts).map(Some)
 }
 
-pub(super) fn made_at(db: &Connection, ids: &[HoldId]) -> Result<Vec<(HoldId, Moment)>, StoreError> {
-    let one = |id: &HoldId| {
-        let made_at = one(db, "SELECT created_at FROM holds WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?;
-        Ok(made_at.map(|ms| (*id, Moment::from_ms(ms))))
-    };
+pub(super) fn made(db: &Connection, ids: &[HoldId]) -> Result<Vec<(HoldId, Made)>, StoreError> {
+    let columns = |row: &Row<'_>| Ok(Made { at: Moment::from_ms(row.get(0)?), is_over: row.get(1)? });
+    let one = |id: &HoldId| Ok(one(db, MADE, [id.as_bytes()], columns)?.map(|made| (*id, made)));
     ids.iter().filter_map(|id| one(id).transpose()).collect()
 }
 
@@ -216,17 +215,15 @@ pub(super) fn pending(db: &Connection, before: Moment, limit: u32) -> Result<Vec
 }
 
 pub(super) fn due(db: &Connection, kind: TaskKind, now: Moment, limit: u32) -> Result<Vec<DueTask>, StoreError> {
-    let map = |row: &Row<'_>| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+    type Columns = (String, Vec<u8>, i64, i64, i64);
+    let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+    let found: Vec<Columns> = many(db, DUE, params![kind.word(), now.as_ms(), limit], columns)?;
+    let due = |(kind, payment, created_at, attempts, asked): Columns| {
+        let kind = TaskKind::from_word(&kind).ok_or_else(|| StoreError::Corrupt("task kind".to_owned()))?;
+        let task = Task { kind, payment: payment_id(&payment)? };
+        Ok(DueTask { task, created_at: Moment::from_ms(created_at), attempts: count(attempts)?, asked: count(asked)? })
     };
-    many(db, DUE, params![kind.word(), now.as_ms(), limit], map)?
-        .into_iter()
-        .map(|(kind, payment, created_at, attempts)| {
-            let kind = TaskKind::from_word(&kind).ok_or_else(|| StoreError::Corrupt("task kind".to_owned()))?;
-            let task = Task { kind, payment: payment_id(&payment)? };
-            Ok(DueTask { task, created_at: Moment::from_ms(created_at), attempts: count(attempts)? })
-        })
-        .collect()
+    found.into_iter().map(due).collect()
 }
 
 #[cfg(test)]

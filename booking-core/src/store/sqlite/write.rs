@@ -14,7 +14,7 @@ use crate::domain::order::{Loaded, Step, Stop, Task};
 use crate::domain::payment::Payment;
 use crate::domain::placement::ShardNumber;
 use crate::store::rows::{bytes, challenge, count, failure_reason, hold_changed_at, numbers, shard_number};
-use crate::store::{Decide, Left, Outcome, Question, StoreError, Subject, Transacted};
+use crate::store::{Decide, DueTask, Left, Outcome, Question, StoreError, Subject, Transacted};
 
 const MOVE: &str = "UPDATE inventory SET available = available + ?2, held = held + ?3, sold = sold + ?4,
                         version = version + 1
@@ -46,10 +46,12 @@ const CANCEL: &str = "UPDATE bookings SET cancelled_at = ?2 WHERE reference = ?1
 const SHORTEN: &str = "UPDATE bookings SET quantity = ?2, amount = ?3 WHERE reference = ?1 AND cancelled_at IS NULL";
 const ENQUEUE: &str = "INSERT INTO outbox (kind, payment_id, created_at, due_at) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT (kind, payment_id)
-                       DO UPDATE SET due_at = min(outbox.due_at, excluded.due_at)";
+                       DO UPDATE SET due_at = min(outbox.due_at, excluded.due_at), asked = outbox.asked + 1";
 const COMPLETE: &str = "DELETE FROM outbox WHERE kind = ?1 AND payment_id = ?2";
 const POSTPONE: &str = "UPDATE outbox SET due_at = ?3, attempts = attempts + 1, last_error = ?4
-                        WHERE kind = ?1 AND payment_id = ?2";
+                        WHERE kind = ?1 AND payment_id = ?2 AND asked = ?5";
+const HASTEN: &str = "UPDATE outbox SET due_at = min(due_at, ?3), asked = asked + 1
+                      WHERE kind = ?1 AND payment_id = ?2";
 const ENSURE: &str = "INSERT INTO inventory (name, capacity, available, price, numbering)
                       VALUES (?1, ?2, ?2, ?3, ?4)
                       ON CONFLICT (name) DO NOTHING";
@@ -264,9 +266,15 @@ pub(super) fn ensure(db: &mut Connection, offers: &[Offer]) -> Result<(), StoreE
     tx.commit().map_err(|error| fault(&error))
 }
 
-pub(super) fn postpone(db: &mut Connection, task: Task, until: Moment, reason: &str) -> Result<(), StoreError> {
+pub(super) fn postpone(db: &mut Connection, due: DueTask, until: Moment, reason: &str) -> Result<(), StoreError> {
+    let (tx, DueTask { task, asked, .. }) = (begin(db)?, due);
+    execute(&tx, POSTPONE, params![task.kind.word(), task.payment.as_bytes(), until.as_ms(), reason, asked])?;
+    tx.commit().map_err(|error| fault(&error))
+}
+
+pub(super) fn hasten(db: &mut Connection, task: Task, now: Moment) -> Result<(), StoreError> {
     let tx = begin(db)?;
-    execute(&tx, POSTPONE, params![task.kind.word(), task.payment.as_bytes(), until.as_ms(), reason])?;
+    execute(&tx, HASTEN, params![task.kind.word(), task.payment.as_bytes(), now.as_ms()])?;
     tx.commit().map_err(|error| fault(&error))
 }
 

@@ -52,7 +52,8 @@ const BOOKINGS: &str = "
 const ENQUEUE: &str = "
     INSERT INTO outbox (kind, payment_id, created_at, due_at)
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[])
-    ON CONFLICT (kind, payment_id) DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at)";
+    ON CONFLICT (kind, payment_id)
+    DO UPDATE SET due_at = LEAST(outbox.due_at, excluded.due_at), asked = outbox.asked + 1";
 const COMPLETE: &str = "
     DELETE FROM outbox USING unnest($1::text[], $2::bytea[]) AS done (kind, payment)
     WHERE outbox.kind = done.kind AND outbox.payment_id = done.payment";
