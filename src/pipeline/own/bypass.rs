@@ -50,13 +50,14 @@ impl Pipeline {
         answer
     }
 
-    /// Finds the link of a request, and the first of this site's rooms that it opens: there its use is noted.
+    /// Finds the link of a request, and the first by name of this site's rooms that it opens: there its use is noted, in
+    /// whichever order another gateway has the rooms.
     fn bypass_of(&self, target: &Target) -> Option<(&Room, BypassLink)> {
         let shared = &self.site.rooms.first()?.shared;
         let text = parameter(target, "link")?;
         let link = BypassLink::open(Carrier::Link, text, &shared.ring.load(), shared.clock.now_ms())?;
         let opened = |room: &&std::sync::Arc<Room>| link.opens(RoomHash::of(room.rules.name.as_str()));
-        let room = self.site.rooms.iter().find(opened)?;
+        let room = self.site.rooms.iter().filter(opened).min_by_key(|room| room.rules.name.as_str())?;
         Some((room, link))
     }
 }
