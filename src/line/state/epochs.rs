@@ -35,7 +35,7 @@ impl LineState {
                 self.give_way(offered, parting, now_us);
             }
             None if is_ahead(offered.known(), self.roll.known()) => self.make_good(offered, now_us),
-            _ if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
+            None if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
                 self.merge(offered, now_us);
             }
             _ => {}
