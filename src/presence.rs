@@ -184,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn a_poll_takes_nothing_from_one_that_is_good_for_longer() {
+        let presence = begun();
+        presence.poll(7, 0, 1_000);
+        presence.poll(7, 50, 100);
+        assert_eq!(changes(&presence, 999), ("7".into(), String::new()));
+        assert_eq!(changes(&presence, 1_000), (String::new(), "7".into()));
+    }
+
+    #[test]
     fn a_short_lease_does_not_wait_for_a_long_one() {
         let presence = begun();
         presence.poll(7, 0, 1_000);
