@@ -34,7 +34,9 @@ if is_all then
   redis.call('SREM', UNANSWERED, gateway)
 end
 local is_heard = has_answered(gateway)
-if is_heard then come(up_to(get('issued'), parse(ARGV[4]))) end
+local here = up_to(get('issued'), parse(ARGV[4]))
+-- Of an unanswered gateway they are there, but it may be gone before it says so again.
+if is_heard then come(here) else greet(here) end
 mark(DOOR, gone, false)
 -- What one says who was not known is of before its lease ran out: others may have named them since.
 if is_heard and lease and not is_all then go(gone) end

@@ -66,9 +66,11 @@ impl Attendance {
         self.door.visitors.insert_run(first, last);
     }
 
-    /// Notes who has just returned.
+    /// Notes who has just returned: they stand at the door, and do not lapse in this period.
     pub(super) fn come_back(&mut self, numbers: &Numbers) {
-        self.door.visitors.union_with(&numbers.iter().collect());
+        let returned: Bits = numbers.iter().collect();
+        self.door.visitors.union_with(&returned);
+        self.grace.seen.union_with(&returned);
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether it was heard: one that was not
@@ -84,8 +86,12 @@ impl Attendance {
             self.answer(tick.gateway, was_known, now_us);
         }
         let has_answered = self.leases.get(&tick.gateway).is_some_and(|lease| lease.has_answered);
+        let here = tick.here.iter().filter(|number| *number <= issued);
         if has_answered {
-            tick.here.iter().filter(|number| *number <= issued).for_each(|number| self.come(number));
+            here.for_each(|number| self.come(number));
+        } else {
+            // They are there, but the gateway may be gone before it says so again.
+            self.come_back(&here.collect());
         }
         for number in tick.gone.iter() {
             self.door.visitors.remove(number);

@@ -67,6 +67,19 @@ fn a_session_noted_ahead_of_the_log_outlives_entries_of_a_clock_that_was_ahead()
     assert_eq!(mirror, line.roll);
 }
 
+/// A clock that is put forward ends all leases and the grace time with one tick.
+#[test]
+fn nobody_lapses_in_the_tick_that_tells_of_them() {
+    let mut line = room(limits(0.0, 1));
+    line.join(3, START_US);
+    let everyone = Tick { all_here: true, ..tick_of(GATEWAY, Numbers::run(1, 1), Numbers::default()) };
+    line.tick(&Tick { known: line.roll.known(), ..everyone }, START_US);
+    let later = START_US + 600_000_000;
+    let back = tick_of(GATEWAY, Numbers::run(2, 2), Numbers::default());
+    line.tick(&Tick { known: line.roll.known(), ..back }, later);
+    assert_eq!(line.roll.over.iter_from(0).collect::<Vec<_>>(), [3], "nobody has told of the third");
+}
+
 #[test]
 fn an_absent_visitor_is_passed_over_and_called_first_on_return() {
     let mut state = room(limits(1.0, 1));

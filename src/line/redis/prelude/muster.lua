@@ -63,6 +63,13 @@ local function forget_gateways()
   put('unsettled', 0)
 end
 
+-- Notes who has come, or come back, but is not told of for good: as Attendance::come_back.
+local function greet(here)
+  if is_empty(here) then return end
+  stand_at_door(here)
+  mark(SEEN, here, true)
+end
+
 -- Notes for whom a gateway vouches: those for whom this was said before, maybe by another, are told twice.
 local function come(here)
   if any_of(here, HERE) then

@@ -68,10 +68,11 @@ struct Muster {
 }
 
 /// How far somebody who has just joined is from not being counted as here any more: a mark is set five seconds
-/// after the join, and five seconds after that the door is left.
+/// after the join, and five seconds after that the door is left. Whoever comes again, to a gateway that has not said yet
+/// who is there, may leave with a mark that was due.
 #[derive(Clone, Copy, Debug)]
 enum Door {
-    Fresh { since_us: u64 },
+    Fresh { since_us: u64, is_sure: bool },
     Marked { since_us: u64 },
 }
 
@@ -100,7 +101,7 @@ impl Books {
         self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
         let since_us = self.axis_us;
         self.begun_us = since_us;
-        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
+        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us, is_sure: true })).collect();
         self.seen_us.extend(self.waiting.iter().map(|number| (*number, since_us)));
     }
 
@@ -150,7 +151,7 @@ impl Books {
     pub fn come_to_the_door(&mut self, number: Number) {
         self.waiting.insert(number);
         self.seen_us.insert(number, self.axis_us);
-        self.door.insert(number, Door::Fresh { since_us: self.axis_us });
+        self.door.insert(number, Door::Fresh { since_us: self.axis_us, is_sure: true });
     }
 
     /// Notes whom a gateway vouches for; `is_heard` if the store says that it took all of it in. One that is of an older
@@ -181,6 +182,10 @@ impl Books {
         lease.has_answered |= tick.all_here;
         if tick.all_here {
             lease.sure.clear();
+        }
+        for number in tick.here.iter().filter(|number| *number <= self.issued && !lease.has_answered) {
+            self.door.entry(number).or_insert(Door::Fresh { since_us: self.axis_us, is_sure: false });
+            self.seen_us.insert(number, self.axis_us);
         }
         for number in tick.here.iter().filter(|number| *number <= self.issued && lease.has_answered) {
             if !self.muster.here.insert(number) {
@@ -251,7 +256,7 @@ impl Books {
         self.settle();
         let axis_us = self.axis_us;
         self.door.retain(|_, door| match *door {
-            Door::Fresh { since_us } if axis_us >= since_us + DOOR_US => {
+            Door::Fresh { since_us, .. } if axis_us >= since_us + DOOR_US => {
                 *door = Door::Marked { since_us: axis_us };
                 true
             }
@@ -263,7 +268,7 @@ impl Books {
     /// Tells whether the store must count `number` as present: a gateway vouches for it, or it has just come.
     pub fn is_surely_here(&self, number: Number) -> bool {
         let at_the_door = match self.door.get(&number) {
-            Some(Door::Fresh { since_us }) => self.axis_us < since_us + DOOR_US,
+            Some(Door::Fresh { since_us, is_sure: true }) => self.axis_us < since_us + DOOR_US,
             _ => false,
         };
         at_the_door || self.is_vouched_for(number)
