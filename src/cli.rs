@@ -8,12 +8,14 @@ pub mod crowd;
 pub mod demo;
 pub mod doctor;
 pub mod keys;
+pub mod rehearse;
 pub mod serve;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::telemetry::{self, LogForm};
 
 /// A virtual waiting room and admission-control gateway.
@@ -39,6 +41,11 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Sends a synthetic crowd to a site behind a Vestibule, and checks what is promised
     Crowd(Box<crowd::CrowdArgs>),
+    /// A part of a crowd in a process of its own; `crowd` starts it.
+    #[command(hide = true)]
+    CrowdTroop,
+    /// Foretells what will come of a sale, finds what the site bears, and holds both against a real run
+    Rehearse(Box<rehearse::RehearseArgs>),
     /// Works out what a sale needs: gateways, Redis, memory, files, bandwidth
     Capacity(capacity::CapacityArgs),
     /// Verifies an exported admission log
@@ -86,6 +93,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Crowd(args) => crowd::tell(*args).await,
+            Command::CrowdTroop => {
+                crowd::troop::go(Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))
+            }
+            Command::Rehearse(args) => rehearse::run(*args).await,
             Command::Capacity(args) => {
                 capacity::run(&args);
                 Ok(())

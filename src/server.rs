@@ -2,7 +2,7 @@
 //!
 //! The kernel spreads the connections (`SO_REUSEPORT`); nothing is handed from thread to thread.
 
-mod announced;
+pub mod announced;
 mod connection;
 mod turns;
 

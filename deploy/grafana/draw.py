@@ -85,6 +85,7 @@ SALE = [
     stat("Let in, a second", line_rate("admissions")),
     stat("Limit", line("admission_rate_limit"), about="-1 where there is none"),
     stat("Live connections", f"sum(vestibule_live_connections{ROOM})"),
+    plot("The room is", (f"max by (phase) (vestibule_room_phase{ROOM})", "{{phase}}"), width=24, about="1 for the phase it is in"),
     plot("The line", (line("waiting"), "waiting"), (line("present"), "of them here")),
     plot(
         "People a second",

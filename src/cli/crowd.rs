@@ -4,134 +4,64 @@
 //! it saw; the checks at the end are drawn from these notes and the booking API, not from what the gateway says of
 //! itself. See [`report::Report`] for what comes out and [`order::overtakings`] for what counts as overtaking.
 
-// what will happen
+// who comes, and what will happen
 mod chance;
+pub mod behaviour;
 pub mod curve;
-mod plan;
+pub mod plan;
+pub mod expected;
 
 // how one visitor speaks
 pub mod target;
-mod jar;
+pub mod jar;
 mod status;
-mod wire;
+pub mod wire;
+pub mod carriers;
+mod door;
 mod live;
 
 // what is written down
 pub mod order;
+mod latency;
 pub mod notes;
+pub mod tally;
 mod progress;
 
 // who goes
 mod visitor;
 pub mod scout;
+mod args;
+mod sending;
+pub mod troop;
 
 // what comes of it
 pub mod report;
 mod page;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::CommandFault;
 use crate::clock::Clock;
-use chance::Chance;
+pub use args::CrowdArgs;
+use behaviour::Behaviour;
 use curve::{Curve, CurveError};
-use notes::{Note, Tally};
-use plan::{Habits, Plan};
+use notes::Note;
 use report::{Asked, Report};
 use scout::{Scout, ScoutError, Stock};
+use sending::{March, find_targets};
+use tally::Tally;
 use target::{Target, TargetError};
-use visitor::Scene;
 
 /// Files that are open beside one socket for each visitor.
 const FILES_BESIDE: u64 = 128;
-const VISITORS_MAX: u64 = 1_000_000;
-const SECONDS_MAX: f64 = 86_400.0;
-/// How long a visit may take to end once it was told to.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// Sends a synthetic crowd to a site behind a Vestibule, and checks that nobody was overtaken, forgotten or oversold.
-#[derive(Clone, Debug, clap::Args)]
-pub struct CrowdArgs {
-    /// The guarded page, such as http://127.0.0.1:8080/
-    pub url: String,
-    /// How many come
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=VISITORS_MAX))]
-    pub visitors: u64,
-    /// How they come: flat, spike, or a CSV file with a header and a count in the last column of each row
-    #[arg(long, default_value = "flat", value_name = "flat|spike|CSV")]
-    pub curve: String,
-    /// Over how many seconds they come
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
-    pub over: f64,
-    /// Which part of them loses the connection once and comes back some seconds later
-    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", value_parser = fraction)]
-    pub drop: f64,
-    /// Which part of those let in holds seats [default: 1 where there is a booking API]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    pub hold: Option<f64>,
-    /// Which part of those who hold seats pays
-    #[arg(long, default_value_t = 1.0, value_name = "FRACTION", value_parser = fraction)]
-    pub pay: f64,
-    /// The same seed brings the same crowd [default: the time]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Writes the report as one HTML page
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// What is bought, as TRAIN:DATE:CLASS [default: the first with seats that a search finds]
-    #[arg(long, value_name = "ID", value_parser = inventory)]
-    pub inventory: Option<String>,
-    /// How many seats each buyer wants
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub quantity: u32,
-    /// Ends the run after so many seconds at the latest [default: those of --over and 600 more]
-    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
-    pub lasting: Option<f64>,
-    /// How long a payment may stay without a booking or a refund before it counts as one without a booking
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
-    pub settle: f64,
-    /// Further gateways of the same line; visitors are spread over all of them, and go on at the next when one does not
-    /// answer
-    #[arg(long, value_name = "URL", value_delimiter = ',')]
-    pub gateways: Vec<String>,
-    /// Where the booking API is asked for the stock [default: the guarded site]
-    #[arg(long, value_name = "URL")]
-    pub booking: Option<String>,
-    /// The room [default: the one that the site's ticket names]
-    #[arg(long)]
-    pub room: Option<String>,
-    /// Allows a target on another machine, if VESTIBULE_CROWD_ALLOW_REMOTE names it as well
-    #[arg(long, value_name = "HOST")]
-    pub allow_remote: Option<String>,
-    /// The second word on a target on another machine.
-    #[arg(long, env = "VESTIBULE_CROWD_ALLOW_REMOTE", hide = true, value_name = "HOST")]
-    pub allow_remote_again: Option<String>,
-}
-
-fn fraction(text: &str) -> Result<f64, String> {
-    let fraction = text.parse::<f64>().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
-    fraction.ok_or_else(|| "expected a number from 0 to 1".to_owned())
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= SECONDS_MAX);
-    seconds.ok_or_else(|| format!("expected seconds above 0, at most {SECONDS_MAX}"))
-}
-
-fn inventory(text: &str) -> Result<String, String> {
-    let row = scout::is_row(text).then(|| text.to_owned());
-    row.ok_or_else(|| "expected TRAIN:DATE:CLASS, for example 12951:2026-11-23:3A".to_owned())
-}
+/// How many processes a crowd is spread over at the most.
+const TROOPS_MAX: u64 = 200;
+/// How long troops have to get ready, in microseconds.
+const MUSTER_US: u64 = 1_000_000;
 
 /// Says why there was no run, or no report of it.
 #[derive(Debug, thiserror::Error)]
@@ -145,20 +75,25 @@ pub enum CrowdError {
     /// The way was looked at and is not good.
     #[error(transparent)]
     Scout(#[from] ScoutError),
-    /// One process cannot open so many sockets.
+    /// So many processes would be needed that it is no use.
     #[error(
-        "{visitors} visitors need {needed} open files, and this process may open {limit}: raise the hard limit \
-         (ulimit -Hn), or send several crowds of at most {} each",
-        limit.saturating_sub(FILES_BESIDE)
+        "{visitors} visitors need {files} open files, more than {TROOPS_MAX} processes with {limit} each: raise the hard \
+         limit (ulimit -Hn), or let them share connections with --through"
     )]
     TooMany {
         /// How many visitors.
         visitors: u64,
         /// How many files that takes.
-        needed: u64,
-        /// How many are allowed.
+        files: u64,
+        /// How many one process may open.
         limit: u64,
     },
+    /// A part of the crowd could not set out.
+    #[error("a troop of the crowd could not be sent: {0}")]
+    Troop(#[source] io::Error),
+    /// Parts of the crowd did not come back.
+    #[error("{0} troops of the crowd ended before they had told what they saw; is there memory enough?")]
+    TroopsLost(u64),
     /// A file could not be written.
     #[error("the report cannot be written to {path}: {source}")]
     Write {
@@ -175,23 +110,22 @@ pub enum CrowdError {
 /// Dropping the future ends every visit.
 ///
 /// # Errors
-/// See [`CrowdError`]: nothing but a file that cannot be written is found after the crowd set out.
+/// See [`CrowdError`]: nothing but a file that cannot be written, and troops that are lost, is found after the crowd set
+/// out.
 pub async fn run(args: CrowdArgs, clock: Clock) -> Result<Report, CrowdError> {
-    let curve = Curve::load(&args.curve)?;
-    allow_files(args.visitors)?;
+    Curve::load(&args.expected.curve)?;
+    let troops = troops(&args)?;
     let targets = find_targets(&args).await?;
     let booking = find_booking(&args, &targets[0]).await?;
     let mut scout = Scout::new(&targets[0], &booking);
     let found = look_around(&mut scout, &args, &clock).await?;
-    let seed = args.seed.unwrap_or_else(|| clock.now_us());
-    let plans = plans(&args, &curve, seed);
-    let scene = Arc::new(scene(&args, &clock, targets.clone(), &found));
-    let notes = send(&scene, plans).await;
-    let asked = asked(&args, &scene, seed);
+    let march = march(args, &found, troops, &clock);
+    let (notes, tally) = if troops == 1 { go(&march, &clock).await? } else { send_troops(&march).await? };
+    let asked = asked(&march, &clock);
     let stock = look_again(&mut scout, found.stock).await;
-    let report = Report::of(&notes, &scene.tally, stock.as_ref(), &asked);
-    write(args.json.as_deref(), || serde_json::to_string_pretty(&report).unwrap_or_default() + "\n")?;
-    write(args.html.as_deref(), || page::html(&report))?;
+    let report = Report::of(&notes, &tally, stock.as_ref(), &asked);
+    write(march.args.json.as_deref(), || serde_json::to_string_pretty(&report).unwrap_or_default() + "\n")?;
+    write(march.args.html.as_deref(), || page::html(&report))?;
     Ok(report)
 }
 
@@ -206,29 +140,22 @@ pub async fn tell(args: CrowdArgs) -> Result<(), CommandFault> {
     if report.exit_code() == 0 { Ok(()) } else { Err(CommandFault::Failed(format!("failed: {}", broken.join(", ")))) }
 }
 
-/// Raises the limit of open files as far as is allowed, and refuses a crowd that does not fit.
-fn allow_files(visitors: u64) -> Result<(), CrowdError> {
-    let needed = visitors + FILES_BESIDE;
+/// Returns how many processes it takes, and raises the limit of open files of this one as far as is allowed.
+fn troops(args: &CrowdArgs) -> Result<u64, CrowdError> {
+    let visitors = args.expected.visitors;
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
-    if needed > limit { Err(CrowdError::TooMany { visitors, needed, limit }) } else { Ok(()) }
-}
-
-/// Returns the host on another machine that was allowed twice, if any.
-fn allowed(args: &CrowdArgs) -> Option<&str> {
-    args.allow_remote.as_deref().filter(|host| args.allow_remote_again.as_deref() == Some(host))
-}
-
-async fn find_targets(args: &CrowdArgs) -> Result<Vec<Target>, TargetError> {
-    let mut targets = Vec::with_capacity(1 + args.gateways.len());
-    for url in std::iter::once(&args.url).chain(&args.gateways) {
-        targets.push(Target::find(url, allowed(args)).await?);
+    let tabs = 1.0 + args.expected.behave.share(Behaviour::SecondTab);
+    let files = args.through.map_or((visitors as f64 * tabs).ceil() as u64, u64::from);
+    let needed = files.div_ceil(limit.saturating_sub(FILES_BESIDE).max(1)).max(1);
+    if needed > TROOPS_MAX {
+        return Err(CrowdError::TooMany { visitors, files, limit });
     }
-    Ok(targets)
+    Ok(args.troops.unwrap_or(needed).max(needed))
 }
 
 async fn find_booking(args: &CrowdArgs, site: &Target) -> Result<Target, TargetError> {
     match &args.booking {
-        Some(url) => Target::find(url, allowed(args)).await,
+        Some(url) => Target::find(url, args.allowed()).await,
         None => Ok(site.clone()),
     }
 }
@@ -243,7 +170,7 @@ async fn look_around(scout: &mut Scout<'_>, args: &CrowdArgs, clock: &Clock) -> 
     let seen = scout.enter().await?;
     let room = args.room.clone().or(seen).ok_or_else(|| ScoutError::Unguarded(args.url.clone()))?;
     let stock = match &args.inventory {
-        _ if args.hold == Some(0.0) => None,
+        _ if !args.expected.may_buy() => None,
         Some(id) => Some(scout.stock(id).await?),
         None => match scout.find(clock.now_ms()).await {
             Some(id) => Some(scout.stock(&id).await?),
@@ -260,65 +187,41 @@ async fn look_again(scout: &mut Scout<'_>, before: Option<Stock>) -> Option<Stoc
     Some(Stock { capacity: after.capacity.or(before.capacity), sold: after.sold, id: before.id })
 }
 
-fn plans(args: &CrowdArgs, curve: &Curve, seed: u64) -> Vec<Plan> {
-    let habits = Habits { drop: args.drop, hold: args.hold.unwrap_or(1.0), pay: args.pay };
-    let arrivals = curve.arrivals_us(args.visitors, (args.over * 1e6) as u64, &mut Chance::new(seed));
-    plan::plans(&arrivals, habits, seed)
-}
-
-fn scene(args: &CrowdArgs, clock: &Clock, targets: Vec<Target>, found: &Found) -> Scene {
-    let lasting = Duration::from_secs_f64(args.lasting.unwrap_or(args.over + 600.0));
-    let started = Instant::now();
-    Scene {
-        targets,
+fn march(args: CrowdArgs, found: &Found, troops: u64, clock: &Clock) -> March {
+    let muster_us = if troops > 1 { MUSTER_US } else { 0 };
+    March {
         room: found.room.clone(),
         inventory: found.stock.as_ref().map(|stock| stock.id.clone()),
-        quantity: args.quantity,
-        visitors: args.visitors,
+        seed: args.expected.seed.unwrap_or_else(|| clock.now_us()),
         run: format!("{:x}-{:x}", clock.now_us(), std::process::id()),
-        clock: clock.clone(),
-        started,
-        started_us: clock.now_us(),
-        deadline: started + lasting,
-        settling: Duration::from_secs_f64(args.settle),
-        stop: CancellationToken::new(),
-        tally: Tally::new(),
+        starts_us: clock.now_us() + muster_us,
+        troop: 0,
+        troops,
+        args,
     }
 }
 
-/// Sends everyone at their time and gathers the notes; the tasks live in a set that ends them when it is dropped.
-async fn send(scene: &Arc<Scene>, plans: Vec<Plan>) -> Vec<Note> {
-    let mut notes = Vec::with_capacity(plans.len());
-    tokio::select! {
-        () = live_through(scene, plans, &mut notes) => {}
-        () = progress::show(&scene.tally, scene.visitors) => {}
-        () = stop_when_told(&scene.stop) => {}
-        () = sleep_until(scene.deadline + FAREWELL) => scene.tally.error("visits_cut_off"),
-    }
-    notes
-}
-
-async fn live_through(scene: &Arc<Scene>, plans: Vec<Plan>, notes: &mut Vec<Note>) {
-    let mut visits = JoinSet::new();
-    let mut gather = |done: Result<Note, JoinError>| match done {
-        Ok(note) => notes.push(note),
-        Err(_) => scene.tally.error("visit_failed"),
+/// Goes in this process.
+async fn go(march: &March, clock: &Clock) -> Result<(Vec<Note>, Arc<Tally>), CrowdError> {
+    let scene = Arc::new(march.scene(clock).await?);
+    let beside = async {
+        tokio::join!(progress::show(&scene.tally, scene.visitors), stop_when_told(&scene.stop));
     };
-    for plan in plans {
-        let arrives = scene.started + Duration::from_micros(plan.arrives_us);
-        let arrival = sleep_until(arrives.min(scene.deadline));
-        if scene.stop.run_until_cancelled(arrival).await.is_none() || arrives >= scene.deadline {
-            break;
-        }
-        let scene = Arc::clone(scene);
-        visits.spawn(async move { visitor::visit(&scene, plan).await });
-        while let Some(done) = visits.try_join_next() {
-            gather(done);
-        }
-    }
-    while let Some(done) = visits.join_next().await {
-        gather(done);
-    }
+    let notes = sending::send(&scene, march.plans()?, beside).await;
+    Ok((notes, Arc::clone(&scene.tally)))
+}
+
+/// Goes in several processes.
+async fn send_troops(march: &March) -> Result<(Vec<Note>, Arc<Tally>), CrowdError> {
+    let (tally, stop) = (Arc::new(Tally::new()), CancellationToken::new());
+    let beside = async {
+        tokio::join!(progress::show(&tally, march.args.expected.visitors), stop_when_told(&stop));
+    };
+    let notes = tokio::select! {
+        notes = troop::send_all(march, &tally, &stop) => notes?,
+        () = beside => Vec::new(),
+    };
+    Ok((notes, tally))
 }
 
 /// Ends every visit on Ctrl-C; never returns, so that the notes are still gathered.
@@ -330,15 +233,16 @@ async fn stop_when_told(stop: &CancellationToken) {
     std::future::pending().await
 }
 
-fn asked(args: &CrowdArgs, scene: &Scene, seed: u64) -> Asked {
+fn asked(march: &March, clock: &Clock) -> Asked {
+    let expected = &march.args.expected;
     Asked {
-        visitors: args.visitors,
-        quantity: args.quantity,
-        seed,
-        curve: Path::new(&args.curve).file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        over_seconds: args.over,
-        started_at: scene.started_us / 1_000,
-        ended_at: scene.clock.now_ms(),
+        visitors: expected.visitors,
+        quantity: expected.quantity,
+        seed: march.seed,
+        curve: expected.curve_name(),
+        over_seconds: expected.over,
+        started_at: march.starts_us / 1_000,
+        ended_at: clock.now_ms(),
     }
 }
 

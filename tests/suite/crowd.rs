@@ -120,7 +120,84 @@ async fn a_site_without_a_waiting_room_and_other_machines_are_refused() {
     assert!(refused.to_string().contains("gave no ticket"), "{refused}");
     let remote = crowd::run(args(&["http://192.0.2.7/"]), Clock::system()).await.unwrap_err();
     assert!(matches!(remote, CrowdError::Target(_)), "{remote}");
-    let many = args(&[&plain.url(), "--visitors", "1000000"]);
+    let many = args(&[&plain.url(), "--visitors", "10000000"]);
     let refused = crowd::run(many, Clock::system()).await.unwrap_err();
-    assert!(matches!(refused, CrowdError::TooMany { visitors: 1_000_000, .. }), "{refused}");
+    assert!(matches!(refused, CrowdError::TooMany { visitors: 10_000_000, .. }), "{refused}");
+}
+
+/// Sends eight who all behave in one way.
+async fn all(behaviour: &str, more: &[&str]) -> Report {
+    let report = send(Manners::Good, &[&["--behave", &format!("{behaviour}=1")], more].concat()).await;
+    assert_eq!(report.broken(), [], "{behaviour}: {report}");
+    assert_eq!(report.errors.len(), 0, "{behaviour}: {report}");
+    assert_eq!(report.behaviours[behaviour].came, 8, "{behaviour}: {report}");
+    report
+}
+
+const LOOKING: [&str; 2] = ["--hold", "0"];
+
+#[tokio::test]
+async fn those_who_load_the_page_anew_sleep_or_open_a_second_tab_keep_their_places() {
+    let (reloading, sleeping, tabs) =
+        tokio::join!(all("reloading", &LOOKING), all("sleeping", &LOOKING), all("second-tab", &LOOKING));
+    assert!(reloading.reloads > 0 && reloading.admitted == 8, "{reloading}");
+    assert!(sleeping.drops >= 6 && sleeping.returns >= 6 && sleeping.admitted == 8, "{sleeping}");
+    assert!(tabs.second_tabs >= 6 && tabs.live_connections_peak == 8 && tabs.admitted == 8, "{tabs}");
+}
+
+#[tokio::test]
+async fn browsers_without_scripts_and_programs_get_in_without_a_live_connection() {
+    let (plain, program) = tokio::join!(all("no-script", &LOOKING), all("app", &LOOKING));
+    for report in [plain, program] {
+        assert_eq!((report.joined, report.admitted, report.live_connections_peak), (8, 8, 0), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn those_who_leave_are_gone_and_robots_take_places_that_they_do_not_wait_in() {
+    let (leaving, robots) = tokio::join!(all("leaving", &LOOKING), all("robot", &LOOKING));
+    assert!(leaving.left >= 6 && leaving.left + leaving.admitted == 8, "{leaving}");
+    assert_eq!((robots.joined, robots.admitted, robots.robots.places), (0, 0, 8 * 12), "{robots}");
+}
+
+#[tokio::test]
+async fn payers_pay_and_abandoners_do_not() {
+    let (payers, abandoners) = tokio::join!(all("payer", &BUYING), all("abandoner", &BUYING));
+    assert_eq!((payers.holds, payers.payments, payers.sold), (3, 3, 3), "{payers}");
+    assert_eq!((abandoners.holds, abandoners.payments, abandoners.sold), (3, 0, 0), "{abandoners}");
+}
+
+#[tokio::test]
+async fn a_second_tab_with_a_place_of_its_own_is_caught() {
+    let report = send(Manners::StraysTabs, &["--hold", "0", "--behave", "second-tab=1"]).await;
+    assert_eq!((report.broken()[0].0, report.exit_code()), ("lost_places", 1), "{report}");
+}
+
+#[tokio::test]
+async fn those_who_share_connections_look_at_pages_of_any_site() {
+    let report = send(Manners::Good, &["--hold", "0", "--through", "3", "--page", "/look", "--page", "/look"]).await;
+    assert_eq!((report.broken(), report.errors.len()), (vec![], 0), "{report}");
+    assert_eq!((report.admitted, report.live_connections_peak, report.pages), (8, 0, 16), "{report}");
+}
+
+#[tokio::test]
+async fn a_crowd_in_troops_is_one_crowd() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("crowd.json");
+    let fake = Fake::start(Manners::Good).await;
+    let url = fake.url();
+    let file = crate::program::text(&json).to_owned();
+    let words = ["crowd", &url, "--visitors", "9", "--over", "0.4", "--seed", "5", "--hold", "0"].map(str::to_owned);
+    let words = [&words[..], &["--troops", "3", "--json", &file].map(str::to_owned)].concat();
+    let ran = tokio::task::spawn_blocking(move || {
+        crate::program::told(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    let (code, said) = ran.await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    for (field, count) in [("arrived", 9), ("joined", 9), ("admitted", 9), ("overtakings", 0), ("lost_places", 0)] {
+        assert_eq!(report[field], count, "{field}: {said}");
+    }
+    assert!(report["live_updates"].as_u64() > Some(9) && report["answers"].as_u64() >= Some(18), "{said}");
+    assert_eq!(report["timeline"].as_array().unwrap().iter().filter_map(|s| s["arrivals"].as_u64()).sum::<u64>(), 9);
 }

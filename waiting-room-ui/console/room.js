@@ -2,11 +2,12 @@
 import { niceSpan } from "./axis.js";
 import { controls } from "./controls.js";
 import { h, text } from "./dom.js";
-import { clock, count, ms, newcomerWaits, percent, rate, span } from "./format.js";
+import { count, ms, newcomerWaits, percent, rate, span } from "./format.js";
 import { healthCard, inForce } from "./health.js";
 import { badge } from "./overview.js";
 import { plot } from "./plot.js";
 import { previewPanel } from "./preview.js";
+import { auditTrail } from "./trail.js";
 
 const FIGURES = [
   ["Waiting", (room) => count(room.waiting), (room) => `${count(room.present)} of them here now`],
@@ -34,7 +35,7 @@ export function roomView(name, history, done) {
   const faults = plot("Errors of the upstream", [{ name: "errors", label: "of its answers", format: percent }], percent);
   const plots = [line, flow, waits, inside, site, faults];
   const health = healthCard();
-  const handles = controls(name, done), trail = auditTrail();
+  const handles = controls(name, done), trail = auditTrail(name);
   const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
   const element = h("section", {},
     h("h1", { class: "room-title" }, title, phase.element), gone,
@@ -60,20 +61,4 @@ export function roomView(name, history, done) {
     handles.update(room);
   }
   return { element, update, audit: trail.update };
-}
-
-function auditTrail() {
-  const rows = h("tbody"), none = h("p", { class: "hint" }, "Nothing has been changed yet.");
-  const table = h("table", { hidden: true }, h("thead", {}, h("tr", {}, ["When", "Who", "What", "Room", "Detail"].map((head) => h("th", { scope: "col" }, head)))), rows);
-  let drawn = "";
-  function update(entries) {
-    const next = JSON.stringify(entries);
-    if (next === drawn) return;
-    drawn = next;
-    none.hidden = entries.length > 0;
-    table.hidden = entries.length === 0;
-    const newest = [...entries].sort((a, b) => b.at - a.at).slice(0, 50);
-    rows.replaceChildren(...newest.map((entry) => h("tr", {}, h("td", {}, clock(entry.at)), h("td", {}, entry.who), h("td", {}, entry.action), h("td", {}, entry.room ?? ""), h("td", {}, String(entry.detail ?? "")))));
-  }
-  return { element: h("section", { class: "card" }, h("h2", {}, "Audit trail"), none, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" }, table)), update };
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { niceSpan, niceTop } from "../console/axis.js";
 import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
+import { chosen } from "../console/trail.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
 
@@ -44,6 +45,16 @@ test("an axis ends at a round value, and so does half of it", () => {
 
 test("many at once are more than ten seconds of the rate", () => {
   for (const [people, rate, many] of [[25, 50, false], [501, 50, true], [1, 0, false], [2, 0, true], [9_999, null, false], [2, 0.1, true]]) assert.equal(isMany(people, rate), many, `${people} at ${rate}`);
+});
+
+test("changes are chosen by room and by words, newest first", () => {
+  const entries = [
+    { at: 1, who: "anna", action: "pause", room: "sale", detail: "" },
+    { at: 3, who: "anna", action: "limits", room: "sale", detail: "rate 5" },
+    { at: 2, who: "bela", action: "limits", room: "other", detail: "rate 7" },
+  ];
+  const at = (room, words) => chosen(entries, room, words).map((entry) => entry.at);
+  assert.deepEqual([at("sale", ""), at("", ""), at("", "Rate LIMITS"), at("sale", "anna 5"), at("sale", "bela")], [[3, 1], [3, 2, 1], [3, 2], [3], []]);
 });
 
 describe("what visitors see", () => {
@@ -225,6 +236,20 @@ describe("what an operator does", () => {
       ["POST", "sold-out", { key: "12301:2026-11-23:1A" }], ["POST", "on-sale", { key: "12301:2026-11-23:1A" }],
       ["POST", "admit", { count: 25 }], ["PATCH", "", { total_active_users: 500 }],
     ]);
+    await end();
+  });
+
+  test("the audit trail is searched, in this room and in all", async () => {
+    const { page, end } = await visit("wide", { several: false });
+    await page.getByRole("button", { name: "Pause", exact: true }).click();
+    const rows = page.locator("table tbody tr", { hasText: "pause" });
+    await rows.first().waitFor();
+    await page.getByLabel("With the words").fill("nobody did this");
+    await page.getByText("No change is like that.").waitFor();
+    assert.equal(await rows.count(), 0);
+    await page.getByLabel("Changes of").selectOption("All rooms");
+    await page.getByLabel("With the words").fill("PAUSE");
+    await rows.first().waitFor();
     await end();
   });
 

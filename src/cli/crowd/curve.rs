@@ -17,6 +17,8 @@ pub enum Curve {
     Flat,
     /// Most come at the opening: the rate falls by a factor of e in every eighth of the run.
     Spike,
+    /// Each comes whenever it likes, the same chance at every instant: a Poisson process, of which the number is known.
+    Poisson,
     /// Follows counts over intervals of equal length; here summed up, from 0 to 1.
     Recorded(Vec<f64>),
 }
@@ -25,7 +27,7 @@ pub enum Curve {
 #[derive(Debug, thiserror::Error)]
 pub enum CurveError {
     /// The file could not be read.
-    #[error("the curve {path} cannot be read: {source}; use `flat`, `spike` or a CSV file")]
+    #[error("the curve {path} cannot be read: {source}; use `flat`, `spike`, `poisson` or a CSV file")]
     Unreadable {
         /// The file.
         path: String,
@@ -49,7 +51,7 @@ pub enum CurveError {
 }
 
 impl Curve {
-    /// Takes `flat`, `spike`, or the path of a CSV file.
+    /// Takes `flat`, `spike`, `poisson`, or the path of a CSV file.
     ///
     /// # Errors
     /// See [`CurveError`].
@@ -57,6 +59,7 @@ impl Curve {
         match name {
             "flat" => Ok(Self::Flat),
             "spike" => Ok(Self::Spike),
+            "poisson" => Ok(Self::Poisson),
             path => read(Path::new(path))?.parse(),
         }
     }
@@ -64,9 +67,15 @@ impl Curve {
     /// Returns when each of `visitors` comes, in microseconds from the start, in order.
     ///
     /// Visitor `i` comes somewhere in the `i`-th of as many equal parts of the crowd, so that the shape is
-    /// followed closely and the chance only decides within a part.
+    /// followed closely and the chance only decides within a part. Of a Poisson process, given how many come, each instant
+    /// is uniform and independent of the others (S. Ross, Stochastic Processes, 2nd ed., 2.3).
     #[must_use]
     pub fn arrivals_us(&self, visitors: u64, over_us: u64, chance: &mut Chance) -> Vec<u64> {
+        if *self == Self::Poisson {
+            let mut instants: Vec<u64> = (0..visitors).map(|_| (chance.fraction() * over_us as f64) as u64).collect();
+            instants.sort_unstable();
+            return instants;
+        }
         let share = |i: u64, chance: &mut Chance| (i as f64 + chance.fraction()) / visitors as f64;
         (0..visitors).map(|i| (self.instant(share(i, chance)) * over_us as f64) as u64).collect()
     }
@@ -74,7 +83,7 @@ impl Curve {
     /// Returns by which fraction of the run the fraction `share` of the crowd has come.
     fn instant(&self, share: f64) -> f64 {
         match self {
-            Self::Flat => share,
+            Self::Flat | Self::Poisson => share,
             Self::Spike => -(1.0 - share * (1.0 - (-SPIKE_DECAY).exp())).ln() / SPIKE_DECAY,
             Self::Recorded(sums) => instant_recorded(sums, share),
         }
@@ -153,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn a_poisson_crowd_varies_as_one() {
+        let came = arrivals(&Curve::Poisson, 60_000);
+        let counts: Vec<f64> = (0..60)
+            .map(|s| (came_before(&came, (s + 1) * 1_000_000) - came_before(&came, s * 1_000_000)) as f64)
+            .collect();
+        let mean = counts.iter().sum::<f64>() / 60.0;
+        let variance = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / 59.0;
+        assert_eq!(mean, 1_000.0);
+        assert!((0.5..1.7).contains(&(variance / mean)), "{}", variance / mean);
+    }
+
+    #[test]
     fn a_recorded_day_keeps_its_shape() {
         let curve: Curve = "minute,requests\n00:00,1\n00:01,0\n00:02,3\n".parse().unwrap();
         let came = arrivals(&curve, 4_000);
@@ -188,7 +209,7 @@ mod tests {
             prop_assume!(counts.iter().any(|&count| count > 0));
             let rows: String = counts.iter().map(|count| format!("x,{count}\n")).collect();
             let curve: Curve = format!("minute,requests\n{rows}").parse().unwrap();
-            for curve in [curve, Curve::Flat, Curve::Spike] {
+            for curve in [curve, Curve::Flat, Curve::Spike, Curve::Poisson] {
                 let came = curve.arrivals_us(visitors, 1_000_000, &mut Chance::new(seed));
                 prop_assert_eq!(came.len() as u64, visitors);
                 prop_assert!(came.is_sorted());

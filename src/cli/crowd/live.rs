@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use hyper::header::{COOKIE, HeaderValue, ORIGIN};
+use hyper::header::{HeaderValue, ORIGIN};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -21,8 +21,8 @@ const BUFFER_BYTES: usize = 1 << 10;
 const FRAME_MAX_BYTES: usize = 16 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An open live connection; dropping it closes the socket.
-pub struct Live(WebSocketStream<TcpStream>);
+/// An open live connection; dropping it closes the socket. It is boxed, for those who have none are many.
+pub struct Live(Box<WebSocketStream<TcpStream>>);
 
 /// Why there is no next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Live {
             client_async_with_config(request, stream, Some(small())).await.ok()
         };
         let (stream, _) = timeout(PATIENCE, opening).await.ok()??;
-        Some(Self(stream))
+        Some(Self(Box::new(stream)))
     }
 
     /// Waits for the next status, at most `patience`; pings are answered on the way.
@@ -65,6 +65,32 @@ impl Live {
         }
     }
 
+    /// Waits for the next status on any of a visitor's tabs. A second tab that ends is only missing from then on, which
+    /// `lost` counts.
+    ///
+    /// # Errors
+    /// [`Ended`] when there will be none in the first.
+    pub async fn next_of(
+        first: &mut Self,
+        second: &mut Option<Self>,
+        patience: Duration,
+        lost: impl Fn(),
+    ) -> Result<Status, Ended> {
+        loop {
+            let Some(other) = second.as_mut() else { return first.next(patience).await };
+            tokio::select! {
+                status = first.next(patience) => return status,
+                status = other.next(patience) => match status {
+                    Ok(status) => return Ok(status),
+                    Err(_) => {
+                        *second = None;
+                        lost();
+                    }
+                },
+            }
+        }
+    }
+
     /// Says goodbye, as a browser does; a peer that does not listen is left after a second.
     pub async fn close(mut self) {
         let goodbye: Result<Result<(), Error>, _> = timeout(Duration::from_secs(1), self.0.close(None)).await;
@@ -77,8 +103,8 @@ fn request(target: &Target, room: &str, jar: &Jar) -> Option<Request> {
     let mut request = url.into_client_request().ok()?;
     let headers = request.headers_mut();
     headers.insert(ORIGIN, HeaderValue::from_str(&format!("http://{}", target.authority)).ok()?);
-    if let Some(cookies) = jar.header() {
-        headers.insert(COOKIE, HeaderValue::from_str(&cookies).ok()?);
+    for (name, value) in jar.headers() {
+        headers.insert(name, HeaderValue::from_str(&value).ok()?);
     }
     Some(request)
 }

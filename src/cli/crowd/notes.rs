@@ -1,20 +1,13 @@
-//! What the crowd writes down: a note for each visitor, and a tally of all of them while it runs.
+//! What each visitor writes down.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use serde::{Deserialize, Serialize};
 
-use hdrhistogram::Histogram;
-
+use super::behaviour::Behaviour;
 use super::order::Turn;
 use super::status::{Forecast, Status};
 
-const LAG_MAX_MS: u64 = 3_600_000;
-/// How many kinds of errors are told apart; what comes beyond is `other`.
-const KINDS_MAX: usize = 64;
-
 /// How a visit ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// It was let in, did what it came for, and went.
     Served,
@@ -24,15 +17,19 @@ pub enum End {
     TurnedAway,
     /// It stayed, or came back soon, and its place was gone.
     Lost,
+    /// It gave its place up.
+    Left,
     /// Nothing but errors, often enough to give up.
     GaveUp,
+    /// A robot: it took what it got, and waited for none of it.
+    Swarmed,
     /// The run ended first.
     #[default]
     Unfinished,
 }
 
 /// How far a visitor came with buying.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purchase {
     /// Nothing held.
     #[default]
@@ -48,8 +45,10 @@ pub enum Purchase {
 }
 
 /// One visitor's own notes. Times are milliseconds since the Unix epoch, by this machine's clock.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Note {
+    /// How it behaved.
+    pub behaviour: Behaviour,
     /// When it meant to come.
     pub arrives_ms: u64,
     /// When it got its first answer, a place or the way in.
@@ -64,6 +63,8 @@ pub struct Note {
     pub called_at_ms: Option<u64>,
     /// When the site let it in.
     pub admitted_ms: Option<u64>,
+    /// When it saw its booking.
+    pub booked_ms: Option<u64>,
     /// When it went, or the run ended.
     pub ended_ms: u64,
     /// The first estimate it was given, in seconds, and when.
@@ -74,7 +75,13 @@ pub struct Note {
     pub regressions: u64,
     /// How many times it lost or dropped its live connection and came back.
     pub returns: u64,
-    /// Whether it went away once on purpose.
+    /// How many times it loaded the page anew while it waited.
+    pub reloads: u64,
+    /// How many second tabs it had open.
+    pub tabs: u64,
+    /// How many of its tabs were given another place than the first.
+    pub strays: u64,
+    /// Whether it went away once on purpose, or for good.
     pub dropped: bool,
     /// How far it came with buying.
     pub purchase: Purchase,
@@ -162,152 +169,19 @@ impl Note {
         is_clear.then_some((firm == Forecast::LikelyEnough) == has_seats)
     }
 
+    /// Returns how long it stood in line, in milliseconds, of those who were called or let in.
+    #[must_use]
+    pub fn waited_ms(&self) -> Option<u64> {
+        let out_ms = self.called_at_ms.or(self.admitted_ms)?;
+        Some(out_ms.saturating_sub(self.joined_ms?))
+    }
+
     /// Returns by how much the first estimate was off, relative to the true wait of at least a second.
     #[must_use]
     pub fn eta_error(&self) -> Option<f64> {
         let (told_ms, told_s) = self.first_eta?;
         let waited_s = self.called_at_ms?.saturating_sub(told_ms) as f64 / 1_000.0;
         Some((told_s - waited_s).abs() / waited_s.max(1.0))
-    }
-}
-
-/// Counts the whole crowd while it runs; every visitor writes, the progress and the report read.
-#[derive(Debug)]
-pub struct Tally {
-    /// How many came.
-    pub arrived: Gauge,
-    /// How many are in line.
-    pub waiting: Gauge,
-    /// How many were let in.
-    pub admitted: Gauge,
-    /// How many hold seats that they have not got booked yet.
-    pub holding: Gauge,
-    /// How many have a booking.
-    pub sold: Gauge,
-    /// How many were told that everything is sold.
-    pub told: Gauge,
-    /// How many live connections are open.
-    pub live: Gauge,
-    lag_ms: Mutex<Histogram<u64>>,
-    errors: Mutex<BTreeMap<String, u64>>,
-    limits: Mutex<Limits>,
-}
-
-/// The limits that the statuses spoke of, at their highest.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limits {
-    /// Admissions a second.
-    pub per_second: Option<f64>,
-    /// How many at one instant.
-    pub burst: Option<u64>,
-}
-
-impl Tally {
-    /// Starts at nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        let lag_ms = Histogram::new_with_bounds(1, LAG_MAX_MS, 3).expect("the bounds are constants and sound");
-        Self {
-            arrived: Gauge::default(),
-            waiting: Gauge::default(),
-            admitted: Gauge::default(),
-            holding: Gauge::default(),
-            sold: Gauge::default(),
-            told: Gauge::default(),
-            live: Gauge::default(),
-            lag_ms: Mutex::new(lag_ms),
-            errors: Mutex::default(),
-            limits: Mutex::default(),
-        }
-    }
-
-    /// Counts an error of a kind.
-    pub fn error(&self, kind: &str) {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = if errors.contains_key(kind) || errors.len() < KINDS_MAX { kind } else { "other" };
-        *errors.entry(kind.to_owned()).or_default() += 1;
-    }
-
-    /// Notes how old a live update was when it came.
-    pub fn lag(&self, ms: u64) {
-        self.lag_ms.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(ms);
-    }
-
-    /// Notes the limits that a status speaks of.
-    pub fn limits(&self, status: &Status) {
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        limits.burst = limits.burst.max(status.burst);
-        if status.admissions_per_second > limits.per_second {
-            limits.per_second = status.admissions_per_second;
-        }
-    }
-
-    /// Returns the errors by kind.
-    #[must_use]
-    pub fn errors(&self) -> BTreeMap<String, u64> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Returns the ages of the live updates.
-    #[must_use]
-    pub fn lags_ms(&self) -> Histogram<u64> {
-        self.lag_ms.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Returns the highest limits seen.
-    #[must_use]
-    pub fn highest_limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A number that goes up and down, and how high it ever was.
-#[derive(Debug, Default)]
-pub struct Gauge {
-    now: AtomicU64,
-    peak: AtomicU64,
-}
-
-impl Gauge {
-    /// One more.
-    pub fn up(&self) {
-        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(now, Ordering::Relaxed);
-    }
-
-    /// One more until the guard is dropped.
-    #[must_use]
-    pub fn during(&self) -> During<'_> {
-        self.up();
-        During(self)
-    }
-
-    /// Returns the number.
-    #[must_use]
-    pub fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    /// Returns how high it ever was.
-    #[must_use]
-    pub fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
-    }
-}
-
-/// Takes one off again when dropped, however a visit is cut short.
-#[derive(Debug)]
-pub struct During<'a>(&'a Gauge);
-
-impl Drop for During<'_> {
-    fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -368,13 +242,5 @@ mod tests {
         assert_eq!(told(&["likely_sold_out"], Purchase::Nothing, End::Told), Some(true));
         assert_eq!(told(&["likely_sold_out"], Purchase::Nothing, End::Unfinished), None, "nobody knows");
         assert_eq!(told(&["close"], Purchase::Held, End::Served), None, "no firm word");
-    }
-
-    #[test]
-    fn kinds_of_errors_are_bounded() {
-        let tally = Tally::new();
-        (0..200).for_each(|kind| tally.error(&kind.to_string()));
-        let errors = tally.errors();
-        assert_eq!((errors.len(), errors["other"]), (KINDS_MAX + 1, 200 - KINDS_MAX as u64));
     }
 }

@@ -1,9 +1,10 @@
 //! What each visitor will do, thrown from the seed before anyone comes.
 
+use super::behaviour::{Behaviour, Mix};
 use super::chance::Chance;
 
 /// The shares of the crowd that behave in a way; each from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Habits {
     /// Lose their connection once while they wait.
     pub drop: f64,
@@ -11,6 +12,8 @@ pub struct Habits {
     pub hold: f64,
     /// Pay for what they hold.
     pub pay: f64,
+    /// Wait in ways of their own.
+    pub mix: Mix,
 }
 
 /// One visitor before it comes.
@@ -20,6 +23,8 @@ pub struct Plan {
     pub index: u64,
     /// When it means to come, in microseconds from the start.
     pub arrives_us: u64,
+    /// How it behaves.
+    pub behaviour: Behaviour,
     /// For how long it will be away once, in milliseconds; `None` for those who stay.
     pub away_ms: Option<u64>,
     /// Whether it holds seats.
@@ -30,39 +35,51 @@ pub struct Plan {
     pub chance: Chance,
 }
 
-/// Throws the plans of everyone in `arrivals_us`, in order.
-#[must_use]
-pub fn plans(arrivals_us: &[u64], habits: Habits, seed: u64) -> Vec<Plan> {
-    let plan = |(index, &arrives_us): (usize, &u64)| {
-        let mut chance = Chance::stream(seed, index as u64);
-        let drops = chance.fraction() < habits.drop;
-        let away_ms = chance.between(2_000, 6_000);
-        Plan {
-            index: index as u64,
-            arrives_us,
-            away_ms: drops.then_some(away_ms),
-            holds: chance.fraction() < habits.hold,
-            pays: chance.fraction() < habits.pay,
-            chance,
-        }
+/// Throws the plans of everyone in `arrivals_us`, in order. What a visitor does depends on the seed and its index alone,
+/// so that a part of the crowd can be thrown without the rest.
+pub fn plans(arrivals_us: Vec<u64>, habits: Habits, seed: u64) -> impl Iterator<Item = Plan> {
+    arrivals_us.into_iter().enumerate().map(move |(index, arrives_us)| plan(index as u64, arrives_us, &habits, seed))
+}
+
+fn plan(index: u64, arrives_us: u64, habits: &Habits, seed: u64) -> Plan {
+    let mut chance = Chance::stream(seed, index);
+    let drops = chance.fraction() < habits.drop;
+    let away_ms = chance.between(2_000, 6_000);
+    let holds = chance.fraction() < habits.hold;
+    let pays = chance.fraction() < habits.pay;
+    let behaviour = habits.mix.draw(chance.fraction());
+    let (holds, pays) = match behaviour {
+        Behaviour::Payer => (true, true),
+        Behaviour::Abandoner => (true, false),
+        Behaviour::Robot => (false, false),
+        _ => (holds, pays),
     };
-    arrivals_us.iter().enumerate().map(plan).collect()
+    Plan { index, arrives_us, behaviour, away_ms: drops.then_some(away_ms), holds, pays, chance }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn thrown(habits: &Habits, seed: u64) -> Vec<Plan> {
+        plans((0..10_000).collect(), habits.clone(), seed).collect()
+    }
+
     #[test]
     fn the_same_seed_throws_the_same_crowd_and_the_shares_are_kept() {
-        let arrivals: Vec<u64> = (0..10_000).collect();
-        let habits = Habits { drop: 0.05, hold: 1.0, pay: 0.0 };
-        let (one, two) = (plans(&arrivals, habits, 9), plans(&arrivals, habits, 9));
-        let away = |plans: &[Plan]| plans.iter().map(|plan| plan.away_ms).collect::<Vec<_>>();
-        assert_eq!(away(&one), away(&two));
-        assert_ne!(away(&one), away(&plans(&arrivals, habits, 10)));
+        let mix: Mix = "robot=0.1,payer=0.2,abandoner=0.1".parse().unwrap();
+        let habits = Habits { drop: 0.05, hold: 0.5, pay: 0.0, mix };
+        let one = thrown(&habits, 9);
+        let doings = |plans: &[Plan]| plans.iter().map(|plan| (plan.away_ms, plan.behaviour)).collect::<Vec<_>>();
+        assert_eq!(doings(&one), doings(&thrown(&habits, 9)));
+        assert_ne!(doings(&one), doings(&thrown(&habits, 10)));
+        let of = |wanted| one.iter().filter(|plan| plan.behaviour == wanted).collect::<Vec<_>>();
         let droppers = one.iter().filter(|plan| plan.away_ms.is_some()).count();
         assert!((400..600).contains(&droppers), "{droppers}");
-        assert!(one.iter().all(|plan| plan.holds && !plan.pays));
+        assert!((900..1_100).contains(&of(Behaviour::Robot).len()), "{}", of(Behaviour::Robot).len());
+        assert!(of(Behaviour::Payer).iter().all(|plan| plan.holds && plan.pays));
+        assert!(of(Behaviour::Abandoner).iter().all(|plan| plan.holds && !plan.pays));
+        let holders = of(Behaviour::Patient).iter().filter(|plan| plan.holds).count();
+        assert!((2_800..3_200).contains(&holders), "{holders}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::notes::{Gauge, Tally};
+use super::tally::{Gauge, Tally};
 
 const REDRAW: Duration = Duration::from_millis(200);
 const PLAIN: Duration = Duration::from_secs(5);

@@ -1,14 +1,19 @@
 //! The crowd's report: what happened, and the checks that decide the exit code.
 
+mod table;
+mod timeline;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::notes::{End, Limits, Note, Purchase, Tally};
+use super::latency::Counted;
+use super::notes::{End, Note, Purchase};
 use super::order::{self, Turn};
 use super::scout::Stock;
+use super::tally::{Limits, Robots, Tally};
+pub use timeline::Second;
 
 /// What a run came to; the JSON of the protocol. Rounded for reading: times to microseconds, rates to thousandths.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +44,12 @@ pub struct Report {
     pub overtakings: u64,
     /// How often a position shown rose.
     pub position_regressions: u64,
+    /// How long those who were called had waited, in seconds.
+    pub wait_seconds: Spread,
+    /// From the start until the last was called, in seconds; `null` where nobody was.
+    pub drained_after_seconds: Option<f64>,
+    /// From the start until the first was told that everything is sold, in seconds; `null` where nobody was.
+    pub sold_out_after_seconds: Option<f64>,
     /// The most who stood in line at once.
     pub waiting_peak: u64,
     /// The most live connections at once.
@@ -49,12 +60,30 @@ pub struct Report {
     pub update_lag_ms: Spread,
     /// How far the first estimate was off, relative to the true wait.
     pub eta_error: Errors,
+    /// How many answers came, in line and inside.
+    pub answers: u64,
+    /// How long they took, to within a quarter.
+    pub answer_ms: Spread,
+    /// How many pages of the site were looked at inside.
+    pub pages: u64,
+    /// How long they took, to within a quarter.
+    pub page_ms: Spread,
     /// What was foretold, and what came of it.
     pub forecast: Forecasts,
     /// How many went away once on purpose.
     pub drops: u64,
     /// How often somebody came back, on purpose or not.
     pub returns: u64,
+    /// How often somebody loaded the page anew while waiting.
+    pub reloads: u64,
+    /// How many second tabs were open.
+    pub second_tabs: u64,
+    /// How many gave their place up.
+    pub left: u64,
+    /// What became of each way to behave.
+    pub behaviours: BTreeMap<&'static str, Fate>,
+    /// What robots got.
+    pub robots: Robots,
     /// What was on sale.
     pub inventory: Option<String>,
     /// How many got seats held.
@@ -75,7 +104,7 @@ pub struct Report {
     pub told: u64,
     /// How many got no place because the room was closed or full.
     pub turned_away: u64,
-    /// How many stayed, or came back within seconds, and had lost their place.
+    /// How many stayed, or came back in time, and had lost their place; and tabs that were given one of their own.
     pub lost_places: u64,
     /// How many gave up after eight errors in a row.
     pub gave_up: u64,
@@ -97,7 +126,7 @@ pub struct Report {
     pub timeline: Vec<Second>,
 }
 
-/// The middle and the end of a distribution, in milliseconds.
+/// The middle and the end of a distribution, in the unit that its field names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
     /// Half are at most this.
@@ -137,15 +166,15 @@ impl Forecasts {
     }
 }
 
-/// One second of the run.
+/// What became of those who behave in one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Second {
-    /// How many meant to come in it.
-    pub arrivals: u64,
-    /// How many were called in it.
-    pub calls: u64,
-    /// How many stood in line at its end.
-    pub waiting: u64,
+pub struct Fate {
+    /// How many there were.
+    pub came: u64,
+    /// How many were let in.
+    pub admitted: u64,
+    /// How many got seats booked.
+    pub booked: u64,
 }
 
 /// What was asked for, as far as the report repeats it.
@@ -181,6 +210,9 @@ impl Report {
         let seats_sold = (sold * u64::from(asked.quantity)).max(stock.and_then(|stock| stock.sold).unwrap_or(0));
         let capacity = stock.and_then(|stock| stock.capacity);
         let lags = tally.lags_ms();
+        let (answers, pages) = (tally.answers().whole(), tally.pages().whole());
+        let after_start = |ms: u64| thousandths(ms.saturating_sub(asked.started_at) as f64 / 1_000.0);
+        let told_ms = notes.iter().filter(|note| note.end == End::Told).map(|note| note.ended_ms);
         Self {
             visitors: asked.visitors,
             arrived: tally.arrived.now(),
@@ -195,14 +227,26 @@ impl Report {
             rate_overshoot: per_second.map_or(0, |rate| order::overshoot(most, rate, burst.unwrap_or(0))),
             overtakings: order::overtakings(&turns),
             position_regressions: notes.iter().map(|note| note.regressions).sum(),
+            wait_seconds: wait_seconds(notes),
+            drained_after_seconds: calls.iter().max().copied().map(after_start),
+            sold_out_after_seconds: told_ms.min().map(after_start),
             waiting_peak: tally.waiting.peak(),
             live_connections_peak: tally.live.peak(),
             live_updates: lags.len(),
             update_lag_ms: spread(&lags, 1.0),
             eta_error: eta_error(notes),
+            answers: answers.count(),
+            answer_ms: counted(&answers),
+            pages: pages.count(),
+            page_ms: counted(&pages),
             forecast: Forecasts::of(notes),
-            drops: count(&|note| note.dropped),
+            drops: count(&|note| note.dropped && note.end != End::Left),
             returns: notes.iter().map(|note| note.returns).sum(),
+            reloads: notes.iter().map(|note| note.reloads).sum(),
+            second_tabs: notes.iter().map(|note| note.tabs).sum(),
+            left: ended(End::Left),
+            behaviours: behaviours(notes),
+            robots: tally.robots(),
             inventory: stock.map(|stock| stock.id.clone()),
             holds: count(&|note| note.purchase != Purchase::Nothing),
             sold,
@@ -213,7 +257,7 @@ impl Report {
             paid_without_booking: count(&|note| note.purchase == Purchase::Paid && note.end != End::Unfinished),
             told: ended(End::Told),
             turned_away: ended(End::TurnedAway),
-            lost_places: ended(End::Lost),
+            lost_places: ended(End::Lost) + notes.iter().map(|note| note.strays).sum::<u64>(),
             gave_up: ended(End::GaveUp),
             unfinished: ended(End::Unfinished),
             errors: tally.errors(),
@@ -222,7 +266,7 @@ impl Report {
             over_seconds: asked.over_seconds,
             seconds: asked.ended_at.saturating_sub(asked.started_at) as f64 / 1_000.0,
             started_at: asked.started_at,
-            timeline: timeline(notes, asked),
+            timeline: timeline::draw(notes, &tally.answers(), asked.started_at, asked.ended_at),
         }
     }
 
@@ -255,11 +299,35 @@ fn spread(histogram: &Histogram<u64>, unit: f64) -> Spread {
     if histogram.is_empty() { Spread::default() } else { Spread { p50: at(0.5), p99: at(0.99), max: at(1.0) } }
 }
 
-fn join_ms(notes: &[Note]) -> Spread {
-    let mut us: Vec<u64> = notes.iter().filter_map(|note| note.join_us).collect();
-    us.sort_unstable();
-    let at = |quantile| thousandths(quantile_of(&us, quantile).copied().unwrap_or(0) as f64 / 1_000.0);
+fn counted(counted: &Counted) -> Spread {
+    let at = |quantile| thousandths(counted.quantile_ms(quantile).unwrap_or(0.0));
     Spread { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+}
+
+fn join_ms(notes: &[Note]) -> Spread {
+    thousandths_of(notes.iter().filter_map(|note| note.join_us).collect())
+}
+
+fn wait_seconds(notes: &[Note]) -> Spread {
+    thousandths_of(notes.iter().filter_map(Note::waited_ms).collect())
+}
+
+/// Spreads values and divides them by a thousand.
+fn thousandths_of(mut values: Vec<u64>) -> Spread {
+    values.sort_unstable();
+    let at = |quantile| thousandths(quantile_of(&values, quantile).copied().unwrap_or(0) as f64 / 1_000.0);
+    Spread { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+}
+
+fn behaviours(notes: &[Note]) -> BTreeMap<&'static str, Fate> {
+    let mut fates = BTreeMap::<_, Fate>::new();
+    for note in notes {
+        let fate = fates.entry(note.behaviour.name()).or_default();
+        fate.came += 1;
+        fate.admitted += u64::from(note.admitted_ms.is_some());
+        fate.booked += u64::from(note.purchase == Purchase::Booked);
+    }
+    fates
 }
 
 fn eta_error(notes: &[Note]) -> Errors {
@@ -287,81 +355,6 @@ fn joins_per_second(notes: &[Note]) -> f64 {
 fn pace(calls_ms: &[u64]) -> f64 {
     let span_ms = calls_ms.iter().max().zip(calls_ms.iter().min()).map_or(0, |(last, first)| last - first);
     if span_ms == 0 { 0.0 } else { thousandths((calls_ms.len() - 1) as f64 * 1_000.0 / span_ms as f64) }
-}
-
-fn timeline(notes: &[Note], asked: &Asked) -> Vec<Second> {
-    let second_of = |ms: u64| (ms.saturating_sub(asked.started_at) / 1_000) as usize;
-    let mut seconds = vec![Second::default(); second_of(asked.ended_at) + 1];
-    let last = seconds.len() - 1;
-    let mut change = vec![0i64; seconds.len() + 1];
-    for note in notes {
-        if let Some(joined_ms) = note.joined_ms {
-            let out_ms = note.called_at_ms.unwrap_or(note.ended_ms).max(joined_ms);
-            change[second_of(joined_ms).min(last)] += 1;
-            change[second_of(out_ms).min(last)] -= 1;
-        }
-        seconds[second_of(note.arrives_ms).min(last)].arrivals += 1;
-        if let Some(called_ms) = note.called_at_ms.or(note.admitted_ms) {
-            seconds[second_of(called_ms).min(last)].calls += 1;
-        }
-    }
-    let mut waiting = 0;
-    for (second, change) in seconds.iter_mut().zip(change) {
-        waiting += change;
-        second.waiting = waiting.max(0).unsigned_abs();
-    }
-    seconds
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limit = self.admission_limit.map_or("none".to_owned(), |limit| format!("{limit}/s"));
-        writeln!(
-            f,
-            "{} visitors over {} s ({}, seed {}), {} s in all",
-            self.visitors, self.over_seconds, self.curve, self.seed, self.seconds
-        )?;
-        writeln!(
-            f,
-            "  joined     {} at {}/s; {} ms median, {} ms p99",
-            self.joined, self.joins_per_second, self.join_ms.p50, self.join_ms.p99
-        )?;
-        writeln!(
-            f,
-            "  waited     {} at most at once, {} live connections; updates {} ms old median, {} ms p99",
-            self.waiting_peak, self.live_connections_peak, self.update_lag_ms.p50, self.update_lag_ms.p99
-        )?;
-        writeln!(
-            f,
-            "  admitted   {} at {}/s (limit {limit}, busiest second {}, {} over rate and burst)",
-            self.admitted, self.admissions_per_second, self.most_admissions_in_a_second, self.rate_overshoot
-        )?;
-        if let (Some(inventory), Some(capacity)) = (&self.inventory, self.capacity) {
-            writeln!(
-                f,
-                "  bought     {} holds, {} payments, {} bookings of {capacity} seats of {inventory}",
-                self.holds, self.payments, self.sold
-            )?;
-        }
-        if let Some(share) = self.forecast.share {
-            writeln!(f, "  foretold   {} were given a firm forecast; {share} of them truly", self.forecast.judged)?;
-        }
-        writeln!(
-            f,
-            "  told       {} that everything is sold; {} turned away, {} gave up, {} unfinished",
-            self.told, self.turned_away, self.gave_up, self.unfinished
-        )?;
-        for (kind, count) in &self.errors {
-            writeln!(f, "  error      {kind}: {count}")?;
-        }
-        match self.broken().as_slice() {
-            [] => write!(
-                f,
-                "Every check held: no overtaking, no risen position, no oversale, no payment without a booking, no lost place."
-            ),
-            broken => broken.iter().try_for_each(|(check, count)| writeln!(f, "FAILED: {check} = {count}")),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Goes ahead of the crowd, to learn which room it is and what is for sale, and once more after it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::door::Door;
 use super::jar::Jar;
 use super::target::Target;
-use super::visitor::Door;
 use super::wire::{Ask, Wire, WireFault};
 
 /// How often the scout knocks, half a second apart, before it gives up: two minutes.
@@ -33,6 +32,9 @@ pub enum ScoutError {
     /// The room is sold out already.
     #[error("{0} says that everything is sold out already; put something on sale first")]
     SoldOut(String),
+    /// Nobody gets a place.
+    #[error("{0} gives no places: it is closed, drained or full; open the room first")]
+    Closed(String),
     /// The scout never got in.
     #[error("{0} let nobody in for two minutes; is the room open, and its rate above 0?")]
     Shut(String),
@@ -71,8 +73,7 @@ impl<'a> Scout<'a> {
     /// Prepares; `booking` is where the booking API is asked, usually the target itself.
     #[must_use]
     pub fn new(target: &'a Target, booking: &'a Target) -> Self {
-        let source: Option<IpAddr> = None;
-        Self { target, booking, wire: Wire::new(source), jar: Jar::default() }
+        Self { target, booking, wire: Wire::new(None, None), jar: Jar::default() }
     }
 
     /// Gets in like everyone else, and returns the room's name.
@@ -87,6 +88,7 @@ impl<'a> Scout<'a> {
             match Door::read(&answer) {
                 Door::Open => return Ok(self.jar.room().map(str::to_owned)),
                 Door::SoldOut => return Err(ScoutError::SoldOut(name())),
+                Door::TurnedAway => return Err(ScoutError::Closed(name())),
                 Door::Line(_) | Door::TryAgain(..) => sleep(Duration::from_millis(500)).await,
             }
         }

@@ -5,6 +5,11 @@ use serde::Deserialize;
 pub use crate::forecast::Forecast;
 pub use crate::status::State;
 
+/// So much of a page is looked at.
+const PAGE_HEAD_BYTES: usize = 64 << 10;
+/// After so long even a program that spares the site asks again.
+const SPARING_MAX_MS: u64 = 180_000;
+
 /// A range of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Range {
@@ -54,6 +59,9 @@ pub struct Status {
     /// When this was true, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub as_of: Option<u64>,
+    /// How long a place is kept when its holder is away, in seconds.
+    #[serde(default)]
+    pub grace_seconds: Option<u64>,
     /// When to hear or to ask next, in seconds.
     #[serde(default)]
     pub next_update_seconds: Option<f64>,
@@ -66,6 +74,28 @@ impl Status {
         serde_json::from_slice(text).ok()
     }
 
+    /// Reads what the waiting page says to browsers without scripts: the state, and when to look again. `None` where the
+    /// page is none of a waiting room.
+    #[must_use]
+    pub fn of_page(html: &[u8]) -> Option<Self> {
+        let head = String::from_utf8_lossy(&html[..html.len().min(PAGE_HEAD_BYTES)]).into_owned();
+        let seconds: f64 = between(&head, "http-equiv=\"refresh\" content=\"", '"')?.parse().ok()?;
+        let state = between(&head, "data-state=\"", '"');
+        let state = state.and_then(|state| serde_json::from_value(state.into()).ok()).unwrap_or(State::Waiting);
+        let mut status: Self = serde_json::from_value(serde_json::json!({ "state": state })).ok()?;
+        status.next_update_seconds = Some(seconds);
+        Some(status)
+    }
+
+    /// Returns when a program that spares the site asks again, in milliseconds: after half of the time that it will take
+    /// at the least, and well before its place would lapse.
+    #[must_use]
+    pub fn sparing_ms(&self) -> u64 {
+        let half_ms = self.eta_seconds.map_or(0.0, |eta| eta.low * 500.0).max(0.0) as u64;
+        let kept_ms = self.grace_seconds.unwrap_or(0).saturating_mul(400);
+        half_ms.min(kept_ms).min(SPARING_MAX_MS).max(self.next_update_ms())
+    }
+
     /// Returns when to ask next, in milliseconds, within sense.
     #[must_use]
     pub fn next_update_ms(&self) -> u64 {
@@ -73,9 +103,36 @@ impl Status {
     }
 }
 
+/// Returns what stands in a text after some words, up to a character.
+fn between<'a>(text: &'a str, before: &str, end: char) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(end).map(|(found, _)| found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_for_browsers_without_scripts_is_read() {
+        let page = br#"<noscript><meta http-equiv="refresh" content="7"></noscript><body data-state="sold_out">"#;
+        let status = Status::of_page(page).unwrap();
+        assert_eq!((status.state, status.next_update_ms(), status.position), (State::SoldOut, 7_000, None));
+        assert!(Status::of_page(b"<h1>Welcome</h1>").is_none());
+    }
+
+    #[test]
+    fn a_sparing_program_asks_seldom_far_from_its_turn_and_never_too_late() {
+        let told = |low: u64, grace: u64| {
+            let text = format!(
+                r#"{{"state":"waiting","eta_seconds":{{"low":{low},"high":900}},"grace_seconds":{grace},"next_update_seconds":2}}"#
+            );
+            Status::read(text.as_bytes()).unwrap().sparing_ms()
+        };
+        assert_eq!(
+            [told(100, 3_600), told(1, 3_600), told(100, 60), told(9_000, 36_000)],
+            [50_000, 2_000, 24_000, 180_000]
+        );
+    }
 
     #[test]
     fn the_example_of_the_contract_is_read() {

@@ -1,41 +1,53 @@
-//! One visitor: comes, waits, is let in, buys, goes. As a browser would, without looking at the pages.
+//! One visitor: comes, waits, is let in, looks around, buys, goes. As a browser would, without looking at the pages.
 
+mod buying;
+mod inside;
+mod robot;
+mod waiting;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::behaviour::Behaviour;
+use super::carriers::Carriers;
+use super::door::Door;
 use super::jar::Jar;
-use super::live::{Ended, Live};
-use super::notes::{End, Note, Tally};
+use super::notes::{End, Note};
 use super::plan::Plan;
 use super::status::{State, Status};
+use super::tally::Tally;
 use super::target::Target;
-use super::wire::{Answer, Ask, Wire};
+use super::wire::{Answer, Ask, Wire, WireFault};
 use crate::clock::Clock;
-
-mod buying;
 
 /// How often in a row a visitor sees nothing but errors before it gives up.
 const ERRORS_MAX: u32 = 8;
-/// How often in a row a live connection is refused before the visitor polls instead.
-const REFUSALS_MAX: u32 = 3;
 
 /// What all visitors share.
-#[derive(Debug)]
 pub struct Scene {
     /// The gateways; visitors are spread over them.
     pub targets: Vec<Target>,
     /// The room's name.
     pub room: String,
+    /// Where its status is asked.
+    pub status_path: String,
     /// What is bought, if anything.
     pub inventory: Option<String>,
     /// How many seats each buyer wants.
     pub quantity: u32,
+    /// The pages that are looked at inside, in order.
+    pub pages: Vec<String>,
+    /// How long each of them is looked at, about.
+    pub think: Duration,
     /// How many visitors there are.
     pub visitors: u64,
     /// Tells this run's idempotency keys from any other's.
     pub run: String,
+    /// The connections that all share, where they do.
+    pub through: Option<Arc<Carriers>>,
     /// The time.
     pub clock: Clock,
     /// The start of the arrivals on the stopwatch.
@@ -49,7 +61,7 @@ pub struct Scene {
     /// Ends every visit at once.
     pub stop: CancellationToken,
     /// Counts everything.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
 }
 
 /// Lives one visit to its end, to the deadline or until the run is stopped, and hands back the notes.
@@ -75,42 +87,12 @@ struct Visitor<'a> {
     note: Note,
 }
 
-/// What the site answered to a visitor at its door.
-pub(super) enum Door {
-    /// Come in.
-    Open,
-    /// Wait; this is where you stand.
-    Line(Box<Status>),
-    /// Sold out.
-    SoldOut,
-    /// An error, or an answer that only says to try again after so many milliseconds.
-    TryAgain(String, Option<u64>),
-}
-
-impl Door {
-    /// Reads an answer to a request for a guarded page.
-    pub(super) fn read(answer: &Answer) -> Self {
-        let code = answer.status.as_u16();
-        match code {
-            200..=399 => return Self::Open,
-            410 => return Self::SoldOut,
-            _ => {}
-        }
-        if let Some(status) = Status::read(&answer.body) {
-            return Self::Line(Box::new(status));
-        }
-        if code == 429 || code >= 500 {
-            let after = answer.headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse::<u64>().ok());
-            return Self::TryAgain(format!("http_{code}"), after.map(|seconds| seconds.min(10) * 1_000));
-        }
-        Self::Open
-    }
-}
-
 /// What comes after a while in line.
 enum Next {
     /// Knock: it is the visitor's turn.
     Knock,
+    /// Load the page anew.
+    Reload,
     /// Go away for so many milliseconds, then knock.
     Away(u64),
     /// It is over.
@@ -121,32 +103,39 @@ impl<'a> Visitor<'a> {
     fn new(scene: &'a Scene, plan: Plan) -> Self {
         let gateway = plan.index as usize % scene.targets.len();
         let source = scene.targets[gateway].source(plan.index, scene.visitors);
-        let note = Note { arrives_ms: (scene.started_us + plan.arrives_us) / 1_000, ..Note::default() };
-        Self { scene, plan, gateway, wire: Wire::new(source), jar: Jar::default(), note }
+        let arrives_ms = (scene.started_us + plan.arrives_us) / 1_000;
+        let note = Note { arrives_ms, behaviour: plan.behaviour, ..Note::default() };
+        let jar = if plan.behaviour == Behaviour::App { Jar::of_app() } else { Jar::default() };
+        Self { wire: Wire::new(source, scene.through.clone()), scene, plan, gateway, jar, note }
     }
 
-    /// Comes to the door until it is in or it is over.
+    /// Comes to the door until it is in or it is over. What takes room is boxed: whoever only waits is to need little.
     async fn live(&mut self) -> End {
+        if self.plan.behaviour == Behaviour::Robot {
+            return Box::pin(self.swarm()).await;
+        }
         loop {
-            match self.knock().await {
-                Ok(Door::Open) => return self.enter().await,
+            match Box::pin(self.knock()).await {
+                Ok(Door::Open) => return Box::pin(self.enter()).await,
                 Ok(Door::Line(status)) => match self.wait(&status).await {
                     Next::Knock => self.pause(0, 300).await,
+                    Next::Reload => {}
                     Next::Away(ms) => self.go_away(ms).await,
+                    Next::Over(End::Left) => return Box::pin(self.give_up()).await,
                     Next::Over(end) => return end,
                 },
                 Ok(Door::SoldOut) => return self.be_told(),
+                Ok(Door::TurnedAway) => return End::TurnedAway,
                 Ok(Door::TryAgain(..)) | Err(()) => return End::GaveUp,
             }
         }
     }
 
-    /// Asks for the page, again and again while that only brings errors.
+    /// Comes to the door, again and again while that only brings errors.
     async fn knock(&mut self) -> Result<Door, ()> {
         for attempt in 0..ERRORS_MAX {
-            let target = &self.scene.targets[self.gateway];
-            let door = match self.wire.ask(target, &mut self.jar, &Ask::get(&target.page)).await {
-                Ok(answer) => Door::read(&answer),
+            let door = match self.ask_at_the_door().await {
+                Ok(door) => door,
                 Err(fault) => {
                     self.move_on();
                     Door::TryAgain(fault.kind().to_owned(), None)
@@ -163,115 +152,58 @@ impl<'a> Visitor<'a> {
         Err(())
     }
 
+    async fn ask_at_the_door(&mut self) -> Result<Door, WireFault> {
+        let page = &self.scene.targets[self.gateway].page;
+        if self.plan.behaviour == Behaviour::NoScript {
+            let answer = self.ask(Ask::page(page)).await?;
+            return Ok(Door::read_page(&answer, self.jar.has_pass()));
+        }
+        if self.plan.behaviour == Behaviour::App && self.jar.room().is_none() {
+            let answer = self.ask_for_a_place().await?;
+            let Some((status, ticket, pass)) = Door::read_join(&answer) else { return Ok(Door::read(&answer)) };
+            self.jar.put_place(&self.scene.room, &ticket, pass.as_deref());
+            if !matches!(status.state, State::Called | State::Admitted) {
+                return Ok(Door::Line(Box::new(status)));
+            }
+        }
+        Ok(Door::read(&self.ask(Ask::get(page)).await?))
+    }
+
+    async fn ask_for_a_place(&mut self) -> Result<Answer, WireFault> {
+        let body = serde_json::json!({ "room": self.scene.room }).to_string();
+        self.ask(Ask::post("/.vestibule/join", body)).await
+    }
+
+    /// Gives its place up, as somebody who presses the button.
+    async fn give_up(&mut self) -> End {
+        let path = format!("/.vestibule/leave?room={}", self.scene.room);
+        if !self.ask(Ask::post(&path, "{}".to_owned())).await.is_ok_and(|answer| answer.status.is_success()) {
+            self.scene.tally.error("leave_refused");
+        }
+        End::Left
+    }
+
+    /// Asks, and notes how long the answer took.
+    async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, WireFault> {
+        let target = &self.scene.targets[self.gateway];
+        let asked_us = self.scene.clock.now_us();
+        let answer = Box::pin(self.wire.ask(target, &mut self.jar, &ask)).await;
+        let now_us = self.scene.clock.now_us();
+        self.scene.tally.answer(self.second(now_us), now_us.saturating_sub(asked_us));
+        answer
+    }
+
+    /// Returns in which second of the run an instant is.
+    fn second(&self, us: u64) -> u64 {
+        us.saturating_sub(self.scene.started_us) / 1_000_000
+    }
+
     /// Notes the first answer, once, from the instant the visitor meant to come.
     fn join(&mut self) {
         let now_us = self.scene.clock.now_us();
         self.note.joined_ms = self.note.joined_ms.or(Some(now_us / 1_000));
         let meant_us = self.scene.started_us + self.plan.arrives_us;
         self.note.join_us = self.note.join_us.or(Some(now_us.saturating_sub(meant_us)));
-    }
-
-    /// Stands in line: on a live connection, or polling where that is refused.
-    async fn wait(&mut self, status: &Status) -> Next {
-        let _waiting = self.scene.tally.waiting.during();
-        self.wire.close();
-        if let Some(next) = self.heed(status) {
-            return next;
-        }
-        let mut refusals = 0;
-        while refusals < REFUSALS_MAX {
-            let target = &self.scene.targets[self.gateway];
-            match Live::open(target, self.wire.source(), &self.scene.room, &self.jar).await {
-                Some(live) => match self.watch(live).await {
-                    Some(next) => return next,
-                    None => refusals = 0,
-                },
-                None => {
-                    refusals += 1;
-                    self.scene.tally.error("live_refused");
-                }
-            }
-            self.note.returns += 1;
-            self.move_on();
-            self.pause(500, 3_000).await;
-        }
-        self.poll().await
-    }
-
-    /// Listens until something follows; `None` when the connection ended and another is needed.
-    async fn watch(&mut self, mut live: Live) -> Option<Next> {
-        let _live = self.scene.tally.live.during();
-        let mut patience = Duration::from_secs(20);
-        let next = loop {
-            let status = match live.next(patience).await {
-                Ok(status) => status,
-                Err(ended) => {
-                    self.scene.tally.error(kind_of(ended));
-                    break None;
-                }
-            };
-            patience = Duration::from_millis(3 * status.next_update_ms() + 5_000);
-            let now_ms = self.now_ms();
-            self.note.be_here(status.as_of.unwrap_or(now_ms));
-            if let Some(as_of) = status.as_of {
-                self.scene.tally.lag(now_ms.saturating_sub(as_of));
-            }
-            if let Some(next) = self.heed(&status).or_else(|| self.drop_out()) {
-                break Some(next);
-            }
-        };
-        self.note.go();
-        live.close().await;
-        next
-    }
-
-    /// Asks for the status as often as the status says.
-    async fn poll(&mut self) -> Next {
-        let path = format!("/.vestibule/status?room={}", self.scene.room);
-        loop {
-            let mut wait_ms = 2_000;
-            if let Some(status) = self.status(&path).await {
-                wait_ms = status.next_update_ms();
-                if let Some(next) = self.heed(&status).or_else(|| self.drop_out()) {
-                    return next;
-                }
-            }
-            self.wire.close();
-            self.pause(wait_ms, wait_ms + wait_ms / 4).await;
-        }
-    }
-
-    async fn status(&mut self, path: &str) -> Option<Status> {
-        let target = &self.scene.targets[self.gateway];
-        let answer = self.wire.ask(target, &mut self.jar, &Ask::get(path)).await;
-        let status = answer.map_err(|fault| fault.kind()).map(|answer| Status::read(&answer.body));
-        if !matches!(status, Ok(Some(_))) {
-            self.scene.tally.error(status.as_ref().err().unwrap_or(&"bad_status"));
-            self.move_on();
-        }
-        status.ok().flatten()
-    }
-
-    /// Writes a status down and says what follows, if anything does.
-    fn heed(&mut self, status: &Status) -> Option<Next> {
-        self.scene.tally.limits(status);
-        if !self.note.heed(status, self.now_ms()) {
-            return Some(Next::Over(End::Lost));
-        }
-        match status.state {
-            State::PreQueue | State::Waiting | State::Paused => None,
-            State::Called | State::Admitted => Some(Next::Knock),
-            State::SoldOut => Some(Next::Over(self.be_told())),
-            State::Full | State::Closed => Some(Next::Over(End::TurnedAway)),
-            State::Lapsed | State::None => Some(Next::Over(End::Lost)),
-        }
-    }
-
-    /// Half way through the line, those who are to lose their connection once do.
-    fn drop_out(&mut self) -> Option<Next> {
-        let away_ms = self.plan.away_ms.filter(|_| !self.note.dropped && self.note.is_half_way())?;
-        self.note.dropped = true;
-        Some(Next::Away(away_ms))
     }
 
     /// Comes back after a while, through whichever gateway a balancer may choose.
@@ -288,29 +220,20 @@ impl<'a> Visitor<'a> {
         self.gateway = (self.gateway + 1) % self.scene.targets.len();
     }
 
-    /// Is in. Asks when it was called if it never saw it, and buys.
-    async fn enter(&mut self) -> End {
-        self.note.admitted_ms = Some(self.now_ms());
-        self.scene.tally.admitted.up();
-        if !self.jar.has_pass() {
-            self.scene.tally.error("no_pass");
-        }
-        if self.note.called_at_ms.is_none() {
-            let path = format!("/.vestibule/status?room={}", self.scene.room);
-            if let Some(status) = self.status(&path).await {
-                self.scene.tally.limits(&status);
-                self.note.heed(&status, self.now_ms());
-            }
-        }
-        match &self.scene.inventory {
-            Some(inventory) if self.plan.holds => self.buy(inventory).await,
-            _ => End::Served,
-        }
-    }
-
     fn be_told(&mut self) -> End {
         self.scene.tally.told.up();
         End::Told
+    }
+
+    /// Asks for the status; what is none is an error, and the next gateway's turn.
+    async fn status(&mut self) -> Option<Status> {
+        let answer = self.ask(Ask::get(&self.scene.status_path)).await;
+        let status = answer.map_err(|fault| fault.kind()).map(|answer| Status::read(&answer.body));
+        if !matches!(status, Ok(Some(_))) {
+            self.scene.tally.error(status.as_ref().err().unwrap_or(&"bad_status"));
+            self.move_on();
+        }
+        status.ok().flatten()
     }
 
     async fn pause(&mut self, low_ms: u64, high_ms: u64) {
@@ -331,10 +254,5 @@ impl<'a> Visitor<'a> {
     }
 }
 
-fn kind_of(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Closed => "live_closed",
-        Ended::Silent => "live_silent",
-        Ended::Garbled => "live_garbled",
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,21 @@
-//! HTTP/1.1 for one visitor: one connection, kept alive, driven by whoever asks.
+//! HTTP/1.1 for one visitor: over one connection of its own, kept alive, or over those that the crowd shares.
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
+use http_body_util::Full;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::carriers::{Carriers, Open};
 use super::jar::Jar;
 use super::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const ANSWER_MAX_BYTES: usize = 4 << 20;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Says what went wrong on the way to an answer; each may be tried again.
@@ -53,42 +51,54 @@ impl WireFault {
 /// A question to a site.
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
-    /// `GET` or `POST`.
-    pub method: Method,
-    /// The path, perhaps with a query.
-    pub path: &'a str,
-    /// The idempotency key and the JSON body of a `POST`.
-    pub body: Option<(String, String)>,
+    method: Method,
+    path: &'a str,
+    accept: &'static str,
+    json: Option<String>,
+    key: Option<String>,
 }
 
 impl<'a> Ask<'a> {
-    /// Asks for something.
+    /// Asks for something, as a program.
     #[must_use]
     pub fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, body: None }
+        Self { method: Method::GET, path, accept: "application/json", json: None, key: None }
     }
 
-    /// Asks for something to be done, once per `key`.
+    /// Asks for a page, as a browser.
     #[must_use]
-    pub fn post(path: &'a str, key: String, json: String) -> Self {
-        Self { method: Method::POST, path, body: Some((key, json)) }
+    pub fn page(path: &'a str) -> Self {
+        Self { accept: "text/html", ..Self::get(path) }
+    }
+
+    /// Asks for something to be done.
+    #[must_use]
+    pub fn post(path: &'a str, json: String) -> Self {
+        Self { method: Method::POST, json: Some(json), ..Self::get(path) }
+    }
+
+    /// The same, to be done once for each key.
+    #[must_use]
+    pub fn once(self, key: String) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     fn request(&self, target: &Target, jar: &Jar) -> Option<Request<Full<Bytes>>> {
-        let (key, json) = self.body.clone().unzip();
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(self.path)
             .header(HOST, &target.authority)
-            .header(ACCEPT, "application/json");
-        if let Some(cookies) = jar.header() {
-            request = request.header(COOKIE, cookies);
+            .header(ACCEPT, HeaderValue::from_static(self.accept));
+        for (name, value) in jar.headers() {
+            request = request.header(name, value);
         }
-        if let Some(key) = key {
+        if let Some(key) = &self.key {
             request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if self.json.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        request.body(Full::new(Bytes::from(json.unwrap_or_default()))).ok()
+        request.body(Full::new(Bytes::from(self.json.clone().unwrap_or_default()))).ok()
     }
 }
 
@@ -103,22 +113,19 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// One visitor's connection: opened when first needed, closed by [`Wire::close`] while the visitor only waits.
+/// One visitor's way to speak: a connection of its own is opened when first needed, and closed by [`Wire::close`] while
+/// the visitor only waits.
 pub struct Wire {
     source: Option<IpAddr>,
     open: Option<Open>,
-}
-
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+    through: Option<Arc<Carriers>>,
 }
 
 impl Wire {
     /// Prepares; nothing is opened yet.
     #[must_use]
-    pub fn new(source: Option<IpAddr>) -> Self {
-        Self { source, open: None }
+    pub fn new(source: Option<IpAddr>, through: Option<Arc<Carriers>>) -> Self {
+        Self { source, open: None, through }
     }
 
     /// Returns the address it connects from, if that is fixed.
@@ -127,7 +134,7 @@ impl Wire {
         self.source
     }
 
-    /// Closes the connection; the next question opens another.
+    /// Closes the own connection; the next question opens another. Those that are shared stay.
     pub fn close(&mut self) {
         self.open = None;
     }
@@ -135,63 +142,53 @@ impl Wire {
     /// Asks and reads the answer; what the answer sets goes into the jar.
     ///
     /// A kept connection that turns out to be closed is replaced once. That may send a `POST` twice: it carries an
-    /// idempotency key.
+    /// idempotency key, or asks for what may be asked twice.
     ///
     /// # Errors
     /// See [`WireFault`]. The connection is closed then.
     pub async fn ask(&mut self, target: &Target, jar: &mut Jar, ask: &Ask<'_>) -> Result<Answer, WireFault> {
-        let kept = self.open.is_some();
-        let first = timeout(PATIENCE, self.ask_once(target, jar, ask)).await.unwrap_or(Err(WireFault::Silent));
-        let answer = match first {
-            Err(WireFault::Broken(_)) if kept => {
-                timeout(PATIENCE, self.ask_once(target, jar, ask)).await.unwrap_or(Err(WireFault::Silent))
-            }
-            first => first,
-        };
-        match &answer {
-            Ok(answer) => jar.take(&answer.headers),
-            Err(_) => self.close(),
+        let answer = timeout(PATIENCE, self.ask_twice(target, jar, ask)).await.unwrap_or(Err(WireFault::Silent));
+        if let Ok(answer) = &answer {
+            jar.take(&answer.headers);
         }
         answer
     }
 
-    async fn ask_once(&mut self, target: &Target, jar: &Jar, ask: &Ask<'_>) -> Result<Answer, WireFault> {
+    async fn ask_twice(&mut self, target: &Target, jar: &Jar, ask: &Ask<'_>) -> Result<Answer, WireFault> {
+        let through = self.through.clone();
+        let _place = match &through {
+            Some(carriers) => carriers.place().await,
+            None => None,
+        };
+        let kept = match &through {
+            Some(carriers) => carriers.take(target.address),
+            None => self.open.take(),
+        };
+        if let Some(open) = kept {
+            match self.ask_over(open, target, jar, ask).await {
+                Err(WireFault::Broken(_)) => through.iter().for_each(|carriers| carriers.forget(target.address)),
+                done => return done,
+            }
+        }
+        let open = Open::new(target, self.source).await?;
+        self.ask_over(open, target, jar, ask).await
+    }
+
+    async fn ask_over(
+        &mut self,
+        mut open: Open,
+        target: &Target,
+        jar: &Jar,
+        ask: &Ask<'_>,
+    ) -> Result<Answer, WireFault> {
         let unspeakable = || io::Error::new(io::ErrorKind::InvalidInput, "not a path or a cookie");
         let request = ask.request(target, jar).ok_or_else(unspeakable)?;
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => Open::new(target.connect(self.source).await?).await?,
-        };
         let (answer, reusable) = open.exchange(request).await?;
-        self.open = reusable.then_some(open);
+        match &self.through {
+            _ if !reusable => {}
+            Some(carriers) => carriers.keep(target.address, open),
+            None => self.open = Some(open),
+        }
         Ok(answer)
     }
-}
-
-impl Open {
-    async fn new(stream: TcpStream) -> Result<Self, hyper::Error> {
-        let (sender, connection) = Builder::new().max_buf_size(16 << 10).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection })
-    }
-
-    /// Sends and reads while driving the connection. Tells whether the connection is still good: its future must
-    /// not be driven once it has ended.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(Answer, bool), WireFault> {
-        let Self { sender, connection } = self;
-        let exchange = converse(sender, request);
-        tokio::pin!(exchange);
-        tokio::select! {
-            biased;
-            answer = &mut exchange => Ok((answer?, true)),
-            // What was read before the end is still on its way to the exchange.
-            _ = connection => Ok((exchange.await?, false)),
-        }
-    }
-}
-
-async fn converse(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Answer, WireFault> {
-    sender.ready().await?;
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await.map_err(WireFault::Body)?;
-    Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
 }

@@ -33,6 +33,7 @@ pub enum Manners {
     Oversells,
     KeepsMoney,
     NeverCalls,
+    StraysTabs,
     Unguarded,
 }
 
@@ -74,12 +75,14 @@ struct Books {
     opened_ms: u64,
     issued: u64,
     held: u64,
+    left: Vec<u64>,
 }
 
 struct Asked {
     method: String,
     path: String,
     number: Option<u64>,
+    accepts_html: bool,
     websocket_key: Option<String>,
 }
 
@@ -97,7 +100,8 @@ impl House {
                 return Ok(());
             }
             let (code, cookies, body) = self.answer(&asked);
-            let body = body.to_string();
+            let is_page = asked.accepts_html && body["state"].is_string();
+            let (code, body) = if is_page { (200, page(&body)) } else { (code, body.to_string()) };
             let head = format!("HTTP/1.1 {code} x\r\n{cookies}content-length: {}\r\n\r\n", body.len());
             stream.write_all((head + &body).as_bytes()).await?;
         }
@@ -122,6 +126,9 @@ impl House {
         let path = asked.path.split('?').next().unwrap_or_default();
         match (asked.method.as_str(), path) {
             (_, "/") => self.door(asked.number),
+            ("POST", "/.vestibule/join") => self.join(),
+            ("POST", "/.vestibule/leave") => self.leave(asked.number),
+            (_, "/look") => (200, String::new(), json!("a page")),
             (_, "/.vestibule/status") => (200, String::new(), self.status(asked.number.unwrap_or(0), 0)),
             (_, "/.vestibule/live") => (503, String::new(), json!({})),
             (_, "/api/inventory/12951:2026-11-23:3A") => (200, String::new(), json!({"capacity": CAPACITY})),
@@ -136,7 +143,9 @@ impl House {
         if self.manners == Manners::Unguarded {
             return (200, String::new(), json!({}));
         }
-        let number = number.unwrap_or_else(|| self.issue());
+        let known =
+            number.filter(|number| self.manners != Manners::StraysTabs || self.status(*number, 0)["state"] == "called");
+        let number = known.unwrap_or_else(|| self.issue());
         let ticket = format!("set-cookie: vestibule-ticket-hall={number}; Path=/\r\n");
         let status = self.status(number, 0);
         if status["state"] == "called" {
@@ -144,6 +153,17 @@ impl House {
         } else {
             (429, ticket, status)
         }
+    }
+
+    fn join(&self) -> (u16, String, Value) {
+        let number = self.issue();
+        let body = json!({"ticket": number.to_string(), "pass": null, "status": self.status(number, 0)});
+        (200, String::new(), body)
+    }
+
+    fn leave(&self, number: Option<u64>) -> (u16, String, Value) {
+        self.books.lock().unwrap().left.extend(number);
+        (200, String::new(), json!({"state": "none"}))
     }
 
     fn issue(&self) -> u64 {
@@ -170,9 +190,11 @@ impl House {
     fn status(&self, number: u64, frame: u64) -> Value {
         let now_ms = self.clock.now_ms();
         let called_at = self.called_at(number);
-        let ahead = (2..number).filter(|&other| self.called_at(other) > now_ms).count() as u64;
+        let left = self.books.lock().unwrap().left.clone();
+        let is_ahead = |other: &u64| self.called_at(*other) > now_ms && !left.contains(other);
+        let ahead = (2..number).filter(is_ahead).count() as u64;
         let mut status = json!({"room": "hall", "state": "waiting", "number": number, "position": ahead + 1,
-            "eta_seconds": {"low": 1, "high": 3}, "admissions_per_second": 10.0, "burst": 1,
+            "eta_seconds": {"low": 1, "high": 3}, "admissions_per_second": 10.0, "burst": 1, "grace_seconds": 2,
             "as_of": now_ms, "next_update_seconds": 1});
         match self.manners {
             _ if called_at <= now_ms => {
@@ -198,6 +220,12 @@ impl House {
     }
 }
 
+/// The page of a browser without scripts.
+fn page(status: &Value) -> String {
+    let state = status["state"].as_str().unwrap();
+    format!(r#"<noscript><meta http-equiv="refresh" content="0.2"></noscript><body data-state="{state}">"#)
+}
+
 /// Reads one request; `None` when the visitor has gone.
 async fn hear(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked>> {
     let mut line = String::new();
@@ -206,7 +234,7 @@ async fn hear(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked
     }
     let mut words = line.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut asked = Asked { method, path, number: None, websocket_key: None };
+    let mut asked = Asked { method, path, number: None, accepts_html: false, websocket_key: None };
     let mut body_bytes = 0;
     loop {
         let mut line = String::new();
@@ -214,6 +242,8 @@ async fn hear(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked
         let Some((name, value)) = line.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "cookie" => asked.number = number_in(value),
+            "vestibule-ticket" => asked.number = value.parse().ok(),
+            "accept" => asked.accepts_html = value == "text/html",
             "sec-websocket-key" => asked.websocket_key = Some(value.to_owned()),
             "content-length" => body_bytes = value.parse().unwrap(),
             _ => {}

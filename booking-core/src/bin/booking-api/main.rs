@@ -12,7 +12,7 @@ use booking_core::fail_point;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use vestibule_telemetry::{TARGET, Traces};
+use vestibule_telemetry::{Endpoint, TARGET, Traces};
 
 mod measuring;
 mod money;
@@ -61,6 +61,9 @@ struct Serve {
     /// The secret of the provider's webhooks; overrides the file.
     #[arg(long, env = "BOOKING_WEBHOOK_SECRET", hide_env_values = true)]
     webhook_secret: Option<String>,
+    /// The collector that takes traces over OTLP/HTTP; overrides the file.
+    #[arg(long, env = "BOOKING_TRACES_ENDPOINT")]
+    traces_endpoint: Option<Endpoint>,
     /// For tests of crashes: dies at the N-th time it comes to a point, POINT:N. Not in release builds.
     #[arg(long, env = "BOOKING_DIE_AT", hide = true)]
     die_at: Option<String>,
@@ -101,6 +104,7 @@ fn configured(arguments: &Serve) -> anyhow::Result<Config> {
     };
     config.listen = arguments.listen.clone().unwrap_or(config.listen);
     config.database = arguments.database.clone().unwrap_or(config.database);
+    config.traces.endpoint = arguments.traces_endpoint.clone().or(config.traces.endpoint);
     config.payments.provider_key = arguments.provider_key.clone().or(config.payments.provider_key);
     config.payments.webhook_secret = arguments.webhook_secret.clone().or(config.payments.webhook_secret);
     config.check()?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::crowd::behaviour::Behaviour;
 use crate::cli::crowd::status::Status;
 
 fn asked() -> Asked {
@@ -52,12 +53,17 @@ fn every_key_of_the_contract_is_there() {
         "paid_without_booking",
         "lost_places",
         "seed",
+        "answers",
+        "pages",
+        "left",
+        "reloads",
     ] {
         assert!(json[key].is_number(), "{key}");
     }
     assert!(json.as_object().unwrap().contains_key("capacity") && json["errors"].is_object());
     assert!(["p50", "p99", "max"].iter().all(|key| json["join_ms"][key].is_number()));
     assert!(["p50", "p99"].iter().all(|key| json["update_lag_ms"][key].is_number()));
+    assert!(["p50", "p99", "max"].iter().all(|key| json["wait_seconds"][key].is_number()));
     let eta = json["eta_error"].as_object().unwrap();
     assert!(eta.contains_key("p50") && eta.contains_key("p90"));
 }
@@ -100,11 +106,30 @@ fn a_rate_above_the_limit_and_its_burst_is_an_overshoot() {
 }
 
 #[test]
+fn a_tab_with_a_place_of_its_own_is_a_lost_place() {
+    let note = Note { strays: 2, ..served(10_000, 1, 11_000) };
+    assert_eq!(report(&[note], None).broken(), [("lost_places", 2)]);
+}
+
+#[test]
+fn each_way_to_behave_has_its_fate() {
+    let robot = Note { behaviour: Behaviour::Robot, end: End::Swarmed, ..Note::default() };
+    let left = Note { behaviour: Behaviour::Leaving, end: End::Left, dropped: true, ..Note::default() };
+    let report = report(&[served(10_000, 1, 11_000), robot, left], None);
+    let fate = |name: &str| report.behaviours[name];
+    assert_eq!(fate("patient"), Fate { came: 1, admitted: 1, booked: 1 });
+    assert_eq!(fate("robot"), Fate { came: 1, ..Fate::default() });
+    assert_eq!((report.left, report.drops, report.lost_places), (1, 0, 0));
+}
+
+#[test]
 fn the_timeline_adds_up() {
     let report = report(&[served(10_000, 1, 11_000), served(10_500, 2, 13_000)], None);
     let waiting: Vec<u64> = report.timeline.iter().map(|second| second.waiting).collect();
     assert_eq!(waiting, [2, 1, 1, 0, 0]);
     assert_eq!(report.timeline.iter().map(|second| second.calls).sum::<u64>(), 2);
     assert_eq!(report.timeline[0].arrivals, 2);
+    assert_eq!((report.timeline[0].wait_seconds, report.timeline[1].wait_seconds), (Some(0.995), None));
+    assert_eq!((report.wait_seconds.max, report.drained_after_seconds), (2.495, Some(3.0)));
     assert_eq!(report.join_ms.p99, 5.0);
 }

@@ -15,7 +15,7 @@ impl Visitor<'_> {
     pub(super) async fn buy(&mut self, inventory: &str) -> End {
         let path = format!("/api/holds?inventory={inventory}");
         let json = serde_json::json!({ "inventory": inventory, "quantity": self.scene.quantity }).to_string();
-        let Some(answer) = self.insist(Ask::post(&path, self.key("hold"), json)).await else { return End::Served };
+        let Some(answer) = self.insist(Ask::post(&path, json).once(self.key("hold"))).await else { return End::Served };
         match hold_of(&answer) {
             Ok(hold) => self.keep(&hold).await,
             Err(Refusal::SoldOut) => return self.be_told(),
@@ -31,7 +31,7 @@ impl Visitor<'_> {
             return;
         }
         let path = format!("/api/holds/{hold}/payments");
-        let ask = Ask::post(&path, self.key("pay"), r#"{"method":"sim_ok"}"#.to_owned());
+        let ask = Ask::post(&path, r#"{"method":"sim_ok"}"#.to_owned()).once(self.key("pay"));
         let answer = self.insist(ask).await;
         if let Some(answer) = answer.as_ref().filter(|answer| !answer.status.is_success()) {
             return self.scene.tally.error(&format!("payment_{}", answer.status.as_u16()));
@@ -73,14 +73,14 @@ impl Visitor<'_> {
 
     fn book(&mut self) {
         self.note.purchase = Purchase::Booked;
+        self.note.booked_ms = Some(self.now_ms());
         self.scene.tally.sold.up();
     }
 
     /// Asks until there is an answer that is not a passing failure; the key makes that safe.
     async fn insist(&mut self, ask: Ask<'_>) -> Option<Answer> {
         for attempt in 0..ERRORS_MAX {
-            let target = &self.scene.targets[self.gateway];
-            match self.wire.ask(target, &mut self.jar, &ask).await {
+            match self.ask(ask.clone()).await {
                 Ok(answer) if !is_passing(answer.status) => return Some(answer),
                 Ok(answer) => self.scene.tally.error(&format!("http_{}", answer.status.as_u16())),
                 Err(fault) => {

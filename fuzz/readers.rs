@@ -1,0 +1,236 @@
+//! Everything that reads what strangers send: what it is shown as an example, and what must hold whatever it is shown.
+//!
+//! `fuzz/run` lets a fuzzer guided by coverage look for what breaks them; `tests/suite/torture.rs` breaks the examples at
+//! random, and reads the kept corpus again, in every run of the tests.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use booking_core::domain::class::Class;
+use booking_core::domain::id::Reference;
+use booking_core::domain::inventory::{InventoryId, parse_date};
+use booking_core::domain::moment::Moment;
+use booking_core::provider::stripe::StripeProvider;
+use booking_core::provider::{Provider as _, signature};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use vestibule::config::{Config, Environment};
+use vestibule::proxy::headers::visitor_address;
+use vestibule::proxy::words::take_words;
+use vestibule::proxy::{ChainHeader, Target};
+use vestibule::route::{HeaderPattern, HostPattern, ItemPattern, PathPattern};
+use vestibule::server::announced;
+use vestibule::token::device_link::DeviceLink;
+use vestibule::token::proof::{self, Challenge};
+use vestibule::token::{BypassLink, Carrier, KeyRing, LinkId, Pass, PassVerifier, RoomHash, Ticket, TicketId};
+use vestibule::{audit, visitor};
+
+const NOW_MS: u64 = 1_795_000_000_000;
+
+/// Reads bytes; panics where what must hold does not.
+type Read = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// The name of a target and its corpus, and how its reader is made.
+type Named = (&'static str, fn() -> Reader);
+
+/// Something that reads what strangers send.
+pub struct Reader {
+    /// What it should be shown.
+    pub examples: Vec<Vec<u8>>,
+    read: Read,
+}
+
+impl Reader {
+    fn new<E: AsRef<[u8]>>(
+        examples: impl IntoIterator<Item = E>,
+        read: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> Self {
+        let examples = examples.into_iter().map(|example| example.as_ref().to_vec()).collect();
+        Self { examples, read: Box::new(read) }
+    }
+
+    /// Shows it something. Panics where what must hold does not.
+    pub fn read(&self, bytes: &[u8]) {
+        (self.read)(bytes);
+    }
+}
+
+/// Every reader.
+pub const READERS: [Named; 9] = [
+    ("tickets_and_links", tickets_and_links),
+    ("passes", passes),
+    ("proofs", proofs),
+    ("paths_and_hosts", paths_and_hosts),
+    ("headers", headers),
+    ("announced_addresses", announced_addresses),
+    ("configurations_and_key_rings", configurations_and_key_rings),
+    ("exported_logs", exported_logs),
+    ("bookings_and_webhooks", bookings_and_webhooks),
+];
+
+fn ring() -> KeyRing {
+    KeyRing::generate(NOW_MS, &mut StdRng::seed_from_u64(1))
+}
+
+pub fn tickets_and_links() -> Reader {
+    let (ring, room) = (ring(), RoomHash::of("sale"));
+    let ticket = Ticket { room, epoch: 1, number: 7, id: TicketId(9), issued_ms: NOW_MS };
+    let device = DeviceLink { ticket, id: *b"0123456789", until_ms: NOW_MS + 9 };
+    let bypass = BypassLink { id: LinkId(*b"0123456789"), until_ms: NOW_MS + 9, rooms: vec![room; 3] };
+    let sealed = [ticket.seal(&ring), device.seal(&ring).unwrap(), bypass.seal(Carrier::Link, &ring).unwrap()];
+    Reader::new(sealed.clone(), move |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let is_good = |good: &String| text == good.as_str();
+        assert!(Ticket::open(&text, room, &ring, NOW_MS, 9).is_none() || is_good(&sealed[0]));
+        assert!(DeviceLink::open(&text, room, &ring, NOW_MS).is_none() || is_good(&sealed[1]));
+        assert!(BypassLink::open(Carrier::Link, &text, &ring, NOW_MS).is_none() || is_good(&sealed[2]));
+        assert!(BypassLink::open(Carrier::Cookie, &text, &ring, NOW_MS).is_none());
+    })
+}
+
+pub fn passes() -> Reader {
+    let ring = ring();
+    let pass = Pass {
+        issuer: "vestibule",
+        room: "sale",
+        ticket: TicketId(9),
+        number: 7,
+        id: 3,
+        issued_ms: NOW_MS,
+        lifetime_ms: 60_000,
+    };
+    let good = pass.sign(&ring).unwrap();
+    let verifier = PassVerifier::new("vestibule", 100);
+    let unsigned = good.rsplit_once('.').unwrap().0.to_owned() + ".";
+    Reader::new([good.clone(), unsigned], move |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(verifier.verify(&text, "sale", &ring, NOW_MS).is_none() || text == good.as_str());
+    })
+}
+
+pub fn proofs() -> Reader {
+    let ring = ring();
+    let challenge = Challenge::new("sale", 1_000, &ring, NOW_MS, &mut StdRng::seed_from_u64(2)).unwrap();
+    let solution = serde_json::to_string(&challenge).unwrap().replace("\"maxnumber\"", "\"number\"");
+    let patience = proof::ask_patience("sale", 5, &ring, NOW_MS, &mut StdRng::seed_from_u64(2)).unwrap();
+    Reader::new([solution, patience.clone()], move |bytes| {
+        use base64::Engine as _;
+        let text = String::from_utf8_lossy(bytes);
+        let packed = base64::engine::general_purpose::STANDARD.encode(bytes);
+        assert!(proof::worked(&packed, "sale", 1_000, &ring, NOW_MS).is_none(), "nobody worked");
+        assert!(proof::worked(&text, "sale", 1_000, &ring, NOW_MS).is_none());
+        assert!(proof::waited(&text, "sale", &ring, NOW_MS + 5_000).is_none() || text == patience.as_str());
+    })
+}
+
+fn parts(path: &[u8], host: &[u8]) -> Option<Parts> {
+    let request = Request::builder().method(Method::GET).uri(path).header("host", HeaderValue::from_bytes(host).ok()?);
+    Some(request.body(()).ok()?.into_parts().0)
+}
+
+pub fn paths_and_hosts() -> Reader {
+    let examples: [&[u8]; 6] = [
+        b"/book/%41%2e%2E/x;y=1?a=b&c",
+        b"/a//b/./c%2f..",
+        b"shop.example:8080",
+        b"[2001:db8::7]:80",
+        b"http://a/b",
+        b"*",
+    ];
+    Reader::new(examples, move |bytes| {
+        let tried = [parts(bytes, b"shop.example"), parts(b"/", bytes)].into_iter().flatten();
+        for target in tried.filter_map(|parts| Target::parse(&parts, "http").ok()) {
+            let again = parts(target.to_uri().to_string().as_bytes(), target.host().as_bytes()).unwrap();
+            assert_eq!(Target::parse(&again, "http").as_ref(), Ok(&target), "what is sent has the same meaning");
+            let is_dot = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+            assert!(!target.path().split('/').any(is_dot) && !target.path().contains(['\\', '\n']), "{target}");
+        }
+    })
+}
+
+pub fn headers() -> Reader {
+    let names = ["forwarded", "x-forwarded-for", "cookie", "vestibule-sold-out", "vestibule-stock", "accept-language"];
+    let examples: [&[u8]; 6] = [
+        b"for=\"[2001:db8::1]:80\";proto=http, for=192.0.2.1, for=_x",
+        b"192.0.2.1, 2001:db8::1, unknown",
+        b"a=1; vestibule-ticket-sale=T; __Host-vestibule-bypass=B; b",
+        b"12951:2026-11-23:3A; ttl=60; version=7",
+        b"a=1, b=2",
+        b"hi-IN,de;q=0.5,*;q=0",
+    ];
+    Reader::new(examples, move |bytes| {
+        let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+        let mut headers: HeaderMap = names.iter().map(|name| (HeaderName::from_static(name), value.clone())).collect();
+        for chain in [ChainHeader::Forwarded, ChainHeader::XForwardedFor] {
+            let untrusting = visitor_address(&headers, [192, 0, 2, 9].into(), chain, |_| false);
+            assert_eq!(untrusting, IpAddr::from([192, 0, 2, 9]));
+            let _ = visitor_address(&headers, [192, 0, 2, 9].into(), chain, |_| true);
+        }
+        let _ = (visitor::credentials(&headers, "sale", false), visitor::bypass(&headers, true));
+        let _ = (visitor::language(&headers), visitor::reads(&headers));
+        assert!(take_words(&mut headers).0.len() <= 16);
+    })
+}
+
+pub fn configurations_and_key_rings() -> Reader {
+    let reference = include_str!("../vestibule.toml");
+    let short =
+        "upstream = \"http://127.0.0.1:9000\"\n[room.sale]\nhosts = [\"*.a\"]\nmethods = [\"GET\"]\ngrace = \"2m\"\n";
+    let ring = ring().to_toml().unwrap();
+    Reader::new([reference, short, &ring], |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let _ = Config::parse(&text, &Environment::new()).map_err(|problems| problems.to_string());
+        let _ = KeyRing::from_toml(&text).map_err(|fault| fault.to_string());
+        let line = text.lines().next().unwrap_or_default();
+        let _ = (line.parse::<HostPattern>(), line.parse::<PathPattern>());
+        let _ = (line.parse::<HeaderPattern>(), line.parse::<ItemPattern>());
+    })
+}
+
+pub fn exported_logs() -> Reader {
+    let lines: [&[u8]; 3] = [
+        br#"{"seq":1,"at_us":1795000000000000,"epoch":1,"issued":3,"called":"1-2"}"#,
+        br#"{"before":{"seq":0,"link":"00"}}"#,
+        br#"{"seq":2,"at_us":1795000000100000,"epoch":1,"issued":9,"left":"3","settings":{"phase":"open"}}"#,
+    ];
+    let whole = lines.join(&b'\n');
+    Reader::new([&whole, lines[0], lines[2]], |bytes| {
+        let _ = audit::verify(String::from_utf8_lossy(bytes).lines());
+    })
+}
+
+pub fn announced_addresses() -> Reader {
+    let binary: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\0\x50\x01\xbb";
+    let examples: [&[u8]; 3] = [b"PROXY TCP6 2001:db8::1 2001:db8::2 80 443\r\nGET", b"PROXY UNKNOWN\r\n", binary];
+    Reader::new(examples, |bytes| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut rest = bytes;
+        let read = runtime.block_on(announced::read(&mut rest));
+        assert!(read.is_err() || bytes.len() - rest.len() >= 8, "an address was announced, and not read");
+    })
+}
+
+pub fn bookings_and_webhooks() -> Reader {
+    let intent = br#"{"type":"payment_intent.succeeded","data":{"object":{"id":"pi_1","object":"payment_intent",
+        "amount":100,"currency":"inr","status":"succeeded","created":1795000000,"metadata":{"vestibule_site":"demo"}}}}"#;
+    let refund = br#"{"type":"refund.failed","data":{"object":{"id":"re_1","payment_intent":"pi_1","amount":5}}}"#;
+    let examples: [&[u8]; 6] =
+        [intent, refund, b"12951:2027-01-11:3A", b"t=1795000000,v1=00ff,v1=12", b"2027-01-11", b"VB-4K7Q2M"];
+    let secret = b"secret".to_vec();
+    let stripe =
+        StripeProvider::new("http://127.0.0.1:1", "sk", (secret, "demo".to_owned()), Duration::from_secs(1)).unwrap();
+    let now = Moment::from_ms(NOW_MS as i64);
+    Reader::new(examples, move |bytes| {
+        let signed = signature::sign(b"secret", now, bytes);
+        let _ = stripe.read_news(now, &signed, bytes);
+        let text = String::from_utf8_lossy(bytes);
+        assert!(stripe.read_news(now, &text, b"{}").is_err(), "nobody signed it");
+        if let Ok(id) = text.parse::<InventoryId>() {
+            assert_eq!(id.to_string().parse::<InventoryId>().as_ref(), Ok(&id), "what is written has the same meaning");
+        }
+        let _ = (text.parse::<Class>(), text.parse::<Reference>(), parse_date(&text));
+    })
+}

@@ -1,0 +1,152 @@
+//! What a site bears: asked step by step more often, until it answers later than at first, or with errors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::crowd::carriers::Carriers;
+use crate::cli::crowd::jar::Jar;
+use crate::cli::crowd::target::Target;
+use crate::cli::crowd::wire::{Ask, Wire};
+
+/// Connections to the site at the most.
+const CONNECTIONS: u32 = 512;
+/// Each step asks so many times as often as the one before.
+const GROWTH: f64 = 1.5;
+/// How often the span between the last good step and the first bad one is halved.
+const HALVINGS: u32 = 3;
+/// A step is bad when 95 of 100 answers take so many times as long as at first, and so many milliseconds longer.
+const LATER: (f64, f64) = (3.0, 10.0);
+/// A step is bad when more than this part of the answers are errors.
+const ERRORS_MAX: f64 = 0.01;
+
+/// How the steps are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Stairs {
+    /// Requests a second at first; the site is to be at ease with it.
+    pub from: f64,
+    /// Requests a second at the most.
+    pub up_to: f64,
+    /// How long each step lasts.
+    pub each: Duration,
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// Requests a second.
+    pub per_second: f64,
+    /// How long half of the answers took at the most, in milliseconds, from the instant each was due to be asked.
+    pub p50_ms: f64,
+    /// How long 95 of 100 took.
+    pub p95_ms: f64,
+    /// Which part of them were errors.
+    pub errors: f64,
+}
+
+impl Step {
+    /// Tells whether the site did worse than it does at ease.
+    fn is_bad(&self, at_ease: &Self) -> bool {
+        let (times, longer_ms) = LATER;
+        let is_late = self.p95_ms > at_ease.p95_ms * times && self.p95_ms > at_ease.p95_ms + longer_ms;
+        is_late || self.errors > ERRORS_MAX
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bearing {
+    /// The highest rate at which the site did as at ease.
+    pub per_second: f64,
+    /// Whether it would bear more than it was asked for.
+    pub is_at_least: bool,
+    /// All steps, in the order in which they were taken.
+    pub steps: Vec<Step>,
+}
+
+/// Asks the target's page more and more often. `tell` hears of each step.
+///
+/// Returns `None` where the first step is all errors.
+pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Option<Bearing> {
+    let target = Arc::new(target.clone());
+    let take = async |per_second: f64| {
+        let step = step(&target, per_second, stairs.each).await;
+        tell(&step);
+        step
+    };
+    let at_ease = take(stairs.from).await;
+    if at_ease.errors > ERRORS_MAX {
+        return None;
+    }
+    let (mut steps, mut good, mut bad) = (vec![at_ease], stairs.from, None);
+    while bad.is_none() && good < stairs.up_to {
+        let step = take((good * GROWTH).min(stairs.up_to)).await;
+        steps.push(step);
+        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
+    }
+    for _ in 0..HALVINGS {
+        let Some(above) = bad else { break };
+        let step = take(f64::midpoint(good, above)).await;
+        steps.push(step);
+        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
+    }
+    Some(Bearing { per_second: good, is_at_least: bad.is_none(), steps })
+}
+
+/// Asks at one rate, whether answers come or not, as visitors do.
+async fn step(target: &Arc<Target>, per_second: f64, each: Duration) -> Step {
+    let carriers = Arc::new(Carriers::new(CONNECTIONS));
+    let started = Instant::now();
+    let count = (per_second * each.as_secs_f64()).ceil().max(1.0) as u32;
+    let mut asked = JoinSet::new();
+    for n in 0..count {
+        let due = started + Duration::from_secs_f64(f64::from(n) / per_second);
+        sleep_until(due).await;
+        let (target, carriers) = (Arc::clone(target), Arc::clone(&carriers));
+        asked.spawn(async move {
+            let mut wire = Wire::new(None, Some(carriers));
+            let answer = wire.ask(&target, &mut Jar::default(), &Ask::page(&target.page)).await;
+            let is_good = answer.is_ok_and(|answer| answer.status.as_u16() < 500);
+            (due.elapsed(), is_good)
+        });
+    }
+    summed(per_second, &asked.join_all().await)
+}
+
+fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
+    let mut ms: Vec<f64> = answers.iter().map(|(took, _)| took.as_secs_f64() * 1_000.0).collect();
+    ms.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| ms[((share * ms.len() as f64).ceil() as usize).saturating_sub(1)];
+    let failed = answers.iter().filter(|(_, is_good)| !is_good).count();
+    let rounded = |value: f64| (value * 1_000.0).round() / 1_000.0;
+    Step {
+        per_second: rounded(per_second),
+        p50_ms: rounded(at(0.5)),
+        p95_ms: rounded(at(0.95)),
+        errors: rounded(failed as f64 / answers.len() as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_bad_when_it_is_late_or_fails() {
+        let at_ease = Step { per_second: 10.0, p50_ms: 1.0, p95_ms: 4.0, errors: 0.0 };
+        let step = |p95_ms, errors| Step { p95_ms, errors, ..at_ease };
+        assert!(!step(13.9, 0.01).is_bad(&at_ease));
+        assert!(step(14.1, 0.0).is_bad(&at_ease) && step(4.0, 0.02).is_bad(&at_ease));
+        let slow = Step { p95_ms: 100.0, ..at_ease };
+        assert!(!Step { p95_ms: 290.0, ..slow }.is_bad(&slow));
+    }
+
+    #[test]
+    fn answers_are_summed_up() {
+        let answers: Vec<(Duration, bool)> = (1..=100).map(|ms| (Duration::from_millis(ms), ms > 5)).collect();
+        assert_eq!(summed(20.0, &answers), Step { per_second: 20.0, p50_ms: 50.0, p95_ms: 95.0, errors: 0.05 });
+    }
+}
