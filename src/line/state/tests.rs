@@ -73,7 +73,7 @@ fn nobody_lapses_in_the_tick_that_tells_of_them() {
     let mut line = room(limits(0.0, 1));
     line.join(3, START_US);
     let everyone = Tick { all_here: true, ..tick_of(GATEWAY, Numbers::run(1, 1), Numbers::default()) };
-    line.tick(&Tick { known: line.roll.known(), ..everyone }, START_US);
+    line.tick(&Tick { known: line.roll.known(), ..everyone }, START_US + 31_000_000);
     let later = START_US + 600_000_000;
     let back = tick_of(GATEWAY, Numbers::run(2, 2), Numbers::default());
     line.tick(&Tick { known: line.roll.known(), ..back }, later);
