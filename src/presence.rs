@@ -29,7 +29,7 @@ struct Inner {
     came: HashSet<Number>,
     /// Who went, and the store has only been told that they came.
     went: HashSet<Number>,
-    /// When polls run out, the first to do so on top; an entry whose visitor polled again is passed over.
+    /// When visitors are looked at because a poll may have run out, the first on top: at most once for each.
     polls: BinaryHeap<Reverse<(u64, Number)>>,
     /// What the store was told counts no more: it is told of everyone.
     is_forgotten: bool,
@@ -39,6 +39,8 @@ struct Inner {
 struct Here {
     connections: u32,
     poll_until_ms: u64,
+    /// When it is looked at next whether the polls have run out; 0 where that is not due.
+    due_ms: u64,
 }
 
 /// What the store is to be told.
@@ -73,10 +75,16 @@ impl Presence {
         let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
         let here = inner.come(number);
-        if until_ms > here.poll_until_ms {
-            here.poll_until_ms = until_ms;
+        here.poll_until_ms = here.poll_until_ms.max(until_ms);
+        if here.due_ms == 0 {
+            here.due_ms = until_ms;
             inner.polls.push(Reverse((until_ms, number)));
         }
+    }
+
+    /// Lets go whose polls have run out; for when nobody takes the changes.
+    pub fn expire(&self, steady_ms: u64) {
+        self.lock().expire_polls(steady_ms);
     }
 
     /// Returns what changed since the last time, and takes it as told. They are put in order when nobody waits for the
@@ -134,13 +142,23 @@ impl Inner {
         }
     }
 
+    /// Lets a visitor go whose polls have run out, or looks again when they will have.
+    fn look_at(&mut self, number: Number, due_ms: u64, steady_ms: u64) {
+        let Some(here) = self.here.get_mut(&number).filter(|here| here.due_ms == due_ms) else { return };
+        here.due_ms = if here.poll_until_ms > steady_ms { here.poll_until_ms } else { 0 };
+        match here.due_ms {
+            0 => self.drop_if_gone(number, steady_ms),
+            due_ms => self.polls.push(Reverse((due_ms, number))),
+        }
+    }
+
     fn expire_polls(&mut self, steady_ms: u64) {
         while let Some(&Reverse((until_ms, number))) = self.polls.peek() {
             if until_ms > steady_ms {
                 break;
             }
             self.polls.pop();
-            self.drop_if_gone(number, steady_ms);
+            self.look_at(number, until_ms, steady_ms);
         }
     }
 }
@@ -190,6 +208,20 @@ mod tests {
         presence.poll(7, 50, 100);
         assert_eq!(changes(&presence, 999), ("7".into(), String::new()));
         assert_eq!(changes(&presence, 1_000), (String::new(), "7".into()));
+    }
+
+    #[test]
+    fn who_polls_while_nobody_is_told_is_noted_once_and_let_go() {
+        let presence = begun();
+        for ms in 0..1_000 {
+            presence.poll(7, ms, 100);
+            presence.poll(ms + 10, ms, 100);
+            presence.expire(ms);
+        }
+        let held = |presence: &Presence| (presence.count(), presence.lock().polls.len());
+        assert_eq!(held(&presence), (101, 101), "those of the last tenth of a second, and the one who stays");
+        presence.expire(2_000);
+        assert_eq!(held(&presence), (0, 0));
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub const LEASE_MS: u64 = 10_000;
 /// The longest that a call to the store is waited for.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How old may be what a gateway knows of the line, in microseconds: ten ticks.
+const TOUCH_US: u64 = 1_000_000;
+
 /// At most this many of each kind (leave, return, end) are kept for the next tick.
 const PENDING_CAP: usize = 100_000;
 
@@ -136,6 +139,8 @@ pub struct Room {
     store_up: AtomicBool,
     /// The last tick was answered.
     is_heard: AtomicBool,
+    /// When the store last answered a tick, on the steady clock.
+    heard_us: AtomicU64,
     /// How many draws this gateway has promised, or has tried to.
     promises: AtomicU64,
     /// The clock of the line's store.
@@ -192,6 +197,7 @@ impl Room {
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             is_heard: AtomicBool::new(true),
+            heard_us: AtomicU64::new(0),
             promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
             last_issue_ms: AtomicU64::new(0),
@@ -274,6 +280,15 @@ impl Room {
     /// Notes what the store's clock said to a question of `asked_us`, by this gateway's steady clock.
     pub fn hear_line_clock(&self, said_us: u64, asked_us: u64) {
         self.line_clock.hear(&self.shared.clock, said_us, asked_us);
+        self.heard_us.store(self.shared.clock.steady_us(), Ordering::Relaxed);
+    }
+
+    /// Tells whether what this gateway knows of the line is of now: not while its store is away, and not for the moment
+    /// after it was stopped for a while itself, before the next tick.
+    #[must_use]
+    pub fn is_in_touch(&self) -> bool {
+        let silent_us = self.shared.clock.steady_us().saturating_sub(self.heard_us.load(Ordering::Relaxed));
+        self.store_is_up() && silent_us <= TOUCH_US
     }
 
     /// Tells whether the store answered last time.

@@ -85,7 +85,7 @@ pub struct Status {
     pub session_ends_at: Option<u64>,
     /// How old this is: milliseconds since the Unix epoch.
     pub as_of: u64,
-    /// Whether the line's store answers; if not, the line rests and places are kept.
+    /// Whether the line's store answers, and did within the last second; if not, the line rests and places are kept.
     pub store_up: bool,
     /// When to ask, or to hear, next.
     pub next_update_seconds: u64,
@@ -158,7 +158,7 @@ impl Status {
             called_at: None,
             session_ends_at: None,
             as_of: now.earliest_ms,
-            store_up: room.store_is_up(),
+            store_up: room.is_in_touch(),
             next_update_seconds: room.live.period_s().ceil() as u64 + 1,
         }
     }

@@ -4,7 +4,7 @@
 //! each of them at the same time; one commit, one sync and one change of the row's counts then serve all of them. There
 //! is no timer: who comes alone is served at once, alone. Each database has a line of its own for each commit it gets on
 //! with at once, so none waits for another. What is about one payment stands in one line. What cannot share a commit is
-//! asked by itself, apart, and keeps nobody waiting.
+//! asked by itself, apart, and keeps nobody waiting. As at the teller, a line's task runs where its database is spoken to.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -108,8 +108,12 @@ impl Clerk {
             Entry::Occupied(mut line) => line.get_mut().join(subject, caller, ROOM)?,
             Entry::Vacant(line) => {
                 line.insert(Line::of(subject, caller));
-                let office = Arc::clone(&self.office);
-                self.office.tasks.spawn(async move { office.work(place).await });
+                let (office, home) = (Arc::clone(&self.office), store.home(place.0));
+                let work = async move { office.work(place).await };
+                match home {
+                    Some(home) => self.office.tasks.spawn_on(work, &home),
+                    None => self.office.tasks.spawn(work),
+                };
             }
         }
         Ok(())

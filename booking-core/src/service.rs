@@ -1,6 +1,6 @@
 //! What the booking core does for its callers: browse, hold, pay, confirm, refund.
 //!
-//! Everything that writes runs in a task of its own: a caller that leaves takes nothing with it.
+//! A caller that leaves takes nothing with it: what must go on after a write runs in a task of its own.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::notifier::Board;
 use crate::provider::Provider;
 use crate::seat_lock::SeatLock;
-use crate::store::{Store, StoreError};
+use crate::store::{Left, Store, StoreError};
 use crate::teller::Teller;
 
 mod denied;
@@ -160,8 +160,8 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (databases, tasks) = (parts.store.databases().len().max(1), TaskTracker::new());
-        Arc::new(Self {
-            ids: Ids(parts.id_secret),
+        let service = Arc::new(Self {
+            ids: Ids::new(&parts.id_secret),
             elsewhere: Elsewhere::new(Arc::clone(&parts.store), tasks.clone()),
             clerk: Clerk::new(Arc::clone(&parts.store), parts.metrics.clone()),
             sale: Arc::new(parts.terms.sale.keys().copied().collect()),
@@ -175,7 +175,19 @@ impl Service {
             capture_nudge: Bell::new(databases),
             return_nudge: Bell::new(databases),
             reaper_nudge: Bell::new(databases),
-        })
+        });
+        service.listen();
+        service
+    }
+
+    /// Has the teller say what its commits leave on sale.
+    fn listen(self: &Arc<Self>) {
+        let service = Arc::downgrade(self);
+        self.parts.teller.tell(Box::new(move |inventory, available| {
+            if let Some(service) = service.upgrade() {
+                service.changed(Left { inventory, available, was_zero: false });
+            }
+        }));
     }
 
     /// Returns where everything is kept.

@@ -30,6 +30,8 @@ mod rows;
 
 mod judge;
 
+mod home;
+
 pub mod sqlite;
 
 pub mod postgres;

@@ -3,15 +3,17 @@
 //! There is no timer. The first request for an idle row is committed at once, alone; whoever comes meanwhile waits in
 //! arrival order and is served by the next commit, all of them together. So a row is never slower than its disk, and
 //! the busier it is, the more each commit carries. Each busy row has a task of its own, which ends when nobody waits,
-//! so one hot row does not stand in another's way. A client that leaves takes nobody along: the commit is not its own.
+//! so one hot row does not stand in another's way. It runs where the database is spoken to: the next commit must not wait
+//! until a thread has time that has a crowd to answer. A client that leaves takes nobody along: the commit is not its own.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 use vestibule_telemetry::{failed, together};
@@ -78,6 +80,9 @@ impl From<Full> for TellerError {
     }
 }
 
+/// Is told what each commit left on sale of a row, in the order of the commits, before anybody is answered.
+pub type Told = Box<dyn Fn(InventoryId, u32) + Send + Sync>;
+
 struct Customer {
     request: TakeRequest,
     answer: oneshot::Sender<Result<Served, TellerError>>,
@@ -103,6 +108,8 @@ struct Desk {
     alone: Arc<Semaphore>,
     /// Bounds the commits of these in each database, so that they leave connections to the lines. They go in arrival order.
     doors: Mutex<HashMap<Option<ShardNumber>, Arc<Semaphore>>>,
+    /// Who is told of commits, once there is somebody.
+    told: OnceLock<Told>,
 }
 
 impl Teller {
@@ -110,9 +117,14 @@ impl Teller {
     #[must_use]
     pub fn new(till: Arc<dyn Till>, metrics: Metrics, strategies: impl Into<Strategies>, limits: TellerLimits) -> Self {
         let alone = Arc::new(Semaphore::new(ALONE));
-        let (waiting, doors) = (Mutex::default(), Mutex::default());
-        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting, alone, doors };
+        let (waiting, doors, told) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        let desk = Desk { till, metrics, limits, tasks: TaskTracker::new(), waiting, alone, doors, told };
         Self { desk: Arc::new(desk), strategies: strategies.into() }
+    }
+
+    /// Says who is told of commits from now on; who was named first stays.
+    pub fn tell(&self, told: Told) {
+        let _there_is_somebody_already = self.desk.told.set(told);
     }
 
     /// Returns the way a row is sold in.
@@ -142,7 +154,7 @@ impl Teller {
     fn come_alone(&self, guard: Guard, row: InventoryId, customer: Customer) -> Result<(), TellerError> {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
         let desk = Arc::clone(&self.desk);
-        self.desk.tasks.spawn(async move {
+        self.desk.spawn(row, async move {
             let _door = desk.pass_door(row).await;
             desk.serve(guard, row, vec![customer]).await;
             drop(place);
@@ -162,7 +174,7 @@ impl Teller {
             Entry::Vacant(line) => {
                 line.insert(Line::of(customer.request.hold, customer));
                 let desk = Arc::clone(&self.desk);
-                self.desk.tasks.spawn(async move { desk.work(guard, row).await });
+                self.desk.spawn(row, async move { desk.work(guard, row).await });
             }
         }
         Ok(())
@@ -177,9 +189,9 @@ impl Teller {
     /// As [`Teller::take`].
     pub async fn take_order(&self, order: OrderRequest) -> Result<OrderTaken, TellerError> {
         let place = Arc::clone(&self.desk.alone).try_acquire_owned().map_err(|_| TellerError::Busy)?;
-        let desk = Arc::clone(&self.desk);
-        let task = self.desk.tasks.spawn(async move {
-            let _door = desk.pass_door(order.lines[0].0).await;
+        let (desk, first) = (Arc::clone(&self.desk), order.lines[0].0);
+        let task = self.desk.spawn(first, async move {
+            let _door = desk.pass_door(first).await;
             let taken = desk.commit_order(&order).await;
             drop(place);
             taken
@@ -198,6 +210,24 @@ impl Teller {
 impl Desk {
     fn waiting(&self) -> MutexGuard<'_, HashMap<InventoryId, Line<HoldId, Customer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a task beside the connections of a row's database.
+    fn spawn<T: Send + 'static>(
+        &self,
+        row: InventoryId,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self.till.home(self.till.place(row)) {
+            Some(home) => self.tasks.spawn_on(task, &home),
+            None => self.tasks.spawn(task),
+        }
+    }
+
+    fn tell(&self, row: InventoryId, available: u32) {
+        if let Some(told) = self.told.get() {
+            told(row, available);
+        }
     }
 
     /// Waits for a turn among those who commit alone in a row's database.
@@ -238,6 +268,7 @@ impl Desk {
         match self.commit(guard, row, &requests).instrument(span.clone()).await {
             Ok(taken) => {
                 assert_eq!(taken.answers.len(), answers.len(), "an answer for each request");
+                self.tell(row, taken.available);
                 for (sender, answer) in answers.into_iter().zip(taken.answers) {
                     let _caller_may_have_left = sender.send(Ok(Served { answer, available: taken.available }));
                 }
@@ -266,6 +297,7 @@ impl Desk {
         if attempt > 1 {
             recognise(&mut taken.answer, order.head());
         }
+        taken.available.iter().for_each(|&(row, available)| self.tell(row, available));
         Ok(taken)
     }
 }

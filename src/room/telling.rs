@@ -29,8 +29,12 @@ impl Room {
     /// Returns what is to be told of who is here: nothing to a store that did not answer the last tick, for once it does,
     /// all is told again, and that is not gathered for every try.
     fn changes(&self) -> Changes {
-        let is_heard = self.is_heard.load(Ordering::Relaxed);
-        if is_heard { self.presence.take_changes(self.shared.clock.steady_ms()) } else { Changes::default() }
+        let steady_ms = self.shared.clock.steady_ms();
+        if self.is_heard.load(Ordering::Relaxed) {
+            return self.presence.take_changes(steady_ms);
+        }
+        self.presence.expire(steady_ms);
+        Changes::default()
     }
 
     /// Notes whether the store answered a tick.

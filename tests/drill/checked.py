@@ -2,7 +2,7 @@
 """Checks the drill itself: one seed deals one plan, each mood of a wire is what it says, and each check of the verdict
 finds what it is for. VESTIBULE_BIN and BOOKING_API are the programs."""
 
-import contextlib, os, pathlib, shutil, socket, sys, tempfile, threading, time
+import contextlib, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 import plan, verdict
 from house import House
@@ -79,11 +79,41 @@ def check_wires():
     board.close()
 
 
+DRILLER = """
+from processes import Process
+sleeper = Process("sleeper", {folder!r}, ["sleep", "1000"])
+sleeper.start()
+sleeper.freeze()
+print(sleeper.process.pid, flush=True)
+input()
+"""
+
+
+def check_end(folder):
+    """What a drill has started ends with it, even if it is killed and its child is frozen."""
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    driller = subprocess.Popen([sys.executable, "-c", DRILLER.format(folder=str(folder))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    sleeper = pathlib.Path("/proc", driller.stdout.readline().decode().strip())
+    assert sleeper.exists()
+    driller.kill()
+    driller.wait()
+    end = time.monotonic() + 10
+    while is_running(sleeper):
+        assert time.monotonic() < end, "a child outlives its drill"
+        time.sleep(0.05)
+
+
+def is_running(entry):
+    with contextlib.suppress(OSError):
+        return (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
 # What is done to the books, what must be found, and what puts it right again.
 SABOTAGE = [
     (
         "UPDATE inventory SET sold = sold - 1, available = available + 1 WHERE sold > 0", "rows whose bookings are not what is sold",
-        "UPDATE inventory SET sold = sold + 1, available = available - 1 WHERE available = 999999 AND capacity = 1000000",
+        "UPDATE inventory SET sold = sold + 1, available = available - 1 WHERE capacity = 1000000",
     ),
     ("UPDATE holds SET status = 'held'", "rows whose holds are not what is held", "UPDATE holds SET status = 'confirmed'"),
     ("UPDATE bookings SET cancelled_at = 1", "charges kept by the bank without a booking", "UPDATE bookings SET cancelled_at = NULL"),
@@ -108,14 +138,19 @@ def check_verdict(folder):
         for harm, fault, remedy in SABOTAGE:
             house.sql(harm)
             assert fault in found(house), f"{harm}: {found(house)}"
-            house.sql(remedy)
+            if remedy:
+                house.sql(remedy)
+                assert found(house) == "", f"{remedy}: {found(house)}"
         house.sql("UPDATE payments SET status = 'captured'")
         verdict.AT_REST_S = 0
         assert "payments under way" in verdict.until_at_rest(house)[0]
-        house.processes["bank"].signal(9)
-        house.processes["bank"].process.wait()
-        house.watch()
-        assert "bank crashed by itself" in verdict.of_processes(house)[0]
+        # One end is seen by whoever watches, the other by whoever kills it before that.
+        for see in (house.watch, house.processes["bank"].kill):
+            house.processes["bank"].signal(signal.SIGKILL)
+            house.processes["bank"].process.wait()
+            see()
+            house.processes["bank"].start()
+        assert house.processes["bank"].crashes() == [-9, -9] and "bank crashed by itself" in verdict.of_processes(house)[0]
     finally:
         house.stop()
 
@@ -126,7 +161,8 @@ check_wires()
 folder = pathlib.Path(tempfile.mkdtemp(prefix="drill-"))
 folder.chmod(0o755)
 try:
+    check_end(folder)
     check_verdict(folder)
 finally:
     shutil.rmtree(folder)
-print("the drill is sound: its plan, its wires, its checks")
+print("the drill is sound: its plan, its wires, its end, its checks")

@@ -5,6 +5,7 @@ mod conformance;
 mod crew;
 mod drawing;
 mod healing;
+mod lost_answers;
 mod model;
 mod months;
 mod persons;

@@ -10,7 +10,7 @@ use crate::domain::inventory::{InventoryId, Offer};
 use crate::domain::money::Paise;
 use crate::domain::order::{self, Stop};
 use crate::domain::seat::Numbering;
-use crate::store::{Left, OrderRequest, StoreError, Subject, TakeAnswer, TakeRequest};
+use crate::store::{OrderRequest, StoreError, Subject, TakeAnswer, TakeRequest};
 use crate::teller::TellerError;
 
 /// Is what a buyer wants to hold.
@@ -56,12 +56,22 @@ impl Service {
     /// [`Denied`].
     pub async fn hold(self: &Arc<Self>, order: HoldOrder) -> Result<HoldAnswer, Denied> {
         let started = self.parts.clock.stopwatch();
-        let service = Arc::clone(self);
-        let outcome = self.detach(async move { service.hold_to_the_end(order).await }).await;
+        let outcome = if self.must_follow_up() {
+            let service = Arc::clone(self);
+            self.detach(async move { service.hold_to_the_end(order).await }).await
+        } else {
+            self.hold_to_the_end(order).await
+        };
         let seconds = self.parts.clock.stopwatch().saturating_sub(started).as_secs_f64();
         self.parts.metrics.hold_seconds.observe(seconds);
         self.parts.metrics.holds.with_label_values(&[hold_result(&outcome)]).inc();
         outcome
+    }
+
+    /// Tells whether something must be done after seats were taken, even if nobody waits for the answer any more. The teller
+    /// goes on by itself.
+    fn must_follow_up(&self) -> bool {
+        self.parts.seat_lock.is_some() || !self.store().databases().is_empty()
     }
 
     async fn hold_to_the_end(&self, order: HoldOrder) -> Result<HoldAnswer, Denied> {
@@ -134,7 +144,6 @@ impl Service {
         if let TakeAnswer::Granted(hold) = &answer {
             hold.lines.iter().for_each(|line| self.seat_maps.strike(line.inventory, &line.seats));
         }
-        stock.iter().for_each(|&(inventory, available)| self.changed(Left { inventory, available, was_zero: false }));
         Ok((answer, stock))
     }
 

@@ -10,12 +10,20 @@ use crate::provider::Charge;
 
 /// Derives ids from idempotency keys, so that one key can only ever name one thing, and nobody without the secret can
 /// guess another's.
-pub(super) struct Ids(pub(super) [u8; 32]);
+pub(super) struct Ids {
+    /// Begun with the secret, for every id to go on from.
+    keyed: Hmac<Sha256>,
+}
 
 impl Ids {
-    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let keyed = Hmac::new_from_slice(secret).expect("HMAC takes a key of any length");
+        Self { keyed }
+    }
+
+    fn derive(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut mac = self.keyed.clone();
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);

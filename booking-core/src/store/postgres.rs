@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Transaction,
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Transaction,
 };
+use futures_util::future::BoxFuture;
 use time::Date;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::books::Books;
+use super::home::Home;
 use super::{
     Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject,
     TakeRequest, Taken, Till, Transacted, TurnedRow,
@@ -66,9 +71,13 @@ const SESSION: &str = "-c statement_timeout=15000 -c lock_timeout=10000 -c idle_
                        -c enable_seqscan=off -c jit=off";
 
 /// Keeps everything in one PostgreSQL database.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
+    /// Where the connections live.
+    home: Home,
+    /// Ends the thread when the store is dropped.
+    _end: oneshot::Sender<()>,
 }
 
 impl PostgresStore {
@@ -87,7 +96,13 @@ impl PostgresStore {
         config.connect_timeout(PATIENCE).application_name("booking-core").options(options);
         config.tcp_user_timeout(UNANSWERED).keepalives_idle(QUIET).keepalives_interval(KEEPALIVE_EVERY);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+        let (end, ended) = oneshot::channel();
+        let life = async {
+            let _store_was_dropped = ended.await;
+        };
+        let home = Home::build("booking-postgres", life)
+            .map_err(|error| StoreError::Unavailable(format!("no thread for PostgreSQL: {error}")))?;
+        let pool = Pool::builder(Manager::from_connect(config, AtHome(home.handle()), recycling))
             .max_size(connections)
             // The connection that was used last is the one whose process still has everything at hand.
             .queue_mode(QueueMode::Lifo)
@@ -97,7 +112,7 @@ impl PostgresStore {
             .recycle_timeout(Some(PATIENCE))
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let store = Self { pool };
+        let store = Self { pool, home, _end: end };
         store.migrate().await?;
         Ok(store)
     }
@@ -122,6 +137,30 @@ impl PostgresStore {
     /// Closes all connections; later calls fail.
     pub fn close(&self) {
         self.pool.close();
+    }
+}
+
+/// Opens connections where they are to live, whoever asks for one.
+struct AtHome(Handle);
+
+impl Connect for AtHome {
+    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let (home, config) = (self.0.clone(), config.clone());
+        let opening = self.0.spawn(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let serving = home.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(%error, "a connection to PostgreSQL ended");
+                }
+            });
+            Ok((client, serving))
+        });
+        Box::pin(async move {
+            match opening.await {
+                Ok(opened) => opened,
+                Err(_) => std::future::pending().await,
+            }
+        })
     }
 }
 
@@ -182,6 +221,10 @@ fn fault(error: &tokio_postgres::Error) -> StoreError {
 
 #[async_trait]
 impl Till for PostgresStore {
+    fn home(&self, _place: Option<ShardNumber>) -> Option<Handle> {
+        Some(self.home.handle())
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         take::take(&mut self.connection().await?, guard, row, requests).await
     }

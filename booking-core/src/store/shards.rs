@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::{select_ok, try_join_all};
 use futures_util::stream::FuturesUnordered;
+use tokio::runtime::Handle;
 
 use super::books::Books;
 use super::{
@@ -88,6 +89,10 @@ impl Shards {
 impl Till for Shards {
     fn place(&self, row: InventoryId) -> Option<ShardNumber> {
         Some(self.placement.of(row))
+    }
+
+    fn home(&self, place: Option<ShardNumber>) -> Option<Handle> {
+        self.databases[self.index(place?)?].1.home(place)
     }
 
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {

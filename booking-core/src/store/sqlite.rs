@@ -5,16 +5,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use time::Date;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
+use super::home::Home;
 use super::judge::{OPTIMISTIC_TRIES, pause};
 use super::{
     Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeAnswer,
@@ -30,11 +31,13 @@ use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
 use crate::fail_point::{self, COMMITTED, COMMITTING};
+use wariness::Wariness;
 
 mod counting;
 mod ledger;
 mod read;
 mod take;
+mod wariness;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
@@ -59,8 +62,9 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 pub struct SqliteStore {
     /// Where jobs go; `None` only while the store is being dropped, so that the thread sees the end.
     jobs: Option<mpsc::Sender<Job>>,
-    /// Joined when the store is dropped, so that the file is closed by then.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The thread. It is waited for when the store is dropped, so that the file is closed by then.
+    home: Home,
+    wariness: Arc<Wariness>,
 }
 
 impl SqliteStore {
@@ -84,11 +88,9 @@ impl SqliteStore {
     fn start(mut connection: Connection) -> Result<Self, StoreError> {
         prepare(&mut connection)?;
         let (jobs, mailbox) = mpsc::channel(MAILBOX);
-        let thread = std::thread::Builder::new()
-            .name("booking-sqlite".to_owned())
-            .spawn(move || work(connection, mailbox))
+        let home = Home::build("booking-sqlite", work(connection, mailbox))
             .map_err(|error| StoreError::Unavailable(format!("no thread for SQLite: {error}")))?;
-        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Some(jobs), home, wariness: Arc::default() })
     }
 
     /// Has the thread do a job. One that panics fails by itself: what it had not committed is rolled back as it
@@ -130,15 +132,12 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.jobs = None;
-        let thread = self.thread.lock().map(|mut thread| thread.take());
-        if let Ok(Some(thread)) = thread {
-            let _panicked_jobs_were_answered = thread.join();
-        }
+        self.home.wait();
     }
 }
 
-fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
-    while let Some(job) = mailbox.blocking_recv() {
+async fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
+    while let Some(job) = mailbox.recv().await {
         job(&mut connection);
     }
 }
@@ -200,12 +199,16 @@ fn fault(error: &rusqlite::Error) -> StoreError {
 
 #[async_trait]
 impl Till for SqliteStore {
+    fn home(&self, _place: Option<ShardNumber>) -> Option<Handle> {
+        Some(self.home.handle())
+    }
+
     async fn take(&self, guard: Guard, row: InventoryId, requests: &[TakeRequest]) -> Result<Taken, StoreError> {
         if guard == Guard::Version {
             return self.take_if_unchanged(row, requests).await;
         }
-        let requests = requests.to_vec();
-        self.call(move |db| take::take(db, guard, row, &requests)).await
+        let (requests, wariness) = (requests.to_vec(), Arc::clone(&self.wariness));
+        self.call(move |db| take::take(db, guard, row, &requests, &wariness)).await
     }
 
     async fn take_order(&self, order: &OrderRequest) -> Result<OrderTaken, StoreError> {

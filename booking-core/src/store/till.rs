@@ -1,6 +1,7 @@
 //! Taking seats: what is asked of a database, and what it answers.
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 
 use super::StoreError;
 use crate::domain::hold::{Hold, HoldId, HoldState, Line, RequestHash};
@@ -125,6 +126,12 @@ impl Guard {
 pub trait Till: Send + Sync + 'static {
     /// Names the shard that keeps a row, for its ids; a database by itself has none.
     fn place(&self, _row: InventoryId) -> Option<ShardNumber> {
+        None
+    }
+
+    /// Names the runtime in which the connections of a shard's database live, or of the only one: whoever waits for its
+    /// commits is woken the soonest there. `None` when they live wherever they are used.
+    fn home(&self, _place: Option<ShardNumber>) -> Option<Handle> {
         None
     }
 

@@ -237,6 +237,19 @@ on_both! {
 }
 
 on_both! {
+    async fn a_key_that_comes_again_among_others_is_known_the_first_time_and_later(db: Database) {
+        let store = db.open().await;
+        store.ensure(&[offer(9)]).await.unwrap();
+        assert_eq!(take(&*store, &[request(1, 1)]).await, (vec!["granted"], 8));
+        for (round, left) in [(2, 7), (3, 6), (4, 5)] {
+            let batch = [request(round, 1), request(1, 1)];
+            assert_eq!(take(&*store, &batch).await, (vec!["granted", "replayed"], left), "there is room for both");
+        }
+        assert_eq!(stock(&*store).await, Stock { capacity: 9, available: 5, held: 4, sold: 0 });
+    }
+}
+
+on_both! {
     async fn a_task_is_put_off_with_its_reason(db: Database) {
         let store = db.open().await;
         store.ensure(&[offer(9)]).await.unwrap();

@@ -1,7 +1,7 @@
 //! Real databases for tests: a SQLite file or a database in a PostgreSQL cluster of our own.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -103,6 +103,9 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 pub struct Cluster {
     port: u16,
     keeper: Child,
+    folder: PathBuf,
+    /// How often the server was started.
+    starts: usize,
 }
 
 const KEEPER: &str = r#"
@@ -137,21 +140,18 @@ impl Cluster {
         };
         command.arg("-c").arg(KEEPER).arg("keeper").arg(programs()).arg(&folder).arg(port.to_string());
         let keeper = command.stdin(Stdio::piped()).spawn().unwrap();
-        let cluster = Self { port, keeper };
-        cluster.wait(&folder);
+        let cluster = Self { port, keeper, folder, starts: 1 };
+        cluster.wait();
         cluster
     }
 
     #[expect(clippy::disallowed_methods, reason = "it waits for another process")]
-    fn wait(&self, folder: &Path) {
-        let socket = folder.join(format!(".s.PGSQL.{}", self.port));
+    fn wait(&self) {
+        let socket = self.folder.join(format!(".s.PGSQL.{}", self.port));
         let patience = Instant::now() + Duration::from_secs(60);
-        let ready = || {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            socket.exists() && log.contains("ready to accept connections")
-        };
-        while !ready() {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        while !socket.exists() || log().matches("ready to accept connections").count() < self.starts {
+            let log = log();
             assert!(Instant::now() < patience, "PostgreSQL did not start:\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -160,6 +160,8 @@ impl Cluster {
     /// Crashes the server and starts it again; whoever uses it meanwhile is cut off.
     pub fn crash(&mut self) {
         std::io::Write::write_all(self.keeper.stdin.as_mut().unwrap(), b"crash\n").unwrap();
+        self.starts += 1;
+        self.wait();
     }
 
     pub fn url(&self, name: &str) -> String {

@@ -115,7 +115,9 @@ on_both! {
 
 on_both! {
     async fn a_buyer_who_leaves_does_not_undo_the_commit(db: Database) {
-        let world = World::new(&db, 10).await;
+        let world = World::new(&db, 11).await;
+        // The row is there, so that whoever asks is at the teller at once.
+        world.hold("stays", 1).await.unwrap();
         for number in 0..10 {
             let (service, key) = (Arc::clone(&world.service), format!("gone{number}"));
             let mut asking = Box::pin(async move { hold(&service, &key, 1).await });

@@ -107,7 +107,8 @@ impl Note {
         self.number = self.number.or(status.number);
         self.place = status.place.or(self.place);
         self.called_at_ms = self.called_at_ms.or(status.called_at);
-        if let Some(position) = status.position {
+        // A gateway that has lost touch with the line says what it knew last.
+        if let Some(position) = status.position.filter(|_| status.store_up) {
             self.stand_at(position, now_ms);
             self.first_position = self.first_position.or(Some(position));
         }
@@ -205,6 +206,16 @@ mod tests {
         assert_eq!((note.regressions, note.position), (1, Some(3)));
         assert!(!note.heed(&status(r#"{"state":"waiting","number":8,"position":4}"#), 3));
         assert_eq!(note.number, Some(7));
+    }
+
+    #[test]
+    fn a_gateway_that_has_lost_touch_is_not_held_to_what_it_says() {
+        let mut note = Note::default();
+        note.heed(&status(r#"{"state":"waiting","position":3,"store_up":true}"#), 0);
+        note.heed(&status(r#"{"state":"waiting","position":9,"store_up":false}"#), 5_000);
+        assert_eq!((note.regressions, note.position), (0, Some(3)));
+        note.heed(&status(r#"{"state":"waiting","position":9,"store_up":true}"#), 6_000);
+        assert_eq!(note.regressions, 1);
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub struct Status {
     /// When the visitor was called, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub called_at: Option<u64>,
+    /// Whether the gateway is in touch with the line: what it says is of now, and the line hears who is here.
+    #[serde(default = "yes")]
+    pub store_up: bool,
     /// When this was true, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub as_of: Option<u64>,
@@ -65,6 +68,10 @@ pub struct Status {
     /// When to hear or to ask next, in seconds.
     #[serde(default)]
     pub next_update_seconds: Option<f64>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Status {

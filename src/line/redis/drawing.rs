@@ -59,12 +59,12 @@ impl RedisLine {
 /// Writes what the script is told: what was read, the draw, and who of it has which place.
 fn arguments(read: &StoredRoll, pending: &Pending, drawn: &Drawn) -> Vec<Vec<u8>> {
     let (roll, draw) = (&read.roll, drawn.draw());
-    let mut lapsed = Bits::from(&roll.unseen);
-    let unseen = draw.within(&lapsed).count();
-    lapsed.intersect(&roll.over);
-    let [waiting, lapsed] = [&roll.waiting, &lapsed].map(|set| draw.within(set).count());
-    let Tally { left, lapsed: gave_up, .. } = roll.tally;
-    let words = [u64::from(roll.epoch()), left, gave_up, waiting, unseen, lapsed, draw.first, draw.last];
+    let mut over_unseen = Bits::from(&roll.unseen);
+    let unseen = draw.within(&over_unseen).count();
+    over_unseen.intersect(&roll.over);
+    let [waiting, over_unseen] = [&roll.waiting, &over_unseen].map(|set| draw.within(set).count());
+    let Tally { left, lapsed, .. } = roll.tally;
+    let words = [u64::from(roll.epoch()), left, lapsed, waiting, unseen, over_unseen, draw.first, draw.last];
     let [epoch, rest @ ..] = words.map(|word| word.to_string().into_bytes());
     let mut arguments = vec![epoch, promise_text(&pending.promise).into_bytes()];
     arguments.extend(rest);

@@ -13,7 +13,7 @@ use vestibule::adaptive::Tolerance;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
 use vestibule::line::redis::{RedisLine, TIMEOUT};
-use vestibule::line::{GatewayId, Roll, RoomName, Standing};
+use vestibule::line::{GatewayId, LineStore, Roll, RoomName, Standing};
 use vestibule::metrics::Metrics;
 use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
 use vestibule::ticker;
@@ -199,7 +199,7 @@ impl Gateway {
 }
 
 /// A room as a gateway has it that has just started.
-pub fn room_on(store: RedisLine, name: &RoomName, clock: Clock) -> Room {
+pub fn room_on(store: impl LineStore + 'static, name: &RoomName, clock: Clock) -> Room {
     let rules = RoomRules {
         name: name.clone(),
         title: String::new(),

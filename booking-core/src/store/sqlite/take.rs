@@ -5,6 +5,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::wariness::Wariness;
 use super::{commit, fault, read};
 use crate::domain::hold::{Hold, HoldId, Line};
 use crate::domain::inventory::InventoryId;
@@ -25,10 +26,50 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) VALUES (?1,
 const HOLD: &str =
     "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at,
                         part_of, parts, numbers)
-     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10)";
+     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING";
 
-/// Takes seats of one row in one commit.
+/// Takes seats of one row in one commit. Where there are enough for all, a key that was used before is noticed when it is
+/// written down again; otherwise, or while some come again, keys are looked up first.
 pub(super) fn take(
+    db: &mut Connection,
+    guard: Guard,
+    row: InventoryId,
+    requests: &[TakeRequest],
+    wariness: &Wariness,
+) -> Result<Taken, StoreError> {
+    let quick = if wariness.looks() { None } else { grant_all(db, guard, row, requests)? };
+    if let Some(taken) = quick {
+        return Ok(taken);
+    }
+    let taken = take_one_by_one(db, guard, row, requests)?;
+    wariness.note(&taken);
+    Ok(taken)
+}
+
+/// Grants everybody seats of a pool, or does nothing and returns `None`.
+fn grant_all(
+    db: &mut Connection,
+    guard: Guard,
+    row: InventoryId,
+    requests: &[TakeRequest],
+) -> Result<Option<Taken>, StoreError> {
+    let tx = begin(db)?;
+    let shelf = suitable(shelf(&tx, row)?, guard)?;
+    if shelf.numbering != Numbering::Pool {
+        return Ok(None);
+    }
+    let answers = shelf.judge(&[], requests, &[]);
+    let granted = grants(&answers);
+    if granted.len() < requests.len() || !write_holds(&tx, &granted, &shelf)? {
+        return Ok(None);
+    }
+    let available = decrement(&tx, &shelf, seats(&granted))?;
+    commit(tx)?;
+    Ok(Some(Taken { answers, available }))
+}
+
+/// Looks whose key was used before, and sorts the others out in arrival order.
+fn take_one_by_one(
     db: &mut Connection,
     guard: Guard,
     row: InventoryId,
@@ -42,7 +83,9 @@ pub(super) fn take(
     if !granted.is_empty() {
         own(&tx, &shelf, &granted)?;
         available = decrement(&tx, &shelf, seats(&granted))?;
-        write_holds(&tx, &granted, &shelf)?;
+        if !write_holds(&tx, &granted, &shelf)? {
+            return Err(changed_under_a_lock());
+        }
     }
     commit(tx)?;
     Ok(Taken { answers, available })
@@ -79,10 +122,9 @@ pub(super) fn write_if_unchanged(
         .map_err(|error| fault(&error))?;
     let Some(left) = left else { return Ok(None) };
     // A key may have been used for another row since it was looked for; that row's version says nothing of it.
-    if !known(&tx, granted.iter().map(|hold| hold.id))?.is_empty() {
+    if !write_holds(&tx, &granted, shelf)? {
         return Ok(None);
     }
-    write_holds(&tx, &granted, shelf)?;
     commit(tx)?;
     count(left).map(Some)
 }
@@ -123,7 +165,9 @@ pub(super) fn take_order(db: &mut Connection, order: &OrderRequest) -> Result<Or
         hold.lines.extend(line.lines);
         shelves.push(shelf);
     }
-    write_lines(&tx, &hold, &shelves)?;
+    if !write_lines(&tx, &hold, &shelves)? {
+        return Err(changed_under_a_lock());
+    }
     commit(tx)?;
     Ok(OrderTaken { answer: TakeAnswer::Granted(hold), available })
 }
@@ -184,27 +228,32 @@ fn changed_under_a_lock() -> StoreError {
     StoreError::Conflict("the stock changed under a lock".to_owned())
 }
 
-/// Writes holds of one row.
-fn write_holds(tx: &Transaction<'_>, granted: &[&Hold], shelf: &Shelf) -> Result<(), StoreError> {
+/// Writes holds of one row; `false` when one of them exists, and then nothing may be committed.
+fn write_holds(tx: &Transaction<'_>, granted: &[&Hold], shelf: &Shelf) -> Result<bool, StoreError> {
     let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
-    granted.iter().try_for_each(|hold| write_line(&mut sql, hold, 0, hold.first(), shelf))
+    all(granted.iter().map(|hold| write_line(&mut sql, hold, 0, hold.first(), shelf)))
 }
 
-/// Writes a hold, a row for each line.
-fn write_lines(tx: &Transaction<'_>, hold: &Hold, shelves: &[Shelf]) -> Result<(), StoreError> {
+/// Writes a hold, a row for each line; `false` as [`write_holds`].
+fn write_lines(tx: &Transaction<'_>, hold: &Hold, shelves: &[Shelf]) -> Result<bool, StoreError> {
     let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
-    let mut lines = hold.lines.iter().zip(shelves).enumerate();
-    lines.try_for_each(|(index, (line, shelf))| write_line(&mut sql, hold, index, line, shelf))
+    let lines = hold.lines.iter().zip(shelves).enumerate();
+    all(lines.map(|(index, (line, shelf))| write_line(&mut sql, hold, index, line, shelf)))
 }
 
-/// Writes one line of a hold: the first under the hold's own id, the others as parts of it.
+/// Tells whether all were written; stops at the first that was not.
+fn all(mut written: impl Iterator<Item = Result<bool, StoreError>>) -> Result<bool, StoreError> {
+    written.find(|written| !matches!(written, Ok(true))).unwrap_or(Ok(true))
+}
+
+/// Writes one line of a hold: the first under the hold's own id, the others as parts of it; `false` when it exists.
 fn write_line(
     sql: &mut CachedStatement<'_>,
     hold: &Hold,
     index: usize,
     line: &Line,
     shelf: &Shelf,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (id, first) = (hold.id.of_line(index), index == 0);
     let params = params![
         id.as_bytes(),
@@ -218,5 +267,5 @@ fn write_line(
         if first { hold.lines.len() as i64 - 1 } else { 0 },
         numbers(&line.seats),
     ];
-    sql.execute(params).map(drop).map_err(|error| fault(&error))
+    sql.execute(params).map(|written| written == 1).map_err(|error| fault(&error))
 }

@@ -113,7 +113,11 @@ impl Visitor<'_> {
 
     fn hear(&mut self, status: &Status) {
         let now_ms = self.now_ms();
-        self.note.be_here(status.as_of.unwrap_or(now_ms));
+        // Of whoever is at a gateway that has lost touch, the line cannot know that they are here.
+        match status.store_up {
+            true => self.note.be_here(status.as_of.unwrap_or(now_ms)),
+            false => self.note.go(),
+        }
         if let Some(as_of) = status.as_of {
             self.scene.tally.lag(now_ms.saturating_sub(as_of));
         }
