@@ -9,8 +9,8 @@ use crate::presence::Changes;
 impl Room {
     /// Makes the next tick out of all that there is to say, in numbers.
     pub fn take_tick(&self) -> Tick {
-        let Changes { here, all_here, gone } = self.changes();
         let pending = self.pending().take_some();
+        let Changes { here, all_here, gone } = self.changes(!pending.returned.is_empty());
         Tick {
             gateway: self.shared.gateway,
             lease_ms: LEASE_MS,
@@ -27,10 +27,11 @@ impl Room {
     }
 
     /// Returns what is to be told of who is here: nothing to a store that did not answer the last tick, for once it does,
-    /// all is told again, and that is not gathered for every try.
-    fn changes(&self) -> Changes {
+    /// all is told again, and that is not gathered for every try. But whoever has returned is told of as here at once, lest
+    /// somebody behind them is called first.
+    fn changes(&self, has_returned: bool) -> Changes {
         let steady_ms = self.shared.clock.steady_ms();
-        if self.is_heard.load(Ordering::Relaxed) {
+        if has_returned || self.is_heard.load(Ordering::Relaxed) {
             return self.presence.take_changes(steady_ms);
         }
         self.presence.expire(steady_ms);
