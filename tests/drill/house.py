@@ -9,7 +9,7 @@ from wires import Switchboard
 TOKEN = "a token for the drills alone"
 ROOM = "tatkal"
 RATE, BURST = 25, 5
-HOLD_S = 20
+HOLD_S = 15
 CLASSES = ("3A", "2A", "1A")
 DAYS = 100
 ROUNDS_MAX = DAYS * len(CLASSES)
@@ -45,7 +45,7 @@ seconds = {hold_s}
 provider_url = "http://127.0.0.1:{bank}"
 webhook_secret = "{token}"
 provider_timeout_ms = 3000
-pending_seconds = 30
+pending_seconds = 15
 {gateways}
 {rows}
 """

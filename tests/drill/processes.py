@@ -23,7 +23,7 @@ class Process:
         self.process, self.wanted, self.ended_at, self.ended_by_itself = None, False, 0.0, []
 
     def start(self):
-        self.wanted = True
+        self.wanted, self.ended_at = True, 0.0
         with open(self.folder / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen(
                 self.words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -52,6 +52,7 @@ class Process:
                 continue
 
     def kill(self):
+        self.note_end()
         self.wanted = False
         self.signal(signal.SIGKILL)
         self.process.wait()
@@ -64,15 +65,15 @@ class Process:
 
     def watch(self):
         """Starts it again if it ended by itself, as a service manager does; how it ended is remembered."""
-        if not self.wanted or self.process.poll() is None:
-            return
-        now = time.monotonic()
-        if not self.ended_at:
-            self.ended_at = now
-            self.ended_by_itself.append(self.process.returncode)
-        elif now - self.ended_at >= AGAIN_S:
-            self.ended_at = 0.0
+        self.note_end()
+        if self.ended_at and time.monotonic() - self.ended_at >= AGAIN_S:
             self.start()
+
+    def note_end(self):
+        """Writes down once that it ended though nobody asked it to."""
+        if self.wanted and not self.ended_at and self.process.poll() is not None:
+            self.ended_at = time.monotonic()
+            self.ended_by_itself.append(self.process.returncode)
 
     def crashes(self):
         """Ends that no program should come to: by a signal, or by a panic."""

@@ -7,6 +7,7 @@ from house import ask
 BEAT_S = 0.25
 TIMEOUT_S = 5.0
 AT_ONCE_MAX = 24
+"""Beats of one kind that may be under way: some more than come within the timeout."""
 
 
 class Pulse:
@@ -15,7 +16,8 @@ class Pulse:
     def __init__(self, house):
         self.house, self.run, self.count = house, f"{os.getpid()}-{time.time_ns()}", itertools.count()
         self.beats = {"gateway-a": [], "gateway-b": [], "purchase": []}
-        self.over, self.places = threading.Event(), threading.BoundedSemaphore(AT_ONCE_MAX)
+        self.over = threading.Event()
+        self.places = {name: threading.BoundedSemaphore(AT_ONCE_MAX) for name in self.beats}
         acts = {name: lambda name=name: self.come_in(name) for name in ("gateway-a", "gateway-b")} | {"purchase": self.buy}
         self.threads = [threading.Thread(target=self.beat, args=item, daemon=True) for item in acts.items()]
 
@@ -30,17 +32,20 @@ class Pulse:
 
     def beat(self, name, act):
         while not self.over.wait(BEAT_S):
-            if self.places.acquire(blocking=False):
+            if self.places[name].acquire(blocking=False):
                 threading.Thread(target=self.once, args=(name, act), daemon=True).start()
+            else:
+                now = time.monotonic()
+                self.beats[name].append((now, now, False))
 
     def once(self, name, act):
         began = time.monotonic()
         try:
             went_well = act()
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             went_well = False
         finally:
-            self.places.release()
+            self.places[name].release()
         self.beats[name].append((began, time.monotonic(), went_well))
 
     def come_in(self, gateway):

@@ -27,7 +27,7 @@ def table(strokes):
 def summary(told):
     """The few lines that end a drill."""
     rounds = told["rounds"]
-    total = lambda key: sum(round["crowd"][key] for round in rounds)
+    total = lambda key: sum((round["crowd"] or {}).get(key, 0) for round in rounds)
     strokes = [stroke for round in rounds for stroke in round["strokes"]]
     lines = [
         table(strokes), "",

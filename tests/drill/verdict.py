@@ -3,7 +3,7 @@
 import json, subprocess, time
 
 AT_REST_S = 90
-"""How long what was begun may take to come to an end once everything is well: holds of 20 s, payments of 30 s, the outbox."""
+"""How long what was begun may take to come to an end once everything is well: holds and payments of 15 s, the outbox."""
 
 SAME_LOG_S = 5
 
@@ -29,6 +29,14 @@ AT_REST = {
     "tasks in the outbox": "SELECT count(*) FROM outbox",
     "holds that ran out": "SELECT count(*) FROM holds WHERE status = 'held' AND expires_at < extract(epoch FROM now()) * 1000 - 5000",
 }
+
+
+def made(check, *words):
+    """What a check finds; one that cannot be made is a fault too, and keeps no other from being made."""
+    try:
+        return check(*words)
+    except Exception as fault:
+        return [f"{check.__name__} could not be made: {fault!r}"]
 
 
 def of_round(house, number, report):
