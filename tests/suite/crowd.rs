@@ -1,6 +1,7 @@
 //! The crowd against a gateway that keeps its promises, and against ones that break each of them.
 
 mod fake;
+mod rehearsed;
 
 use clap::{Args, FromArgMatches};
 use vestibule::cli::crowd::report::Report;
