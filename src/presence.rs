@@ -202,12 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_takes_nothing_from_one_that_is_good_for_longer() {
+    fn however_often_somebody_polls_they_are_looked_at_once() {
         let presence = begun();
-        presence.poll(7, 0, 1_000);
-        presence.poll(7, 50, 100);
-        assert_eq!(changes(&presence, 999), ("7".into(), String::new()));
-        assert_eq!(changes(&presence, 1_000), (String::new(), "7".into()));
+        (0..1_000).for_each(|now_ms| presence.poll(7, now_ms, 100));
+        assert_eq!(presence.lock().polls.len(), 1);
+        assert_eq!(changes(&presence, 1_098), ("7".into(), String::new()));
+        assert_eq!(presence.lock().polls.len(), 1);
+        presence.poll(7, 1_098, 50);
+        presence.poll(7, 1_098, 1);
+        assert_eq!(changes(&presence, 1_147), Default::default(), "one that is good for longer stays so");
+        assert_eq!(changes(&presence, 1_148), (String::new(), "7".into()));
+        assert_eq!(presence.lock().polls.len(), 0);
     }
 
     #[test]

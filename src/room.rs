@@ -28,7 +28,7 @@ use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
 use crate::line::{GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault};
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
 use crate::person::PersonRule;
 use crate::presence::Presence;
@@ -109,6 +109,8 @@ pub struct Room {
     pub rules: RoomRules,
     /// What all rooms share.
     pub shared: Shared,
+    /// What requests are counted in.
+    pub counts: RoomCounts,
     /// The line as this gateway knows it.
     pub mirror: Mirror,
     /// Who is here.
@@ -177,6 +179,7 @@ impl Room {
     #[must_use]
     pub fn new(rules: RoomRules, shared: Shared) -> Self {
         Self {
+            counts: shared.metrics.of_room(rules.name.as_str()),
             rules,
             shared,
             mirror: Mirror::default(),

@@ -14,9 +14,10 @@ pub mod expected;
 // how one visitor speaks
 pub mod target;
 pub mod jar;
-mod status;
-pub mod wire;
+pub mod status;
+mod speech;
 pub mod carriers;
+pub mod wire;
 mod door;
 mod live;
 

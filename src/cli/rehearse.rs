@@ -42,7 +42,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "SEATS")]
     stock: Option<u64>,
     /// After how many seconds seats that were not paid for are on sale again
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     lapse: u64,
     /// Finds what the site bears: asks this page of it, past the gateway, more and more often
     #[arg(long, value_name = "URL")]
@@ -108,6 +108,9 @@ pub async fn run(mut args: RehearseArgs) -> Result<(), CommandFault> {
     args.expected.seed = Some(seed);
     if args.expected.hold.is_none() && args.stock.is_none() && args.inventory.is_none() {
         args.expected.hold = Some(0.0);
+    }
+    if args.step_from > args.step_to {
+        return Err(input(format!("--step-from {} is above --step-to {}", args.step_from, args.step_to)));
     }
     let config = serve::read(&args.config)?;
     let room = room(&args, &config.rooms)?;

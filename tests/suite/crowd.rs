@@ -2,6 +2,7 @@
 
 mod fake;
 mod kills;
+mod rehearsed;
 
 use clap::{Args, FromArgMatches};
 use vestibule::cli::crowd::report::Report;

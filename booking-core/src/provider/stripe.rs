@@ -38,6 +38,8 @@ pub const SIGNATURE_HEADER: &str = "stripe-signature";
 
 const CURRENCY: &str = "inr";
 const FORM: &str = "application/x-www-form-urlencoded";
+/// Keys of one refund that are found spent at most before it is put off; the next time it is begun where they ended.
+const MOST_KEYS: u32 = 8;
 /// The most Stripe gives at once.
 const PAGE: usize = 100;
 
@@ -116,10 +118,10 @@ impl StripeProvider {
 
     /// Asks for a refund under its first key, or a later one if Stripe only repeats the faults it answered under those
     /// before. Such a fault is over when it is repeated, so the list, read once more, tells whether the refund was made.
-    async fn ask_for_refund(&self, order: &RefundOrder) -> Result<Answer, ProviderFault> {
+    async fn ask_for_refund(&self, order: &RefundOrder, spent: u32) -> Result<Answer, ProviderFault> {
         let form = refund::form(order, &self.site);
         let form: Vec<_> = form.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let key = refund::key(order, self.spent.of(order));
+        let key = refund::key(order, spent);
         self.wire.ask(filled_in("/v1/refunds", Some(key), &form), &[]).await
     }
 }
@@ -221,18 +223,20 @@ impl Provider for StripeProvider {
 
     async fn refund(&self, order: &RefundOrder) -> Result<GivenBack, ProviderFault> {
         intent_path(&order.charge)?;
-        loop {
+        for _ in 0..MOST_KEYS {
             if let Some(stands) = self.listed_refund(order).await? {
                 return Ok(stands);
             }
-            let answer = self.ask_for_refund(order).await?;
+            let spent = self.spent.of(order);
+            let answer = self.ask_for_refund(order, spent).await?;
             if !answer.repeats_a_fault() {
                 let (status, answer) = answer.believed()?;
                 let made = status.is_success().then(|| refund::standing(&answer)).flatten();
                 return made.ok_or_else(|| refused(status, &answer));
             }
-            self.spent.note(order);
+            self.spent.note(order, spent + 1);
         }
+        Err(ProviderFault("Stripe repeats one fault after the other".to_owned()))
     }
 
     /// Stripe lists the youngest first, so what is older than `since` ends the list.

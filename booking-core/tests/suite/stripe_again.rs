@@ -57,6 +57,10 @@ struct Books {
     waits: bool,
     /// Orders a refund is made for, or not, before a fault in place of its answer; the last first.
     broken_refunds: Vec<bool>,
+    /// Orders for a refund that came.
+    asked_for_refunds: u32,
+    /// Says of every refund that it repeats an answer, as a proxy may that knows no better.
+    always_repeats: bool,
 }
 
 impl Books {
@@ -128,7 +132,12 @@ async fn capture(State(Stripe(books)): State<Stripe>, Path(_id): Path<String>, h
 }
 
 async fn give_back(State(Stripe(books)): State<Stripe>, headers: HeaderMap, body: String) -> Answer {
-    books.lock().unwrap().once(&headers, |books| {
+    let mut books = books.lock().unwrap();
+    books.asked_for_refunds += 1;
+    if books.always_repeats {
+        return (StatusCode::BAD_GATEWAY, [("idempotent-replayed", "true")], Json(json!({})));
+    }
+    books.once(&headers, |books| {
         let is_broken = books.broken_refunds.pop();
         if is_broken == Some(false) {
             return broken();
@@ -240,6 +249,17 @@ async fn a_process_that_has_forgotten_which_keys_are_spent_finds_out() {
         refund(&stripe.open().await, 1).await.expect_err("a fault");
     }
     assert_eq!(refund(&stripe.open().await, 1).await, Ok(GivenBack::Done));
+}
+
+#[tokio::test]
+async fn who_repeats_faults_without_end_is_left_alone_for_a_while() {
+    let stripe = Stripe::default();
+    let provider = stripe.open().await;
+    stripe.books().always_repeats = true;
+    for rounds in [8, 16] {
+        refund(&provider, 1).await.expect_err("it only repeats faults");
+        assert_eq!(stripe.books().asked_for_refunds, rounds);
+    }
 }
 
 #[tokio::test]

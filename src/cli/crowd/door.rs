@@ -1,5 +1,6 @@
 //! What the site answered to somebody at its door.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::status::Status;
@@ -45,13 +46,22 @@ impl Door {
         }
     }
 
-    /// Reads the answer to a join by the protocol: the status, the ticket, and the pass of somebody who is in at once.
+    /// Reads the answer to a join by the protocol.
     #[must_use]
-    pub fn read_join(answer: &Answer) -> Option<(Status, String, Option<String>)> {
-        let body: Value = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status.is_success())?;
-        let status = serde_json::from_value(body["status"].clone()).ok()?;
-        Some((status, body["ticket"].as_str()?.to_owned(), body["pass"].as_str().map(str::to_owned)))
+    pub fn read_join(answer: &Answer) -> Option<Place> {
+        serde_json::from_slice(&answer.body).ok().filter(|_| answer.status.is_success())
     }
+}
+
+/// The place that a program was given.
+#[derive(Debug, Deserialize)]
+pub struct Place {
+    /// The sealed ticket.
+    pub ticket: String,
+    /// The pass of somebody who is in at once.
+    pub pass: Option<String>,
+    /// Where it stands.
+    pub status: Status,
 }
 
 /// Tells whether a problem is one that will not pass while the room is as it is.
@@ -87,7 +97,7 @@ mod tests {
         assert!(matches!(Door::read_page(&answer(200, page), false), Door::Line(_)));
         assert!(matches!(Door::read_page(&answer(200, page), true), Door::Open));
         let joined = Door::read_join(&answer(200, r#"{"ticket":"t","pass":null,"status":{"state":"waiting"}}"#));
-        assert!(joined.is_some_and(|(_, ticket, pass)| ticket == "t" && pass.is_none()));
+        assert!(joined.is_some_and(|place| place.ticket == "t" && place.pass.is_none()));
         assert!(Door::read_join(&answer(503, r#"{"type":"/problems/closed"}"#)).is_none());
     }
 }

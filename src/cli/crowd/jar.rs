@@ -44,7 +44,8 @@ impl Jar {
 
     fn put(&mut self, name: &str, value: &str) {
         self.cookies.retain(|(known, _)| &**known != name);
-        if self.cookies.len() < COOKIES_MAX {
+        let is_plain = !name.bytes().chain(value.bytes()).any(|byte| byte.is_ascii_control());
+        if is_plain && self.cookies.len() < COOKIES_MAX {
             self.cookies.push((name.into(), value.into()));
         }
     }
@@ -120,6 +121,13 @@ mod tests {
         assert!(jar.has_pass());
         set(&mut jar, "theme=; Max-Age=0");
         assert!(!sent(&jar)[0].1.contains("theme"));
+    }
+
+    #[test]
+    fn nothing_that_would_end_a_line_is_sent() {
+        let mut jar = Jar::of_app();
+        jar.put_place("hall", "t\r\nx: y", Some("p"));
+        assert_eq!(sent(&jar), [pair("vestibule-pass", "p")]);
     }
 
     #[test]

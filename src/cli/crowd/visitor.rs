@@ -160,10 +160,10 @@ impl<'a> Visitor<'a> {
         }
         if self.plan.behaviour == Behaviour::App && self.jar.room().is_none() {
             let answer = self.ask_for_a_place().await?;
-            let Some((status, ticket, pass)) = Door::read_join(&answer) else { return Ok(Door::read(&answer)) };
-            self.jar.put_place(&self.scene.room, &ticket, pass.as_deref());
-            if !matches!(status.state, State::Called | State::Admitted) {
-                return Ok(Door::Line(Box::new(status)));
+            let Some(place) = Door::read_join(&answer) else { return Ok(Door::read(&answer)) };
+            self.jar.put_place(&self.scene.room, &place.ticket, place.pass.as_deref());
+            if !matches!(place.status.state, State::Called | State::Admitted) {
+                return Ok(Door::Line(Box::new(place.status)));
             }
         }
         Ok(Door::read(&self.ask(Ask::get(page)).await?))
@@ -183,13 +183,15 @@ impl<'a> Visitor<'a> {
         End::Left
     }
 
-    /// Asks, and notes how long the answer took.
+    /// Asks, and notes how long the answer took; of connections that are shared, with the time until one was free.
     async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, WireFault> {
         let target = &self.scene.targets[self.gateway];
         let asked_us = self.scene.clock.now_us();
         let answer = Box::pin(self.wire.ask(target, &mut self.jar, &ask)).await;
-        let now_us = self.scene.clock.now_us();
-        self.scene.tally.answer(self.second(now_us), now_us.saturating_sub(asked_us));
+        if answer.is_ok() {
+            let now_us = self.scene.clock.now_us();
+            self.scene.tally.answer(self.second(now_us), now_us.saturating_sub(asked_us));
+        }
         answer
     }
 

@@ -1,35 +1,31 @@
 //! HTTP/1.1 for one visitor: over one connection of its own, kept alive, or over those that the crowd shares.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 
-use super::carriers::{Carriers, Open};
+use super::carriers::Carriers;
 use super::jar::Jar;
+use super::speech::Open;
 use super::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Says what went wrong on the way to an answer; each may be tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum WireFault {
     /// No connection.
     #[error("cannot connect: {0}")]
-    Connect(#[from] io::Error),
-    /// The connection broke, or what came was not HTTP.
+    Connect(#[source] io::Error),
+    /// The connection broke, or what came was not HTTP, or too much of it.
     #[error("the connection broke: {0}")]
-    Broken(#[from] hyper::Error),
-    /// The body broke off or was too large.
-    #[error("the answer broke off: {0}")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
+    Broken(#[source] io::Error),
     /// No answer within 30 seconds.
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
@@ -42,7 +38,6 @@ impl WireFault {
         match self {
             Self::Connect(_) => "connect",
             Self::Broken(_) => "connection_broken",
-            Self::Body(_) => "answer_cut_off",
             Self::Silent => "no_answer",
         }
     }
@@ -51,7 +46,7 @@ impl WireFault {
 /// A question to a site.
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
-    method: Method,
+    method: &'static str,
     path: &'a str,
     accept: &'static str,
     json: Option<String>,
@@ -62,7 +57,7 @@ impl<'a> Ask<'a> {
     /// Asks for something, as a program.
     #[must_use]
     pub fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, accept: "application/json", json: None, key: None }
+        Self { method: "GET", path, accept: "application/json", json: None, key: None }
     }
 
     /// Asks for a page, as a browser.
@@ -74,7 +69,7 @@ impl<'a> Ask<'a> {
     /// Asks for something to be done.
     #[must_use]
     pub fn post(path: &'a str, json: String) -> Self {
-        Self { method: Method::POST, json: Some(json), ..Self::get(path) }
+        Self { method: "POST", json: Some(json), ..Self::get(path) }
     }
 
     /// The same, to be done once for each key.
@@ -83,22 +78,21 @@ impl<'a> Ask<'a> {
         Self { key: Some(key), ..self }
     }
 
-    fn request(&self, target: &Target, jar: &Jar) -> Option<Request<Full<Bytes>>> {
-        let mut request = Request::builder()
-            .method(self.method.clone())
-            .uri(self.path)
-            .header(HOST, &target.authority)
-            .header(ACCEPT, HeaderValue::from_static(self.accept));
-        for (name, value) in jar.headers() {
-            request = request.header(name, value);
+    /// Writes the question down. Nothing in it has a line of its own: paths and cookies were read from URLs and headers,
+    /// tickets are looked at by the jar.
+    fn written(&self, target: &Target, jar: &Jar) -> String {
+        let Self { method, path, accept, .. } = self;
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\naccept: {accept}\r\n", target.authority);
+        let mut line = |name: &str, value: &str| {
+            let _ = write!(text, "{name}: {value}\r\n");
+        };
+        jar.headers().for_each(|(name, value)| line(name.as_str(), &value));
+        self.key.iter().for_each(|key| line("idempotency-key", key));
+        if let Some(json) = &self.json {
+            line("content-type", "application/json");
+            line("content-length", &json.len().to_string());
         }
-        if let Some(key) = &self.key {
-            request = request.header(IDEMPOTENCY_KEY, key);
-        }
-        if self.json.is_some() {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        request.body(Full::new(Bytes::from(self.json.clone().unwrap_or_default()))).ok()
+        text + "\r\n" + self.json.as_deref().unwrap_or_default()
     }
 }
 
@@ -164,28 +158,21 @@ impl Wire {
             Some(carriers) => carriers.take(target.address),
             None => self.open.take(),
         };
+        let question = ask.written(target, jar);
         if let Some(open) = kept {
-            match self.ask_over(open, target, jar, ask).await {
+            match self.ask_over(open, target, &question).await {
                 Err(WireFault::Broken(_)) => through.iter().for_each(|carriers| carriers.forget(target.address)),
                 done => return done,
             }
         }
-        let open = Open::new(target, self.source).await?;
-        self.ask_over(open, target, jar, ask).await
+        let stream = target.connect(self.source).await.map_err(WireFault::Connect)?;
+        self.ask_over(Open::new(stream), target, &question).await
     }
 
-    async fn ask_over(
-        &mut self,
-        mut open: Open,
-        target: &Target,
-        jar: &Jar,
-        ask: &Ask<'_>,
-    ) -> Result<Answer, WireFault> {
-        let unspeakable = || io::Error::new(io::ErrorKind::InvalidInput, "not a path or a cookie");
-        let request = ask.request(target, jar).ok_or_else(unspeakable)?;
-        let (answer, reusable) = open.exchange(request).await?;
+    async fn ask_over(&mut self, mut open: Open, target: &Target, question: &str) -> Result<Answer, WireFault> {
+        let (answer, is_reusable) = open.exchange(question.as_bytes()).await.map_err(WireFault::Broken)?;
         match &self.through {
-            _ if !reusable => {}
+            _ if !is_reusable => {}
             Some(carriers) => carriers.keep(target.address, open),
             None => self.open = Some(open),
         }

@@ -46,10 +46,12 @@ pub fn advise(known: &Known<'_>) -> Vec<Advice> {
     advice
 }
 
-/// Returns how many may come in each second.
+/// Returns how many may come in each second, to two digits that count, rounded down.
 fn rate(known: &Known<'_>) -> Option<f64> {
     let rate = known.bearing?.per_second * LOAD / f64::from(known.requests.max(1));
-    Some(if rate >= 10.0 { rate.floor() } else { (rate * 10.0).floor() / 10.0 })
+    let digits = 1 - rate.max(1e-9).log10().floor() as i32;
+    let exact = (rate * 10f64.powi(digits) + 1e-9).floor() / 10f64.powi(digits);
+    Some((exact * 1e9).round() / 1e9)
 }
 
 fn admissions(known: &Known<'_>, rate: f64) -> Advice {
@@ -101,6 +103,7 @@ mod tests {
     fn what_the_site_bears_decides_the_rate() {
         assert_eq!(settings(&limits(None), 1_000_000, Some(200.0)), ["admissions_per_second = 35"]);
         assert_eq!(settings(&limits(None), 1_000_000, Some(20.0)), ["admissions_per_second = 3.5"]);
+        assert_eq!(settings(&limits(None), 1_000_000, Some(0.4)), ["admissions_per_second = 0.07"], "never 0");
         assert!(settings(&limits(None), 1_000_000, None).is_empty());
     }
 

@@ -185,7 +185,9 @@ impl<'a> Rehearsal<'a> {
             self.admit(index, self.now_us);
             allowed -= 1;
         }
-        self.moved.push((self.moved_so_far(), self.now_us));
+        if self.moved.last().is_none_or(|(moved, _)| *moved < self.moved_so_far()) {
+            self.moved.push((self.moved_so_far(), self.now_us));
+        }
     }
 
     /// Counts those who hold a place.

@@ -9,11 +9,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cli::crowd::carriers::Carriers;
 use crate::cli::crowd::jar::Jar;
+use crate::cli::crowd::status::Status;
 use crate::cli::crowd::target::Target;
-use crate::cli::crowd::wire::{Ask, Wire};
+use crate::cli::crowd::wire::{Answer, Ask, Wire};
 
-/// Connections to the site at the most.
-const CONNECTIONS: u32 = 512;
+/// Connections to the site at the most. A site that has all of them waiting is long past what it bears.
+const CONNECTIONS: u32 = 2_048;
+/// A step ends when so many have not been answered.
+const UNANSWERED_MAX: usize = 20_000;
 /// Each step asks so many times as often as the one before.
 const GROWTH: f64 = 1.5;
 /// How often the span between the last good step and the first bad one is halved.
@@ -69,7 +72,7 @@ pub struct Bearing {
 
 /// Asks the target's page more and more often. `tell` hears of each step.
 ///
-/// Returns `None` where the first step is all errors.
+/// Returns `None` where the first step is errors already.
 pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Option<Bearing> {
     let target = Arc::new(target.clone());
     let take = async |per_second: f64| {
@@ -77,21 +80,26 @@ pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Opti
         tell(&step);
         step
     };
+    climb(stairs, take).await
+}
+
+/// Takes steps that grow until one is bad, and then halves the span between it and the last good one.
+async fn climb(stairs: Stairs, take: impl AsyncFn(f64) -> Step) -> Option<Bearing> {
     let at_ease = take(stairs.from).await;
     if at_ease.errors > ERRORS_MAX {
         return None;
     }
-    let (mut steps, mut good, mut bad) = (vec![at_ease], stairs.from, None);
-    while bad.is_none() && good < stairs.up_to {
-        let step = take((good * GROWTH).min(stairs.up_to)).await;
+    let (mut steps, mut good, mut bad, mut halvings) = (vec![at_ease], stairs.from, None, 0);
+    while bad.is_some() || good < stairs.up_to {
+        let next = match bad {
+            Some(_) if halvings == HALVINGS => break,
+            Some(above) => f64::midpoint(good, above),
+            None => (good * GROWTH).min(stairs.up_to),
+        };
+        halvings += u32::from(bad.is_some());
+        let step = take(next).await;
         steps.push(step);
-        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
-    }
-    for _ in 0..HALVINGS {
-        let Some(above) = bad else { break };
-        let step = take(f64::midpoint(good, above)).await;
-        steps.push(step);
-        if step.is_bad(&at_ease) { bad = Some(step.per_second) } else { good = step.per_second }
+        if step.is_bad(&at_ease) { bad = Some(next) } else { good = next }
     }
     Some(Bearing { per_second: good, is_at_least: bad.is_none(), steps })
 }
@@ -101,19 +109,31 @@ async fn step(target: &Arc<Target>, per_second: f64, each: Duration) -> Step {
     let carriers = Arc::new(Carriers::new(CONNECTIONS));
     let started = Instant::now();
     let count = (per_second * each.as_secs_f64()).ceil().max(1.0) as u32;
-    let mut asked = JoinSet::new();
+    let (mut asked, mut answers) = (JoinSet::new(), Vec::new());
     for n in 0..count {
+        while let Some(answer) = asked.try_join_next() {
+            answers.extend(answer);
+        }
+        if asked.len() >= UNANSWERED_MAX {
+            break;
+        }
         let due = started + Duration::from_secs_f64(f64::from(n) / per_second);
         sleep_until(due).await;
         let (target, carriers) = (Arc::clone(target), Arc::clone(&carriers));
         asked.spawn(async move {
             let mut wire = Wire::new(None, Some(carriers));
             let answer = wire.ask(&target, &mut Jar::default(), &Ask::page(&target.page)).await;
-            let is_good = answer.is_ok_and(|answer| answer.status.as_u16() < 500);
+            let is_good = answer.is_ok_and(|answer| is_good(&answer));
             (due.elapsed(), is_good)
         });
     }
-    summed(per_second, &asked.join_all().await)
+    answers.extend(asked.join_all().await);
+    summed(per_second, &answers)
+}
+
+/// Tells whether an answer is one that a visitor came for: no error, and no waiting page.
+fn is_good(answer: &Answer) -> bool {
+    (200..400).contains(&answer.status.as_u16()) && Status::of_page(&answer.body).is_none()
 }
 
 fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
@@ -123,7 +143,7 @@ fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
     let failed = answers.iter().filter(|(_, is_good)| !is_good).count();
     let rounded = |value: f64| (value * 1_000.0).round() / 1_000.0;
     Step {
-        per_second: rounded(per_second),
+        per_second,
         p50_ms: rounded(at(0.5)),
         p95_ms: rounded(at(0.95)),
         errors: rounded(failed as f64 / answers.len() as f64),
@@ -142,6 +162,30 @@ mod tests {
         assert!(step(14.1, 0.0).is_bad(&at_ease) && step(4.0, 0.02).is_bad(&at_ease));
         let slow = Step { p95_ms: 100.0, ..at_ease };
         assert!(!Step { p95_ms: 290.0, ..slow }.is_bad(&slow));
+    }
+
+    /// Climbs before a site that bears so much.
+    async fn found(bears: f64, up_to: f64) -> Option<Bearing> {
+        let stairs = Stairs { from: 10.0, up_to, each: Duration::ZERO };
+        let take = async |per_second| Step {
+            per_second,
+            p50_ms: 1.0,
+            p95_ms: if per_second <= bears { 2.0 } else { 900.0 },
+            errors: if bears < 10.0 { 1.0 } else { 0.0 },
+        };
+        climb(stairs, take).await
+    }
+
+    #[tokio::test]
+    async fn what_a_site_bears_is_found_from_below() {
+        for bears in [12.0, 100.0, 777.0] {
+            let found = found(bears, 5_000.0).await.unwrap();
+            assert!(found.per_second <= bears && found.per_second > bears * 0.93, "{bears}: {}", found.per_second);
+            assert!(!found.is_at_least);
+        }
+        let more = found(100.0, 50.0).await.unwrap();
+        assert_eq!((more.per_second, more.is_at_least), (50.0, true));
+        assert!(found(5.0, 50.0).await.is_none());
     }
 
     #[test]

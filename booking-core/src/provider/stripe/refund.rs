@@ -83,12 +83,14 @@ impl SpentKeys {
         spent.get(&(order.payment, order.number)).copied().unwrap_or_default()
     }
 
-    pub(super) fn note(&self, order: &RefundOrder) {
+    /// Takes note that the first `count` are. Two who find the same key spent at the same time note the same.
+    pub(super) fn note(&self, order: &RefundOrder, count: u32) {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.len() >= SPENT {
             spent.clear();
         }
-        *spent.entry((order.payment, order.number)).or_default() += 1;
+        let known = spent.entry((order.payment, order.number)).or_default();
+        *known = (*known).max(count);
     }
 }
 
@@ -166,6 +168,16 @@ mod tests {
             page(&order(1), &json!({"data": [{}], "has_more": true})).is_err(),
             "an end that cannot be gone on from"
         );
+    }
+
+    #[test]
+    fn a_key_that_two_find_spent_is_one_key() {
+        let spent = SpentKeys::default();
+        for (noted, known) in [(1, 1), (1, 1), (2, 2), (1, 2)] {
+            spent.note(&order(1), noted);
+            assert_eq!((spent.of(&order(1)), spent.of(&order(2))), (known, 0));
+        }
+        assert_ne!(key(&order(1), 0), key(&order(1), 1));
     }
 
     #[test]
