@@ -20,7 +20,7 @@ struct Inner {
     here: HashMap<Number, Here>,
     /// What the store has not been told yet: came, or went.
     untold: HashMap<Number, bool>,
-    /// When polls run out, the first to do so on top; an entry whose visitor polled again is passed over.
+    /// When polls are looked at, the first on top: once for each visitor, however often they poll.
     polls: BinaryHeap<Reverse<(u64, Number)>>,
     /// The store has to be told of everyone.
     forgotten: bool,
@@ -30,6 +30,8 @@ struct Inner {
 struct Here {
     connections: u32,
     poll_until_ms: u64,
+    /// When that is looked at; 0 for never.
+    due_ms: u64,
 }
 
 /// What the store is to be told.
@@ -57,12 +59,16 @@ impl Presence {
         }
     }
 
-    /// Notes a poll, good for `lease_ms`.
+    /// Notes a poll, good for `lease_ms`; one that is good for longer stays so.
     pub fn poll(&self, number: Number, steady_ms: u64, lease_ms: u64) {
         let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
-        inner.come(number).poll_until_ms = until_ms;
-        inner.polls.push(Reverse((until_ms, number)));
+        let here = inner.come(number);
+        here.poll_until_ms = here.poll_until_ms.max(until_ms);
+        if here.due_ms == 0 {
+            here.due_ms = until_ms;
+            inner.polls.push(Reverse((until_ms, number)));
+        }
     }
 
     /// Returns what changed since the last time, and takes it as told.
@@ -127,7 +133,14 @@ impl Inner {
                 break;
             }
             self.polls.pop();
-            self.drop_if_gone(number, steady_ms);
+            let Some(here) = self.here.get_mut(&number).filter(|here| here.due_ms == until_ms) else { continue };
+            let has_polled_since = here.poll_until_ms > steady_ms;
+            here.due_ms = if has_polled_since { here.poll_until_ms } else { 0 };
+            if has_polled_since {
+                self.polls.push(Reverse((here.due_ms, number)));
+            } else {
+                self.drop_if_gone(number, steady_ms);
+            }
         }
     }
 }
@@ -161,6 +174,20 @@ mod tests {
         presence.poll(7, 50, 100);
         assert_eq!(changes(&presence, 149), ("7".into(), String::new()));
         assert_eq!(changes(&presence, 150), (String::new(), "7".into()));
+    }
+
+    #[test]
+    fn however_often_somebody_polls_they_are_looked_at_once() {
+        let presence = Presence::default();
+        (0..1_000).for_each(|now_ms| presence.poll(7, now_ms, 100));
+        assert_eq!(presence.lock().polls.len(), 1);
+        assert_eq!(changes(&presence, 1_098), ("7".into(), String::new()));
+        assert_eq!(presence.lock().polls.len(), 1);
+        presence.poll(7, 1_098, 50);
+        presence.poll(7, 1_098, 1);
+        assert_eq!(changes(&presence, 1_147), Default::default(), "one that is good for longer stays so");
+        assert_eq!(changes(&presence, 1_148), (String::new(), "7".into()));
+        assert_eq!(presence.lock().polls.len(), 0);
     }
 
     #[test]

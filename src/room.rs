@@ -29,7 +29,7 @@ use crate::line::{
     Ended, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
 };
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
 use crate::person::PersonRule;
 use crate::presence::{Changes, Presence};
@@ -110,6 +110,8 @@ pub struct Room {
     pub rules: RoomRules,
     /// What all rooms share.
     pub shared: Shared,
+    /// What requests are counted in.
+    pub counts: RoomCounts,
     /// The line as this gateway knows it.
     pub mirror: Mirror,
     /// Who is here.
@@ -176,6 +178,7 @@ impl Room {
     #[must_use]
     pub fn new(rules: RoomRules, shared: Shared) -> Self {
         Self {
+            counts: shared.metrics.of_room(rules.name.as_str()),
             rules,
             shared,
             mirror: Mirror::default(),

@@ -1,23 +1,24 @@
 """What a drill came to, for people and as JSON."""
 
-import statistics
+import re, statistics
+
+FELT = {"gateway-a": "newcomers", "gateway-b": "newcomers", "purchase": "purchases"}
 
 
 def by_kind(strokes):
-    """Groups the faults that came alone by kind; two at once are a kind of their own."""
+    """Groups the faults that came alone by kind, whichever gateway it was; two at once are a kind of their own."""
     kinds = {}
     for stroke in strokes:
         name = stroke["faults"][0]["name"] if len(stroke["faults"]) == 1 else "two at once"
-        kinds.setdefault(name, []).append(stroke)
+        kinds.setdefault(re.sub("gateway-[ab]", "gateway", name), []).append(stroke)
     return dict(sorted(kinds.items()))
 
 
 def table(strokes):
     """A table in Markdown: how often each fault came, what was felt of it, and how soon all was well after it."""
-    words = {"gateway-a": "newcomers at a", "gateway-b": "newcomers at b", "purchase": "purchases"}
     lines = ["| fault | times | failed meanwhile | well again after, median | at most |", "|---|--:|---|--:|--:|"]
     for name, group in by_kind(strokes).items():
-        felt = [words[kind] for kind in words if any(kind in stroke["felt"] for stroke in group)]
+        felt = sorted({FELT[kind] for stroke in group for kind in stroke["felt"]})
         healed = [stroke["healed_s"] for stroke in group if stroke["healed_s"] is not None]
         middle, most = (f"{statistics.median(healed):.2f} s", f"{max(healed):.2f} s") if healed else ("never", "never")
         lines.append(f"| {name} | {len(group)} | {', '.join(felt) or 'nothing'} | {middle} | {most} |")

@@ -1,9 +1,8 @@
 //! Links past the line: used once, they leave a cookie in one browser.
 
-use hyper::Request;
-use hyper::body::Incoming;
+use std::sync::Arc;
 
-use super::super::{Asker, Pipeline};
+use super::super::{Asker, Pipeline, Visit};
 use super::{destination, parameter};
 use crate::line::{Kind, Mark};
 use crate::proxy::Target;
@@ -25,7 +24,8 @@ impl Pipeline {
     }
 
     /// Uses a link: this browser now needs no place in its rooms, and no other browser can use it.
-    pub(super) async fn use_bypass(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn use_bypass(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (request, target, asker) = (&request, &target, &asker);
         if !websocket::is_same_origin(request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }
