@@ -383,6 +383,7 @@ mod tests {
             gateway: GatewayId(1),
             lease_ms: 10_000,
             here: Numbers::default(),
+            all_here: false,
             gone: Numbers::default(),
             returned: Numbers::default(),
             left: Numbers::default(),

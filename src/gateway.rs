@@ -241,7 +241,7 @@ impl Gateway {
     fn door(&self, config: &Config, max_connections: usize, metrics: Metrics) -> Result<Door, StartFault> {
         Ok(Door {
             stopping: self.stopping.clone(),
-            connections: ConnectionLimit::new(max_connections, metrics.clone()),
+            connections: ConnectionLimit::new(max_connections, &metrics),
             tls: self.certificates.public_acceptor()?,
             announcers: config.proxy_protocol.then(|| config.trusted_proxies.clone()),
             metrics,

@@ -59,6 +59,8 @@ pub mod mirror;
 pub mod room;
 /// Calls, once a tick.
 pub mod ticker;
+/// A connection that is cut when its peer takes nothing.
+pub mod patience;
 /// How often one address may join.
 pub mod limit;
 /// Crawlers that need no place, by their published addresses.

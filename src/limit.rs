@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use prometheus::{IntCounter, IntGauge};
 
 use crate::metrics::Metrics;
 
@@ -38,32 +39,37 @@ impl JoinLimit {
 
 /// The limit of open connections; clones share the count.
 #[derive(Clone, Debug)]
-pub struct ConnectionLimit {
-    open: Arc<AtomicUsize>,
+pub struct ConnectionLimit(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    count: AtomicUsize,
     most: usize,
-    metrics: Metrics,
+    shown: IntGauge,
+    refused: IntCounter,
 }
 
 /// One of the connections that may be open, until it is dropped. It goes along with a connection
 /// that becomes a WebSocket.
 #[derive(Debug)]
-pub struct Slot(ConnectionLimit);
+pub struct Slot(Arc<Open>);
 
 impl ConnectionLimit {
     /// Allows `most` connections at once.
     #[must_use]
-    pub fn new(most: usize, metrics: Metrics) -> Self {
-        Self { open: Arc::default(), most, metrics }
+    pub fn new(most: usize, metrics: &Metrics) -> Self {
+        let refused = metrics.refused.with_label_values(&["connections"]);
+        Self(Arc::new(Open { count: AtomicUsize::new(0), most, shown: metrics.connections.clone(), refused }))
     }
 
     /// Takes a slot; `None` when all are in use, which is counted.
     #[must_use]
     pub fn take(&self) -> Option<Slot> {
-        let slot = Slot(self.clone());
-        self.metrics.connections.inc();
-        let has_room = self.open.fetch_add(1, Ordering::Relaxed) < self.most;
+        let slot = Slot(Arc::clone(&self.0));
+        self.0.shown.inc();
+        let has_room = self.0.count.fetch_add(1, Ordering::Relaxed) < self.0.most;
         if !has_room {
-            self.metrics.refused.with_label_values(&["connections"]).inc();
+            self.0.refused.inc();
         }
         has_room.then_some(slot)
     }
@@ -71,8 +77,8 @@ impl ConnectionLimit {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.connections.dec();
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.shown.dec();
     }
 }
 
@@ -89,12 +95,12 @@ mod tests {
 
     #[test]
     fn a_slot_is_free_again_when_it_is_dropped() {
-        let limit = ConnectionLimit::new(2, Metrics::new());
+        let limit = ConnectionLimit::new(2, &Metrics::new());
         let [first, second] = [limit.take(), limit.clone().take()];
         assert!(first.is_some() && second.is_some() && limit.take().is_none());
         drop(first);
         assert!(limit.take().is_some());
-        assert_eq!(limit.metrics.connections.get(), 1);
+        assert_eq!(limit.0.shown.get(), 1);
     }
 
     #[test]

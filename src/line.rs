@@ -220,9 +220,12 @@ pub struct Tick {
     pub gateway: GatewayId,
     /// How long the lease holds without a further tick, in milliseconds.
     pub lease_ms: u64,
-    /// Visitors that came to this gateway since the last tick.
+    /// Visitors that came to this gateway since the last tick, or all that are here.
     pub here: Numbers,
-    /// Visitors that went away.
+    /// Whether `here` are all for whom this gateway vouches: it has just started, the store has asked, or what it said
+    /// last may not have been done.
+    pub all_here: bool,
+    /// Visitors that went away, of those of whom it was told that they came.
     pub gone: Numbers,
     /// Visitors who came back with a number the store had forgotten.
     pub returned: Numbers,
@@ -243,7 +246,7 @@ impl Tick {
     /// Returns only what was said of places given up, given back or found again.
     #[must_use]
     pub fn of_places(self) -> Self {
-        Self { here: Numbers::default(), gone: Numbers::default(), ended: Vec::new(), ..self }
+        Self { ended: Vec::new(), ..self }
     }
 
     /// Says the same of places, where it was said of numbers, or the other way around.
@@ -268,8 +271,8 @@ pub struct Page {
     pub news: News,
     /// How many of the waiting are present, over all gateways.
     pub present: u64,
-    /// Whether the store still knew whom this gateway vouched for. If not, its lease had run out,
-    /// or the store began anew: the gateway says again who is here.
+    /// Whether the store knows for whom this gateway vouches. If not, its lease had run out, another's has, or the
+    /// store began anew: the gateway says again all who are here.
     pub vouched: bool,
     /// Whether places were left as they are, for lots are just being drawn for them: the gateway says again who
     /// left, who returned, and who was introduced.
@@ -314,8 +317,9 @@ pub enum StoreFault {
 
 /// Keeps the lines of all rooms.
 ///
-/// Every verb is atomic. Each but `join`, a `claim` of anybody, `use_once` and [`Steering::Admit`] may be repeated without harm; a join whose answer is
-/// lost leaves numbers that nobody holds, and these lapse. Time is the store's.
+/// Every verb is atomic. Each but `join`, a `claim` of anybody, `use_once` and [`Steering::Admit`] may be repeated without
+/// harm; a join whose answer is lost leaves numbers that nobody holds, and these lapse. After a tick whose answer is lost,
+/// the next one says all who are here. Time is the store's.
 #[async_trait]
 pub trait LineStore: Send + Sync {
     /// Gives `count` (1 to 65,536) consecutive numbers; [`StoreFault::NotMade`] in a room that nobody has
@@ -381,6 +385,14 @@ pub const LAPSE_LIMIT: usize = 2_000;
 
 /// The least time between two changes of a rate that adapts, in microseconds.
 pub const PACE_STEP_US: u64 = 1_000_000;
+
+/// The least time between two musters of all gateways, where somebody who was here through two of them may have gone from
+/// both, in microseconds: for about so long they still count as here.
+pub const MUSTER_US: u64 = 5_000_000;
+
+/// By how much longer it is for each who is here, in microseconds, where that comes to more: a minute for a million. A
+/// gateway needs about one for each to say who is here where lots were drawn.
+pub const MUSTER_EACH_US: u64 = 60;
 
 /// For how long, at the least, someone who has just joined counts as present before the first
 /// poll or live connection, in microseconds; at the most twice as long.

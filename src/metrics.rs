@@ -1,6 +1,7 @@
 //! What Prometheus reads. Passed to whoever counts, never global; no visitor, address or path is a
 //! label.
 
+mod of_room;
 mod runtimes;
 
 use prometheus::core::Collector;
@@ -10,6 +11,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+pub use of_room::RoomCounts;
 pub use runtimes::Runtimes;
 
 /// All of the gateway's metrics.

@@ -8,6 +8,7 @@
 
 mod exempt;
 mod forwarding;
+mod handling;
 mod own;
 mod placing;
 mod renewing;
@@ -19,11 +20,11 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 
 use crate::crawlers::Crawlers;
 use crate::gate::{self, Credentials, Decision, Refusal};
-use crate::limit::JoinLimit;
+use crate::limit::{JoinLimit, Slot};
 use crate::line::{PersonId, Standing};
 use crate::networks::Networks;
 use crate::person::{self, Shown};
@@ -38,8 +39,8 @@ use crate::token::{Pass, Ticket};
 use crate::visitor::{self, CookieKind};
 use crate::waiting::Pages;
 use crate::websocket::Farewell;
+pub use handling::Handling;
 use placing::Proved;
-use renewing::with_renewal;
 
 /// The paths that are the gateway's own and never forwarded.
 pub const OWN_PREFIX: &str = "/.vestibule/";
@@ -90,31 +91,48 @@ struct Asker {
     reads: Reads,
     id: RequestId,
     span: Span,
+    /// The connection's place among those that may be open.
+    slot: Arc<Slot>,
+}
+
+/// A request, what it is for, and who asks.
+struct Visit {
+    request: Request<Incoming>,
+    target: Target,
+    asker: Asker,
 }
 
 impl Pipeline {
-    /// Answers a request that came from `peer`.
-    pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+    /// Answers a request that came from `peer` over a connection with this slot.
+    pub fn handle(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
         let (parts, body) = request.into_parts();
         let span = telemetry::request(&parts, self.scheme(), || self.site.trusted_proxies.contains(peer));
-        let answer = self.answer(parts, body, peer, span.clone()).instrument(span.clone()).await;
-        telemetry::answered(&span, answer.status(), false);
-        answer
+        let handling = span.in_scope(|| self.answer(parts, body, peer, &span, slot));
+        handling.traced(span)
     }
 
-    async fn answer(&self, parts: Parts, body: Incoming, peer: IpAddr, span: Span) -> Answer {
+    fn answer(self: &Arc<Self>, parts: Parts, body: Incoming, peer: IpAddr, span: &Span, slot: &Arc<Slot>) -> Handling {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
-        let id = RequestId::of(&span, rand::random);
+        let id = RequestId::of(span, rand::random);
         span.record("request_id", tracing::field::display(id));
-        let asker = Asker { peer, address, reads: visitor::reads(headers), id, span };
+        let (span, slot) = (span.clone(), Arc::clone(slot));
+        let asker = Asker { peer, address, reads: visitor::reads(headers), id, span, slot };
         match target {
-            Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)),
-            Ok(target) if target.path().starts_with(OWN_PREFIX) => self.own(request, &target, &asker).await,
-            Ok(target) => self.route(request, &target, &asker).await,
+            Err(bad) => self.refuse(asker.reads, &Refused::Target(bad)).into(),
+            Ok(target) if target.path().starts_with(OWN_PREFIX) => self.own(Visit { request, target, asker }),
+            Ok(target) => self.route(Visit { request, target, asker }),
         }
+    }
+
+    /// Does what takes its time, on this thread and in a box of its own.
+    fn later<F>(self: &Arc<Self>, visit: Visit, work: impl FnOnce(Arc<Self>, Visit) -> F) -> Handling
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Handling::Later(Box::pin(work(Arc::clone(self), visit)))
     }
 
     /// Lets go of what is kept for requests to come: there will be fewer of them.
@@ -122,98 +140,91 @@ impl Pipeline {
         self.proxies.iter().chain(&self.open).for_each(|proxy| proxy.retire());
     }
 
-    async fn route(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    fn route(self: &Arc<Self>, visit: Visit) -> Handling {
+        let Visit { request, target, asker } = &visit;
         match self.site.routes.find(target.host(), target.path(), request.method(), request.headers()) {
-            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => {
-                self.bypass(i, request, target, asker).await
-            }
-            Route::Guarded(i) => self.guarded(i, request, target, asker).await,
-            Route::Bypass(i) => self.bypass(i, request, target, asker).await,
-            Route::Open => match &self.open {
-                Some(proxy) => self.forward_plain(proxy, request, target, asker).await,
-                None => self.refuse(asker.reads, &Refused::NotFound),
-            },
+            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => self.bypass(i, visit),
+            Route::Guarded(i) => self.guarded(i, visit),
+            Route::Bypass(i) => self.bypass(i, visit),
+            Route::Open => self.forward_plain(visit),
         }
     }
 
-    async fn guarded(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    fn guarded(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
         let room = &self.site.rooms[i];
+        let Visit { request, target, asker } = &visit;
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         telemetry::decided(&asker.span, room.rules.name.as_str(), decision.word());
         let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
-            return self.bypass(i, request, target, asker).await;
+            return self.bypass(i, visit);
         }
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
-            return self.sold_out(room, asker);
+            return self.sold_out(room, asker).into();
         }
         let renewal = self.renewal(request.headers(), room, decision.ticket());
-        let answer = match decision {
+        let handling = match decision {
             Decision::Admit(ticket, claims) => {
                 let pass = credentials.pass.unwrap_or_default().to_owned();
                 let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
-                self.forward(i, request, target, asker, Some(entry)).await
+                self.later(visit, async move |pipeline, visit| pipeline.forward(i, visit, Some(entry)).await)
             }
-            Decision::Enter { ticket, ends_s } => self.enter(i, request, target, asker, ticket, ends_s).await,
-            Decision::Pass => self.forward(i, request, target, asker, None).await,
-            Decision::Join => self.join(i, request, target, asker).await,
-            Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
-            Decision::Reject(refusal) => match self.held(room, request.headers(), asker).await {
-                Some(place) => self.seat(i, request, target, asker, place).await,
-                None => self.turn_away(room, refusal, asker.reads),
-            },
+            Decision::Enter { ticket, ends_s } => {
+                self.later(visit, async move |pipeline, visit| pipeline.enter(i, visit, ticket, ends_s).await)
+            }
+            Decision::Pass => self.later(visit, async move |pipeline, visit| pipeline.forward(i, visit, None).await),
+            Decision::Join => self.later(visit, async move |pipeline, visit| pipeline.join(i, visit).await),
+            Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker).into(),
+            Decision::Reject(refusal) => {
+                self.later(visit, async move |pipeline, visit| pipeline.reject(i, visit, refusal).await)
+            }
         };
-        with_renewal(answer, renewal)
+        handling.renewing(renewal)
+    }
+
+    /// Turns somebody away, unless it is a person who has a place already, from another device.
+    async fn reject(&self, i: usize, visit: Visit, refusal: Refusal) -> Answer {
+        let room = &self.site.rooms[i];
+        match self.held(room, visit.request.headers(), &visit.asker).await {
+            Some(place) => self.seat(i, visit, place).await,
+            None => self.turn_away(room, refusal, visit.asker.reads),
+        }
     }
 
     /// Lets in someone who was called: signs a pass and takes it along to the upstream.
-    async fn enter(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-        ticket: Ticket,
-        ends_s: u64,
-    ) -> Answer {
+    async fn enter(&self, i: usize, visit: Visit, ticket: Ticket, ends_s: u64) -> Answer {
         let room = &self.site.rooms[i];
         let Some(pass) = sign(room, &ticket, ends_s) else {
-            telemetry::failed(&asker.span, &"a pass could not be signed");
-            return self.refuse(asker.reads, &Refused::NotFound);
+            telemetry::failed(&visit.asker.span, &"a pass could not be signed");
+            return self.refuse(visit.asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
         let entry = Entry { ticket, pass, since_s: now_s(room), ends_s, cookie: Some(cookie) };
-        self.forward(i, request, target, asker, Some(entry)).await
+        self.forward(i, visit, Some(entry)).await
     }
 
-    async fn join(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    async fn join(&self, i: usize, visit: Visit) -> Answer {
         let room = &self.site.rooms[i];
-        if !visitor::can_join(&request) {
+        if !visitor::can_join(&visit.request) {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
         }
-        match self.place(room, request.headers(), target, asker, Proved::No).await {
-            Ok(place) => self.seat(i, request, target, asker, place).await,
+        match self.place(room, visit.request.headers(), &visit.target, &visit.asker, Proved::No).await {
+            Ok(place) => self.seat(i, visit, place).await,
             Err(refusal) => refusal,
         }
     }
 
     /// Gives somebody the ticket of a place, and lets them in or has them wait.
-    async fn seat(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-        (ticket, ends_s): (Ticket, Option<u64>),
-    ) -> Answer {
+    async fn seat(&self, i: usize, visit: Visit, (ticket, ends_s): (Ticket, Option<u64>)) -> Answer {
         let room = &self.site.rooms[i];
         let cookie = self.ticket_cookie(room, &ticket);
         let mut answer = match ends_s {
-            Some(ends_s) => self.enter(i, request, target, asker, ticket, ends_s).await,
-            None => self.show_waiting(room, &ticket, asker),
+            // In a box, for else everybody at the door would have the space for it.
+            Some(ends_s) => Box::pin(self.enter(i, visit, ticket, ends_s)).await,
+            None => self.show_waiting(room, &ticket, &visit.asker),
         };
         respond::set_cookie(&mut answer, &cookie);
         answer
@@ -258,7 +269,7 @@ impl Pipeline {
     }
 
     fn sold_out(&self, room: &Room, asker: &Asker) -> Answer {
-        room.shared.metrics.sold_out_responses.with_label_values(&[room.rules.name.as_str()]).inc();
+        room.counts.sold_out_responses.inc();
         respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut)
     }
 

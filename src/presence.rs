@@ -3,40 +3,53 @@
 //! Times are of the gateway's steady clock, so that nobody goes when somebody sets the time of day.
 //!
 //! What changed since the last tick goes to the store with the next one; nothing is said of a
-//! visitor who just stays.
+//! visitor who just stays, unless the store asks for everyone.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::line::{Number, Numbers};
 
 /// The visitors of one room that this gateway vouches for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presence(Mutex<Inner>);
+
+impl Default for Presence {
+    /// Begins with nobody here; the first that the store is told is everyone.
+    fn default() -> Self {
+        Self(Mutex::new(Inner { is_forgotten: true, ..Inner::default() }))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     here: HashMap<Number, Here>,
-    /// What the store has not been told yet: came, or went.
-    untold: HashMap<Number, bool>,
-    /// When polls run out, the first to do so on top; an entry whose visitor polled again is passed over.
+    /// Who came, and the store has not been told.
+    came: HashSet<Number>,
+    /// Who went, and the store has only been told that they came.
+    went: HashSet<Number>,
+    /// When visitors are looked at because a poll may have run out, the first on top: at most once for each.
     polls: BinaryHeap<Reverse<(u64, Number)>>,
-    /// The store has to be told of everyone.
-    forgotten: bool,
+    /// What the store was told counts no more: it is told of everyone.
+    is_forgotten: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Here {
     connections: u32,
     poll_until_ms: u64,
+    /// When it is looked at next whether the polls have run out; 0 where that is not due.
+    due_ms: u64,
 }
 
 /// What the store is to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Who came.
+    /// Who came, or who is here.
     pub here: Numbers,
+    /// Whether `here` are all who are here.
+    pub all_here: bool,
     /// Who went.
     pub gone: Numbers,
 }
@@ -57,40 +70,33 @@ impl Presence {
         }
     }
 
-    /// Notes a poll, good for `lease_ms`.
+    /// Notes a poll, good for `lease_ms`; one that is good for longer stays so.
     pub fn poll(&self, number: Number, steady_ms: u64, lease_ms: u64) {
         let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
-        inner.come(number).poll_until_ms = until_ms;
-        inner.polls.push(Reverse((until_ms, number)));
+        let here = inner.come(number);
+        here.poll_until_ms = here.poll_until_ms.max(until_ms);
+        if here.due_ms == 0 {
+            here.due_ms = until_ms;
+            inner.polls.push(Reverse((until_ms, number)));
+        }
     }
 
-    /// Returns what changed since the last time, and takes it as told.
+    /// Lets go whose polls have run out; for when nobody takes the changes.
+    pub fn expire(&self, steady_ms: u64) {
+        self.lock().expire_polls(steady_ms);
+    }
+
+    /// Returns what changed since the last time, and takes it as told. They are put in order when nobody waits for the
+    /// lock any more: there may be hundreds of thousands.
     pub fn take_changes(&self, steady_ms: u64) -> Changes {
-        let mut inner = self.lock();
-        inner.expire_polls(steady_ms);
-        if std::mem::take(&mut inner.forgotten) {
-            let here: Vec<Number> = inner.here.keys().copied().collect();
-            inner.untold.extend(here.into_iter().map(|number| (number, true)));
-        }
-        let untold = std::mem::take(&mut inner.untold);
-        let of = |came| untold.iter().filter(move |(_, c)| **c == came).map(|(number, _)| *number).collect();
-        Changes { here: of(true), gone: of(false) }
+        let (here, all_here, gone) = self.lock().take_changes(steady_ms);
+        Changes { here: here.into_iter().collect(), all_here, gone: gone.into_iter().collect() }
     }
 
-    /// Takes back what could not be told; what has changed since then counts more.
-    pub fn put_back(&self, changes: &Changes) {
-        let mut inner = self.lock();
-        for (numbers, came) in [(&changes.here, true), (&changes.gone, false)] {
-            numbers.iter().for_each(|number| {
-                inner.untold.entry(number).or_insert(came);
-            });
-        }
-    }
-
-    /// Notes that the store has forgotten whom this gateway vouches for.
+    /// Notes that the store does not know whom this gateway vouches for, or may not have heard what changed.
     pub fn forget_told(&self) {
-        self.lock().forgotten = true;
+        self.lock().is_forgotten = true;
     }
 
     /// Counts who is here.
@@ -106,18 +112,43 @@ impl Presence {
 
 impl Inner {
     fn come(&mut self, number: Number) -> &mut Here {
-        let untold = &mut self.untold;
+        let (came, went) = (&mut self.came, &mut self.went);
         self.here.entry(number).or_insert_with(|| {
-            untold.insert(number, true);
+            if !went.remove(&number) {
+                came.insert(number);
+            }
             Here::default()
         })
+    }
+
+    /// Returns who came, or all who are here, which of the two, and who went.
+    fn take_changes(&mut self, steady_ms: u64) -> (Vec<Number>, bool, HashSet<Number>) {
+        self.expire_polls(steady_ms);
+        let (came, went) = (std::mem::take(&mut self.came), std::mem::take(&mut self.went));
+        match std::mem::take(&mut self.is_forgotten) {
+            true => (self.here.keys().copied().collect(), true, HashSet::new()),
+            false => (came.into_iter().collect(), false, went),
+        }
     }
 
     fn drop_if_gone(&mut self, number: Number, steady_ms: u64) {
         let gone = |here: &Here| here.connections == 0 && here.poll_until_ms <= steady_ms;
         if self.here.get(&number).is_some_and(gone) {
             self.here.remove(&number);
-            self.untold.insert(number, false);
+            // Another gateway may vouch for them: nothing is said of those of whom nothing was said.
+            if !self.came.remove(&number) {
+                self.went.insert(number);
+            }
+        }
+    }
+
+    /// Lets a visitor go whose polls have run out, or looks again when they will have.
+    fn look_at(&mut self, number: Number, due_ms: u64, steady_ms: u64) {
+        let Some(here) = self.here.get_mut(&number).filter(|here| here.due_ms == due_ms) else { return };
+        here.due_ms = if here.poll_until_ms > steady_ms { here.poll_until_ms } else { 0 };
+        match here.due_ms {
+            0 => self.drop_if_gone(number, steady_ms),
+            due_ms => self.polls.push(Reverse((due_ms, number))),
         }
     }
 
@@ -127,7 +158,7 @@ impl Inner {
                 break;
             }
             self.polls.pop();
-            self.drop_if_gone(number, steady_ms);
+            self.look_at(number, until_ms, steady_ms);
         }
     }
 }
@@ -136,6 +167,13 @@ impl Inner {
 mod tests {
     use super::*;
 
+    /// A gateway that has told the store of everyone: of nobody yet.
+    fn begun() -> Presence {
+        let presence = Presence::default();
+        assert_eq!(presence.take_changes(0), Changes { all_here: true, ..Changes::default() });
+        presence
+    }
+
     fn changes(presence: &Presence, now_ms: u64) -> (String, String) {
         let changes = presence.take_changes(now_ms);
         (changes.here.to_string(), changes.gone.to_string())
@@ -143,7 +181,7 @@ mod tests {
 
     #[test]
     fn only_changes_are_told() {
-        let presence = Presence::default();
+        let presence = begun();
         presence.connect(1);
         presence.connect(1);
         presence.connect(2);
@@ -156,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_poll_is_good_for_its_lease() {
-        let presence = Presence::default();
+        let presence = begun();
         presence.poll(7, 0, 100);
         presence.poll(7, 50, 100);
         assert_eq!(changes(&presence, 149), ("7".into(), String::new()));
@@ -164,8 +202,36 @@ mod tests {
     }
 
     #[test]
+    fn however_often_somebody_polls_they_are_looked_at_once() {
+        let presence = begun();
+        (0..1_000).for_each(|now_ms| presence.poll(7, now_ms, 100));
+        assert_eq!(presence.lock().polls.len(), 1);
+        assert_eq!(changes(&presence, 1_098), ("7".into(), String::new()));
+        assert_eq!(presence.lock().polls.len(), 1);
+        presence.poll(7, 1_098, 50);
+        presence.poll(7, 1_098, 1);
+        assert_eq!(changes(&presence, 1_147), Default::default(), "one that is good for longer stays so");
+        assert_eq!(changes(&presence, 1_148), (String::new(), "7".into()));
+        assert_eq!(presence.lock().polls.len(), 0);
+    }
+
+    #[test]
+    fn who_polls_while_nobody_is_told_is_noted_once_and_let_go() {
+        let presence = begun();
+        for ms in 0..1_000 {
+            presence.poll(7, ms, 100);
+            presence.poll(ms + 10, ms, 100);
+            presence.expire(ms);
+        }
+        let held = |presence: &Presence| (presence.count(), presence.lock().polls.len());
+        assert_eq!(held(&presence), (101, 101), "those of the last tenth of a second, and the one who stays");
+        presence.expire(2_000);
+        assert_eq!(held(&presence), (0, 0));
+    }
+
+    #[test]
     fn a_short_lease_does_not_wait_for_a_long_one() {
-        let presence = Presence::default();
+        let presence = begun();
         presence.poll(7, 0, 1_000);
         presence.poll(8, 0, 100);
         assert_eq!(changes(&presence, 0), ("7-8".into(), String::new()));
@@ -173,15 +239,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_told_is_told_later() {
-        let presence = Presence::default();
+    fn who_comes_and_goes_between_two_ticks_is_not_spoken_of() {
+        let presence = begun();
+        presence.connect(1);
+        presence.disconnect(1, 0);
+        assert_eq!(presence.take_changes(0), Changes::default(), "another gateway may vouch for them");
+        presence.connect(2);
+        presence.take_changes(0);
+        presence.disconnect(2, 0);
+        presence.connect(2);
+        assert_eq!(presence.take_changes(0), Changes::default());
+    }
+
+    #[test]
+    fn what_may_not_have_been_told_is_told_with_everyone() {
+        let presence = begun();
         presence.connect(1);
         presence.connect(2);
-        let untold = presence.take_changes(0);
+        presence.take_changes(0);
         presence.disconnect(1, 0);
-        presence.put_back(&untold);
-        assert_eq!(changes(&presence, 0), ("2".into(), "1".into()));
         presence.forget_told();
-        assert_eq!(changes(&presence, 0), ("2".into(), String::new()));
+        let all = Changes { here: Numbers::run(2, 2), all_here: true, gone: Numbers::default() };
+        assert_eq!(presence.take_changes(0), all);
+        assert_eq!(presence.take_changes(0), Changes::default());
     }
 }

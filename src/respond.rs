@@ -3,6 +3,8 @@
 mod caching;
 mod offer;
 mod proof;
+mod ready;
+mod told;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +20,7 @@ use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 pub use caching::keep_from_shared_caches;
 pub use offer::{Offer, offer};
 pub use proof::{ProofAsked, ask_for_proof};
+use told::Told;
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -70,141 +73,53 @@ pub enum Refused<'a> {
     SignIn(Option<&'a str>),
 }
 
-/// How a refusal is told.
-struct Told {
-    status: StatusCode,
-    kind: &'static str,
-    heading: &'static str,
-    text: String,
-    retry_after_s: Option<u64>,
-}
-
-impl Refused<'_> {
-    fn told(&self) -> Told {
-        match self {
-            Self::Target(bad) => told(StatusCode::BAD_REQUEST, "bad_request", "This request cannot be forwarded", bad),
-            Self::SoldOut => told(StatusCode::GONE, "sold_out", "Sold out", SOLD_OUT).after(5),
-            Self::Closed => told(StatusCode::SERVICE_UNAVAILABLE, "closed", "The room is closed", CLOSED).after(30),
-            Self::Draining => {
-                told(StatusCode::SERVICE_UNAVAILABLE, "draining", "The line takes nobody else", DRAINING).after(30)
-            }
-            Self::Full => told(StatusCode::SERVICE_UNAVAILABLE, "full", "The waiting room is full", FULL).after(15),
-            Self::Join(JoinFault::Store(_)) => {
-                told(StatusCode::SERVICE_UNAVAILABLE, "store_down", "The line rests for a moment", STORE_DOWN).after(5)
-            }
-            Self::Join(_) => told(StatusCode::SERVICE_UNAVAILABLE, "busy", "One moment, please", BUSY).after(2),
-            Self::TooManyJoins => {
-                told(StatusCode::TOO_MANY_REQUESTS, "too_many_joins", "Too many places asked for", JOINS).after(60)
-            }
-            Self::Upstream(fault) => upstream(fault),
-            Self::NotFound => told(StatusCode::NOT_FOUND, "not_found", "There is nothing here", NOT_FOUND),
-            Self::Method(allowed) => {
-                let text = format!("This address takes {allowed} only.");
-                told(StatusCode::METHOD_NOT_ALLOWED, "method", "Not this way", text)
-            }
-            Self::Nonsense(text) => told(StatusCode::BAD_REQUEST, "bad_request", "This request makes no sense", text),
-            Self::Origin => told(StatusCode::FORBIDDEN, "origin", "Not from another site", ORIGIN),
-            Self::LinkOver => told(StatusCode::GONE, "link_over", "This link is used up", LINK_OVER),
-            Self::BypassOver => told(StatusCode::GONE, "bypass_over", "This link is used up", BYPASS_OVER),
-            Self::Proof => told(StatusCode::PRECONDITION_REQUIRED, "proof", "One moment, please", PROOF),
-            Self::NoPass => told(StatusCode::UNAUTHORIZED, "no_pass", "No valid pass", NO_PASS),
-            Self::SignIn(_) => told(StatusCode::UNAUTHORIZED, "sign_in", "Sign in first", SIGN_IN),
-        }
-    }
-
-    /// Names the reason as a metric's label.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        self.told().kind
-    }
-}
-
-const SOLD_OUT: &str = "Nothing of it is left at the moment. If a held seat is returned, it is on sale again here.";
-const CLOSED: &str =
-    "Nobody joins and nobody is let in at the moment. Please come back later; places already given are kept.";
-const DRAINING: &str =
-    "Those who are in line already are let in; nobody else joins for now. Please come back a little later.";
-const FULL: &str = "As many people wait as can wait. Please try again in a little while.";
-const STORE_DOWN: &str =
-    "New places cannot be given right now. This page tries again by itself; places already given are kept.";
-const BUSY: &str = "Very many people are arriving in this second. This page tries again by itself.";
-const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
-const NOT_FOUND: &str = "No room and no site is at this address.";
-const ORIGIN: &str = "This can be done from the waiting room's own page only.";
-const LINK_OVER: &str =
-    "A link to continue works once and for a few minutes. Make a new one on the device where you wait.";
-const BYPASS_OVER: &str = "A link past the line works once and for a limited time. Ask whoever sent it for a new one.";
-const PROOF: &str = "Your device solves a small task before you get a place, which keeps robots from taking many.";
-const NO_PASS: &str = "Join the line first; when you are called you get a pass.";
-
-const SIGN_IN: &str =
-    "In this line, one person holds one place. Sign in, then you get yours, the same on all your devices.";
-
-fn told(status: StatusCode, kind: &'static str, heading: &'static str, text: impl ToString) -> Told {
-    Told { status, kind, heading, text: text.to_string(), retry_after_s: None }
-}
-
-impl Told {
-    fn after(self, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
-    }
-}
-
-fn upstream(fault: &ProxyFault) -> Told {
-    const TRY: &str = "The site behind the waiting room did not answer. Your place is kept; please try again.";
-    match fault {
-        ProxyFault::HeaderTimeout | ProxyFault::BodyTimeout => {
-            told(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The site takes too long", TRY).after(5)
-        }
-        ProxyFault::Overloaded | ProxyFault::ConnectTimeout => {
-            told(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", "The site is busy", TRY).after(2)
-        }
-        ProxyFault::BodyTooLarge => {
-            told(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Too large", "The request is larger than is allowed.")
-        }
-        ProxyFault::ClientGone | ProxyFault::ClientStalled => {
-            told(StatusCode::BAD_REQUEST, "client_gone", "The request broke off", "It was not sent to its end.")
-        }
-        _ => told(StatusCode::BAD_GATEWAY, "upstream_down", "The site does not answer", TRY).after(5),
-    }
-}
-
 /// Tells why not.
 #[must_use]
 pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
-    let told = refused.told();
-    let sign_in = match refused {
-        Refused::SignIn(link) => *link,
-        _ => None,
-    };
-    let mut answer = match reads {
-        Reads::Html(language, coding) => {
-            let again = told.retry_after_s.map(|_| Action::Go("", Label::Again));
-            let notice = Notice {
-                kind: told.kind,
-                plain: (told.heading, &told.text),
-                action: sign_in.map(|link| Action::Go(link, Label::SignIn)).or(again),
-                refresh_seconds: told.retry_after_s,
-                link: None,
-            };
-            show(told.status, pages, &notice, (language, coding))
-        }
-        Reads::Json => problem(&told, sign_in.map(|link| ("sign_in", link.into()))),
-    };
-    if let Some(seconds) = told.retry_after_s {
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    match reads {
+        Reads::Html(language, coding) => refuse_visitor(pages, (language, coding), refused),
+        Reads::Json => ready::answer(refused).unwrap_or_else(|| refuse_program(refused).map(ResponseBody::full)),
     }
-    if matches!(refused, Refused::Target(_)) {
-        // What follows on this connection could be read in more than one way too.
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if let Refused::Method(allowed) = refused {
-        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    }
-    answer
 }
 
-fn problem(told: &Told, more: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Answer {
+fn refuse_visitor(pages: &Pages, how: (Language, Coding), refused: &Refused<'_>) -> Answer {
+    let told = refused.told();
+    let again = told.retry_after_s.map(|_| Action::Go("", Label::Again));
+    let notice = Notice {
+        kind: told.kind,
+        plain: (told.heading, &told.text),
+        action: refused.sign_in().map(|link| Action::Go(link, Label::SignIn)).or(again),
+        refresh_seconds: told.retry_after_s,
+        link: None,
+    };
+    refused.with_headers(show(told.status, pages, &notice, how), &told)
+}
+
+fn refuse_program(refused: &Refused<'_>) -> Response<Bytes> {
+    let told = refused.told();
+    let answer = problem(&told, refused.sign_in().map(|link| ("sign_in", link.into())));
+    refused.with_headers(answer, &told)
+}
+
+impl Refused<'_> {
+    fn sign_in(&self) -> Option<&str> {
+        if let Self::SignIn(link) = self { *link } else { None }
+    }
+
+    fn with_headers<B>(&self, mut answer: Response<B>, told: &Told) -> Response<B> {
+        let headers = answer.headers_mut();
+        headers.extend(told.retry_after_s.map(|seconds| (header::RETRY_AFTER, seconds.into())));
+        match self {
+            // What follows on this connection could be read in more than one way too.
+            Self::Target(_) => headers.insert(header::CONNECTION, HeaderValue::from_static("close")),
+            Self::Method(allowed) => headers.insert(header::ALLOW, HeaderValue::from_static(allowed)),
+            _ => None,
+        };
+        answer
+    }
+}
+
+fn problem(told: &Told, more: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Response<Bytes> {
     let mut body = json!({
         "type": format!("/problems/{}", told.kind),
         "title": told.heading,
@@ -212,7 +127,7 @@ fn problem(told: &Told, more: impl IntoIterator<Item = (&'static str, serde_json
         "detail": told.text,
     });
     more.into_iter().for_each(|(name, value)| body[name] = value);
-    with_body(told.status, "application/problem+json", body.to_string())
+    head(told.status, "application/problem+json").map(|()| body.to_string().into())
 }
 
 /// Shows the waiting page, or its status to a program.
@@ -221,7 +136,7 @@ pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_c
     match reads {
         Reads::Html(language, coding) => {
             let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
-            page(code, pages, (language, coding), |reader| pages.waiting(status, support_code, reader))
+            page(code, (language, coding), |reader| pages.waiting(status, support_code, reader))
         }
         Reads::Json => {
             let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
@@ -237,8 +152,13 @@ pub fn tell(what: &impl serde::Serialize) -> Answer {
     tell_as(StatusCode::OK, what)
 }
 
+/// A status is a little shorter.
+const TEXT_EXPECTED_BYTES: usize = 640;
+
 fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
-    with_body(status, "application/json", serde_json::to_string(what).unwrap_or_default())
+    let mut text = Vec::with_capacity(TEXT_EXPECTED_BYTES);
+    let body = serde_json::to_writer(&mut text, what).map(|()| text).unwrap_or_default();
+    with_body(status, "application/json", body)
 }
 
 /// Says goodbye to someone who has left the line.
@@ -315,9 +235,10 @@ pub fn switch_to_websocket(accept: &str) -> Answer {
 
 /// Tells what the request is called in the logs, so that somebody can ask about it.
 pub fn name_request(answer: &mut Answer, id: RequestId) {
-    let name = HeaderValue::from_str(&id.to_string());
-    answer.headers_mut().extend(name.map(|value| (HeaderName::from_static("x-request-id"), value)));
+    answer.headers_mut().insert(X_REQUEST_ID, id.header_value());
 }
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Adds a cookie that scripts cannot read. No shared cache may keep an answer that carries one:
 /// whoever got it from there would be let in on another's pass.
@@ -328,31 +249,26 @@ pub fn set_cookie(answer: &mut Answer, cookie: &str) {
 /// Adds what is for the asker alone, and for no cache.
 pub fn set_secret(answer: &mut Answer, name: HeaderName, secret: &str) {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    for name in ["surrogate-control", "cdn-cache-control"] {
+    for name in caching::FOR_SHARED {
         answer.headers_mut().remove(name);
     }
     answer.headers_mut().extend(HeaderValue::from_str(secret).map(|value| (name, value)));
 }
 
 fn show(status: StatusCode, pages: &Pages, notice: &Notice<'_>, how: (Language, Coding)) -> Answer {
-    page(status, pages, how, |reader| pages.notice(notice, reader))
+    page(status, how, |reader| pages.coded(pages.notice(notice, reader), reader))
 }
 
 fn page(
     status: StatusCode,
-    pages: &Pages,
     (language, coding): (Language, Coding),
-    render: impl FnOnce(Reader<'_>) -> String,
+    make: impl FnOnce(Reader<'_>) -> Vec<u8>,
 ) -> Answer {
     let nonce = format!("{:032x}", rand::random::<u128>());
-    let html = render(Reader { language, nonce: &nonce });
-    let mut answer = match coding {
-        Coding::Identity => with_body(status, HTML, html),
-        Coding::Gzip => packed(with_body(status, HTML, pages.pack(&html, language))),
-    };
-    answer
-        .headers_mut()
-        .extend(HeaderValue::from_str(&policy(&nonce)).map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    let answer = with_body(status, HTML, make(Reader { language, coding, nonce: &nonce }));
+    let mut answer = if coding == Coding::Gzip { packed(answer) } else { answer };
+    let policy = HeaderValue::from_str(&policy(&nonce));
+    answer.headers_mut().extend(policy.map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
 }
 
@@ -372,22 +288,30 @@ pub fn policy(nonce: &str) -> String {
     )
 }
 
+/// An answer of ours rarely has more headers than these, so that they are put down without being moved again.
+const HEADERS_EXPECTED: usize = 10;
+
 fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(ResponseBody::full(body));
+    head(status, content_type).map(|()| ResponseBody::full(body))
+}
+
+fn head(status: StatusCode, content_type: &'static str) -> Response<()> {
+    let mut answer = Response::new(());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
+    headers.reserve(HEADERS_EXPECTED);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     no_store(headers);
     for (name, value) in STRICT {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
     answer
 }
 
-const STRICT: [(&str, &str); 3] = [
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
+const STRICT: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
 fn no_store(headers: &mut HeaderMap) {

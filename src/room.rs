@@ -9,6 +9,7 @@ mod lately;
 mod making;
 mod pacing;
 mod sharing;
+mod telling;
 mod ticketing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,14 +26,12 @@ use crate::clock::{Between, Clock, FarClock};
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
-use crate::line::{
-    Ended, GatewayId, Known, LineStore, Number, Numbers, PersonId, RoomName, Standing, StoreFault, Tick,
-};
+use crate::line::{GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault};
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
 use crate::person::PersonRule;
-use crate::presence::{Changes, Presence};
+use crate::presence::Presence;
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::telemetry;
@@ -110,6 +109,8 @@ pub struct Room {
     pub rules: RoomRules,
     /// What all rooms share.
     pub shared: Shared,
+    /// What requests are counted in.
+    pub counts: RoomCounts,
     /// The line as this gateway knows it.
     pub mirror: Mirror,
     /// Who is here.
@@ -138,6 +139,8 @@ pub struct Room {
     learning: Mutex<Learning>,
     present: AtomicU64,
     store_up: AtomicBool,
+    /// The last tick was answered.
+    is_heard: AtomicBool,
     /// When the store last answered a tick, on the steady clock.
     heard_us: AtomicU64,
     /// How many draws this gateway has promised, or has tried to.
@@ -176,6 +179,7 @@ impl Room {
     #[must_use]
     pub fn new(rules: RoomRules, shared: Shared) -> Self {
         Self {
+            counts: shared.metrics.of_room(rules.name.as_str()),
             rules,
             shared,
             mirror: Mirror::default(),
@@ -195,6 +199,7 @@ impl Room {
             learning: Mutex::default(),
             present: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
+            is_heard: AtomicBool::new(true),
             heard_us: AtomicU64::new(0),
             promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
@@ -267,35 +272,6 @@ impl Room {
         if !self.mirror.read(|roll| roll.has_run_out(number)) {
             push_bounded(&mut self.pending().ended, (ends_s, number));
         }
-    }
-
-    /// Makes the next tick out of all that there is to say, in numbers.
-    pub fn take_tick(&self) -> Tick {
-        let Changes { here, gone } = self.presence.take_changes(self.shared.clock.steady_ms());
-        let pending = self.pending().take_some();
-        Tick {
-            gateway: self.shared.gateway,
-            lease_ms: LEASE_MS,
-            here,
-            gone,
-            returned: pending.returned.into_iter().collect(),
-            left: pending.left.into_iter().collect(),
-            ended: group_by_end(pending.ended),
-            wish_us: self.pacing.wish_us(),
-            introduced: pending.introduced,
-            known: Known::default(),
-        }
-    }
-
-    /// Takes back a tick, in numbers, that did not reach the store, or that spoke of places from before a draw.
-    pub fn put_back(&self, tick: Tick) {
-        self.presence.put_back(&Changes { here: tick.here, gone: tick.gone });
-        let mut pending = self.pending();
-        pending.returned.extend(tick.returned.iter());
-        pending.left.extend(tick.left.iter());
-        let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
-        pending.ended.extend(ended);
-        pending.introduced.extend(tick.introduced);
     }
 
     /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.
@@ -379,15 +355,4 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T) -> bool {
 
 fn take_first<T>(list: &mut Vec<T>) -> Vec<T> {
     list.drain(..list.len().min(TELL_LIMIT)).collect()
-}
-
-fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
-    ended.sort_unstable();
-    ended
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|group| {
-            let numbers: Numbers = group.iter().map(|(_, number)| *number).collect();
-            Ended { ends_s: group[0].0, numbers }
-        })
-        .collect()
 }

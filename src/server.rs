@@ -50,6 +50,12 @@ impl Stopping {
         let [notice, soft, hard] = [(); 3].map(|()| CancellationToken::new());
         Self { notice, notice_for, soft, hard, drain }
     }
+
+    /// Makes a stop that comes with this one, for one thread: its requests ask often, and would wait for each other.
+    fn of_thread(&self) -> Self {
+        let [notice, soft, hard] = [&self.notice, &self.soft, &self.hard].map(CancellationToken::child_token);
+        Self { notice, soft, hard, ..*self }
+    }
 }
 
 /// What the threads have in common.
@@ -104,6 +110,7 @@ pub fn spawn(
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("visitors-{index}")).spawn(move || {
+        let door = Door { stopping: door.stopping.of_thread(), ..door };
         runtime.block_on(async move {
             door.metrics.runtimes.watch(format!("visitors-{index}"), &Handle::current());
             let tasks = TaskTracker::new();
@@ -117,14 +124,18 @@ pub fn spawn(
 }
 
 async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Arc<Door>, tasks: TaskTracker) {
+    let mut is_short = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = door.stopping.soft.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer, &pipeline, &door, &tasks),
-            Err(fault) => rest(&fault).await,
+            Ok((stream, peer)) => {
+                is_short = false;
+                admit(stream, peer, &pipeline, &door, &tasks);
+            }
+            Err(fault) => rest(&fault, std::mem::replace(&mut is_short, true)).await,
         }
     }
     drop(listener);
@@ -132,9 +143,11 @@ async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Arc<Door>, 
     drain(tasks, &door.stopping).await;
 }
 
-/// Out of file descriptors, most likely: a short rest lets some be given back.
-async fn rest(fault: &io::Error) {
-    tracing::warn!(%fault, "a connection could not be taken; the limit of open files may be too low");
+/// Out of file descriptors, most likely: a short rest lets some be given back. It is said once, until it is over.
+async fn rest(fault: &io::Error, is_known: bool) {
+    if !is_known {
+        tracing::warn!(%fault, "a connection could not be taken; the limit of open files may be too low");
+    }
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 

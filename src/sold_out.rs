@@ -5,6 +5,7 @@
 //! ([`crate::line::board`], which also says which of two words counts).
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dashmap::{DashMap, Entry};
@@ -20,6 +21,8 @@ pub const EVERYTHING: &str = "*";
 pub struct SoldOut {
     /// The last word about each key.
     words: DashMap<String, Heeded>,
+    /// Whether a word was ever kept: until then nobody looks for one.
+    has_words: AtomicBool,
     stock: DashMap<String, u64>,
     sharing: Mutex<Sharing>,
     /// Wakes whoever shares what was heard here with the other gateways.
@@ -73,7 +76,8 @@ impl SoldOut {
     /// Tells whether `key`, or everything, is sold out.
     #[must_use]
     pub fn holds(&self, key: &str, now_ms: u64) -> bool {
-        !self.words.is_empty() && (self.holds_just(key, now_ms) || self.holds_just(EVERYTHING, now_ms))
+        let has_words = self.has_words.load(Ordering::Acquire);
+        has_words && (self.holds_just(EVERYTHING, now_ms) || self.holds_just(key, now_ms))
     }
 
     /// Lists what is sold out.
@@ -181,6 +185,7 @@ impl SoldOut {
         match self.words.entry(key) {
             Entry::Vacant(free) => {
                 free.insert(Heeded { word: said, shared: share((said, None)) });
+                self.has_words.store(true, Ordering::Release);
                 true
             }
             Entry::Occupied(mut known) => {

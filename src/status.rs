@@ -15,7 +15,7 @@ use crate::schedule::{Schedule, Stage};
 use crate::token::Ticket;
 
 /// Where a visitor is on the way in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The sale has not begun.
@@ -98,16 +98,18 @@ pub struct Stock {
     pub available: u64,
 }
 
+/// What stands before the time of saying.
+const AS_OF: &str = "\"as_of\":";
+
 impl Status {
     /// Tells where the holder of `ticket` stands now.
     #[must_use]
     pub fn of(room: &Room, ticket: &Ticket) -> Self {
         let now = room.line_now();
         room.mirror.read(|roll| {
-            let standing = roll.standing(ticket.epoch, ticket.number, now.latest_s());
+            let (standing, place) = roll.standing_and_place(ticket.epoch, ticket.number, now.latest_s());
             let mut status = Self::of_room(room, roll, now);
             status.number = Some(ticket.number);
-            let place = roll.place(ticket.number);
             status.place = roll.pending.is_none().then_some(place);
             status.epoch = Some(ticket.epoch);
             let is_known = !room.mirror.is_forgotten_below(place);
@@ -124,14 +126,16 @@ impl Status {
         Self { state, ..status }
     }
 
-    /// Returns a number that two statuses of one visitor have in common when they say the same, the time of saying left
-    /// aside.
+    /// Writes it down, with a number that two statuses of one visitor have in common when they say the same, the time of
+    /// saying left aside.
     #[must_use]
-    pub fn gist(&self) -> u64 {
-        let said = serde_json::to_vec(&Self { as_of: 0, ..self.clone() }).unwrap_or_default();
+    pub fn written(&self) -> (String, u64) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let (before, since) = text.split_once(AS_OF).unwrap_or((&text, ""));
         let mut hasher = DefaultHasher::new();
-        said.hash(&mut hasher);
-        hasher.finish()
+        (before, since.trim_start_matches(|c: char| c.is_ascii_digit())).hash(&mut hasher);
+        let gist = hasher.finish();
+        (text, gist)
     }
 
     fn of_room(room: &Room, roll: &Roll, now: Between) -> Self {
@@ -232,7 +236,7 @@ impl Course {
 }
 
 /// How far a draw is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrawStage {
     /// Whoever comes is in it.

@@ -3,9 +3,10 @@
 //! The attributes are those of OpenTelemetry's semantic conventions for HTTP and databases (1.37, 2025), without the path
 //! and the query of what is forwarded: these are the site's, and may name a person.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use hyper::Method;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
@@ -38,9 +39,23 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// Returns it as headers say it: 32 hexadecimal digits.
+    #[must_use]
+    pub fn header_value(self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.digits()).expect("digits may stand in a header")
+    }
+
+    fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.0.to_be_bytes(), &mut digits).expect("two digits for each byte");
+        digits
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        self.digits().into_iter().try_for_each(|digit| f.write_char(char::from(digit)))
     }
 }
 

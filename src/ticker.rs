@@ -65,13 +65,13 @@ fn pause(room: &Room) -> Duration {
 /// Ticks once.
 pub async fn tick(room: &Room) {
     let was_up = room.store_is_up();
-    match exchange(room).await {
+    let exchanged = exchange(room).await;
+    room.note_heard(exchanged.is_ok());
+    match exchanged {
         Ok(taken) => {
             if !was_up {
                 tracing::info!(room = %room.rules.name, "the line's store answers");
                 room.set_store_up(true);
-                // It may have said, in an answer that was lost, that the lease had run out; it says so only once.
-                room.presence.forget_told();
                 room.live.nudge_all();
             }
             tell(room, &taken);
@@ -176,9 +176,8 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
         News::Entries(entries) => {
             if entries.iter().any(Entry::is_drawn) {
                 room.put_back(tick);
-                room.presence.forget_told();
             } else if page.held {
-                room.put_back(tick.of_places());
+                room.hold(tick.of_places());
             }
             Ok(room.mirror.follow(entries).await)
         }

@@ -4,7 +4,7 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request};
 
 use crate::gate::Credentials;
-use crate::person::find_cookie;
+use crate::person::{cookies, find_cookie};
 use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
@@ -21,23 +21,29 @@ pub enum CookieKind {
     Pass,
 }
 
-/// Names a cookie: one of each kind for a room, bound to the host where TLS allows it.
-#[must_use]
-pub fn cookie_name(kind: CookieKind, room: &str, is_tls: bool) -> String {
-    let prefix = if is_tls { "__Host-" } else { "" };
-    let kind = match kind {
-        CookieKind::Ticket => "ticket",
-        CookieKind::Pass => "pass",
-    };
-    format!("{prefix}vestibule-{kind}-{room}")
+impl CookieKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Ticket => "vestibule-ticket-",
+            Self::Pass => "vestibule-pass-",
+        }
+    }
 }
 
-/// Writes the `Set-Cookie` of a cookie that lasts for `max_age_s`; 0 takes it away.
+/// The prefix by which browsers bind a cookie to its host, where TLS allows that.
+const BOUND: &str = "__Host-";
+
+/// Recognises the cookie of a kind for a room without writing its name: every request asks.
+fn is_cookie_of(name: &str, kind: CookieKind, room: &str, is_tls: bool) -> bool {
+    let name = if is_tls { name.strip_prefix(BOUND) } else { Some(name) };
+    name.and_then(|name| name.strip_prefix(kind.prefix())) == Some(room)
+}
+
+/// Writes the `Set-Cookie` of a cookie that lasts for `max_age_s`; 0 takes it away. There is one of each kind for a room.
 #[must_use]
 pub fn cookie(kind: CookieKind, room: &str, is_tls: bool, value: &str, max_age_s: u64) -> String {
-    let name = cookie_name(kind, room, is_tls);
-    let secure = if is_tls { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+    let (bound, secure, kind) = if is_tls { (BOUND, "; Secure", kind.prefix()) } else { ("", "", kind.prefix()) };
+    format!("{bound}{kind}{room}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
 }
 
 const BYPASS_COOKIE: &str = "vestibule-bypass";
@@ -59,17 +65,19 @@ pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
 /// Tells whether a request shows its ticket as apps do that keep no cookies.
 #[must_use]
 pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
-    find_cookie(headers, &cookie_name(CookieKind::Ticket, room, is_tls)).is_none()
-        && headers.contains_key(TICKET_HEADER)
+    room_cookie(headers, CookieKind::Ticket, room, is_tls).is_none() && headers.contains_key(TICKET_HEADER)
 }
 
 /// Reads what a request brings along for a room: cookies, or else headers.
 #[must_use]
 pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Credentials<'a> {
-    let of = |kind, name: HeaderName| {
-        find_cookie(headers, &cookie_name(kind, room, is_tls)).or_else(|| headers.get(name)?.to_str().ok())
-    };
+    let of =
+        |kind, name: HeaderName| room_cookie(headers, kind, room, is_tls).or_else(|| headers.get(name)?.to_str().ok());
     Credentials { ticket: of(CookieKind::Ticket, TICKET_HEADER), pass: of(CookieKind::Pass, PASS_HEADER) }
+}
+
+fn room_cookie<'a>(headers: &'a HeaderMap, kind: CookieKind, room: &str, is_tls: bool) -> Option<&'a str> {
+    cookies(headers).find(|(name, _)| is_cookie_of(name, kind, room, is_tls)).map(|(_, value)| value)
 }
 
 /// Tells what the asker can read: whoever accepts HTML is a browser.

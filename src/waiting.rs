@@ -4,8 +4,10 @@
 //! binary carries, or from a room's own template; in the visitor's language, and only that one goes along.
 
 mod accent;
+mod checksum;
 mod figures;
 mod language;
+mod mould;
 mod packing;
 mod proof;
 mod sample;
@@ -13,12 +15,15 @@ mod theme;
 mod words;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use quick_cache::sync::Cache;
 use rust_embed::RustEmbed;
 
 use self::figures::Shown;
+use self::mould::{Mould, Own, Shape};
 use self::packing::Piece;
 use self::words::{Words, in_script};
 use crate::status::Status;
@@ -43,18 +48,28 @@ pub struct Pages {
 }
 
 /// How a room's page looks.
-#[derive(Debug)]
 struct Look {
     title: String,
     theme: Value,
     template: String,
+    /// Pages with gaps, by their shapes; `None` for a template of the room's own, of which it is not known what it does
+    /// with what it is given.
+    moulds: Option<Cache<Shape, Arc<Mould>>>,
 }
 
-/// Who sees a page: the language, and what lets its styles and scripts run.
+/// What the first response may weigh, compressed: ten packets, which arrive without an answer being waited for.
+const FIRST_PACKETS_BYTES: usize = 14 * 1024;
+
+/// So many shapes of a room's page are kept; a room has a few at a time.
+const MOULDS_CAP: usize = 48;
+
+/// Who sees a page: the language, how it is sent, and what lets its styles and scripts run.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     /// What it is written in.
     pub language: Language,
+    /// How it is sent.
+    pub coding: Coding,
     /// What the policy of the response names.
     pub nonce: &'a str,
 }
@@ -121,7 +136,9 @@ impl Pages {
             if let Some(own) = &theme.template {
                 environment.add_template_owned(template.clone(), own.clone()).expect("it was tried when it was read");
             }
-            looks.insert(name.to_owned(), Look { title: title.to_owned(), theme: theme.value(), template });
+            let can_mould = theme.template.is_none() && !theme.texts().chain([title]).any(mould::has_mark);
+            let moulds = can_mould.then(|| Cache::new(MOULDS_CAP));
+            looks.insert(name.to_owned(), Look { title: title.to_owned(), theme: theme.value(), template, moulds });
         }
         let [style, script] = [STYLE, SCRIPT].map(|name| Piece::new(shared(&environment, name)));
         let offered = |language: Language| context! { tag => language.tag(), name => language.own_name() };
@@ -135,14 +152,48 @@ impl Pages {
         }
     }
 
-    /// Renders the waiting page of someone with this status.
+    /// Makes the waiting page of someone with this status, as it is sent.
     #[must_use]
-    pub fn waiting(&self, status: &Status, support_code: &str, reader: Reader<'_>) -> String {
-        let paths = Paths::of(&status.room);
-        self.show(status, support_code, reader, &paths).unwrap_or_else(|fault| {
+    pub fn waiting(&self, status: &Status, support_code: &str, reader: Reader<'_>) -> Vec<u8> {
+        let mould = || self.mould(status, support_code, reader.language);
+        let fill = |mould: Arc<Mould>| mould.fill(status, support_code, self.words(reader.language), reader);
+        let is_light = |page: &Vec<u8>| reader.coding == Coding::Identity || page.len() <= FIRST_PACKETS_BYTES;
+        let made = match Mould::fits(reader.nonce, support_code).then(mould).flatten().map(|made| made.map(fill)) {
+            Some(Ok(page)) if is_light(&page) => Ok(page),
+            // Packed whole, a page is a little lighter.
+            _ => self.render(status, support_code, reader).map(|page| self.coded(page, reader)),
+        };
+        made.unwrap_or_else(|fault| {
             tracing::error!(%fault, room = %status.room, "a waiting page could not be rendered");
-            PLAIN.to_owned()
+            self.coded(PLAIN.to_owned(), reader)
         })
+    }
+
+    fn render(&self, status: &Status, code: &str, reader: Reader<'_>) -> Result<String, minijinja::Error> {
+        let (words, refresh_seconds) = (self.words(reader.language), refresh_seconds(status));
+        let own = Own {
+            nonce: reader.nonce.to_owned(),
+            code: code.to_owned(),
+            status_json: in_script(status),
+            shown: Shown::of(status, words, refresh_seconds),
+        };
+        self.show(status, &own, words, &Paths::of(&status.room))
+    }
+
+    /// Finds, or makes, the mould of a status's page; `None` where the room's page cannot have one.
+    fn mould(&self, status: &Status, code: &str, language: Language) -> Option<Result<Arc<Mould>, minijinja::Error>> {
+        let moulds = self.rooms.get(&status.room)?.moulds.as_ref()?;
+        if status.message.as_deref().is_some_and(mould::has_mark) {
+            return None;
+        }
+        let (words, refresh_seconds) = (self.words(language), refresh_seconds(status));
+        let shape = Shape::of(status, code, language, refresh_seconds);
+        let make = || {
+            let own = Own::marks(status, code, words, refresh_seconds);
+            let page = self.show(status, &own, words, &Paths::of(&status.room))?;
+            Ok(Arc::new(Mould::of(&page)))
+        };
+        Some(moulds.get_or_insert_with(&shape, make))
     }
 
     /// Renders the page as it would look, with nothing behind it.
@@ -150,27 +201,28 @@ impl Pages {
     /// # Errors
     /// The template's fault, with its line.
     pub fn preview(&self, status: &Status, reader: Reader<'_>) -> Result<String, BadTemplate> {
-        self.show(status, "1A2B-3C4D", reader, &Paths::default()).map_err(BadTemplate::of)
+        let words = self.words(reader.language);
+        let own = Own {
+            nonce: reader.nonce.to_owned(),
+            code: "1A2B-3C4D".to_owned(),
+            status_json: in_script(status),
+            shown: Shown::of(status, words, refresh_seconds(status)),
+        };
+        self.show(status, &own, words, &Paths::default()).map_err(BadTemplate::of)
     }
 
-    fn show(
-        &self,
-        status: &Status,
-        support_code: &str,
-        reader: Reader<'_>,
-        paths: &Paths,
-    ) -> Result<String, minijinja::Error> {
-        let words = self.words(reader.language);
-        let refresh_seconds = status.next_update_seconds.max(5);
+    fn show(&self, status: &Status, own: &Own, words: &Words, paths: &Paths) -> Result<String, minijinja::Error> {
+        let refresh_seconds = refresh_seconds(status);
         let look = self.rooms.get(&status.room);
         let template = look.map_or(BUILT_IN, |look| &look.template);
         self.environment.get_template(template)?.render(context! {
-            nonce => reader.nonce,
-            support_code, refresh_seconds,
-            status_json => in_script(status),
+            nonce => own.nonce.as_str(),
+            support_code => own.code.as_str(),
+            refresh_seconds,
+            status_json => own.status_json.as_str(),
             words_json => words.live_json.as_str(),
             status => Serde(status),
-            shown => Serde(Shown::of(status, words, refresh_seconds)),
+            shown => Serde(&own.shown),
             t => words.page.clone(),
             lang => words.language.tag(),
             dir => words.language.direction(),
@@ -221,16 +273,24 @@ impl Pages {
         })
     }
 
-    /// Packs a page of this language with gzip.
+    /// Makes of a page what is sent.
     #[must_use]
-    pub fn pack(&self, page: &str, language: Language) -> Vec<u8> {
-        packing::gzip(page, [&self.style, &self.words(language).live_piece, &self.script])
+    pub fn coded(&self, page: String, reader: Reader<'_>) -> Vec<u8> {
+        match reader.coding {
+            Coding::Identity => page.into_bytes(),
+            Coding::Gzip => packing::gzip(&page, [&self.style, &self.words(reader.language).live_piece, &self.script]),
+        }
     }
 
     fn words(&self, language: Language) -> &Words {
         let found = self.words.iter().find(|words| words.language == language);
         found.expect("the words of every language are there")
     }
+}
+
+/// After how many seconds a page without scripts asks again.
+fn refresh_seconds(status: &Status) -> u64 {
+    status.next_update_seconds.max(5)
 }
 
 /// What is shown where a template fails.
@@ -282,10 +342,16 @@ fn environment() -> Environment<'static> {
     for name in Files::iter().filter(|name| !name.starts_with("languages/")) {
         let file = Files::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
         let text = String::from_utf8(file).expect("templates are UTF-8");
-        let text = if name.ends_with(".html") { text } else { lean(&text) };
+        let text = if name.ends_with(".html") { unindented(&text) } else { lean(&text) };
         environment.add_template_owned(format!("waiting/{name}"), text).expect("templates parse");
     }
     environment
+}
+
+/// Leaves out the indentation, which a browser does not show.
+fn unindented(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    lines.join("\n")
 }
 
 /// Leaves out the comments and the indentation of a script or style: what a browser does not read need not be sent. A

@@ -11,14 +11,17 @@ use hyper::body::Incoming;
 use hyper::header;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use self::wire::{Ended, Heard, Wire};
 use crate::limit::Slot;
 use crate::live::Seat;
+use crate::patience::Patient;
 use crate::proxy::headers::asks_for_websocket;
 use crate::room::Room;
 use crate::status::{State, Status};
@@ -55,11 +58,10 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
 }
 
 /// Serves the connection until the visitor goes, is called or falls silent, or until it is time to say farewell.
-pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Ticket, farewell: Farewell) {
-    // The connection counts as open for as long as this lives; hyper has let go of it by then.
-    let _slot = request.extensions_mut().remove::<Arc<Slot>>();
+/// The connection counts as open for as long as its slot lives; hyper has let go of it by then.
+pub async fn serve(request: Request<Incoming>, _slot: Arc<Slot>, room: Arc<Room>, ticket: Ticket, farewell: Farewell) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-    let mut wire = Wire::new(TokioIo::new(upgraded));
+    let mut wire = of(upgraded);
     let Some(seat) = room.live.sit(ticket.number) else {
         // Whether the goodbye arrives or not, the connection ends here.
         let _ = wire.close(CloseCode::Again).await;
@@ -72,6 +74,17 @@ pub async fn serve(mut request: Request<Incoming>, room: Arc<Room>, ticket: Tick
     let _ = talk.hold(&seat, &farewell).await;
     drop(seat);
     room.presence.disconnect(ticket.number, room.shared.clock.steady_ms());
+}
+
+/// A live connection's stream: what comes without TLS is spoken to with nothing in between, which would cost each
+/// connection its space. A frame has its own time to be taken.
+type Stream = Either<TcpStream, TokioIo<Upgraded>>;
+
+fn of(upgraded: Upgraded) -> Wire<Stream> {
+    match upgraded.downcast::<TokioIo<Patient>>() {
+        Ok(parts) => Wire::begun(Either::Left(parts.io.into_inner().into_inner()), &parts.read_buf),
+        Err(upgraded) => Wire::begun(Either::Right(TokioIo::new(upgraded)), &[]),
+    }
 }
 
 /// How live connections end when the gateway stops: not all at once, for their visitors come back at once elsewhere.
@@ -96,7 +109,7 @@ impl Farewell {
 }
 
 struct Talk<'a> {
-    wire: Wire<TokioIo<Upgraded>>,
+    wire: Wire<Stream>,
     room: &'a Room,
     ticket: Ticket,
     /// The gist of what was said last.
@@ -116,7 +129,7 @@ impl Talk<'_> {
 
     async fn go_on(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Ended> {
         let mut turn = None;
-        self.say_news().await?;
+        seat.telling(self.say_news()).await?;
         loop {
             tokio::select! {
                 heard = self.wire.hear() => match heard? {
@@ -125,7 +138,7 @@ impl Talk<'_> {
                     Heard::Sign => {}
                 },
                 () = seat.nudged() => {
-                    self.say_news().await?;
+                    seat.telling(self.say_news()).await?;
                     if self.room.renewed(&self.ticket).is_some() {
                         return self.ask_to_come_again().await;
                     }
@@ -149,8 +162,7 @@ impl Talk<'_> {
         let (state, text) = self.status();
         if let Some(text) = text {
             self.wire.tell(&text).await?;
-            let label = [self.room.rules.name.as_str()];
-            self.room.shared.metrics.live_frames.with_label_values(&label).inc();
+            self.room.counts.live_frames.inc();
             self.said_at = Instant::now();
         }
         if matches!(state, State::Lapsed | State::None) {
@@ -171,9 +183,9 @@ impl Talk<'_> {
     /// words a connection holds no status.
     fn status(&mut self) -> (State, Option<String>) {
         let status = Status::of(self.room, &self.ticket);
-        let gist = status.gist();
+        let (text, gist) = status.written();
         let is_news = gist != self.said || self.said_at.elapsed() >= REPEAT;
         self.said = gist;
-        (status.state, is_news.then(|| serde_json::to_string(&status).unwrap_or_default()))
+        (status.state, is_news.then_some(text))
     }
 }

@@ -120,6 +120,7 @@ fn long_line(burst: u64) -> LineState {
         gateway: GatewayId(1),
         lease_ms: 10_000,
         here: Numbers::run(1, WAITING),
+        all_here: false,
         gone: Numbers::default(),
         returned: Numbers::default(),
         left: Numbers::default(),

@@ -1,6 +1,6 @@
 //! What the line costs, for docs/reports/line.md: `cargo bench --bench line -- memory|calls|mirror|machine|sorted`, or all
-//! of them without a word; `vast` only by its word, since it takes 14 GB. A Redis server of its own is started for
-//! those that ask one.
+//! of them without a word; `memory 8` with eight gateways; `vast` only by its word, since it takes 14 GB. A Redis server
+//! of its own is started for those that ask one.
 //!
 //! Bytes are what `MEMORY USAGE` says of the room's keys, and what this process's allocator was asked for.
 //! Redis's time is the processor time of its one thread over a whole tick, reading and answering included.

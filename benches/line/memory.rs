@@ -11,9 +11,9 @@ const TICKS: u64 = 36_000;
 const NO_SHOWS: u64 = 25_000;
 const TICK_US: u64 = 100_000;
 
-/// The visitors of a sale: each is at one of the gateways by chance, one in fifty never shows up after joining,
-/// twenty a second go for a minute and come back, one in ten ends the session early, and one in two hundred
-/// of those called just then would rather leave.
+/// The visitors of a sale: each is at one of the gateways by chance, one in fifty at two, one in fifty never shows up
+/// after joining, twenty a second go for a minute and come back, one in ten ends the session early, and one in two
+/// hundred of those called just then would rather leave.
 struct Crowd {
     chance: Chance,
     gateways: u64,
@@ -22,8 +22,9 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn home(&self, number: u64) -> u64 {
-        Chance(number).below(self.gateways)
+    fn is_at(&self, gateway: u64, number: u64) -> bool {
+        let home = Chance(number).below(self.gateways);
+        home == gateway || (has_two_tabs(number) && (home + 1) % self.gateways == gateway)
     }
 
     fn shows_up(&self, number: u64) -> bool {
@@ -31,7 +32,7 @@ impl Crowd {
     }
 
     fn of(&self, gateway: u64, numbers: impl Iterator<Item = u64>) -> Numbers {
-        numbers.filter(|number| self.home(*number) == gateway && self.shows_up(*number)).collect()
+        numbers.filter(|number| self.is_at(gateway, *number) && self.shows_up(*number)).collect()
     }
 
     /// What changes at one tick: who came back, and who goes.
@@ -39,14 +40,21 @@ impl Crowd {
         let (back, away): (Vec<_>, Vec<_>) = self.away.drain(..).partition(|(at, _)| *at <= second);
         self.away = away;
         let going: Vec<u64> = (0..2).map(|_| first + self.chance.below(last - first)).collect();
+        let going: Vec<u64> = going.into_iter().filter(|number| !has_two_tabs(*number)).collect();
         self.away.extend(going.iter().map(|number| (second + 60, *number)));
         (back.into_iter().map(|(_, number)| number).collect(), going)
     }
 }
 
-/// Measures two gateways, then four.
+fn has_two_tabs(number: u64) -> bool {
+    Chance(number ^ 0x2222).below(50) == 0
+}
+
+/// Measures with as many gateways as are asked for; with two, four and sixteen where none are.
 pub fn measure() {
-    [2, 4].into_iter().for_each(after_an_hour);
+    let asked: Vec<u64> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    let counts = if asked.is_empty() { vec![2, 4, 16] } else { asked };
+    counts.into_iter().for_each(after_an_hour);
 }
 
 fn after_an_hour(gateways: u64) {
@@ -57,7 +65,8 @@ fn after_an_hour(gateways: u64) {
     let mut crowd = Crowd { chance: Chance(7), gateways, away: Vec::new() };
     for gateway in 0..gateways {
         let here = crowd.of(gateway, 1..=WAITING + NO_SHOWS);
-        stand.tick(tick(gateway, here, stand.mirror.known()));
+        let page = stand.tick(Tick { all_here: true, ..tick(gateway, here, stand.mirror.known()) });
+        assert!(page.vouched, "it was heard");
     }
     stand.steer(&Steering::Limits(limits(RATE as f64, RATE / 10)));
     (1..=TICKS).for_each(|count| one_tick(&mut stand, &mut crowd, count));

@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+use vestibule::line::draw::{Draw, Reveal};
 use vestibule::line::{Entry, Epoch, Known, Numbers, Roll, Steering};
 use vestibule::mirror::Mirror;
 use vestibule::presence::Presence;
@@ -19,6 +21,7 @@ pub fn measure() {
     mirror("nobody called", |_| Vec::new());
     mirror("the first half called", |number| if number <= TICKETS / 2 { vec![number] } else { Vec::new() });
     mirror("half called at random", |number| (Chance(number).below(2) == 0).then_some(number).into_iter().collect());
+    drawn();
     presence();
     restore(WAITING);
     restore(TICKETS);
@@ -63,6 +66,37 @@ fn entries(called: impl Fn(u64) -> Vec<u64>) -> Vec<Entry> {
         });
     }
     entries
+}
+
+/// A million drew lots, and half of them are at this gateway: what a position costs, and what it costs to say again all
+/// who are here.
+fn drawn() {
+    let reveal = Reveal { seed: [7; 32], public_value: None };
+    let mirror = Mirror::default();
+    mirror.replace(Roll { draws: vec![Draw { reveal, first: 1, last: WAITING }], ..waiting() });
+    let positions: Vec<u64> = (0..1_000_000).map(|i| 1 + Chance(i).below(WAITING)).collect();
+    let each = timed(|| {
+        for number in &positions {
+            black_box(mirror.read(|roll| roll.standing(EPOCH, black_box(*number), START_US / 1_000_000)));
+        }
+    }) / positions.len() as u32;
+    let presence = Presence::default();
+    (1..=WAITING).step_by(2).for_each(|number| presence.connect(number));
+    let mut here = Numbers::default();
+    let gathered = timed(|| here = presence.take_changes(0).here);
+    let runtime = Runtime::new().expect("a runtime");
+    let said = tick(1, here, Known::default());
+    let placed = timed(|| drop(black_box(runtime.block_on(mirror.in_places(said)))));
+    println!(
+        "of {WAITING} who drew lots: a position {each:?}; 500,000 who are here {gathered:?}, and by place {placed:?} more"
+    );
+}
+
+/// The line in which a million wait, and nobody was called.
+fn waiting() -> Roll {
+    let mut roll = Roll::default();
+    roll.apply(&Entry { seq: 1, at_us: START_US, epoch: EPOCH, issued: WAITING, ..Entry::default() });
+    roll
 }
 
 fn presence() {

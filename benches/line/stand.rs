@@ -40,6 +40,7 @@ pub fn tick(gateway: u64, here: Numbers, known: Known) -> Tick {
         gateway: GatewayId(gateway),
         lease_ms: 10_000,
         here,
+        all_here: false,
         gone: Numbers::default(),
         returned: Numbers::default(),
         left: Numbers::default(),

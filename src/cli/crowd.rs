@@ -147,11 +147,14 @@ fn troops(args: &CrowdArgs) -> Result<u64, CrowdError> {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
     let tabs = 1.0 + args.expected.behave.share(Behaviour::SecondTab);
     let files = args.through.map_or((visitors as f64 * tabs).ceil() as u64, u64::from);
-    let needed = files.div_ceil(limit.saturating_sub(FILES_BESIDE).max(1)).max(1);
-    if needed > TROOPS_MAX {
-        return Err(CrowdError::TooMany { visitors, files, limit });
-    }
+    let needed = troops_needed(files, limit).ok_or(CrowdError::TooMany { visitors, files, limit })?;
     Ok(args.troops.unwrap_or(needed).max(needed))
+}
+
+/// Returns how many processes open so many files, where each may open `limit`; `None` when those are too many.
+fn troops_needed(files: u64, limit: u64) -> Option<u64> {
+    let needed = files.div_ceil(limit.saturating_sub(FILES_BESIDE).max(1)).max(1);
+    (needed <= TROOPS_MAX).then_some(needed)
 }
 
 async fn find_booking(args: &CrowdArgs, site: &Target) -> Result<Target, TargetError> {
@@ -250,4 +253,19 @@ fn asked(march: &March, clock: &Clock) -> Asked {
 fn write(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), CrowdError> {
     let Some(path) = path else { return Ok(()) };
     std::fs::write(path, text()).map_err(|source| CrowdError::Write { path: path.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_decide_how_many_troops_go() {
+        assert_eq!(troops_needed(0, 20_000), Some(1));
+        assert_eq!(troops_needed(20_000 - FILES_BESIDE, 20_000), Some(1));
+        assert_eq!(troops_needed(20_000, 20_000), Some(2));
+        assert_eq!(troops_needed(1_000_000, 20_000), Some(51));
+        assert_eq!(troops_needed(10_000_000, 20_000), None);
+        assert_eq!(troops_needed(1_000, 10), None, "a limit that leaves nothing");
+    }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::views::no_room;
 use super::{Console, problem};
 use crate::respond;
-use crate::waiting::{Language, Reader, SAMPLES, sample};
+use crate::waiting::{Coding, Language, Reader, SAMPLES, sample};
 
 /// What is to be seen.
 #[derive(Debug, Deserialize)]
@@ -43,7 +43,7 @@ pub(super) async fn preview(
     };
     status.message = wanted.message.map(|message| message.chars().take(MESSAGE_CAP_CHARS).collect());
     let nonce = format!("{:032x}", rand::random::<u128>());
-    match console.pages.preview(&status, Reader { language, nonce: &nonce }) {
+    match console.pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: &nonce }) {
         Ok(page) => {
             let policy = respond::policy(&nonce);
             let kind = "text/html; charset=utf-8".to_owned();

@@ -185,7 +185,7 @@ impl RoomView {
             eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
             item: room.rules.item.clone(),
             sold_out: room.sold_out.list(room.board_ms()),
-            sold_out_answers: room.shared.metrics.sold_out_responses.with_label_values(&[name]).get(),
+            sold_out_answers: room.counts.sold_out_responses.get(),
             stock: room.sold_out.all_stock(),
             message: settings.and_then(|settings| settings.message.clone()),
             epoch: roll.epoch(),

@@ -158,7 +158,11 @@ impl LineStore for Embedded {
 
     async fn use_once(&self, room: &RoomName, mark: &Mark) -> Result<bool, StoreFault> {
         let (room, now_s) = (self.room(room)?, self.clock.now_us() / 1_000_000);
-        lock(&room).spend(mark, now_s)
+        let (is_first, links) = lock(&room).spend(mark, now_s);
+        if let Some((links, record)) = links.filter(|_| is_first).zip(mark.record()) {
+            apart(move || links.append(&record)).await?;
+        }
+        Ok(is_first)
     }
 
     async fn share(&self, room: &RoomName, told: &[(String, Word)], known: Reading) -> Result<Heard, StoreFault> {
@@ -226,12 +230,10 @@ impl Room {
         Ok(room)
     }
 
-    fn spend(&mut self, mark: &Mark, now_s: u64) -> Result<bool, StoreFault> {
-        let is_first = self.spent.spend(mark, now_s);
-        match &self.files {
-            Some(files) if is_first => files.links.append(mark).map(|()| true),
-            _ => Ok(is_first),
-        }
+    /// Uses a mark; returns whether it was unused, and where that is to be written down, beside the line, which does not
+    /// wait for the disk.
+    fn spend(&mut self, mark: &Mark, now_s: u64) -> (bool, Option<LinksFile>) {
+        (self.spent.spend(mark, now_s), self.files.as_ref().map(|files| files.links.clone()))
     }
 
     /// Writes the entries and the persons that the files do not have yet.

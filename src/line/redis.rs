@@ -1,8 +1,8 @@
 //! The Redis store: one line for every gateway that names the same server.
 //!
 //! A room's keys share the hash tag `{room}`: a hash of its fields (`line`), a bitmap for each of
-//! waiting, called, over, at the door and seen, a bitmap and a lease for each gateway's visitors, the
-//! sessions by their last second, and the log. Every verb is one atomic script that does just what
+//! waiting, called, over, at the door, here and seen, a lease for each gateway, the sessions by their
+//! last second, and the log. Every verb is one atomic script that does just what
 //! [`LineState`](super::state::LineState) does; a tick is one round trip. Restoring is rare, so the
 //! merge is made by the pure machine itself, and written only if the room has not changed meanwhile.
 //!
@@ -26,6 +26,7 @@ mod sharing;
 mod stored;
 mod words;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,6 +52,9 @@ use crate::clock::Clock;
 
 /// How long Redis may take to accept a connection, and to answer, unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Tells ticks apart, so that one that is sent again is heard once.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// How often a restore is tried again because the room changed while it was merged.
 const RESTORE_TRIES: usize = 16;
@@ -139,6 +143,7 @@ impl RedisLine {
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
         vouch.arg(tick.known.seq).arg(tick.known.epoch);
         vouch.arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
+        vouch.arg(SERIAL.fetch_add(1, Ordering::Relaxed)).arg(u8::from(tick.all_here));
         let mut verbs = vec![vouch];
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {

@@ -10,6 +10,7 @@ mod forgotten;
 mod lots;
 mod merging;
 mod regulated;
+mod standing;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use super::draw::{Draw, Pending};
 use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
 pub(in crate::line) use eras::Parting;
 pub use lots::{Drawn, Lots};
+pub use standing::Standing;
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
 /// (then maybe over), over, or unseen.
@@ -55,6 +57,9 @@ pub struct Roll {
     pub sessions: Sessions,
     /// What the operator set; `None` until the room is made.
     pub settings: Option<Settings>,
+    /// When it was set last, in microseconds since the Unix epoch.
+    #[serde(default)]
+    pub set_at_us: u64,
     /// How many were ever called, left and lapsed: for the console.
     pub tally: Tally,
     /// The draw that was promised and not made yet.
@@ -96,33 +101,6 @@ pub struct Tally {
     pub lapsed: u64,
 }
 
-/// Where a number stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// In line, behind `ahead` others.
-    Waiting {
-        /// Live places with a lower number.
-        ahead: u64,
-    },
-    /// Called; may come in until the session ends.
-    Called {
-        /// The session's end, in seconds since the Unix epoch.
-        ends_s: u64,
-        /// When the call was made, in microseconds since the Unix epoch.
-        at_us: u64,
-    },
-    /// Gave up, lapsed, or the session is over.
-    Over,
-    /// Forgotten by the store; the visitor's coming back gives the place back.
-    Unseen,
-    /// Given in an epoch that this roll has not heard of yet: in line, nobody here knows where.
-    Unheard,
-    /// Of a line that the store may have lost whole; the visitor's coming back brings it back.
-    Bygone,
-    /// Not of this line.
-    Foreign,
-}
-
 impl Roll {
     /// Returns the epoch, 0 for a line that was never begun.
     #[must_use]
@@ -152,31 +130,6 @@ impl Roll {
         }
     }
 
-    /// Tells where a number stands, of which a signed ticket says that it is of `epoch`.
-    #[must_use]
-    pub fn standing(&self, epoch: Epoch, number: Number, now_s: u64) -> Standing {
-        if epoch > self.epoch() {
-            return Standing::Unheard;
-        } else if !self.covers(epoch, number) {
-            return if self.may_replace(epoch, now_s) { Standing::Bygone } else { Standing::Foreign };
-        }
-        let number = self.place(number);
-        if number > self.issued {
-            // Given by another gateway a moment ago: all between are waiting too.
-            Standing::Waiting { ahead: self.waiting.count() + (number - self.issued - 1) }
-        } else if self.waiting.contains(number) {
-            Standing::Waiting { ahead: self.waiting.count_below(number) }
-        } else if self.called.contains(number) && !self.over.contains(number) {
-            self.sessions.find(number, now_s)
-        } else if self.over.contains(number) {
-            Standing::Over
-        } else if self.unseen.contains(number) {
-            Standing::Unseen
-        } else {
-            Standing::Foreign
-        }
-    }
-
     /// Tells in which epoch `number` was given, if it was; 0 in a line that was never begun.
     #[must_use]
     pub fn epoch_of(&self, number: Number) -> Epoch {
@@ -196,7 +149,7 @@ impl Roll {
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
         entry.ended.iter().for_each(|ended| self.end(ended));
-        self.call(&entry.called, entry.ends_s, entry.at_us);
+        self.take_calls(entry);
         self.tat_us = self.tat_us.max(entry.tat_us);
         self.regulate(entry);
         if let Some(step) = &entry.draw {
@@ -223,20 +176,6 @@ impl Roll {
     #[must_use]
     pub fn active(&self, now_s: u64) -> u64 {
         self.sessions.active(now_s)
-    }
-
-    /// Tells whether `number`, of which the ticket says that it is of `epoch`, gave up, lapsed or ended
-    /// its session.
-    #[must_use]
-    pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
-        self.covers(epoch, number) && self.over.contains(self.place(number))
-    }
-
-    /// Tells whether a number was called and its session has run out in this line, whatever the clock shows by now.
-    #[must_use]
-    pub fn has_run_out(&self, number: Number) -> bool {
-        let place = self.place(number);
-        self.called.contains(place) && self.sessions.find(place, 0) == Standing::Over
     }
 
     fn begin(&mut self, entry: &Entry) {
@@ -270,6 +209,17 @@ impl Roll {
             self.waiting.remove_run(first, last);
         }
         before - self.waiting.count()
+    }
+
+    /// Takes the calls of an entry. Sessions of those that were noted ahead of it begin again where they have run out
+    /// meanwhile, by entries of a clock that was further on.
+    fn take_calls(&mut self, entry: &Entry) {
+        let is_noted = |number: &Number| self.called.contains(*number) && !self.over.contains(*number);
+        let noted: Numbers = entry.called.iter().filter(is_noted).collect();
+        self.call(&entry.called, entry.ends_s, entry.at_us);
+        let has_run_out = |number: &Number| self.sessions.find(*number, 0) == Standing::Over;
+        let again: Numbers = noted.iter().filter(has_run_out).collect();
+        again.runs().for_each(|(first, last)| self.sessions.begin(first, last, entry.ends_s, entry.at_us));
     }
 
     fn call(&mut self, called: &Numbers, ends_s: u64, at_us: u64) {

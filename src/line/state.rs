@@ -7,6 +7,7 @@
 mod attendance;
 mod drawing;
 mod epochs;
+mod muster;
 mod persons;
 
 use std::collections::VecDeque;
@@ -102,11 +103,11 @@ impl LineState {
         Page { news: self.follow(tick.known), present: self.count_present(), vouched, held: false, now_us }
     }
 
-    /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
-    /// was known.
+    /// Renews a gateway's lease and notes who came to it and who went. Returns whether it was heard; if not, it says
+    /// again who is here.
     pub fn vouch(&mut self, tick: &Tick, now_us: u64) -> bool {
         let is_understood = self.understands(tick.known) && !self.has_left_behind(tick.known);
-        self.attendance.vouch(tick, is_understood, self.roll.issued, now_us)
+        self.attendance.vouch(tick, is_understood, &self.roll.waiting, self.roll.issued, now_us)
     }
 
     /// Gives back the places of visitors whom the store had forgotten.

@@ -1,10 +1,12 @@
 //! The way up: an admitted request goes to its room's upstream, and what the upstream says is heard.
 
+use std::sync::Arc;
+
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 
-use super::{Asker, Entry, Pipeline, now_s};
-use crate::proxy::{Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use super::{Asker, Entry, Handling, Pipeline, Visit, now_s};
+use crate::proxy::{Passage, ProxyFault, Target, UpstreamWord, UpstreamWords};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
 use crate::telemetry;
@@ -14,43 +16,37 @@ use crate::visitor::CookieKind;
 const SMALL_BODY_BYTES: u64 = 16 * 1024;
 
 impl Pipeline {
-    pub(super) async fn forward(
-        &self,
-        i: usize,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-        entry: Option<Entry>,
-    ) -> Answer {
+    pub(super) async fn forward(&self, i: usize, visit: Visit, entry: Option<Entry>) -> Answer {
         let room = &self.site.rooms[i];
-        let name = room.rules.name.as_str();
+        let Visit { request, target, asker } = visit;
         let visitor = entry.as_ref().map(|entry| entry.ticket.id.to_string());
         let passage = Passage {
-            room: name,
+            room: room.rules.name.as_str(),
             visitor: visitor.as_deref(),
             pass: entry.as_ref().map(|entry| entry.pass.as_str()),
-            ..self.passage(asker)
+            ..self.passage(&asker)
         };
         let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
-        let timer = room.shared.metrics.proxy_duration.with_label_values(&[name]).start_timer();
-        let answer = self.ask(i, request, target, &passage, age_s).await;
+        let timer = room.counts.proxy_duration.start_timer();
+        let answer = self.ask(i, request, &target, &passage, age_s).await;
         timer.observe_duration();
-        let mut answer = self.answered(answer, asker);
-        let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][(answer.status().as_u16() / 100).clamp(1, 5) as usize - 1];
-        room.shared.metrics.proxy_requests.with_label_values(&[name, class]).inc();
+        let mut answer = self.answered(answer, &asker);
+        room.counts.forwarded(answer.status().as_u16());
         if entry.is_some() {
             respond::keep_from_shared_caches(&mut answer);
         }
         if let Some(cookie) = entry.as_ref().and_then(|entry| entry.cookie.as_deref()) {
             respond::set_cookie(&mut answer, cookie);
         }
-        self.hear(room, target, entry.as_ref(), &mut answer);
+        self.hear(room, &target, entry.as_ref(), &mut answer);
         answer
     }
 
-    pub(super) async fn bypass(&self, i: usize, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let answer = self.ask(i, request, target, &self.passage(asker), None).await;
-        self.answered(answer, asker)
+    pub(super) fn bypass(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
+        self.later(visit, async move |pipeline, Visit { request, target, asker }| {
+            let answer = pipeline.ask(i, request, &target, &pipeline.passage(&asker), None).await;
+            pipeline.answered(answer, &asker)
+        })
     }
 
     /// Forwards a request to a room's upstream, and notes how that does.
@@ -71,15 +67,15 @@ impl Pipeline {
         answer
     }
 
-    pub(super) async fn forward_plain(
-        &self,
-        proxy: &Proxy,
-        request: Request<Incoming>,
-        target: &Target,
-        asker: &Asker,
-    ) -> Answer {
-        let answer = proxy.forward(request, target, &self.passage(asker)).await;
-        self.answered(answer, asker)
+    /// Forwards a request that belongs to no room.
+    pub(super) fn forward_plain(self: &Arc<Self>, visit: Visit) -> Handling {
+        self.later(visit, async move |pipeline, Visit { request, target, asker }| match &pipeline.open {
+            Some(proxy) => {
+                let answer = proxy.forward(request, &target, &pipeline.passage(&asker)).await;
+                pipeline.answered(answer, &asker)
+            }
+            None => pipeline.refuse(asker.reads, &Refused::NotFound),
+        })
     }
 
     fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {

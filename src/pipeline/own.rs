@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::renewing::with_renewal;
-use super::{Asker, OWN_PREFIX, Pipeline, Proved, sign};
+use super::{Asker, Handling, OWN_PREFIX, Pipeline, Proved, Visit, sign};
 use crate::gate::{self, Decision};
 use crate::line::draw::Pending;
 use crate::line::{Number, Roll, Standing};
@@ -48,35 +48,37 @@ struct RoomBody {
 }
 
 impl Pipeline {
-    pub(super) async fn own(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) fn own(self: &Arc<Self>, visit: Visit) -> Handling {
+        let Visit { request, target, asker } = &visit;
         let path = target.path().strip_prefix(OWN_PREFIX).unwrap_or_default();
         telemetry::route(&asker.span, request.method(), own_route(path));
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
-        match path {
-            "status" if is_get => self.with_room(&request, target, asker, Self::status),
-            "receipt" if is_get => self.with_room(&request, target, asker, Self::receipt),
-            // Whatever the method: some proxies ask with that of the request they ask about.
-            "verify" => self.verify(&request, target, asker).await,
-            "live" if is_get => self.live(request, target, asker),
+        let answer = match path {
+            "status" if is_get => self.with_room(request, target, asker, Self::status),
+            "receipt" if is_get => self.with_room(request, target, asker, Self::receipt),
+            "draw" if is_get => self.with_room(request, target, asker, Self::draw),
+            "live" if is_get => return self.live(visit).into(),
             "jwks.json" if is_get => self.jwks(asker),
-            "language" if is_get => self.choose_language(&request, target),
-            "draw" if is_get => self.with_room(&request, target, asker, Self::draw),
-            "join" if is_post => self.join_app(request, target, asker).await,
-            "link" if is_post => self.make_link(&request, target, asker),
+            "language" if is_get => self.choose_language(request, target),
+            "link" if is_post => self.make_link(request, target, asker),
             "continue" if is_get => self.offer_link(target, asker),
-            "continue" if is_post => self.use_link(&request, target, asker).await,
             "bypass" if is_get => self.offer_bypass(target, asker),
-            "bypass" if is_post => self.use_bypass(&request, target, asker).await,
-            "proof" if is_get || is_post => self.prove(request, target, asker).await,
-            "leave" if is_post => self.leave(request, target, asker).await,
+            "join" if is_post => return self.later(visit, Self::join_app),
+            // Whatever the method: some proxies ask with that of the request they ask about.
+            "verify" => return self.later(visit, Self::verify),
+            "continue" if is_post => return self.later(visit, Self::use_link),
+            "bypass" if is_post => return self.later(visit, Self::use_bypass),
+            "proof" if is_get || is_post => return self.later(visit, Self::prove),
+            "leave" if is_post => return self.later(visit, Self::leave),
             "status" | "receipt" | "live" | "jwks.json" | "draw" | "language" => {
                 self.refuse(asker.reads, &Refused::Method("GET"))
             }
             "continue" | "bypass" | "proof" => self.refuse(asker.reads, &Refused::Method("GET, POST")),
             "join" | "leave" | "link" => self.refuse(asker.reads, &Refused::Method("POST")),
             _ => self.refuse(asker.reads, &Refused::NotFound),
-        }
+        };
+        answer.into()
     }
 
     fn with_room(
@@ -164,7 +166,8 @@ impl Pipeline {
         }
     }
 
-    fn live(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    fn live(&self, Visit { request, target, asker }: Visit) -> Answer {
+        let (target, asker) = (&target, &asker);
         let room = match self.named_room(target, None) {
             Ok(room) => Arc::clone(room),
             Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
@@ -184,7 +187,7 @@ impl Pipeline {
         }
         let renewal = self.renewal(request.headers(), &room, Some(&ticket));
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
-        self.tasks.spawn(websocket::serve(request, room, ticket, self.farewell.clone()));
+        self.tasks.spawn(websocket::serve(request, Arc::clone(&asker.slot), room, ticket, self.farewell.clone()));
         with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 
@@ -206,8 +209,8 @@ impl Pipeline {
     }
 
     /// A place for an app: the ticket in JSON, to be sent back as `Vestibule-Ticket`.
-    async fn join_app(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
-        let (parts, body) = request.into_parts();
+    async fn join_app(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let ((parts, body), target, asker) = (request.into_parts(), &target, &asker);
         let (room, altcha) = match self.asked_room(body, target).await {
             Ok(asked) => asked,
             Err(why) => return self.refuse(Reads::Json, &Refused::Nonsense(&why)),
@@ -240,7 +243,8 @@ impl Pipeline {
         respond::tell(&json!({"ticket": sealed, "pass": pass, "status": Status::of(room, &ticket)}))
     }
 
-    async fn leave(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    async fn leave(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (target, asker) = (&target, &asker);
         if !websocket::is_same_origin(&request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }

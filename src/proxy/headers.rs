@@ -128,7 +128,7 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
     strip_own_cookies(headers);
     set_forwarded(headers, target, passage, &before);
     set(headers, header::HOST, target.host());
-    set(headers, REQUEST_ID, &passage.request.to_string());
+    headers.insert(REQUEST_ID, passage.request.header_value());
     if !passage.room.is_empty() {
         set(headers, ROOM, passage.room);
     }
@@ -201,10 +201,11 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
             (ChainHeader::Forwarded, None) => append(headers, X_FORWARDED_FOR, "unknown"),
         }
     }
-    append(headers, X_FORWARDED_FOR, &peer.to_string());
+    let name = peer.to_string();
+    append(headers, X_FORWARDED_FOR, &name);
     append(headers, header::FORWARDED, &forwarded_element(peer, scheme, target.host()));
     if !passage.peer_is_trusted {
-        set(headers, X_REAL_IP, &peer.to_string());
+        set(headers, X_REAL_IP, &name);
     }
     headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
     headers.entry(X_FORWARDED_HOST).or_insert_with(|| printable(target.host()));
@@ -212,7 +213,8 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
 
 /// Writes one element of RFC 7239; addresses of version 6 and hosts with a port need quotes there.
 fn forwarded_element(peer: IpAddr, scheme: &str, host: &str) -> String {
-    let mut element = format!("{};proto={scheme};host=", forwarded_node(peer));
+    let mut element = String::with_capacity(96);
+    write!(element, "{};proto={scheme};host=", forwarded_node(peer)).expect("a string takes every write");
     let quoted = host.contains([':', '[']);
     let written = if quoted { write!(element, "\"{host}\"") } else { write!(element, "{host}") };
     written.expect("a string takes every write");
@@ -228,6 +230,9 @@ fn forwarded_node(peer: IpAddr) -> String {
 
 /// Adds to the end of a list that a trusted proxy began; there is nothing to add to otherwise.
 fn append(headers: &mut HeaderMap, name: HeaderName, last: &str) {
+    if !headers.contains_key(&name) {
+        return set(headers, name, last);
+    }
     let mut list = String::with_capacity(64);
     for value in headers.get_all(&name) {
         list.push_str(value.to_str().unwrap_or("unknown"));

@@ -4,6 +4,7 @@ use hyper::header;
 use serde_json::json;
 
 use super::{Answer, Reads, Refused, page, problem};
+use crate::proxy::ResponseBody;
 use crate::token::proof::Challenge;
 use crate::waiting::Pages;
 
@@ -23,10 +24,11 @@ pub struct ProofAsked<'a> {
 pub fn ask_for_proof(pages: &Pages, reads: Reads, asked: &ProofAsked<'_>) -> Answer {
     let told = Refused::Proof.told();
     let mut answer = match reads {
-        Reads::Html(language, coding) => page(told.status, pages, (language, coding), |reader| {
-            pages.proof((told.heading, &told.text), asked.challenge, asked.form, asked.patience, reader)
+        Reads::Html(language, coding) => page(told.status, (language, coding), |reader| {
+            let plain = (told.heading, told.text.as_ref());
+            pages.coded(pages.proof(plain, asked.challenge, asked.form, asked.patience, reader), reader)
         }),
-        Reads::Json => problem(&told, [("challenge", json!(asked.challenge))]),
+        Reads::Json => problem(&told, [("challenge", json!(asked.challenge))]).map(ResponseBody::full),
     };
     // The page's worker is made of the page's own script.
     if let Some(policy) = answer.headers_mut().get_mut(header::CONTENT_SECURITY_POLICY) {

@@ -401,6 +401,22 @@ mod tests {
         assert!(place.epoch > epoch && place.number > 100_000, "{place:?}");
     }
 
+    #[tokio::test]
+    async fn a_join_that_fails_hides_nobody_from_the_next_tick() {
+        let room = room(open_gate());
+        make(&room).await;
+        crate::ticker::tick(&room).await;
+        room.take_tick();
+        room.presence.connect(1);
+        room.set_store_up(false);
+        assert!(room.take_tick().here.contains(1), "the store has answered the last tick");
+        room.put_back(room.take_tick());
+        room.note_heard(false);
+        assert!(!room.take_tick().all_here, "until it answers again, nobody is gathered");
+        crate::ticker::tick(&room).await;
+        assert!(room.take_tick().all_here);
+    }
+
     #[test]
     fn numbers_are_given_before_only_in_the_same_epoch_or_an_older() {
         let known = Known { epoch: 5, seq: 9, issued: 20 };

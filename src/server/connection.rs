@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 
 use super::turns::{InTurn, Turns, Verdict};
 use super::{Door, announced};
 use crate::limit::Slot;
+use crate::patience::{Patient, READER_TIMEOUT};
 use crate::pipeline::Pipeline;
 use crate::proxy::OwnedTasks;
 use crate::respond::Answer;
@@ -28,9 +28,6 @@ use crate::tls;
 
 /// A request's head has to be there within this time, and so has all that comes before the first.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A reader who takes nothing for this long is cut, and what it held is free.
-const READER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of a head is read: beyond it the request is refused. So is one of more than 100 headers, which is hyper's own
 /// bound: to name it would cost every request an allocation.
@@ -73,12 +70,9 @@ pub(super) struct Reception {
 
 /// A stream whose peer has shown that it can be spoken to.
 enum Greeted {
-    Plain(Timed, Protocol),
-    Tls(Box<tokio_rustls::server::TlsStream<Timed>>, Protocol),
+    Plain(Patient, Protocol),
+    Tls(Box<tokio_rustls::server::TlsStream<Patient>>, Protocol),
 }
-
-/// A stream that breaks when its peer takes nothing for too long.
-type Timed = Pin<Box<TimeoutStream<TcpStream>>>;
 
 #[derive(Clone, Copy)]
 enum Protocol {
@@ -117,9 +111,9 @@ impl Reception {
         };
         let Some(acceptor) = &self.door.tls else {
             let protocol = spoken(&stream).await?;
-            return Some((Greeted::Plain(timed(stream), protocol), peer));
+            return Some((Greeted::Plain(Patient::new(stream), protocol), peer));
         };
-        let stream = acceptor.accept(timed(stream)).await.inspect_err(|_| self.refuse("handshake")).ok()?;
+        let stream = acceptor.accept(Patient::new(stream)).await.inspect_err(|_| self.refuse("handshake")).ok()?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if tls::is_look(agreed) {
             return None;
@@ -195,13 +189,12 @@ impl Reception {
     ) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send + 'static> + Send + 'static
     {
         let Self { pipeline, slot, door, .. } = self;
-        service_fn(move |mut request: Request<Incoming>| {
-            let (pipeline, door) = (Arc::clone(&pipeline), Arc::clone(&door));
-            request.extensions_mut().insert(Arc::clone(&slot));
+        service_fn(move |request: Request<Incoming>| {
             let is_http2 = request.version() == Version::HTTP_2;
+            let (handling, door) = (pipeline.handle(request, peer, &slot), Arc::clone(&door));
             async move {
-                let mut answer = pipeline.handle(request, peer).await;
-                if door.stopping.notice.is_cancelled() && !is_http2 {
+                let mut answer = handling.answer().await;
+                if !is_http2 && door.stopping.notice.is_cancelled() {
                     ask_to_leave(&mut answer);
                 }
                 Ok::<_, Infallible>(answer)
@@ -238,10 +231,4 @@ async fn spoken(stream: &TcpStream) -> Option<Protocol> {
     let mut first = [0; PREFACE.len()];
     let seen = stream.peek(&mut first).await.ok().filter(|seen| *seen > 0)?;
     Some(if &first[..seen] == PREFACE { Protocol::Http2 } else { Protocol::Http1 })
-}
-
-fn timed(stream: TcpStream) -> Timed {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(READER_TIMEOUT));
-    Box::pin(stream)
 }

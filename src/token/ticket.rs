@@ -42,7 +42,9 @@ pub struct TicketId(pub u128);
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.0.to_be_bytes(), &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -51,9 +53,10 @@ impl FromStr for TicketId {
 
     /// Reads exactly what [`Display`](fmt::Display) writes: one id has one spelling.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let plain = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let bits = plain.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        bits.map(Self).ok_or(())
+        let mut bytes = [0; 16];
+        let is_plain = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let read = is_plain.then(|| hex::decode_to_slice(text, &mut bytes).ok()).flatten();
+        read.map(|()| Self(u128::from_be_bytes(bytes))).ok_or(())
     }
 }
 

@@ -28,28 +28,122 @@ pub(super) struct Shown {
     renews: String,
 }
 
-impl Shown {
-    pub(super) fn of(status: &Status, words: &Words, refresh_seconds: u64) -> Self {
+/// The texts that differ from visitor to visitor, or from moment to moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Figure {
+    Tab,
+    Position,
+    Ahead,
+    Waiting,
+    Eta,
+    Speed,
+    Stock,
+    Lot,
+    Countdown,
+    Visit,
+}
+
+impl Figure {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Tab,
+        Self::Position,
+        Self::Ahead,
+        Self::Waiting,
+        Self::Eta,
+        Self::Speed,
+        Self::Stock,
+        Self::Lot,
+        Self::Countdown,
+        Self::Visit,
+    ];
+
+    /// Tells whether what it says is a visitor's own. If not, it says the same to all whom the template treats alike.
+    pub(super) fn is_own(self, status: &Status) -> bool {
+        match self {
+            Self::Tab => status.state == State::Waiting && status.ahead.is_some(),
+            Self::Position => status.position.is_some(),
+            Self::Ahead => status.ahead.is_some(),
+            Self::Waiting => true,
+            Self::Eta => status.eta_seconds.is_some(),
+            Self::Speed => {
+                status.state == State::Waiting && status.admissions_per_second.is_some_and(|rate| rate > 0.0)
+            }
+            Self::Stock => status.stock.is_some(),
+            Self::Lot => status.draw.is_some() && status.number.is_some(),
+            Self::Countdown => status.opens_at.is_some(),
+            Self::Visit => status.state == State::Called && status.session_ends_at.is_some(),
+        }
+    }
+
+    /// Says it, if there is something to say.
+    pub(super) fn say(self, status: &Status, words: &Words) -> Option<String> {
         let count = |n: Option<u64>| n.map(|n| words.count(n));
         let left = |until: Option<u64>| until.map(|until| words.span(until.saturating_sub(status.as_of) as f64 / 1e3));
-        let visit = left(status.session_ends_at).filter(|_| status.state == State::Called);
+        match self {
+            Self::Tab => Some(words.tab(status)),
+            Self::Position => count(status.position).or_else(|| Some(words.say("unknown", &[]))),
+            Self::Ahead => count(status.ahead),
+            Self::Waiting => Some(words.count(status.waiting)),
+            Self::Eta => Some(words.range(status.eta_seconds)),
+            Self::Speed => {
+                let rate = status.admissions_per_second.filter(|_| status.state == State::Waiting);
+                rate.and_then(|rate| words.speed(rate))
+            }
+            Self::Stock => count(status.stock.map(|stock| stock.available)),
+            Self::Lot => {
+                let number = count(status.number.filter(|_| status.draw.is_some()));
+                Some(words.say("lot", &[("n", &number.unwrap_or_default())]))
+            }
+            Self::Countdown => left(status.opens_at).or_else(|| Some(words.say("any_moment", &[]))),
+            Self::Visit => {
+                let visit = left(status.session_ends_at).filter(|_| status.state == State::Called);
+                Some(visit.map(|span| words.say("visit", &[("span", &span)])).unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Shown {
+    pub(super) fn of(status: &Status, words: &Words, refresh_seconds: u64) -> Self {
+        let say = |figure: Figure| figure.say(status, words);
+        let text = |figure: Figure| say(figure).unwrap_or_default();
         Self {
-            tab: words.tab(status),
-            position: count(status.position).unwrap_or_else(|| words.say("unknown", &[])),
-            ahead: count(status.ahead),
-            waiting: words.count(status.waiting),
-            eta: words.range(status.eta_seconds),
-            speed: status.admissions_per_second.and_then(|rate| words.speed(rate)),
-            stock: count(status.stock.map(|stock| stock.available)),
+            tab: text(Figure::Tab),
+            position: text(Figure::Position),
+            ahead: say(Figure::Ahead),
+            waiting: text(Figure::Waiting),
+            eta: text(Figure::Eta),
+            speed: say(Figure::Speed),
+            stock: say(Figure::Stock),
             forecast: words.outlook(status),
             kept: words.kept(status.grace_seconds),
-            lot: words.say("lot", &[("n", &count(status.number).unwrap_or_default())]),
+            lot: text(Figure::Lot),
             until: words.say(if status.number.is_none() { "opens_in" } else { "starts_in" }, &[]),
-            countdown: left(status.opens_at).unwrap_or_else(|| words.say("any_moment", &[])),
-            visit: visit.map(|span| words.say("visit", &[("span", &span)])).unwrap_or_default(),
+            countdown: text(Figure::Countdown),
+            visit: text(Figure::Visit),
             message: words.say("message", &[]),
             rests: words.say("rests", &[]),
             renews: words.still("renews", &[("span", &words.span(refresh_seconds as f64))]),
+        }
+    }
+
+    /// Puts something else in the place of some figures.
+    pub(super) fn replace(&mut self, by: impl Fn(Figure) -> Option<String>) {
+        for (text, figure) in [
+            (&mut self.tab, Figure::Tab),
+            (&mut self.position, Figure::Position),
+            (&mut self.waiting, Figure::Waiting),
+            (&mut self.eta, Figure::Eta),
+            (&mut self.lot, Figure::Lot),
+            (&mut self.countdown, Figure::Countdown),
+            (&mut self.visit, Figure::Visit),
+        ] {
+            *text = by(figure).unwrap_or_else(|| std::mem::take(text));
+        }
+        for (text, figure) in
+            [(&mut self.ahead, Figure::Ahead), (&mut self.speed, Figure::Speed), (&mut self.stock, Figure::Stock)]
+        {
+            *text = by(figure).or_else(|| text.take());
         }
     }
 }

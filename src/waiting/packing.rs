@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use memchr::memmem::Finder;
 
 /// For what is packed once.
 const BEST: Compression = Compression::new(9);
@@ -15,11 +16,12 @@ const BEST: Compression = Compression::new(9);
 const QUICK: Compression = Compression::new(4);
 
 /// Gzip's header: deflate, no name, no time, of no particular system.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
 /// A text that pages have in common, as it is and deflated.
 pub(super) struct Piece {
     text: String,
+    finder: Finder<'static>,
     deflated: Vec<u8>,
 }
 
@@ -28,7 +30,7 @@ impl Piece {
         let text = text.into();
         let mut deflated = Vec::new();
         deflate(&mut Compress::new(BEST, false), text.as_bytes(), FlushCompress::Sync, &mut deflated);
-        Self { text, deflated }
+        Self { finder: Finder::new(&text).into_owned(), text, deflated }
     }
 
     #[cfg(test)]
@@ -44,7 +46,7 @@ pub(super) fn gzip<'p>(page: &str, pieces: impl IntoIterator<Item = &'p Piece>) 
     let mut compress = Compress::new(QUICK, false);
     let mut done = 0;
     for piece in pieces {
-        let Some(found) = find(page, done, &piece.text) else { continue };
+        let Some(found) = find(page, done, piece) else { continue };
         deflate(&mut compress, &page.as_bytes()[done..found.start], FlushCompress::Sync, &mut packed);
         packed.extend_from_slice(&piece.deflated);
         done = found.end;
@@ -57,20 +59,27 @@ pub(super) fn gzip<'p>(page: &str, pieces: impl IntoIterator<Item = &'p Piece>) 
     packed
 }
 
-fn find(page: &str, from: usize, text: &str) -> Option<Range<usize>> {
-    let start = from + page[from..].find(text)?;
-    Some(start..start + text.len())
+fn find(page: &str, from: usize, piece: &Piece) -> Option<Range<usize>> {
+    let start = from + piece.finder.find(&page.as_bytes()[from..])?;
+    Some(start..start + piece.text.len())
 }
 
 /// Deflates a text to the end of `out`, with no memory of what came before it.
-fn deflate(compress: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+pub(super) fn deflate(compress: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
     compress.reset();
+    deflate_on(compress, text, flush, out);
+}
+
+/// Does the same with what the compressor remembers.
+pub(super) fn deflate_on(compress: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+    // What is remembered may count as taken in.
+    let before = compress.total_in();
     loop {
         out.reserve(text.len() / 2 + 64);
-        let rest = &text[compress.total_in() as usize..];
+        let rest = &text[(compress.total_in() - before) as usize..];
         let status = compress.compress_vec(rest, out, flush).expect("a compressor takes any bytes");
         // Room that is left says that everything was written, up to the flush.
-        let is_flushed = compress.total_in() as usize == text.len() && out.len() < out.capacity();
+        let is_flushed = (compress.total_in() - before) as usize == text.len() && out.len() < out.capacity();
         if status == Status::StreamEnd || (flush == FlushCompress::Sync && is_flushed) {
             return;
         }

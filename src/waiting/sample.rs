@@ -29,17 +29,9 @@ pub fn sample(name: &str, room: &str, now_ms: u64) -> Option<Status> {
     let placed = placed(room, now_ms);
     let nobody = |state| Status { state, stock: None, ..nobody(room, now_ms) };
     let soon = Some(now_ms + 754_000);
-    let in_draw = |stage, opens_at| Status {
-        state: State::PreQueue,
-        draw: Some(stage),
-        place: None,
-        position: None,
-        ahead: None,
-        eta_seconds: None,
-        forecast: None,
-        opens_at,
-        ..placed.clone()
-    };
+    let unplaced = || Status { position: None, ahead: None, eta_seconds: None, forecast: None, ..placed.clone() };
+    let in_draw =
+        |stage, opens_at| Status { state: State::PreQueue, draw: Some(stage), place: None, opens_at, ..unplaced() };
     Some(match name {
         "waiting" => placed,
         "front" => Status {
@@ -55,7 +47,8 @@ pub fn sample(name: &str, room: &str, now_ms: u64) -> Option<Status> {
         "drawing" => in_draw(DrawStage::Drawing, None),
         "awaiting_public_value" => in_draw(DrawStage::AwaitingPublicValue, None),
         "called" => {
-            Status { state: State::Called, called_at: Some(now_ms), session_ends_at: Some(now_ms + 600_000), ..placed }
+            let (called_at, session_ends_at) = (Some(now_ms), Some(now_ms + 600_000));
+            Status { state: State::Called, called_at, session_ends_at, ..unplaced() }
         }
         "paused" => Status { state: State::Paused, eta_seconds: None, ..placed },
         "sold_out" => Status {

@@ -4,9 +4,6 @@ use std::io::Read as _;
 
 use super::*;
 
-/// What the first response may weigh, compressed: ten packets, which arrive without an answer being waited for.
-const FIRST_PACKETS_BYTES: usize = 14 * 1024;
-
 fn unpacked(packed: &[u8]) -> String {
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
@@ -14,7 +11,20 @@ fn unpacked(packed: &[u8]) -> String {
 }
 
 fn reader(language: Language) -> Reader<'static> {
-    Reader { language, nonce: "0123456789abcdef0123456789abcdef" }
+    Reader { language, coding: Coding::Identity, nonce: "0123456789abcdef0123456789abcdef" }
+}
+
+fn text(page: Vec<u8>) -> String {
+    String::from_utf8(page).unwrap()
+}
+
+/// Checks that a page comes out of its mould as out of its template; returns how heavy it is, packed.
+fn check_mould(pages: &Pages, status: &Status, code: &str, language: Language) -> usize {
+    let rendered = pages.render(status, code, reader(language)).unwrap();
+    assert_eq!(text(pages.waiting(status, code, reader(language))), rendered, "{status:?} in {}", language.tag());
+    let packed = pages.waiting(status, code, Reader { coding: Coding::Gzip, ..reader(language) });
+    assert_eq!(unpacked(&packed), rendered, "{status:?} in {}", language.tag());
+    packed.len()
 }
 
 fn pages(theme: &Theme) -> Pages {
@@ -28,21 +38,68 @@ fn every_page_in_every_language_and_state_is_light_and_whole() {
     for language in Language::ALL {
         for name in SAMPLES {
             let status = sample(name, "sale", 1_795_000_000_000).unwrap();
-            let page = pages.show(&status, "1A2B-3C4D", reader(language), &Paths::of("sale")).unwrap();
+            let page = text(pages.waiting(&status, "1A2B-3C4D", reader(language)));
             assert!(page.contains(&format!("<html lang=\"{}\" dir=\"{}\">", language.tag(), language.direction())));
             assert!(!page.contains("undefined") && page.ends_with("</html>"), "{name}");
-            let packed = pages.pack(&page, language);
-            assert_eq!(unpacked(&packed), page, "{name} in {}", language.tag());
-            heaviest = heaviest.max((packed.len(), format!("{name} in {}", language.tag())));
+            let weight = check_mould(&pages, &status, "1A2B-3C4D", language);
+            heaviest = heaviest.max((weight, format!("{name} in {}", language.tag())));
         }
     }
     assert!(heaviest.0 <= FIRST_PACKETS_BYTES, "{heaviest:?}");
 }
 
 #[test]
+fn one_visitors_page_leaves_nothing_in_anothers() {
+    let pages = pages(&Theme { text: Some("Ω & more".to_owned()), ..Theme::default() });
+    let named = |name| sample(name, "sale", 1_795_000_000_000).unwrap();
+    let waiting = named("waiting");
+    for status in [
+        waiting.clone(),
+        Status { position: Some(1), ahead: Some(0), number: Some(7), waiting: 1, ..waiting.clone() },
+        Status { position: None, ahead: None, eta_seconds: None, ..waiting.clone() },
+        Status { admissions_per_second: Some(0.0), ..waiting.clone() },
+        Status { admissions_per_second: Some(0.01), stock: None, ..waiting.clone() },
+        Status { message: Some("<b>It's & \"late\"".to_owned()), ..waiting.clone() },
+        Status { message: Some(String::new()), grace_seconds: Some(0), ..waiting.clone() },
+        Status { message: Some("a mark \u{f0000} of ours".to_owned()), ..waiting.clone() },
+        Status { next_update_seconds: 60, grace_seconds: None, ..waiting.clone() },
+        Status { store_up: false, ..waiting.clone() },
+        Status { session_ends_at: Some(1_795_000_100_000), ..named("called") },
+        Status { opens_at: Some(0), ..named("pre_queue") },
+    ] {
+        for language in [Language::En, Language::Fr, Language::Ar] {
+            check_mould(&pages, &status, "1A2B-3C4D", language);
+            check_mould(&pages, &status, "", language);
+        }
+    }
+}
+
+#[test]
+fn what_is_said_again_later_is_known_to_be_the_same() {
+    let status = Status { message: Some("\"as_of\":7".to_owned()), ..sample("waiting", "sale", 1_000).unwrap() };
+    let (text, gist) = status.written();
+    assert_eq!(text, serde_json::to_string(&status).unwrap());
+    assert_eq!(Status { as_of: 20_000, ..status.clone() }.written().1, gist);
+    assert_ne!(Status { position: Some(1), ..status.clone() }.written().1, gist);
+    assert_ne!(Status { store_up: false, ..status }.written().1, gist);
+}
+
+#[test]
+fn a_template_of_its_own_has_no_mould() {
+    let template = "{% if status.position > 9 %}far{% endif %} {{ shown.position | length }}";
+    let pages = pages(&Theme { template: Some(template.to_owned()), ..Theme::default() });
+    let waiting = sample("waiting", "sale", 0).unwrap();
+    let page = |position| {
+        let status = Status { position: Some(position), ..waiting.clone() };
+        text(pages.waiting(&status, "", reader(Language::En)))
+    };
+    assert_eq!([page(4_182), page(1)], ["far 5", " 1"]);
+}
+
+#[test]
 fn what_every_page_shares_is_found_in_it() {
     let pages = pages(&Theme::default());
-    let page = pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Hi));
+    let page = text(pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Hi)));
     for piece in [&pages.style, &pages.words(Language::Hi).live_piece, &pages.script] {
         assert!(piece.stands_in(&page), "it would be packed for each page anew");
     }
@@ -50,7 +107,7 @@ fn what_every_page_shares_is_found_in_it() {
 
 #[test]
 fn only_the_language_that_is_needed_goes_along() {
-    let page = pages(&Theme::default()).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Ta));
+    let page = text(pages(&Theme::default()).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Ta)));
     assert!(page.contains("நீங்கள் வரிசையில் உள்ளீர்கள்") && !page.contains("You are in line"));
 }
 
@@ -59,7 +116,7 @@ fn what_an_operator_writes_is_text() {
     let evil = "</script><img src=x onerror=alert(1)>";
     let theme = Theme { text: Some(evil.to_owned()), help: Some("/help?a=\"b\"".to_owned()), ..Theme::default() };
     let status = Status { message: Some(evil.to_owned()), ..sample("waiting", "sale", 0).unwrap() };
-    let page = Pages::new([("sale", evil, &theme)]).waiting(&status, "", reader(Language::En));
+    let page = text(Pages::new([("sale", evil, &theme)]).waiting(&status, "", reader(Language::En)));
     assert!(!page.contains("<img"), "{page}");
 }
 
@@ -70,7 +127,7 @@ fn a_rooms_own_template_takes_the_place_of_the_built_in_one() {
     let theme =
         Theme { template: Some(template.to_owned()), accent: Some("#8a1538".parse().unwrap()), ..Theme::default() };
     assert_eq!(theme.try_out(), Ok(()));
-    let page = pages(&theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::De));
+    let page = text(pages(&theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::De)));
     assert!(page.contains("<h1>Sie stehen in der Schlange 4.182</h1>") && page.contains("--key:#8a1538"), "{page}");
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::accent::Accent;
 use super::language::Language;
 use super::sample::{SAMPLES, sample};
-use super::{Pages, Reader};
+use super::{Coding, Pages, Reader};
 
 /// A room's look. All of it may be left out.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Theme {
         for language in [Language::En, Language::Ar] {
             for name in SAMPLES {
                 let status = sample(name, "sample", 0).unwrap_or_else(|| unreachable!("{name} is a sample"));
-                let page = pages.preview(&status, Reader { language, nonce: "nonce" })?;
+                let page = pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: "nonce" })?;
                 if !page.contains("nonce=\"nonce\"") && (page.contains("<script") || page.contains("<style")) {
                     return Err(BadTemplate(
                         "no style or script has nonce=\"{{ nonce }}\", so none would run".to_owned(),
@@ -65,6 +65,11 @@ impl Theme {
             }
         }
         Ok(())
+    }
+
+    /// Lists what an operator has written.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.logo, &self.text, &self.help].into_iter().filter_map(|text| text.as_deref())
     }
 
     /// Returns what the templates see of it.

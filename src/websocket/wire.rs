@@ -63,8 +63,9 @@ impl From<io::Error> for Ended {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) const fn new(stream: S) -> Self {
-        Self { stream, begun: Vec::new(), unsent: Vec::new() }
+    /// Begins with what was read already.
+    pub(super) fn begun(stream: S, begun: &[u8]) -> Self {
+        Self { stream, begun: begun.to_vec(), unsent: Vec::new() }
     }
 
     /// Waits for the next frame.
@@ -194,7 +195,7 @@ mod tests {
 
     fn wire(space: usize) -> (Wire<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(space);
-        (Wire::new(ours), theirs)
+        (Wire::begun(ours, &[]), theirs)
     }
 
     async fn heard(bytes: &[u8]) -> Result<Heard, Ended> {

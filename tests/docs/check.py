@@ -55,7 +55,7 @@ def check_words():
     need("docs/protocol.md, metrics", set(re.findall(metrics, code("src/metrics.rs") + code("src/metrics/runtimes.rs"))), re.sub(r"\b(vestibule)?_(?=[a-z])", "", protocol))
     need("docs/protocol.md, metrics", {"booking_" + name for name in re.findall(metrics, code("booking-core/src/metrics.rs"))}, protocol)
     kinds = r'told\(\s*StatusCode::\w+,\s*"([a-z_]+)"'
-    need("docs/protocol.md, refusals", {"/problems/" + kind for kind in re.findall(kinds, code("src/respond.rs"))}, protocol)
+    need("docs/protocol.md, refusals", {"/problems/" + kind for kind in re.findall(kinds, code("src/respond/told.rs"))}, protocol)
     fields = lambda path, name: re.findall(r"pub (\w+):", code(path).split(f"pub struct {name} {{")[1].split("\n}")[0])
     need("docs/protocol.md, status", set(fields("src/status.rs", "Status")), protocol)
     need("docs/protocol.md, log", set(fields("src/line.rs", "Entry")), protocol)

@@ -1,6 +1,7 @@
 //! The crowd against a gateway that keeps its promises, and against ones that break each of them.
 
 mod fake;
+mod kills;
 mod rehearsed;
 
 use clap::{Args, FromArgMatches};
@@ -120,9 +121,6 @@ async fn a_site_without_a_waiting_room_and_other_machines_are_refused() {
     assert!(refused.to_string().contains("gave no ticket"), "{refused}");
     let remote = crowd::run(args(&["http://192.0.2.7/"]), Clock::system()).await.unwrap_err();
     assert!(matches!(remote, CrowdError::Target(_)), "{remote}");
-    let many = args(&[&plain.url(), "--visitors", "10000000"]);
-    let refused = crowd::run(many, Clock::system()).await.unwrap_err();
-    assert!(matches!(refused, CrowdError::TooMany { visitors: 10_000_000, .. }), "{refused}");
 }
 
 /// Sends eight who all behave in one way.

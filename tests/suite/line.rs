@@ -39,6 +39,7 @@ fn tick(gateway: u64) -> Tick {
         gateway: GatewayId(gateway),
         lease_ms: 10_000,
         here: Numbers::default(),
+        all_here: false,
         gone: Numbers::default(),
         returned: Numbers::default(),
         left: Numbers::default(),

@@ -45,9 +45,19 @@ impl Process {
     /// The same with these variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], arguments: &[&str], lines: usize) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.envs(environment.iter().copied());
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.envs(environment.iter().copied()).args(arguments);
+        Self::run(command, lines)
+    }
+
+    /// The same with so many files that may be open, and no more.
+    pub fn start_with_files(files: usize, arguments: &[&str], lines: usize) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), PROGRAM]).args(arguments);
+        Self::run(command, lines)
+    }
+
+    fn run(mut command: Command, lines: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| say.send(line)));

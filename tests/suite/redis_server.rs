@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
@@ -13,6 +15,13 @@ const GUARD: &str = r#""$@" & pid=$!; read -r _; exec 2>&-; kill $pid; kill -CON
 
 /// Lets nothing be kept on disk.
 const KEEPS_NOTHING: [&str; 4] = ["--save", "", "--appendonly", "no"];
+
+/// Where the ports are that servers get: below those that the kernel gives to outgoing connections, and so that the bus of
+/// a cluster's node, 10,000 above its port, is too.
+const GIVEN_PORTS: Range<u16> = 10_000..22_000;
+
+/// How many of them this process has looked at.
+static LOOKED_AT: AtomicU64 = AtomicU64::new(0);
 
 /// A server on a loopback port and a socket, with a folder of its own.
 pub struct RedisServer {
@@ -158,7 +167,12 @@ fn end(input: &mut ChildStdin) {
     drop(input.write_all(b"\n"));
 }
 
-/// A port that is free at this moment.
+/// A port that is free at this moment, and that no outgoing connection gets: a server that comes back to it finds it free.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    let begin = u64::from(std::process::id()) * 61;
+    let mut ports = std::iter::repeat_with(|| {
+        let next = begin + LOOKED_AT.fetch_add(1, Ordering::Relaxed);
+        GIVEN_PORTS.start + (next % GIVEN_PORTS.len() as u64) as u16
+    });
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }

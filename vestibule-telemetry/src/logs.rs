@@ -35,7 +35,10 @@ pub fn start_logs(form: LogForm, wished: Option<&str>, traces: Option<&Traces>) 
         LogForm::Text => lines.boxed(),
         LogForm::Json => lines.json().boxed(),
     };
-    let logs = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.map(Traces::layer));
-    // It fails only when a test or an embedding program logs already.
-    let _ = logs.try_init();
+    let logs = tracing_subscriber::registry().with(lines.with_filter(filter));
+    // It fails only when a test or an embedding program logs already. A layer that is `None` would want all spans.
+    let _ = match traces {
+        Some(traces) => logs.with(traces.layer()).try_init(),
+        None => logs.try_init(),
+    };
 }

@@ -10,7 +10,7 @@ use crate::line::RoomName;
 use crate::line::spent::{Mark, Spent};
 
 /// One room's file; it is made when the first link is used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LinksFile(PathBuf);
 
 impl LinksFile {
@@ -35,9 +35,8 @@ impl LinksFile {
         Ok((Self(path), spent))
     }
 
-    /// Writes down a use, so that it survives a loss of power.
-    pub fn append(&self, mark: &Mark) -> Result<(), StoreFault> {
-        let Some(record) = mark.record() else { return Ok(()) };
+    /// Writes down the record of a use, so that it survives a loss of power.
+    pub fn append(&self, record: &str) -> Result<(), StoreFault> {
         let mut file = open_append(&self.0)?;
         let written = file.write_all(record.as_bytes()).and_then(|()| file.sync_data());
         written.map_err(|e| cannot("write", &self.0, &e))
@@ -56,7 +55,7 @@ mod tests {
         for day in 0..70 {
             let (file, mut spent) = LinksFile::open(folder.path(), &name, day * 86_400).unwrap();
             assert!(spent.spend(&of_day(day), day * 86_400), "unused");
-            file.append(&of_day(day)).unwrap();
+            file.append(&of_day(day).record().unwrap()).unwrap();
         }
         let (file, mut spent) = LinksFile::open(folder.path(), &name, 69 * 86_400).unwrap();
         assert!(!spent.spend(&of_day(69), 69 * 86_400), "used, and remembered");

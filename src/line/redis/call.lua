@@ -7,10 +7,10 @@ local function count_present()
 end
 
 -- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
-local function absent(here)
+local function absent()
   return in_scratch(function()
     bases[SCRATCH] = base(WAITING)
-    redis.call('BITOP', 'OR', SCRATCH, SEEN, unpack(here))
+    redis.call('BITOP', 'OR', SCRATCH, SEEN, HERE, BEFORE)
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
     redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, WAITING)
     return with_bytes(SCRATCH, up_to(get('grace_issued'), lowest(SCRATCH, LAPSE_LIMIT)))
@@ -47,8 +47,8 @@ local function lapse_forgotten()
   return is_more
 end
 
-local function begin_grace(here)
-  if #here > 0 then redis.call('BITOP', 'OR', SEEN, unpack(here)) else redis.call('DEL', SEEN) end
+local function begin_grace()
+  redis.call('BITOP', 'OR', SEEN, HERE, BEFORE)
   put('grace_at', now)
   put('grace_issued', line.issued)
 end
@@ -58,9 +58,8 @@ local function lapse()
   local grace_ms = get('grace_ms')
   if not grace_ms or now < get('grace_at') + grace_ms * 1000 or rests() then return end
   if lapse_forgotten() then return end
-  local here = here_keys()
-  local lapsed = absent(here)
-  if size(lapsed) < LAPSE_LIMIT then begin_grace(here) end
+  local lapsed = absent()
+  if size(lapsed) < LAPSE_LIMIT then begin_grace() end
   give_up('lapsed', lapsed)
 end
 
@@ -83,7 +82,7 @@ if is_out_of_step() then
   return {text(in_scratch(count_present)), text(now)}
 end
 close_entries()
-drop_expired_leases()
+tend_muster()
 tend_door()
 adapt()
 lapse()

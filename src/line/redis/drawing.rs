@@ -9,8 +9,9 @@ use super::scripts::Verb;
 use super::stored::{StoredRoll, over_to_keep};
 use super::words::{draw_text, promise_text};
 use super::{RedisLine, Repeat, StoreFault};
+use crate::line::bits::Bits;
 use crate::line::draw::{Pending, Reveal};
-use crate::line::roll::Drawn;
+use crate::line::roll::{Drawn, Tally};
 use crate::line::{RoomName, apart};
 use redis::Value;
 
@@ -58,8 +59,12 @@ impl RedisLine {
 /// Writes what the script is told: what was read, the draw, and who of it has which place.
 fn arguments(read: &StoredRoll, pending: &Pending, drawn: &Drawn) -> Vec<Vec<u8>> {
     let (roll, draw) = (&read.roll, drawn.draw());
-    let waiting = draw.within(&roll.waiting).count();
-    let words = [u64::from(roll.epoch()), roll.tally.left, roll.tally.lapsed, waiting, draw.first, draw.last];
+    let mut over_unseen = Bits::from(&roll.unseen);
+    let unseen = draw.within(&over_unseen).count();
+    over_unseen.intersect(&roll.over);
+    let [waiting, over_unseen] = [&roll.waiting, &over_unseen].map(|set| draw.within(set).count());
+    let Tally { left, lapsed, .. } = roll.tally;
+    let words = [u64::from(roll.epoch()), left, lapsed, waiting, unseen, over_unseen, draw.first, draw.last];
     let [epoch, rest @ ..] = words.map(|word| word.to_string().into_bytes());
     let mut arguments = vec![epoch, promise_text(&pending.promise).into_bytes()];
     arguments.extend(rest);

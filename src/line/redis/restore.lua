@@ -21,7 +21,7 @@ local function take()
 end
 
 for _, name in ipairs({'phase', 'message', 'configured', 'pending', 'pending_above', 'pending_closed', 'rests_until',
-                       'unseen_above', 'spent'}) do drop(name) end
+                       'unseen_above', 'spent', 'first_end', 'run_top'}) do drop(name) end
 for _, name in ipairs(LIMITS) do drop(name) end
 for _ = 1, tonumber(take()) do
   local name = take()
@@ -39,13 +39,13 @@ if not began and given > get('issued') then
   put('issued', given)
 end
 
-redis.call('DEL', SESSIONS, ENDS, RUNS, LOG)
+redis.call('DEL', SESSIONS, RUNS, LOG)
 local in_use = 0
 for _ = 1, tonumber(take()) do
   local ends, count = take(), take()
   in_use = in_use + tonumber(count)
-  redis.call('ZADD', ENDS, ends, ends)
   redis.call('HSET', SESSIONS, ends, count)
+  put('first_end', math.min(get('first_end') or math.huge, tonumber(ends)))
 end
 for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
 put('in_use', in_use)

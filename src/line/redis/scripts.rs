@@ -9,11 +9,12 @@ use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US, STOPPED_INTERVAL_US};
 use crate::line::board::{KEYS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
 use crate::line::{
-    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, PACE_STEP_US, REST_US, UNSEEN_S,
+    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_EACH_US, MUSTER_US,
+    PACE_STEP_US, REST_US, UNSEEN_S,
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "2";
+pub const LAYOUT: &str = "3";
 
 /// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
 /// small for about eight million persons.
@@ -60,11 +61,12 @@ const VERBS: [&str; 16] = [
     include_str!("share.lua"),
 ];
 
-const PRELUDE: [&str; 8] = [
+const PRELUDE: [&str; 9] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
     include_str!("prelude/bases.lua"),
+    include_str!("prelude/muster.lua"),
     include_str!("prelude/calling.lua"),
     include_str!("prelude/joining.lua"),
     include_str!("prelude/persons.lua"),
@@ -88,6 +90,7 @@ fn constants() -> String {
          local EPOCH_MARGIN, REST_US, UNSEEN_S = {EPOCH_MARGIN}, {REST_US}, {UNSEEN_S}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
          local PACE_STEP_US, DRAW_REST_US = {PACE_STEP_US}, {DRAW_REST_US}\n\
+         local MUSTER_US, MUSTER_EACH_US = {MUSTER_US}, {MUSTER_EACH_US}\n\
          local KEYS_CAP, WORD_KEPT_MS, NEWS_MS = {KEYS_CAP}, {WORD_KEPT_MS}, {NEWS_MS}\n\
          local SHARE_LIMIT = {SHARE_LIMIT}\n\
          local LIMITS = {{'{}'}}\n\

@@ -81,7 +81,7 @@ end
 
 local function admit(count)
   if not has_order() then return end
-  drop_expired_leases()
+  tend_muster()
   tend_door()
   local limit = math.min(count, free_sessions())
   local called = limit > 0 and in_scratch(function()

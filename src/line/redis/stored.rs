@@ -88,6 +88,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         paced_at_us: fields.number("paced_at")?,
         sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
         settings: fields.settings()?,
+        set_at_us: fields.number("set_at")?,
         tally: Tally {
             called: fields.number("tally_called")?,
             left: fields.number("tally_left")?,
@@ -169,6 +170,7 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
         ("tat", roll.tat_us.to_string()),
         ("pace", roll.pace_us.to_string()),
         ("paced_at", roll.paced_at_us.to_string()),
+        ("set_at", roll.set_at_us.to_string()),
         ("tally_called", roll.tally.called.to_string()),
         ("tally_left", roll.tally.left.to_string()),
         ("tally_lapsed", roll.tally.lapsed.to_string()),
@@ -219,19 +221,22 @@ fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Ses
 /// A last second and, for each call whose sessions end in it, the instant and who was called.
 type CallsOfSecond = (u64, Vec<(u64, Vec<(Number, Number)>)>);
 
-/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was, the number from which
-/// the runs count, then how long after the first call each was.
+/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was, the lowest number, then how
+/// long after the one before each call was, and the runs, counted from the number that follows the last one; where it was
+/// just that one, they are left out.
 fn read_runs(text: &str) -> Option<CallsOfSecond> {
     let mut words = text.splitn(4, '|');
     let ends_s: u64 = words.next()?.parse().ok()?;
     let before_us: i64 = words.next()?.parse().ok()?;
-    let zero: Number = words.next()?.parse().ok()?;
-    let start_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us)?;
+    let mut zero: Number = words.next()?.parse().ok()?;
+    let mut at_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us)?;
     let call = |text: &str| {
-        let (us, called) = text.split_once('=')?;
-        let at_us = start_us.checked_add(us.parse().ok()?)?;
+        let (us, called) = text.split_once('=').unwrap_or((text, "0"));
+        at_us = at_us.checked_add(us.parse().ok()?)?;
         let run = |(first, last): (Number, Number)| Some((zero.checked_add(first)?, zero.checked_add(last)?));
-        Some((u64::try_from(at_us).ok()?, called.parse::<Numbers>().ok()?.runs().map(run).collect::<Option<_>>()?))
+        let runs: Vec<_> = called.parse::<Numbers>().ok()?.runs().map(run).collect::<Option<_>>()?;
+        zero = runs.last()?.1.checked_add(1)?;
+        Some((u64::try_from(at_us).ok()?, runs))
     };
     Some((ends_s, words.next()?.split(';').map(call).collect::<Option<_>>()?))
 }
@@ -262,7 +267,7 @@ mod tests {
         let runs = |text| read_runs(text).unwrap();
         let (first_us, next_us) = (1_795_000_000_100_000, 1_795_000_000_200_000);
         let calls = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(46, 46)])];
-        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000=34"), (1_795_000_600, calls));
+        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000"), (1_795_000_600, calls));
         for text in ["", "7", "7|5=1", "7|x|1|0=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
             assert_eq!(read_runs(text), None, "{text}");
         }

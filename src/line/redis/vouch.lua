@@ -1,27 +1,47 @@
--- ARGV: now, gateway, lease in ms, who is here, who went, the entry that its mirror has come to, that one's epoch, and the
--- interval it wishes for or nothing. Returns whether the gateway was known and its numbers taken. One of an older epoch
--- only has its lease renewed; it says again who is here once it knows of the new one.
+-- ARGV: now, gateway, lease in ms, who is here, who went, the entry that its mirror has come to, that one's epoch, the
+-- interval it wishes for or nothing, the tick's serial, 1 if all are named who are here. Returns whether the gateway was
+-- heard. One of an older epoch only has its lease renewed; it says again who is here once it knows of the new one.
 
-local mine = here_key(ARGV[2])
-local known = redis.call('HEXISTS', LEASES, ARGV[2])
+local gateway = ARGV[2]
+local lease = redis.call('HGET', LEASES, gateway)
+local serial, answer = string.match(lease or '', '^%d+ (%d+) (%d)$')
+
+local function renew(answered)
+  redis.call('HSET', LEASES, gateway, text(now + tonumber(ARGV[3]) * 1000) .. ' ' .. ARGV[9] .. ' ' .. answered)
+end
+
 -- First the own lease: a gateway that was only slow still has its visitors.
-redis.call('HSET', LEASES, ARGV[2], text(now + tonumber(ARGV[3]) * 1000))
-if ARGV[8] == '' then redis.call('HDEL', WISHES, ARGV[2]) else redis.call('HSET', WISHES, ARGV[2], ARGV[8]) end
-drop_expired_leases()
+renew(0)
+if ARGV[8] == '' then redis.call('HDEL', WISHES, gateway) else redis.call('HSET', WISHES, gateway, ARGV[8]) end
+-- A tick whose answer was lost comes again.
+if serial == ARGV[9] then
+  renew(answer)
+  return tonumber(answer)
+end
+
 local theirs = tonumber(ARGV[7])
-if not understands(ARGV[6]) or (theirs > 0 and theirs < epoch()) then
+local is_understood = understands(ARGV[6]) and (theirs == 0 or theirs >= epoch())
+if not lease and not is_understood then redis.call('SADD', UNANSWERED, gateway) end
+drop_expired_leases()
+if not is_understood then
   save()
   return 0
 end
-redis.call('SREM', UNSETTLED, ARGV[2])
 
+local is_all, gone = ARGV[10] == '1', parse(ARGV[5])
+if is_all then
+  if lease and has_answered(gateway) then call_muster() end
+  redis.call('SREM', UNANSWERED, gateway)
+end
+local is_heard = has_answered(gateway)
 local here = up_to(get('issued'), parse(ARGV[4]))
-mark(mine, here, true)
-mark(SEEN, here, true)
-mark(DOOR, here, false)
-
-local gone = parse(ARGV[5])
-mark(mine, gone, false)
+-- Of an unanswered gateway they are there, but it may be gone before it says so again.
+if is_heard then come(here) else greet(here) end
 mark(DOOR, gone, false)
+-- What one says who was not known is of before its lease ran out: others may have named them since.
+if is_heard and lease and not is_all then go(gone) end
+settle()
+local answered = is_heard and (lease or is_all) and 1 or 0
+renew(answered)
 save()
-return known
+return answered

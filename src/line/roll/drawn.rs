@@ -46,6 +46,15 @@ impl Roll {
         }
     }
 
+    /// Tells whether the places of those up to `last`, whom two lines have in common, can be had from both: whatever lots
+    /// either has drawn are among these alone, and the other has drawn them too, or none of them.
+    pub(in crate::line) fn draws_lots_as(&self, other: &Self, last: Number) -> bool {
+        let are_told = |one: &Self, by: &Self| {
+            one.draws.iter().all(|draw| draw.last <= last && (by.draws.contains(draw) || by.is_undrawn(draw)))
+        };
+        are_told(self, other) && are_told(other, self)
+    }
+
     /// Tells whether there is something to a draw, and it was not made here before.
     pub(super) fn is_undrawn(&self, draw: &Draw) -> bool {
         draw.first <= draw.last && !self.draws.iter().any(|made| made.covers(draw.first))

@@ -62,13 +62,17 @@ impl Roll {
 
     /// Tells whether this line puts aside what it did since it parted from another: that was too short ago for many to
     /// have come, or nobody has. What has given way to this line before does not come back, unlike what this line, or one that
-    /// began in the same second, has given way to; and a mere ticket puts no line aside that has come through a loss.
+    /// began in the same second, has given way to; and a mere ticket puts no line aside that has come through a loss. Where
+    /// both have given numbers of an epoch that began in the same second, the one that went its own way earlier stays.
     pub(in crate::line) fn may_give_way(&self, other: &Self, parting: Parting, now_s: u64) -> bool {
-        let Some(own) = self.eras.get(parting.eras) else { return false };
+        let (Some(own), Some(first)) = (self.eras.get(parting.eras), other.eras.get(parting.eras)) else {
+            return false;
+        };
         let is_unused = self.eras.len() == 1 && self.issued == 0;
         let is_young = now_s < u64::from(own.epoch) + YOUNG_S;
         let mut theirs = other.eras.iter().skip(parting.eras).filter(|era| other.knows(era.epoch));
-        let has_given_way = theirs.any(|era| self.has_begun(era.epoch));
+        let has_given_way =
+            theirs.any(|era| self.has_begun(era.epoch) && (own.epoch <= first.epoch || !self.knows(era.epoch)));
         let may_ask = other.epoch() != BYGONE || self.eras.len() == 1;
         is_unused || (is_young && other.issued > 0 && !has_given_way && may_ask)
     }

@@ -21,7 +21,7 @@ impl Roll {
         self.sessions.merge(&other.sessions, &self.over);
         self.tally = self.tally.max(other.tally);
         if self.settings.is_none() {
-            self.settings.clone_from(&other.settings);
+            (self.settings, self.set_at_us) = (other.settings.clone(), other.set_at_us);
         }
         self.use_up(used_up, limits.as_ref(), now_us);
         self.use_up(other.tat_us, other.limits().as_ref(), now_us);

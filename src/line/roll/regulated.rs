@@ -30,7 +30,9 @@ impl Roll {
         if entry.pace_us > 0 {
             (self.pace_us, self.paced_at_us) = (entry.pace_us, entry.at_us);
         }
-        self.settings = entry.settings.clone().or(self.settings.take());
+        if let Some(settings) = &entry.settings {
+            (self.settings, self.set_at_us) = (Some(settings.clone()), entry.at_us);
+        }
         if let (Some(old), Some(new)) = (old, self.limits()) {
             self.tat_us = admission::carry_over(self.tat_us, entry.at_us, &old, &new);
         }

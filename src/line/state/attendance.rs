@@ -3,26 +3,29 @@
 
 use std::collections::BTreeMap;
 
+use super::muster::Muster;
 use crate::line::bits::{Bits, ones};
 use crate::line::{DOOR_US, GatewayId, LAPSE_LIMIT, Number, Numbers, Tick};
 
 /// The attendance of one line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attendance {
-    /// Whom each gateway vouches for, while its lease holds.
-    here: BTreeMap<GatewayId, Lease>,
+    /// The gateways that vouch for visitors.
+    leases: BTreeMap<GatewayId, Lease>,
+    muster: Muster,
+    /// A draw was made that some gateway has not answered: who is present is not known by place.
+    is_unsettled: bool,
     door: Door,
     grace: Grace,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Lease {
     until_us: u64,
-    visitors: Bits,
     /// The interval that the gateway wishes for; it goes with the lease.
     wish_us: Option<u64>,
-    /// A draw was made since the gateway last said who is here.
-    is_unsettled: bool,
+    /// Since the muster began it has said who is here.
+    has_answered: bool,
 }
 
 /// Those who have just joined and are still on their way to a first poll or live connection. At every mark
@@ -49,7 +52,7 @@ impl Attendance {
     pub(super) fn since(issued: Number, now_us: u64) -> Self {
         let door = Door { marked_us: now_us, ..Door::default() };
         let grace = Grace { since_us: now_us, issued, ..Grace::default() };
-        Self { here: BTreeMap::new(), door, grace }
+        Self { muster: Muster::since(now_us), door, grace, ..Self::default() }
     }
 
     /// Begins with everyone of `waiting` at the door: after a loss, they come back as they hear of it.
@@ -63,52 +66,104 @@ impl Attendance {
         self.door.visitors.insert_run(first, last);
     }
 
-    /// Notes who has just returned.
+    /// Notes who has just returned: they stand at the door, and do not lapse in this period.
     pub(super) fn come_back(&mut self, numbers: &Numbers) {
-        self.door.visitors.union_with(&numbers.iter().collect());
+        let returned: Bits = numbers.iter().collect();
+        self.door.visitors.union_with(&returned);
+        self.grace.seen.union_with(&returned);
     }
 
-    /// Renews a gateway's lease and notes who came to it and who went. Returns whether the gateway
-    /// was known. A gateway that was only slow, and whose lease nobody else has dropped meanwhile,
-    /// still has its visitors. Numbers are taken only where they are `understood`: places as the line has them now.
-    pub(super) fn vouch(&mut self, tick: &Tick, understood: bool, issued: Number, now_us: u64) -> bool {
-        let known = self.here.contains_key(&tick.gateway);
-        let lease = self.here.entry(tick.gateway).or_default();
-        (lease.until_us, lease.wish_us) = (now_us + tick.lease_ms * 1_000, tick.wish_us);
-        self.drop_expired_leases(now_us);
+    /// Renews a gateway's lease and notes who came to it and who went. Returns whether it was heard: one that was not
+    /// known, or has yet to answer a muster, says again who is here. A gateway that was only slow, and whose lease
+    /// nobody else has dropped meanwhile, still has its visitors. Numbers are taken only where they are `understood`:
+    /// places as the line, in which `waiting` wait, has them now.
+    pub(super) fn vouch(&mut self, tick: &Tick, understood: bool, waiting: &Bits, issued: Number, now_us: u64) -> bool {
+        let was_known = self.renew(tick, understood, now_us);
         if !understood {
             return false;
         }
-        let lease = self.here.entry(tick.gateway).or_default();
-        lease.is_unsettled = false;
-        for number in tick.here.iter().filter(|number| *number <= issued) {
-            lease.visitors.insert(number);
-            self.grace.seen.insert(number);
-            self.door.visitors.remove(number);
+        if tick.all_here {
+            self.answer(tick.gateway, was_known, now_us);
+        }
+        let has_answered = self.leases.get(&tick.gateway).is_some_and(|lease| lease.has_answered);
+        let here = tick.here.iter().filter(|number| *number <= issued);
+        if has_answered {
+            here.for_each(|number| self.come(number));
+        } else {
+            // They are there, but the gateway may be gone before it says so again.
+            self.come_back(&here.collect());
         }
         for number in tick.gone.iter() {
-            lease.visitors.remove(number);
             self.door.visitors.remove(number);
+            // What one says who was not known is of before its lease ran out: others may have named them since.
+            if has_answered && was_known && !tick.all_here {
+                self.muster.go(number, waiting.contains(number));
+            }
         }
-        known
+        self.settle();
+        has_answered && (was_known || tick.all_here)
+    }
+
+    /// Renews a lease; returns whether there was one.
+    fn renew(&mut self, tick: &Tick, understood: bool, now_us: u64) -> bool {
+        let before = self.leases.get(&tick.gateway);
+        let has_answered = before.map_or(understood, |lease| lease.has_answered);
+        let (was_known, until_us) = (before.is_some(), now_us + tick.lease_ms * 1_000);
+        self.leases.insert(tick.gateway, Lease { until_us, wish_us: tick.wish_us, has_answered });
+        self.drop_expired_leases(now_us);
+        was_known
+    }
+
+    /// Takes a gateway's word that it says all. One that had answered before does not know any more what it had said:
+    /// then the others say it again too.
+    fn answer(&mut self, gateway: GatewayId, was_known: bool, now_us: u64) {
+        if was_known && self.leases.get(&gateway).is_some_and(|lease| lease.has_answered) {
+            self.call_muster(now_us);
+        }
+        if let Some(lease) = self.leases.get_mut(&gateway) {
+            lease.has_answered = true;
+        }
+    }
+
+    fn come(&mut self, number: Number) {
+        self.muster.come(number);
+        self.grace.seen.insert(number);
+        self.door.visitors.remove(number);
+    }
+
+    fn call_muster(&mut self, now_us: u64) {
+        self.muster.begin(now_us);
+        self.leases.values_mut().for_each(|lease| lease.has_answered = false);
+    }
+
+    /// Ends a muster that every gateway has answered.
+    fn settle(&mut self) {
+        if self.leases.values().all(|lease| lease.has_answered) {
+            self.muster.end();
+            self.is_unsettled = false;
+        }
     }
 
     /// Forgets who is here, because places have changed; gateways say it again. Nobody lapses meanwhile.
     pub(super) fn unsettle(&mut self, issued: Number, now_us: u64) {
-        let gateways = std::mem::take(&mut self.here).into_iter();
-        let unsettled = |lease: Lease| Lease { is_unsettled: true, visitors: Bits::default(), ..lease };
-        *self = Self::since(issued, now_us);
-        self.here = gateways.map(|(gateway, lease)| (gateway, unsettled(lease))).collect();
+        let leases = std::mem::take(&mut self.leases);
+        *self = Self { leases, is_unsettled: true, ..Self::since(issued, now_us) };
+        self.call_muster(now_us);
+        self.settle();
     }
 
     /// Tells whether every gateway whose lease holds has said, since the last draw, who is here.
     pub(super) fn is_settled(&self) -> bool {
-        self.here.values().all(|lease| !lease.is_unsettled)
+        !self.is_unsettled
     }
 
-    /// Takes from those present whose gateway has fallen silent, and who never came on from the door.
+    /// Takes from those present who never came on from the door, and calls a muster where one is due.
     pub(super) fn tend(&mut self, issued: Number, now_us: u64) {
         self.drop_expired_leases(now_us);
+        if self.muster.is_due(now_us) {
+            self.call_muster(now_us);
+        }
+        self.settle();
         let door = &mut self.door;
         if now_us >= door.marked_us + DOOR_US {
             door.visitors.remove_run(0, door.old);
@@ -118,7 +173,7 @@ impl Attendance {
 
     /// Returns the longest interval that a gateway wishes for, if one does.
     pub(super) fn longest_wish_us(&self) -> Option<u64> {
-        self.here.values().filter_map(|lease| lease.wish_us).max()
+        self.leases.values().filter_map(|lease| lease.wish_us).max()
     }
 
     /// Tells whether a period of the grace time is over.
@@ -132,26 +187,27 @@ impl Attendance {
         if !self.is_grace_over(grace_ms, now_us) {
             return Numbers::default();
         }
-        let mut here = Bits::default();
-        self.here.values().for_each(|lease| here.union_with(&lease.visitors));
-        let absent = |i| waiting.word(i) & !self.grace.seen.word(i) & !here.word(i);
+        let absent = |i| waiting.word(i) & !self.grace.seen.word(i) & !self.muster.word(i);
         let numbers = (0..waiting.word_count()).flat_map(|i| ones(i, absent(i)));
         let lapsed: Numbers = numbers.take_while(|n| *n <= self.grace.issued).take(LAPSE_LIMIT).collect();
         if lapsed.len() < LAPSE_LIMIT as u64 {
-            self.grace = Grace { seen: here, since_us: now_us, issued };
+            self.grace = Grace { seen: self.muster.all(), since_us: now_us, issued };
         }
         lapsed
     }
 
     /// Walks the words of `waiting` that hold anyone, with only those set who are present.
     pub(super) fn present_words<'a>(&'a self, waiting: &'a Bits) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let present =
-            |i| self.here.values().fold(self.door.visitors.word(i), |word, lease| word | lease.visitors.word(i));
+        let present = |i| self.door.visitors.word(i) | self.muster.word(i);
         let words = (0..waiting.word_count()).map(|i| (i, waiting.word(i)));
         words.filter(|(_, word)| *word != 0).map(move |(i, word)| (i, word & present(i)))
     }
 
     fn drop_expired_leases(&mut self, now_us: u64) {
-        self.here.retain(|_, lease| lease.until_us > now_us);
+        let before = self.leases.len();
+        self.leases.retain(|_, lease| lease.until_us > now_us);
+        if self.leases.len() < before {
+            self.call_muster(now_us);
+        }
     }
 }

@@ -35,7 +35,7 @@ impl LineState {
                 self.give_way(offered, parting, now_us);
             }
             None if is_ahead(offered.known(), self.roll.known()) => self.make_good(offered, now_us),
-            _ if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
+            None if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
                 self.merge(offered, now_us);
             }
             _ => {}
@@ -80,9 +80,9 @@ impl LineState {
     fn give_way(&mut self, lost: &Roll, parting: Parting, now_us: u64) {
         let mine = std::mem::replace(&mut self.roll, lost.clone());
         self.persons = Persons::default();
-        self.roll.settings = self.roll.settings.take().or(mine.settings.clone());
+        self.roll.settings = self.roll.settings.take().or_else(|| mine.settings.clone());
         self.roll.use_up(mine.tat_us, mine.limits().as_ref(), now_us);
-        if parting.last > 0 && mine.draws == lost.draws {
+        if parting.last > 0 && mine.draws_lots_as(lost, parting.last) {
             self.roll.merge(&mine.up_to(parting.last), now_us);
         }
         let above = self.roll.issued + EPOCH_MARGIN;
@@ -90,13 +90,21 @@ impl LineState {
         self.roll.eras.extend(own.map(|era| Era { epoch: era.epoch, above }));
         let epoch = epoch_at(now_us).max(mine.epoch().max(lost.epoch()) + 1);
         self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
-        if let Some(set) = mine.settings.filter(|_| parting.eras == 0) {
-            self.set_again(&set, now_us);
+        self.set_again(&mine, parting, now_us);
+    }
+
+    /// Takes over what was set on the line that gives way since it parted: that was later than all that the lost one knew.
+    fn set_again(&mut self, mine: &Roll, parting: Parting, now_us: u64) {
+        let (Some(set), Some(own)) = (&mine.settings, mine.eras.get(parting.eras)) else { return };
+        if parting.eras == 0 {
+            self.set_what_differs(set, now_us);
+        } else if mine.set_at_us >= u64::from(own.epoch) * 1_000_000 {
+            self.change(now_us, |settings| *settings = set.clone());
         }
     }
 
-    /// Takes over what was set on a line that was made while another was lost: it was set later.
-    fn set_again(&mut self, set: &Settings, now_us: u64) {
+    /// Takes over what was set on a line that was made anew, as far as it is not what every new line has.
+    fn set_what_differs(&mut self, set: &Settings, now_us: u64) {
         self.configure(&set.configured, now_us);
         self.change(now_us, |settings| {
             if set.limits != set.configured {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::line::draw::{Draw, Reveal};
 use crate::line::{EPOCH_MARGIN, GatewayId, REST_US, Standing};
 use crate::schedule::Schedule;
 
@@ -32,6 +33,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         gateway,
         lease_ms: 10_000,
         here,
+        all_here: false,
         gone,
         returned: Numbers::default(),
         left: Numbers::default(),
@@ -53,6 +55,29 @@ fn an_empty_line_admits_at_once_and_the_rest_wait() {
     assert_eq!((joined.first, joined.admitted), (1, 3));
     assert_eq!(state.roll.waiting.iter_from(0).collect::<Vec<_>>(), [4, 5]);
     assert_eq!(state.join(1, START_US + 100_000).admitted, 0, "4 and 5 stand before a newcomer");
+}
+
+#[test]
+fn a_session_noted_ahead_of_the_log_outlives_entries_of_a_clock_that_was_ahead() {
+    let mut line = room(Limits { interval_us: 0, ..limits(1.0, 1) });
+    let mut mirror = line.roll.clone();
+    line.join(1, START_US + 600_000_000);
+    mirror.note(&line.join(1, START_US + 1_000_000));
+    line.log.iter().filter(|entry| entry.seq > 1).for_each(|entry| mirror.apply(entry));
+    assert_eq!(mirror, line.roll);
+}
+
+/// A clock that is put forward ends all leases and the grace time with one tick.
+#[test]
+fn nobody_lapses_in_the_tick_that_tells_of_them() {
+    let mut line = room(limits(0.0, 1));
+    line.join(3, START_US);
+    let everyone = Tick { all_here: true, ..tick_of(GATEWAY, Numbers::run(1, 1), Numbers::default()) };
+    line.tick(&Tick { known: line.roll.known(), ..everyone }, START_US + 31_000_000);
+    let later = START_US + 600_000_000;
+    let back = tick_of(GATEWAY, Numbers::run(2, 2), Numbers::default());
+    line.tick(&Tick { known: line.roll.known(), ..back }, later);
+    assert_eq!(line.roll.over.iter_from(0).collect::<Vec<_>>(), [3], "nobody has told of the third");
 }
 
 #[test]
@@ -355,6 +380,32 @@ fn a_second_loss_before_the_first_was_copied_loses_nothing_that_a_mirror_remembe
 }
 
 #[test]
+fn what_was_set_since_two_lines_parted_outlives_the_one_that_gives_way() {
+    let (first, second) = forked();
+    let mut untouched = second.clone();
+    let mut set = second;
+    set.steer(&Steering::Phase(Phase::Paused), START_US + 6_000_000);
+    set.steer(&Steering::Limits(limits(1.0, 9)), START_US + 6_000_000);
+    let mut lost = first;
+    lost.steer(&Steering::Message(Some("lost".to_owned())), START_US + 2_000_000);
+    let settings = |line: &mut LineState| line.restore(&lost.roll, START_US + 7_000_000).settings.clone().unwrap();
+    let kept = settings(&mut set);
+    assert_eq!((kept.phase, kept.limits.burst), (Phase::Paused, 9));
+    assert_eq!(settings(&mut untouched), lost.roll.settings.clone().unwrap(), "nobody has set anything since");
+}
+
+#[test]
+fn who_was_called_since_two_lines_parted_stays_called_though_one_of_them_drew_lots() {
+    let (mut first, mut second) = forked();
+    let draw = Draw { reveal: Reveal { seed: [7; 32], public_value: None }, first: 2, last: 10 };
+    first.roll.redraw(&draw);
+    second.steer(&Steering::Admit(3), START_US + 6_000_000);
+    let roll = second.restore(&first.roll, START_US + 7_000_000).clone();
+    assert!((1..=4).all(|number| roll.called.contains(roll.place(number))), "{:?}", roll.called);
+    assert_eq!(roll.called.count(), 4);
+}
+
+#[test]
 fn a_line_that_gave_way_does_not_come_back() {
     let (first, mut second) = forked();
     let abandoned = second.roll.clone();
@@ -373,6 +424,24 @@ fn a_line_that_began_in_the_second_of_one_that_gave_way_gives_way_too() {
     let roll = another.restore(&healed, START_US + 3);
     assert!(roll.epoch() > healed.epoch() && roll.issued > healed.issued);
     assert_eq!(roll.eras.iter().filter(|era| era.epoch == healed.eras[1].epoch).count(), 1, "named once");
+}
+
+/// Two losses within a second: the second new line has the epoch in which the lost one went on from the first.
+#[test]
+fn a_line_that_began_in_the_second_in_which_the_lost_one_went_on_gives_way() {
+    let later = START_US + 1_000_000;
+    let mut lost = room(limits(1.0, 1));
+    lost.join(3, START_US);
+    lost.succeed(later);
+    let stranger = lost.join(2, later).epoch;
+    let mut new = LineState::new(later + 1);
+    new.steer(&Steering::Configure(limits(1.0, 1)), later + 1);
+    assert_eq!(new.join(4, later + 1).epoch, stranger);
+    let abandoned = new.roll.clone();
+    let healed = new.restore(&lost.roll, later + 2).clone();
+    assert!(healed.epoch() > lost.roll.epoch() && healed.issued > lost.roll.issued);
+    assert_eq!(healed.waiting, lost.roll.waiting);
+    assert_eq!(*new.restore(&abandoned, later + 3), healed, "though a mirror still remembers it");
 }
 
 #[test]
@@ -453,7 +522,7 @@ fn a_mirror_of_an_older_epoch_has_only_its_lease_renewed() {
     let page = replica.tick(&tick, late);
     assert_eq!((&replica.roll, page.vouched, page.present), (&before, false, 9), "all stand at the door");
     assert!(matches!(page.news, News::Roll(_)));
-    tick.known = replica.roll.known();
+    (tick.known, tick.all_here) = (replica.roll.known(), true);
     let page = replica.tick(&tick, late);
     assert_eq!((page.vouched, called(&replica)), (true, vec![1, 2]));
     assert_eq!(replica.roll.standing(mirror.epoch(), 12, 0), Standing::Waiting { ahead: 7 });

@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
 use super::super::renewing::with_renewal;
-use super::super::{Asker, Pipeline, Proved, now_s, sign};
+use super::super::{Asker, Pipeline, Proved, Visit, now_s, sign};
 use super::parameter;
 use crate::gate::{self, Decision};
 use crate::proxy::Target;
@@ -32,7 +32,8 @@ const METHOD_HEADERS: [&str; 2] = ["x-original-method", "x-forwarded-method"];
 impl Pipeline {
     /// For proxies that ask whether a request may pass: they name it in `X-Original-*` or `X-Forwarded-*`
     /// headers, or its room in the query.
-    pub(super) async fn verify(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn verify(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (request, target, asker) = (&request, &target, &asker);
         let original = self.original(request, target, asker);
         let route = original.as_ref().map(|original| self.route_of(original, request.headers()));
         let is_told = original.as_ref().is_some_and(|original| original.is_told);

@@ -1,9 +1,8 @@
 //! Links past the line: used once, they leave a cookie in one browser.
 
-use hyper::Request;
-use hyper::body::Incoming;
+use std::sync::Arc;
 
-use super::super::{Asker, Pipeline};
+use super::super::{Asker, Pipeline, Visit};
 use super::{destination, parameter};
 use crate::line::{Kind, Mark};
 use crate::proxy::Target;
@@ -25,7 +24,8 @@ impl Pipeline {
     }
 
     /// Uses a link: this browser now needs no place in its rooms, and no other browser can use it.
-    pub(super) async fn use_bypass(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn use_bypass(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (request, target, asker) = (&request, &target, &asker);
         if !websocket::is_same_origin(request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }
@@ -50,13 +50,14 @@ impl Pipeline {
         answer
     }
 
-    /// Finds the link of a request, and the first of this site's rooms that it opens: there its use is noted.
+    /// Finds the link of a request, and the first by name of this site's rooms that it opens: there its use is noted, in
+    /// whichever order another gateway has the rooms.
     fn bypass_of(&self, target: &Target) -> Option<(&Room, BypassLink)> {
         let shared = &self.site.rooms.first()?.shared;
         let text = parameter(target, "link")?;
         let link = BypassLink::open(Carrier::Link, text, &shared.ring.load(), shared.clock.now_ms())?;
         let opened = |room: &&std::sync::Arc<Room>| link.opens(RoomHash::of(room.rules.name.as_str()));
-        let room = self.site.rooms.iter().find(opened)?;
+        let room = self.site.rooms.iter().filter(opened).min_by_key(|room| room.rules.name.as_str())?;
         Some((room, link))
     }
 }

@@ -3,13 +3,15 @@
 //! The other device gets the very same ticket. So there is still one place, one call, one session and one name for the
 //! upstream, whatever number of devices looks on; a pass goes on counting beside its ticket only (T3).
 
+use std::sync::Arc;
+
 use hyper::Request;
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
-use super::super::{Asker, Pipeline};
+use super::super::{Asker, Pipeline, Visit};
 use super::{destination, parameter};
 use crate::line::{Kind, Mark, Standing};
 use crate::proxy::Target;
@@ -61,7 +63,8 @@ impl Pipeline {
     }
 
     /// Uses a link: the asker now has its place, and none of its own.
-    pub(super) async fn use_link(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn use_link(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (request, target, asker) = (&request, &target, &asker);
         if !websocket::is_same_origin(request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }

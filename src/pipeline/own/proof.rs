@@ -1,10 +1,11 @@
 //! What newcomers show before they get a place, in rooms that ask for it: work, or patience.
 
-use hyper::body::Incoming;
-use hyper::{HeaderMap, Request};
+use std::sync::Arc;
+
+use hyper::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::super::{Asker, OWN_PREFIX, Pipeline, Proved, sign};
+use super::super::{Asker, OWN_PREFIX, Pipeline, Proved, Visit, sign};
 use super::{destination, parameter};
 use crate::gate::{self, Decision};
 use crate::line::{Kind, Mark};
@@ -20,7 +21,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 impl Pipeline {
     /// Takes what a page has found out, or the patience of somebody without a script, and gives a place for it.
-    pub(super) async fn prove(&self, request: Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) async fn prove(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
+        let (target, asker) = (&target, &asker);
         if request.method() == hyper::Method::POST && !websocket::is_same_origin(&request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }

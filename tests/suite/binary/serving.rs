@@ -1,11 +1,13 @@
 //! The program while it serves: drain, reload, demo.
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::gateway::stand::{Operator, Setup, eventually, exchange, json};
 use crate::gateway::upstream::Upstream;
 use crate::gateway::visitor::Visitor;
-use crate::program::{Process, write};
+use crate::program::{Process, text, write};
+use crate::proxy::wire::{Wire, within};
 
 #[tokio::test]
 async fn a_request_under_way_ends_well_when_it_is_told_to_stop() {
@@ -120,4 +122,41 @@ async fn the_demo_is_everything_in_one_process() {
     assert_eq!(status.code(), Some(0), "{logs}");
     let parsed = logs.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str::<Value>);
     assert!(parsed.map(Result::unwrap).any(|line| line["fields"]["message"].as_str().unwrap().contains("stopping")));
+}
+
+/// Scenario 33. The files that a gateway may open are nearly all visitors' connections, but it is somebody else who has
+/// taken some of them here: the upstream's connections, and the gateway's own.
+#[tokio::test]
+async fn when_no_file_descriptor_is_left_those_who_are_in_are_served_and_it_is_said_once() {
+    const FILES: usize = 96;
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = Setup::room("").data(&folder.path().join("data"));
+    let file = write(folder.path(), "vestibule.toml", &setup.text(upstream.address));
+    let process = Process::start_with_files(FILES, &["serve", "--config", text(&file)], 2);
+    let mut inside = Wire::new(TcpStream::connect(process.gateway()).await.unwrap());
+    let request = process.visitor().head("GET", "/inside") + "\r\n";
+    let mut is_served = async || {
+        inside.send(&request).await.unwrap();
+        within(inside.message(false)).await.unwrap().status() == 200
+    };
+    assert!(is_served().await);
+    let mut crowd = Vec::new();
+    for _ in 0..FILES {
+        crowd.push(TcpStream::connect(process.gateway()).await.unwrap());
+    }
+    process.until_logged("the limit of open files may be too low").await;
+    assert!(is_served().await, "a connection that is there goes on");
+    drop(crowd);
+    let late = process.visitor().head("GET", "/late") + "\r\n";
+    let newcomer = async || {
+        let mut wire = Wire::new(TcpStream::connect(process.gateway()).await.ok()?);
+        wire.send(&late).await.ok()?;
+        wire.message(false).await.ok().filter(|answer| answer.status() == 200)
+    };
+    eventually("a place for a newcomer", newcomer).await;
+    process.signal("TERM");
+    let (status, logs) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{logs}");
+    assert!(logs.matches("the limit of open files may be too low").count() < 5, "it is no flood: {logs}");
 }

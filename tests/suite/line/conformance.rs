@@ -77,6 +77,11 @@ fn here(gateway: u64, numbers: Numbers) -> Tick {
     Tick { here: numbers, ..tick(gateway) }
 }
 
+/// All who are at a gateway, as it says when it is asked.
+fn everyone(gateway: u64, numbers: Numbers) -> Tick {
+    Tick { all_here: true, ..here(gateway, numbers) }
+}
+
 /// Runs each of the named functions on each store.
 macro_rules! on_every_store {
     ($($name:ident),+ $(,)?) => {
@@ -97,6 +102,11 @@ on_every_store!(
     a_room_without_settings_numbers_nobody,
     the_absent_are_passed_over_and_called_first_on_return,
     a_lease_that_runs_out_takes_nobodys_place,
+    a_gateway_that_dies_takes_its_own_visitors_and_nobody_elses,
+    what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another,
+    until_every_gateway_has_answered_nobody_counts_as_away,
+    who_is_here_through_two_gateways_stays_while_either_holds,
+    a_gateway_that_may_not_have_been_heard_says_all_and_so_do_the_others,
     the_grace_period_takes_a_place,
     two_gateways_share_one_rate_and_an_instant_counts_once,
     a_pause_earns_nothing_and_a_closed_room_calls_nobody,
@@ -171,11 +181,95 @@ async fn a_lease_that_runs_out_takes_nobodys_place(stand: Stand) {
     assert!(!stand.tick(here(1, Numbers::run(2, 3))).await.vouched, "a gateway never heard of");
     assert!(stand.tick(tick(1)).await.vouched);
     stand.clock.advance_ms(10_000);
-    let other = stand.tick(tick(2)).await;
+    let other = stand.tick(everyone(2, Numbers::default())).await;
     assert_eq!(other.present, 0, "the first gateway's lease ran out");
     assert_eq!(stand.waiting().await, [2, 3]);
     assert!(!stand.tick(here(1, Numbers::run(2, 3))).await.vouched, "it must say again who is here");
     assert_eq!(stand.called().await, [1, 2]);
+}
+
+/// Two gateways, of which the first falls silent for as long as its lease holds.
+async fn first_falls_silent(stand: &Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(6).await;
+    stand.tick(everyone(1, Numbers::run(1, 3))).await;
+    assert_eq!(stand.tick(everyone(2, Numbers::run(4, 6))).await.present, 6);
+    stand.clock.advance_ms(9_000);
+    assert!(stand.tick(tick(2)).await.vouched);
+    stand.clock.advance_ms(1_000);
+}
+
+async fn a_gateway_that_dies_takes_its_own_visitors_and_nobody_elses(stand: Stand) {
+    first_falls_silent(&stand).await;
+    let asked = stand.tick(tick(2)).await;
+    assert_eq!((asked.vouched, asked.present), (false, 6), "the second has yet to say who is its own");
+    let ignored = stand.tick(Tick { gone: Numbers::run(4, 4), ..tick(2) }).await;
+    assert_eq!((ignored.vouched, ignored.present), (false, 6), "and that is no answer");
+    let answered = stand.tick(everyone(2, Numbers::run(5, 6))).await;
+    assert_eq!((answered.vouched, answered.present), (true, 2));
+    assert_eq!(stand.waiting().await, [1, 2, 3, 4, 5, 6]);
+    let gone = stand.tick(Tick { gone: Numbers::run(5, 5), ..tick(2) }).await;
+    assert_eq!((gone.vouched, gone.present), (true, 1), "from then on each goes at once");
+}
+
+async fn what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another(stand: Stand) {
+    first_falls_silent(&stand).await;
+    stand.tick(everyone(2, Numbers::run(1, 6))).await;
+    let late = stand.tick(Tick { gone: Numbers::run(1, 1), ..tick(1) }).await;
+    assert_eq!((late.vouched, late.present), (false, 6), "1 has gone to the second gateway");
+}
+
+async fn until_every_gateway_has_answered_nobody_counts_as_away(stand: Stand) {
+    first_falls_silent(&stand).await;
+    stand.tick(everyone(3, Numbers::default())).await;
+    assert_eq!(stand.tick(everyone(3, Numbers::default())).await.present, 6);
+    stand.steer(Steering::Limits(limits(1.0, 1))).await;
+    stand.clock.advance_ms(1_000);
+    stand.tick(tick(3)).await;
+    assert_eq!(stand.called().await, [1], "the line does not stand still meanwhile");
+    assert_eq!(stand.tick(everyone(2, Numbers::run(4, 6))).await.present, 3);
+    stand.clock.advance_ms(1_000);
+    stand.tick(tick(3)).await;
+    assert_eq!(stand.called().await, [1, 4], "2 and 3 were at the gateway that died");
+}
+
+async fn who_is_here_through_two_gateways_stays_while_either_holds(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(3).await;
+    stand.tick(everyone(1, Numbers::run(1, 2))).await;
+    stand.tick(everyone(2, Numbers::run(2, 3))).await;
+    let gone = |gateway| Tick { gone: Numbers::run(2, 2), ..tick(gateway) };
+    assert_eq!(stand.tick(gone(1)).await.present, 3, "the second gateway has 2 as well");
+    stand.clock.advance_ms(5_000);
+    stand.tick(tick(1)).await;
+    assert!(!stand.tick(tick(1)).await.vouched, "somebody may have gone from both");
+    stand.tick(everyone(1, Numbers::run(1, 1))).await;
+    assert_eq!(stand.tick(everyone(2, Numbers::run(2, 3))).await.present, 3, "2 has not");
+    assert_eq!(stand.tick(gone(2)).await.present, 2, "and now has");
+
+    stand.tick(Tick { here: Numbers::run(3, 3), ..tick(1) }).await;
+    stand.tick(Tick { gone: Numbers::run(3, 3), ..tick(1) }).await;
+    assert_eq!(
+        stand.tick(Tick { gone: Numbers::run(3, 3), ..tick(2) }).await.present,
+        2,
+        "one of two, for all it knows"
+    );
+    stand.clock.advance_ms(5_000);
+    stand.tick(tick(1)).await;
+    stand.tick(everyone(2, Numbers::default())).await;
+    assert_eq!(stand.tick(everyone(1, Numbers::run(1, 1))).await.present, 1, "the next muster tells");
+}
+
+async fn a_gateway_that_may_not_have_been_heard_says_all_and_so_do_the_others(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(4).await;
+    stand.tick(everyone(1, Numbers::run(1, 2))).await;
+    stand.tick(everyone(2, Numbers::run(3, 4))).await;
+    // It does not know any more whom it has named, of whom one has gone.
+    let all = stand.tick(everyone(1, Numbers::run(2, 2))).await;
+    assert_eq!((all.vouched, all.present), (true, 4), "1 may be at the second gateway");
+    assert!(!stand.tick(tick(2)).await.vouched);
+    assert_eq!(stand.tick(everyone(2, Numbers::run(3, 4))).await.present, 3);
 }
 
 async fn the_grace_period_takes_a_place(stand: Stand) {
@@ -657,7 +751,7 @@ async fn gathered(stand: &Stand, count: u64) {
 
 /// How far a mirror is that has followed all.
 async fn up_to_date(stand: &Stand, gateway: u64, numbers: Numbers) -> Tick {
-    Tick { known: stand.roll().await.known(), ..here(gateway, numbers) }
+    Tick { known: stand.roll().await.known(), ..everyone(gateway, numbers) }
 }
 
 async fn lots_decide_among_those_who_came_before_the_start(stand: Stand) {
@@ -679,7 +773,7 @@ async fn lots_decide_among_those_who_came_before_the_start(stand: Stand) {
     let page = stand.tick(up_to_date(&stand, 1, present).await).await;
     assert_eq!(page.present, 49, "one was called with this tick");
     stand.clock.advance_ms(1_000);
-    stand.tick(up_to_date(&stand, 1, Numbers::default()).await).await;
+    stand.tick(Tick { all_here: false, ..up_to_date(&stand, 1, Numbers::default()).await }).await;
     places.sort_unstable();
     assert_eq!(stand.called().await, places[..2], "by place");
     let roll = stand.roll().await;
@@ -762,6 +856,7 @@ async fn by_hand_nobody_is_called_whose_gateway_has_died(stand: Stand) {
     stand.clock.advance_ms(8_000);
     stand.tick(tick(2)).await;
     stand.clock.advance_ms(2_000);
+    stand.tick(everyone(2, Numbers::run(3, 4))).await;
     stand.steer(Steering::Admit(1)).await;
     assert_eq!(stand.called().await, [3], "the lease of the first gateway has run out");
 }

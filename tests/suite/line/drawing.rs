@@ -18,6 +18,7 @@ use vestibule::schedule::Schedule;
 use vestibule::ticker;
 
 use super::crew::room_on;
+use super::redis_faults::before_scripts;
 use super::{START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
 
@@ -35,6 +36,14 @@ fn reveal() -> Reveal {
 
 /// A room whose entries are just closed, with as many of them.
 async fn closed(store: &dyn LineStore, clock: &Clock, count: u64) -> RoomName {
+    let room = gathering(store, count).await;
+    clock.advance_ms(5_000);
+    store.tick(&room, &tick(1)).await.expect("a tick");
+    room
+}
+
+/// A room with a promised draw and as many entries.
+async fn gathering(store: &dyn LineStore, count: u64) -> RoomName {
     let room = fresh_room();
     let schedule = Schedule { starts_ms: Some(START_MS + 5_000), ..Schedule::ALWAYS };
     let promise = Promise::of(&SEED, "root".to_owned(), [0; 16], None);
@@ -42,8 +51,6 @@ async fn closed(store: &dyn LineStore, clock: &Clock, count: u64) -> RoomName {
         store.steer(&room, &steering).await.expect("a steering");
     }
     store.join(&room, count).await.expect("a join");
-    clock.advance_ms(5_000);
-    store.tick(&room, &tick(1)).await.expect("a tick");
     room
 }
 
@@ -160,4 +167,40 @@ async fn a_draw_in_redis_is_made_however_many_leave_meanwhile() {
     assert_eq!((after.draws.len(), after.waiting.count()), (1, MANY - gone.len()));
     assert!(gone.len() > 10, "{gone} left, and nobody else");
     assert!(gone.iter().all(|number| after.standing(epoch, number, 0) == Standing::Over));
+}
+
+#[tokio::test]
+async fn who_lapses_while_lots_are_drawn_does_not_come_back_with_the_draw() {
+    let (server, clock) = (RedisServer::start(&[]), Clock::manual(START_MS));
+    let connect = async |url: &str| {
+        RedisLine::connect_with_clock(url, Duration::from_secs(10), clock.clone()).await.expect("the server runs")
+    };
+    let store = Arc::new(connect(&server.url()).await);
+    let room = gathering(&*store, 10).await;
+    // The store has lost one entry, and who knows which numbers: they are in the draw.
+    let mut mirror = roll(&*store, &room).await;
+    mirror.seq += 1;
+    let lost = store.restore(&room, &mirror).await.expect("an epoch begins").issued;
+    clock.advance_ms(5_000);
+    // The ten who came are here.
+    let here = Tick { here: Numbers::run(1, 10), all_here: true, lease_ms: 100_000, ..tick(1) };
+    store.tick(&room, &here).await.expect("the entries close");
+    clock.advance_ms(30_000);
+    let (late, of) = (Arc::clone(&store), room.clone());
+    let (url, work) = before_scripts(&server, move |script| {
+        let (late, of) = (Arc::clone(&late), of.clone());
+        async move {
+            // The first script reads the line, and the second puts the draw in place.
+            if script == 2 {
+                late.tick(&of, &tick(1)).await.expect("a tick");
+            }
+        }
+    })
+    .await;
+    connect(&url).await.steer(&room, &Steering::Draw(reveal())).await.expect("a draw");
+    work.abort();
+    let drawn = roll(&*store, &room).await;
+    assert_eq!(drawn.draws.len(), 1);
+    let forgotten = (1..=lost).filter(|place| drawn.is_forgotten(*place)).count();
+    assert_eq!(forgotten, 0, "the grace time was over for them before the draw");
 }

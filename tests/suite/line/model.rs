@@ -100,6 +100,7 @@ struct Say {
     gateway: usize,
     lease_ms: u64,
     here: Numbers,
+    all_here: bool,
     gone: Numbers,
     returned: Numbers,
     left: Numbers,
@@ -126,11 +127,13 @@ fn say() -> impl Strategy<Value = Say> {
     let introduced = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((1u8..PERSONS, number), 1..8)];
     let wish = prop::option::of(prop_oneof![1u64..100_000, 1u64..20_000_000]);
     let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
-    (0usize..2, prop_oneof![Just(10_000u64), 1u64..3_000], sets, ended, introduced, wish, lag).prop_map(
-        |(gateway, lease_ms, (here, gone, returned, left), ended, introduced, wish_us, known_lag)| Say {
+    let gateway = (0usize..3, prop_oneof![2 => Just(10_000u64), 1 => 1u64..3_000], any::<bool>());
+    (gateway, sets, ended, introduced, wish, lag).prop_map(
+        |((gateway, lease_ms, all_here), (here, gone, returned, left), ended, introduced, wish_us, known_lag)| Say {
             gateway,
             lease_ms,
             here,
+            all_here,
             gone,
             returned,
             left,
@@ -188,7 +191,7 @@ fn steering() -> impl Strategy<Value = Steering> {
         3 => prop_oneof![2 => Just(Phase::Open), 1 => Just(Phase::Paused), 1 => Just(Phase::Draining), 1 => Just(Phase::Closed)]
             .prop_map(Steering::Phase),
         1 => message.prop_map(Steering::Message),
-        2 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
+        6 => prop_oneof![0u64..50, Just(u64::MAX)].prop_map(Steering::Admit),
         1 => Just(Steering::Reset),
         3 => draw(),
     ]
@@ -370,7 +373,7 @@ impl Pair<'_> {
 
     fn tick(&mut self, say: &Say) -> Result<(), TestCaseError> {
         let mut tick = tick(say.gateway as u64);
-        tick.lease_ms = say.lease_ms;
+        (tick.lease_ms, tick.all_here) = (say.lease_ms, say.all_here);
         (tick.here, tick.gone, tick.returned, tick.left) =
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;

@@ -242,7 +242,7 @@ async fn the_sweep_forgets_the_persons_of_a_draw_when_all_of_it_is_over(stand: S
     let ends_of_all = Numbers::run(before[0], before[39]);
     let roll = stand.roll().await;
     let left: Numbers = ends_of_all.iter().filter(|place| *place != before[7]).collect();
-    stand.tick(Tick { left, here: ends_of_all, known: roll.known(), ..tick(1) }).await;
+    stand.tick(Tick { left, here: ends_of_all, all_here: true, known: roll.known(), ..tick(1) }).await;
     sweep(&stand, TWO_ROUNDS).await;
     assert_eq!(stand.waiting().await, [before[7]], "one of them is still in line");
     let holder = before.iter().position(|number| roll.place(*number) == before[7]).expect("somebody");

@@ -202,37 +202,62 @@ async fn only_what_may_be_repeated_is_sent_again_after_a_lost_answer() {
     assert!(matches!(fault, StoreFault::Unreachable(_)), "{fault}");
     thief.lose_next();
     store.steer(&room, &Steering::Admit(3)).await.expect_err("the answer is lost");
+    store.tick(&room, &Tick { all_here: true, ..tick(1) }).await.expect("a tick");
     thief.lose_next();
-    let page = store.tick(&room, &tick(1)).await.expect("a tick is sent again");
-    assert!(page.vouched, "both ticks were done");
+    let came = Tick { here: Numbers::run(4, 11), ..tick(1) };
+    let page = store.tick(&room, &came).await.expect("a tick is sent again");
+    assert_eq!((page.vouched, page.present), (true, 8));
+    let gone = Tick { gone: Numbers::run(4, 11), ..tick(1) };
+    assert_eq!(store.tick(&room, &gone).await.expect("a tick").present, 0, "it was heard once, and so they are gone");
     assert_eq!(store.restore(&room, &Roll::default()).await.expect("a roll").tally.called, 3);
     assert_eq!(store.join(&room, 1).await.expect("a join").first, 12);
 }
 
 /// Stands between a store and its server, and lets somebody join right before every script. Returns its address.
 async fn rush_before(server: &RedisServer, room: &RoomName) -> (String, JoinHandle<()>) {
+    let (room, direct) = (room.clone(), Arc::new(connect(server).await));
+    before_scripts(server, move |_| {
+        let (room, direct) = (room.clone(), Arc::clone(&direct));
+        async move {
+            direct.join(&room, 1).await.expect("a join");
+        }
+    })
+    .await
+}
+
+/// Stands between a store and its server, and does something right before every script, of which it is told the how
+/// manieth it is. Returns its address.
+pub async fn before_scripts<F>(
+    server: &RedisServer,
+    act: impl Fn(u32) -> F + Send + Sync + 'static,
+) -> (String, JoinHandle<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("redis://{}", listener.local_addr().expect("bound"));
-    let (room, direct) = (room.clone(), Arc::new(connect(server).await));
-    let address = server.url().replace("redis://", "");
+    let (act, count, address) = (Arc::new(act), Arc::new(AtomicU32::new(0)), server.url().replace("redis://", ""));
     let work = tokio::spawn(async move {
         let mut relays = JoinSet::new();
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(&address).await.expect("the server runs");
-            relays.spawn(relay_rush(client, server, Arc::clone(&direct), room.clone()));
+            let (act, count) = (Arc::clone(&act), Arc::clone(&count));
+            relays.spawn(async move {
+                relay_after(client, server, move || act(count.fetch_add(1, Ordering::SeqCst) + 1)).await
+            });
         }
     });
     (url, work)
 }
 
-async fn relay_rush(mut client: TcpStream, mut server: TcpStream, direct: Arc<RedisLine>, room: RoomName) {
+async fn relay_after<F: Future<Output = ()>>(mut client: TcpStream, mut server: TcpStream, act: impl Fn() -> F) {
     let (mut asked, mut said) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 if String::from_utf8_lossy(&asked[..length]).contains("EVALSHA") {
-                    direct.join(&room, 1).await.expect("a join");
+                    act().await;
                 }
                 server.write_all(&asked[..length]).await.expect("the server runs");
             }

@@ -266,7 +266,7 @@ impl Machine {
     }
 
     fn vouch(&mut self, tick: &Tick, here: Numbers, gone: Numbers, now_us: u64) -> bool {
-        self.state.vouch(&Tick { here, gone, ..tick.clone() }, now_us)
+        self.state.vouch(&Tick { here, all_here: false, gone, ..tick.clone() }, now_us)
     }
 
     fn restore(&mut self, offered: &Roll, now_us: u64) -> Roll {

@@ -63,6 +63,11 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// Watches a store that begins at `start_us`.
+    pub fn since(start_us: u64) -> Self {
+        Self { books: Books::since(start_us), ..Self::default() }
+    }
+
     /// Returns the first thing that was not as it must be.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
@@ -162,7 +167,8 @@ impl Oracle {
                 let is_of_old = (1..self.books.epoch).contains(&tick.known.epoch);
                 let is_understood = tick.known.seq >= self.books.drawn_seq;
                 if parts > 0 {
-                    self.books.vouch(tick, is_of_old);
+                    let is_heard = matches!(answer, Some(Answer::Page(page)) if page.vouched);
+                    self.books.vouch(tick, is_of_old, is_heard);
                 }
                 let is_behind = matches!(answer, Some(Answer::Page(page)) if page.news == News::Behind);
                 let inside = self.inside(tick);
@@ -261,7 +267,11 @@ impl Oracle {
         let known = Known { issued: 0, ..self.rebuilt.known() };
         match machine.state().follow(known) {
             News::Entries(entries) => entries.iter().for_each(|entry| self.read(entry)),
-            News::Roll(_) if self.rebuilt.epoch() == 0 => self.begin_anew(machine),
+            News::Roll(roll) if self.rebuilt.epoch() == 0 => {
+                // The first that is heard of it: whoever vouched with this verb goes on to.
+                self.books.agree_with(&roll);
+                self.rebuilt = *roll;
+            }
             news => self.demand(false, || format!("the log broke off at {known:?}: {news:?}")),
         }
     }

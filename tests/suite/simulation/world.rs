@@ -124,7 +124,7 @@ impl World {
             gateways: Vec::new(),
             visitors: Vec::new(),
             ring: KeyRing::generate(START_US / 1_000, &mut StdRng::seed_from_u64(seed)),
-            oracle: Oracle::default(),
+            oracle: Oracle::since(START_US),
             upstream_fails_until_us: 0,
             calm_since_us: None,
             trace: VecDeque::new(),

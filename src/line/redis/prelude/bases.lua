@@ -2,27 +2,17 @@
 -- number that may wait, so that a long line costs no more than those still in it. The door has its own: it is
 -- short, and at the end of the line.
 
-bases[WAITING], bases[SEEN], bases[DOOR] = get('base') or 0, get('base') or 0, get('door_base') or 0
+-- The bitmaps whose base is that of the line.
+local OF_LINE = {WAITING, SEEN, HERE, TWICE, BEFORE}
+
+for _, key in ipairs(OF_LINE) do bases[key] = get('base') or 0 end
+bases[DOOR] = get('door_base') or 0
 
 -- How many bytes of a dead head are worth cutting off.
 local DEAD = 1024
 
-local function here_key(gateway)
-  local key = ROOM .. 'here:' .. gateway
-  bases[key] = base(WAITING)
-  return key
-end
-
-local function here_keys()
-  local keys = {}
-  for i, gateway in ipairs(redis.call('HKEYS', LEASES)) do keys[i] = here_key(gateway) end
-  return keys
-end
-
 local function rebase_line(to)
-  for _, key in ipairs(here_keys()) do rebase(key, to) end
-  rebase(SEEN, to)
-  rebase(WAITING, to)
+  for _, key in ipairs(OF_LINE) do rebase(key, to) end
   put('base', to)
 end
 

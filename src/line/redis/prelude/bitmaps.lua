@@ -3,6 +3,7 @@
 
 local WAITING, CALLED, OVER = ROOM .. 'waiting', ROOM .. 'called', ROOM .. 'over'
 local DOOR, SEEN = ROOM .. 'door', ROOM .. 'seen'
+local HERE, TWICE, BEFORE = ROOM .. 'here', ROOM .. 'twice', ROOM .. 'before'
 local SCRATCH, SPARE = ROOM .. 'scratch', ROOM .. 'spare'
 local STEP, HEADER, CHUNK = 2048, 64, 4096
 local WIDTH = 48
@@ -200,4 +201,10 @@ end
 local function sift(set, key, ...)
   if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
   return sifted(function() return with_bytes(SCRATCH, lowest(SCRATCH, math.huge)) end, set, key, ...)
+end
+
+-- Tells whether anyone of a set is in the bitmap `key` and in none of the further ones, which have its base.
+local function any_of(set, key, ...)
+  if is_empty(set) or redis.call('EXISTS', key) == 0 then return false end
+  return sifted(function() return redis.call('BITPOS', SCRATCH, 1) >= 0 end, set, key, ...)
 end

@@ -1,24 +1,12 @@
 -- Who is present, how many may be called, and what a call does. The arithmetic is that of
 -- admission.rs; every sum stays below 2^53, where doubles count exactly.
 
-local function drop_expired_leases()
-  local leases = redis.call('HGETALL', LEASES)
-  for i = 1, #leases, 2 do
-    if tonumber(leases[i + 1]) <= now then
-      redis.call('HDEL', LEASES, leases[i])
-      redis.call('HDEL', WISHES, leases[i])
-      redis.call('DEL', here_key(leases[i]))
-      redis.call('SREM', UNSETTLED, leases[i])
-    end
-  end
-end
-
 -- Puts those who are waiting and present into the scratch key.
 local function gather_callable()
   bases[SCRATCH] = base(WAITING)
   local door = redis.call('GET', DOOR)
   if door then mark(SCRATCH, {from = base(DOOR), bytes = door}, true) end
-  redis.call('BITOP', 'OR', SCRATCH, SCRATCH, unpack(here_keys()))
+  redis.call('BITOP', 'OR', SCRATCH, SCRATCH, HERE, BEFORE)
   redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
 end
 
@@ -35,9 +23,7 @@ local function anyone_callable()
   if first < 0 then return false end
   local from = base(WAITING) + math.floor(first / 8)
   local head = slice(WAITING, from, 32)
-  local keys = here_keys()
-  keys[#keys + 1] = DOOR
-  for _, key in ipairs(keys) do
+  for _, key in ipairs({HERE, BEFORE, DOOR}) do
     if shares_a_bit(head, slice(key, from, 32)) then return true end
   end
   return in_scratch(function()
@@ -74,7 +60,7 @@ local function stage()
 end
 
 -- Tells whether there is an order to call by: no draw is to come, and who is present is known by place.
-local function has_order() return not line.pending and redis.call('SCARD', UNSETTLED) == 0 end
+local function has_order() return not line.pending and get('unsettled') ~= 1 end
 
 -- Tells whether the places of a draw rest, because it is just being put in place. Nobody gives one up, nor comes back
 -- to one; gateways are told, and say it again.

@@ -18,8 +18,8 @@ end
 
 -- Nobody is known to be here; until that can have been said again, all who wait stand at the door.
 local function empty_attendance()
-  for _, gateway in ipairs(redis.call('HKEYS', LEASES)) do redis.call('DEL', here_key(gateway)) end
-  redis.call('DEL', LEASES, WISHES, UNSETTLED, SEEN)
+  forget_gateways()
+  redis.call('DEL', SEEN)
   all_at_door()
   put('door_at', now)
   put('door_old', 0)

@@ -33,7 +33,7 @@ local function come_back(numbers)
   if #returned > 0 then
     -- As bytes, if they came so.
     local bits = size(returned) == size(all) and numbers or returned
-    stand_at_door(bits)
+    greet(bits)
     mark(WAITING, bits, true)
     append({returned = write(returned)})
   end

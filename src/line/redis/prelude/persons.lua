@@ -46,11 +46,6 @@ local function is_over(number)
   return not stands and number <= get('issued')
 end
 
--- Tells whether anyone of a range is in the bitmap `key` and in none of the further ones, which have its base.
-local function any_of(range, key, ...)
-  return sifted(function() return redis.call('BITPOS', SCRATCH, 1) >= 0 end, range, key, ...)
-end
-
 -- Returns the numbers of the draws of which nobody holds a place any more: whoever had which of them, they are over.
 local function spent_draws()
   local spent = {}

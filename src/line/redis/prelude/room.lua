@@ -1,8 +1,8 @@
 -- The room's fields, as text in one hash, and its log. A verb works on `line` and saves at its end.
 
-local LEASES, SESSIONS, ENDS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'ends', ROOM .. 'log'
-local UNSEEN, RUNS, UNSETTLED, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'unsettled', ROOM .. 'past'
-local WISHES = ROOM .. 'wishes'
+local LEASES, SESSIONS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'log'
+local UNSEEN, RUNS, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'past'
+local UNANSWERED, WISHES = ROOM .. 'unanswered', ROOM .. 'wishes'
 local RUNS_TOGETHER = 512
 
 local line, changed = {}, {}
@@ -40,8 +40,9 @@ if not next(line) then
   put('eras', text(math.max(1, math.min(now_s, MAX_EPOCH))) .. ':0')
   put('door_at', now)
   put('grace_at', now)
+  put('mustered_at', now)
   put('link', string.rep('0', 64))
-  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'in_use', 'door_old', 'grace_issued',
+  for _, name in ipairs({'seq', 'issued', 'told', 'tat', 'pace', 'paced_at', 'set_at', 'in_use', 'door_old', 'grace_issued',
                          'link_seq', 'drawn_seq', 'step_seq', 'tally_called', 'tally_left', 'tally_lapsed'}) do put(name, 0) end
 end
 if line.layout ~= LAYOUT then
@@ -67,26 +68,29 @@ end
 -- that has not heard of a draw does not.
 local function understands(seq) return tonumber(seq) >= get('drawn_seq') end
 
--- The runs called together stand in a list: their last second, how long before it the first call was,
--- the lowest number, then for each call how long after the first it was and who was called, counted from
--- that number, `second|us|number|0=0-28,33;us=34`. Those that have run out leave the list when they reach its
--- head; readers pass them over.
+-- The runs called together stand in a list: their last second, how long before it the first call was, the lowest number,
+-- then for each call how long after the one before it was and who was called, counted from the number that follows the
+-- last one; nothing is said of who if it was just that one: `second|us|number|0=0-28,33;100000;100000=0-1`. Those that have
+-- run out leave the list when they reach its head; readers pass them over.
 local function note_runs(runs, ends)
-  local before, first = ends * 1000000 - now, runs[1][1]
-  local tail = redis.call('LINDEX', RUNS, -1) or ''
-  local second, longest, low = string.match(tail, '^(%d+)|(-?%d+)|(%d+)|')
-  if second == text(ends) and #tail < RUNS_TOGETHER and first >= tonumber(low) then
-    local called = text(tonumber(longest) - before) .. '=' .. write(runs, tonumber(low))
-    redis.call('LSET', RUNS, -1, tail .. ';' .. called)
+  local first, top = runs[1][1], get('run_top')
+  local tail = top and first > top and redis.call('LINDEX', RUNS, -1) or ''
+  local goes_on = string.match(tail, '^%d+') == text(ends) and #tail < RUNS_TOGETHER
+  local called = write(runs, goes_on and top + 1 or first)
+  if called == '0' then called = '' else called = '=' .. called end
+  if goes_on then
+    redis.call('LSET', RUNS, -1, tail .. ';' .. text(now - get('run_us')) .. called)
   else
-    redis.call('RPUSH', RUNS, table.concat({text(ends), text(before), text(first), '0=' .. write(runs, first)}, '|'))
+    redis.call('RPUSH', RUNS, table.concat({text(ends), text(ends * 1000000 - now), text(first), '0' .. called}, '|'))
   end
+  put('run_top', runs[#runs][2])
+  put('run_us', now)
 end
 
 local function begin_sessions(runs, ends)
   local count = size(runs)
-  redis.call('ZADD', ENDS, text(ends), text(ends))
   redis.call('HINCRBY', SESSIONS, text(ends), text(count))
+  put('first_end', math.min(get('first_end') or ends, ends))
   note_runs(runs, ends)
   put('in_use', get('in_use') + count)
 end
@@ -100,7 +104,21 @@ local function end_sessions(ends, count)
   end
 end
 
-local function run_out() return redis.call('ZRANGEBYSCORE', ENDS, '-inf', text(now_s)) end
+-- Returns the seconds that are over of those in which sessions end. None is before `first_end`.
+local function run_out()
+  local first, over = get('first_end'), {}
+  if not first or first > now_s then return over end
+  if now_s - first > redis.call('HLEN', SESSIONS) then
+    for _, ends in ipairs(redis.call('HKEYS', SESSIONS)) do
+      if tonumber(ends) <= now_s then over[#over + 1] = ends end
+    end
+  else
+    for second = first, now_s do
+      if redis.call('HEXISTS', SESSIONS, text(second)) == 1 then over[#over + 1] = text(second) end
+    end
+  end
+  return over
+end
 
 local function active()
   local count = get('in_use')
@@ -111,9 +129,11 @@ end
 -- Visits the sets of who was called in an item of the list.
 local function each_called(item, visit)
   local low, calls = string.match(item, '^%d+|%-?%d+|(%d+)|(.*)$')
-  for set in string.gmatch(calls, '=([^;]+)') do
-    local runs = parse(set)
-    for _, run in ipairs(runs) do run[1], run[2] = run[1] + tonumber(low), run[2] + tonumber(low) end
+  local from = tonumber(low)
+  for call in string.gmatch(calls, '[^;]+') do
+    local runs = parse(string.match(call, '=(.+)') or '0')
+    for _, run in ipairs(runs) do run[1], run[2] = run[1] + from, run[2] + from end
+    from = runs[#runs][2] + 1
     visit(runs)
   end
 end
@@ -128,7 +148,7 @@ local function prune_sessions()
   for _, ends in ipairs(run_out()) do
     put('in_use', get('in_use') - tonumber(redis.call('HGET', SESSIONS, ends)))
     redis.call('HDEL', SESSIONS, ends)
-    redis.call('ZREM', ENDS, ends)
+    put('first_end', now_s + 1)
   end
   local head = redis.call('LINDEX', RUNS, 0)
   while head and tonumber(string.match(head, '%d+')) <= now_s do
@@ -210,6 +230,7 @@ local function append(entry)
   put('seq', get('seq') + 1)
   put('told', line.issued)
   if entry.draw then put('step_seq', line.seq) end
+  if entry.settings then put('set_at', now) end
   local ends = entry.ends and text(entry.ends - now_s) or ''
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vestibule::admission::{Limits, MAX_INTERVAL_US};
-use vestibule::line::{DOOR_US, Entry, Epoch, GatewayId, Joined, Number, Phase, Roll, Standing, Tick};
+use vestibule::line::{
+    DOOR_US, Entry, Epoch, GatewayId, Joined, MUSTER_EACH_US, MUSTER_US, Number, Phase, Roll, Standing, Tick,
+};
 
 use super::bucket::Bucket;
 use super::lots::Lots;
@@ -34,6 +36,7 @@ pub struct Books {
     /// Whether the store's clock ever went back: marks that it set before are then in the future.
     went_back: bool,
     leases: BTreeMap<GatewayId, Lease>,
+    muster: Muster,
     door: BTreeMap<Number, Door>,
     /// Numbers that somebody may hold whom the store has forgotten, and since when, on the axis.
     pub unseen: Places,
@@ -48,20 +51,37 @@ pub struct Books {
 struct Lease {
     until_us: u64,
     wish_us: Option<u64>,
-    visitors: BTreeSet<Number>,
-    /// Lots were drawn since the gateway said last who is here.
-    is_unsettled: bool,
+    /// For whom the gateway vouches, as far as the store has said that it took it in.
+    sure: BTreeSet<Number>,
+    has_answered: bool,
+}
+
+/// For whom all gateways together have vouched since they were last asked, whom they named again, and who was here when
+/// they were asked.
+#[derive(Clone, Debug, Default)]
+struct Muster {
+    here: BTreeSet<Number>,
+    twice: BTreeSet<Number>,
+    before: BTreeSet<Number>,
+    begun_us: u64,
+    is_doubted: bool,
 }
 
 /// How far somebody who has just joined is from not being counted as here any more: a mark is set five seconds
-/// after the join, and five seconds after that the door is left.
+/// after the join, and five seconds after that the door is left. Whoever comes again, to a gateway that has not said yet
+/// who is there, may leave with a mark that was due.
 #[derive(Clone, Copy, Debug)]
 enum Door {
-    Fresh { since_us: u64 },
+    Fresh { since_us: u64, is_sure: bool },
     Marked { since_us: u64 },
 }
 
 impl Books {
+    /// Opens the books of a store that begins at `start_us`.
+    pub fn since(start_us: u64) -> Self {
+        Self { muster: Muster { begun_us: start_us, ..Muster::default() }, ..Self::default() }
+    }
+
     /// Lets time go on to `clock_us` of the store's clock.
     pub fn pass_to(&mut self, clock_us: u64) {
         let elapsed_us = clock_us.saturating_sub(self.clock_us);
@@ -78,9 +98,10 @@ impl Books {
     /// Whoever was present is so no more, and who waits is on the way back: an epoch has begun.
     pub fn begin_anew(&mut self) {
         self.leases.clear();
+        self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
         let since_us = self.axis_us;
         self.begun_us = since_us;
-        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
+        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us, is_sure: true })).collect();
         self.seen_us.extend(self.waiting.iter().map(|number| (*number, since_us)));
     }
 
@@ -130,31 +151,81 @@ impl Books {
     pub fn come_to_the_door(&mut self, number: Number) {
         self.waiting.insert(number);
         self.seen_us.insert(number, self.axis_us);
-        self.door.insert(number, Door::Fresh { since_us: self.axis_us });
+        self.door.insert(number, Door::Fresh { since_us: self.axis_us, is_sure: true });
     }
 
-    /// Notes whom a gateway vouches for. One that is of an older epoch, or from before a draw, only has its lease
-    /// renewed.
-    pub fn vouch(&mut self, tick: &Tick, is_of_old: bool) {
-        let clock_us = self.clock_us;
-        let lease = self.leases.entry(tick.gateway).or_default();
-        (lease.until_us, lease.wish_us) = (clock_us + tick.lease_ms * 1_000, tick.wish_us);
+    /// Notes whom a gateway vouches for; `is_heard` if the store says that it took all of it in. One that is of an older
+    /// epoch, or from before a draw, only has its lease renewed.
+    pub fn vouch(&mut self, tick: &Tick, is_of_old: bool, is_heard: bool) {
+        let is_of_old = is_of_old || tick.known.seq < self.drawn_seq;
+        let before = self.leases.get(&tick.gateway).cloned();
+        let new = || Lease { has_answered: !is_of_old, ..Lease::default() };
+        let lease = Lease {
+            until_us: self.clock_us + tick.lease_ms * 1_000,
+            wish_us: tick.wish_us,
+            ..before.clone().unwrap_or_else(new)
+        };
+        self.leases.insert(tick.gateway, lease);
         self.drop_leases();
-        if is_of_old || tick.known.seq < self.drawn_seq {
+        if is_of_old {
             return;
         }
-        let lease = self.leases.entry(tick.gateway).or_default();
-        if std::mem::take(&mut lease.is_unsettled) {
-            lease.visitors.clear();
+        if tick.all_here && before.is_some() && self.leases[&tick.gateway].has_answered {
+            self.ask_all();
         }
-        lease.visitors.extend(tick.here.iter().filter(|number| *number <= self.issued));
-        lease.visitors.retain(|number| !tick.gone.contains(*number));
-        self.door.retain(|number, _| !tick.here.contains(*number) && !tick.gone.contains(*number));
-        let seen = lease.visitors.iter().map(|number| (*number, self.axis_us));
-        self.seen_us.extend(seen);
+        self.take_in(tick, is_heard, before.is_some());
+        self.settle();
     }
 
-    /// Lots were drawn: everything is by place from now on. Whoever was here still is, and nobody stands at the door.
+    fn take_in(&mut self, tick: &Tick, is_heard: bool, was_known: bool) {
+        let Some(lease) = self.leases.get_mut(&tick.gateway) else { return };
+        lease.has_answered |= tick.all_here;
+        if tick.all_here {
+            lease.sure.clear();
+        }
+        for number in tick.here.iter().filter(|number| *number <= self.issued && !lease.has_answered) {
+            self.door.entry(number).or_insert(Door::Fresh { since_us: self.axis_us, is_sure: false });
+            self.seen_us.insert(number, self.axis_us);
+        }
+        for number in tick.here.iter().filter(|number| *number <= self.issued && lease.has_answered) {
+            if !self.muster.here.insert(number) {
+                self.muster.twice.insert(number);
+            }
+            lease.sure.extend(is_heard.then_some(number));
+            self.door.remove(&number);
+            self.seen_us.insert(number, self.axis_us);
+        }
+        for number in tick.gone.iter() {
+            lease.sure.remove(&number);
+            self.door.remove(&number);
+            match lease.has_answered && was_known && !tick.all_here {
+                true if self.muster.twice.contains(&number) => {
+                    self.muster.is_doubted |= self.waiting.contains(&number);
+                }
+                true => {
+                    self.muster.here.remove(&number);
+                }
+                false => {}
+            }
+        }
+        self.seen_us.extend(lease.sure.iter().map(|number| (*number, self.axis_us)));
+    }
+
+    /// Every gateway is to say again who is here.
+    fn ask_all(&mut self) {
+        let Muster { mut before, mut here, .. } = std::mem::take(&mut self.muster);
+        before.append(&mut here);
+        self.muster = Muster { before, begun_us: self.clock_us, ..Muster::default() };
+        self.leases.values_mut().for_each(|lease| lease.has_answered = false);
+    }
+
+    fn settle(&mut self) {
+        if self.leases.values().all(|lease| lease.has_answered) {
+            self.muster.before.clear();
+        }
+    }
+
+    /// Lots were drawn: everything is by place from now on, and nobody stands at the door.
     pub fn redraw(&mut self, lots: &Lots, seq: u64) {
         let range = [lots.draw.first, lots.draw.last];
         let place = |number: Number| lots.of_any(number);
@@ -163,15 +234,13 @@ impl Books {
         (self.over, self.unseen) = (self.over.redrawn(range, place), self.unseen.redrawn(range, place));
         self.sessions = self.sessions.iter().map(|(number, ends_s)| (place(*number), *ends_s)).collect();
         self.seen_us = self.seen_us.iter().map(|(number, at_us)| (place(*number), *at_us)).collect();
-        for lease in self.leases.values_mut() {
-            lease.visitors = places(&lease.visitors);
-        }
         self.unsettle(seq);
     }
 
     /// Every gateway says again who is here, and nobody stands at the door.
     pub fn unsettle(&mut self, seq: u64) {
-        self.leases.values_mut().for_each(|lease| lease.is_unsettled = true);
+        self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
+        self.leases.values_mut().for_each(|lease| (lease.has_answered, lease.sure) = (false, BTreeSet::new()));
         self.door.clear();
         self.drawn_seq = seq;
     }
@@ -179,9 +248,15 @@ impl Books {
     /// Goes over the leases and the door, as every call does first.
     pub fn tend(&mut self) {
         self.drop_leases();
+        let waits_us = MUSTER_US.max(self.muster.here.len() as u64 * MUSTER_EACH_US);
+        let waits = self.muster.begun_us..self.muster.begun_us + waits_us;
+        if self.muster.is_doubted && !waits.contains(&self.clock_us) {
+            self.ask_all();
+        }
+        self.settle();
         let axis_us = self.axis_us;
         self.door.retain(|_, door| match *door {
-            Door::Fresh { since_us } if axis_us >= since_us + DOOR_US => {
+            Door::Fresh { since_us, .. } if axis_us >= since_us + DOOR_US => {
                 *door = Door::Marked { since_us: axis_us };
                 true
             }
@@ -193,16 +268,17 @@ impl Books {
     /// Tells whether the store must count `number` as present: a gateway vouches for it, or it has just come.
     pub fn is_surely_here(&self, number: Number) -> bool {
         let at_the_door = match self.door.get(&number) {
-            Some(Door::Fresh { since_us }) => self.axis_us < since_us + DOOR_US,
+            Some(Door::Fresh { since_us, is_sure: true }) => self.axis_us < since_us + DOOR_US,
             _ => false,
         };
         at_the_door || self.is_vouched_for(number)
     }
 
-    /// Tells whether the store may count `number` as present: a lease that has run out counts until it is dropped.
+    /// Tells whether the store may count `number` as present: whom a gateway that fell silent has named counts
+    /// until all others have said who is theirs.
     pub fn may_be_here(&self, number: Number) -> bool {
-        let is_not_dropped = self.leases.values().any(|lease| lease.visitors.contains(&number));
-        self.door.contains_key(&number) || is_not_dropped
+        let Muster { here, before, .. } = &self.muster;
+        self.door.contains_key(&number) || here.contains(&number) || before.contains(&number)
     }
 
     /// Returns for how long `number` has not been vouched for, in microseconds.
@@ -270,12 +346,15 @@ impl Books {
     }
 
     fn is_vouched_for(&self, number: Number) -> bool {
-        self.leases.values().any(|lease| lease.until_us > self.clock_us && lease.visitors.contains(&number))
+        self.leases.values().any(|lease| lease.until_us > self.clock_us && lease.sure.contains(&number))
     }
 
     fn drop_leases(&mut self) {
-        let clock_us = self.clock_us;
+        let (clock_us, before) = (self.clock_us, self.leases.len());
         self.leases.retain(|_, lease| lease.until_us > clock_us);
+        if self.leases.len() < before {
+            self.ask_all();
+        }
     }
 }
 

@@ -1,0 +1,86 @@
+//! Where a number stands, as the holder of its ticket is told.
+
+use super::Roll;
+use crate::line::{Epoch, Number};
+
+/// Where a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In line, behind `ahead` others.
+    Waiting {
+        /// Live places with a lower number.
+        ahead: u64,
+    },
+    /// Called; may come in until the session ends.
+    Called {
+        /// The session's end, in seconds since the Unix epoch.
+        ends_s: u64,
+        /// When the call was made, in microseconds since the Unix epoch.
+        at_us: u64,
+    },
+    /// Gave up, lapsed, or the session is over.
+    Over,
+    /// Forgotten by the store; the visitor's coming back gives the place back.
+    Unseen,
+    /// Given in an epoch that this roll has not heard of yet: in line, nobody here knows where.
+    Unheard,
+    /// Of a line that the store may have lost whole; the visitor's coming back brings it back.
+    Bygone,
+    /// Not of this line.
+    Foreign,
+}
+
+impl Roll {
+    /// Tells where a number stands, of which a signed ticket says that it is of `epoch`.
+    #[must_use]
+    pub fn standing(&self, epoch: Epoch, number: Number, now_s: u64) -> Standing {
+        self.standing_and_place(epoch, number, now_s).0
+    }
+
+    /// Tells where a number stands, and its place: where lots were drawn, that takes most of the time, and is done once.
+    #[must_use]
+    pub fn standing_and_place(&self, epoch: Epoch, number: Number, now_s: u64) -> (Standing, Number) {
+        let place = self.place(number);
+        let standing = if epoch > self.epoch() {
+            Standing::Unheard
+        } else if self.covers(epoch, number) {
+            self.standing_of(place, now_s)
+        } else if self.may_replace(epoch, now_s) {
+            Standing::Bygone
+        } else {
+            Standing::Foreign
+        };
+        (standing, place)
+    }
+
+    fn standing_of(&self, number: Number, now_s: u64) -> Standing {
+        if number > self.issued {
+            // Given by another gateway a moment ago: all between are waiting too.
+            Standing::Waiting { ahead: self.waiting.count() + (number - self.issued - 1) }
+        } else if self.waiting.contains(number) {
+            Standing::Waiting { ahead: self.waiting.count_below(number) }
+        } else if self.called.contains(number) && !self.over.contains(number) {
+            self.sessions.find(number, now_s)
+        } else if self.over.contains(number) {
+            Standing::Over
+        } else if self.unseen.contains(number) {
+            Standing::Unseen
+        } else {
+            Standing::Foreign
+        }
+    }
+
+    /// Tells whether `number`, of which the ticket says that it is of `epoch`, gave up, lapsed or ended
+    /// its session.
+    #[must_use]
+    pub fn is_over(&self, epoch: Epoch, number: Number) -> bool {
+        self.covers(epoch, number) && self.over.contains(self.place(number))
+    }
+
+    /// Tells whether a number was called and its session has run out in this line, whatever the clock shows by now.
+    #[must_use]
+    pub fn has_run_out(&self, number: Number) -> bool {
+        let place = self.place(number);
+        self.called.contains(place) && self.sessions.find(place, 0) == Standing::Over
+    }
+}

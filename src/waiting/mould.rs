@@ -1,0 +1,272 @@
+//! A page that is alike for many: rendered and packed once, with gaps for what each visitor is told.
+//!
+//! In a rush everybody gets the waiting page, and nearly all of it is the same for all who stand in one line. So the
+//! template is rendered with a mark in the place of each text that is a visitor's own, and cut at the marks. What stands
+//! between them is deflated once and well; what goes into the gaps is put there as it is (a stored block of RFC 1951,
+//! section 3.2.4). Everything that decides how the template branches is in the [`Shape`].
+
+use flate2::{Compress, Compression, FlushCompress};
+use minijinja::HtmlEscape;
+
+use super::checksum::{Checksum, Known};
+use super::figures::{Figure, Shown};
+use super::packing::{self, Coding};
+use super::words::{Words, in_script};
+use super::{Language, Reader};
+use crate::forecast::Forecast;
+use crate::status::{DrawStage, State, Status};
+
+/// For what is packed once.
+const BEST: Compression = Compression::new(9);
+
+/// The first mark; they are in a plane of private use, so that no language has them.
+const FIRST_MARK: u32 = 0xf_0000;
+
+/// How far back deflate refers.
+const WINDOW_BYTES: usize = 32 << 10;
+
+/// What stands for a visitor's text in what is referred to; no page has it, so that nothing refers to such a text.
+const FILLER: u8 = 1;
+
+/// How a page looks, whoever it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    language: Language,
+    state: State,
+    draw: Option<DrawStage>,
+    forecast: Option<Forecast>,
+    message: Option<String>,
+    grace_seconds: Option<u64>,
+    refresh_seconds: u64,
+    has_number: bool,
+    has_code: bool,
+    /// Which figures are a visitor's own.
+    own: [bool; Figure::ALL.len()],
+    opens: bool,
+    store_up: bool,
+}
+
+/// What a gap is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    Nonce,
+    Code,
+    Status,
+    Figure(Figure),
+}
+
+impl Gap {
+    const ALL: [Self; 3 + Figure::ALL.len()] = {
+        let mut all = [Self::Nonce; 3 + Figure::ALL.len()];
+        (all[1], all[2]) = (Self::Code, Self::Status);
+        let mut i = 0;
+        while i < Figure::ALL.len() {
+            all[3 + i] = Self::Figure(Figure::ALL[i]);
+            i += 1;
+        }
+        all
+    };
+
+    fn of_mark(mark: char) -> Option<Self> {
+        Self::ALL.get(u32::from(mark).checked_sub(FIRST_MARK)? as usize).copied()
+    }
+
+    /// Returns how long every visitor's text is, where they are all of one length.
+    const fn length(self) -> Option<usize> {
+        match self {
+            Self::Nonce => Some(32),
+            Self::Code => Some(9),
+            Self::Status | Self::Figure(_) => None,
+        }
+    }
+
+    fn mark(self) -> String {
+        let at = Self::ALL.iter().position(|gap| *gap == self).unwrap_or_default() as u32;
+        char::from_u32(FIRST_MARK + at).map(String::from).unwrap_or_default()
+    }
+}
+
+/// What a template is given that is a visitor's own.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) nonce: String,
+    pub(super) code: String,
+    pub(super) status_json: String,
+    pub(super) shown: Shown,
+}
+
+impl Own {
+    /// What stands in the places of a mould's gaps.
+    pub(super) fn marks(status: &Status, code: &str, words: &Words, refresh_seconds: u64) -> Self {
+        let [nonce, written, status_json] = [Gap::Nonce, Gap::Code, Gap::Status].map(Gap::mark);
+        let mut shown = Shown::of(status, words, refresh_seconds);
+        shown.replace(|figure| figure.is_own(status).then(|| Gap::Figure(figure).mark()));
+        Self { nonce, code: if code.is_empty() { String::new() } else { written }, status_json, shown }
+    }
+}
+
+/// Tells whether a text could be taken for a mark.
+pub(super) fn has_mark(text: &str) -> bool {
+    text.chars().any(|c| Gap::of_mark(c).is_some())
+}
+
+impl Shape {
+    pub(super) fn of(status: &Status, code: &str, language: Language, refresh_seconds: u64) -> Self {
+        Self {
+            language,
+            state: status.state,
+            draw: status.draw,
+            forecast: status.forecast,
+            message: status.message.clone(),
+            grace_seconds: status.grace_seconds,
+            refresh_seconds,
+            has_number: status.number.is_some(),
+            has_code: !code.is_empty(),
+            own: Figure::ALL.map(|figure| figure.is_own(status)),
+            opens: status.opens_at.is_some_and(|ms| ms > 0),
+            store_up: status.store_up,
+        }
+    }
+}
+
+/// A page with gaps.
+#[derive(Debug)]
+pub(super) struct Mould {
+    pieces: Vec<Piece>,
+    last: Piece,
+}
+
+/// A text, and the gap behind it; the last has none.
+#[derive(Debug)]
+struct Piece {
+    text: String,
+    deflated: Vec<u8>,
+    sum: Known,
+    gap: Gap,
+}
+
+impl Mould {
+    /// Cuts a page at its marks.
+    pub(super) fn of(page: &str) -> Self {
+        let (mut pieces, mut rest, mut before) = (Vec::new(), page, Vec::new());
+        while let Some((at, gap)) = rest.char_indices().find_map(|(at, c)| Some((at, Gap::of_mark(c)?))) {
+            pieces.push(Piece::new(&rest[..at], gap, FlushCompress::Sync, &before));
+            before.extend_from_slice(&rest.as_bytes()[..at]);
+            match gap.length() {
+                Some(length) => before.resize(before.len() + length, FILLER),
+                None => before.clear(),
+            }
+            rest = &rest[at + gap.mark().len()..];
+        }
+        Self { pieces, last: Piece::new(rest, Gap::Nonce, FlushCompress::Finish, &before) }
+    }
+
+    /// Tells whether a mould's gaps have room for these.
+    pub(super) fn fits(nonce: &str, code: &str) -> bool {
+        Some(nonce.len()) == Gap::Nonce.length() && (code.is_empty() || Some(code.len()) == Gap::Code.length())
+    }
+
+    /// Fills the gaps.
+    pub(super) fn fill(&self, status: &Status, code: &str, words: &Words, reader: Reader<'_>) -> Vec<u8> {
+        let mut page = match reader.coding {
+            Coding::Identity => Page::plain(),
+            Coding::Gzip => Page::packed(),
+        };
+        for piece in &self.pieces {
+            page.put(piece);
+            match piece.gap {
+                Gap::Nonce => page.fill(reader.nonce),
+                Gap::Code => page.fill(&escaped(code)),
+                Gap::Status => page.fill(&in_script(status)),
+                Gap::Figure(figure) => page.fill(&escaped(&figure.say(status, words).unwrap_or_default())),
+            }
+        }
+        page.put(&self.last);
+        page.finish()
+    }
+}
+
+impl Piece {
+    /// Deflates a text, which may refer to what stands before it as far as it is known how far back that is.
+    fn new(text: &str, gap: Gap, flush: FlushCompress, before: &[u8]) -> Self {
+        let (mut compress, mut deflated) = (Compress::new(BEST, false), Vec::new());
+        let window = &before[before.len().saturating_sub(WINDOW_BYTES)..];
+        if !window.is_empty() {
+            compress.set_dictionary(window).expect("a compressor that has not begun takes any");
+        }
+        packing::deflate_on(&mut compress, text.as_bytes(), flush, &mut deflated);
+        if flush == FlushCompress::Sync {
+            // It ends with a stored block of length 0: the gap takes its place.
+            deflated.truncate(deflated.len() - EMPTY.len());
+        }
+        Self { sum: Known::of(text.as_bytes()), text: text.to_owned(), deflated, gap }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    HtmlEscape(text).to_string()
+}
+
+/// The length of a stored block of nothing, and the same with all bits turned.
+const EMPTY: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// How much a stored block holds.
+const STORED_CAP_BYTES: usize = u16::MAX as usize;
+
+/// A page that is being written.
+struct Page {
+    out: Vec<u8>,
+    /// Of what is packed; `None` where nothing is.
+    packed: Option<(Checksum, u32)>,
+}
+
+impl Page {
+    fn plain() -> Self {
+        Self { out: Vec::with_capacity(64 << 10), packed: None }
+    }
+
+    fn packed() -> Self {
+        let mut out = Vec::with_capacity(16 << 10);
+        out.extend_from_slice(&packing::HEADER);
+        Self { out, packed: Some((Checksum::default(), 0)) }
+    }
+
+    fn put(&mut self, piece: &Piece) {
+        match &mut self.packed {
+            None => self.out.extend_from_slice(piece.text.as_bytes()),
+            Some((sum, length)) => {
+                self.out.extend_from_slice(&piece.deflated);
+                sum.pass(piece.sum);
+                *length += piece.text.len() as u32;
+            }
+        }
+    }
+
+    fn fill(&mut self, value: &str) {
+        let value = value.as_bytes();
+        let Some((sum, length)) = &mut self.packed else { return self.out.extend_from_slice(value) };
+        sum.read(value);
+        *length += value.len() as u32;
+        let mut blocks = value.chunks(STORED_CAP_BYTES);
+        self.out.extend(stored(blocks.next().unwrap_or_default()));
+        for block in blocks {
+            self.out.push(0);
+            self.out.extend(stored(block));
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if let Some((sum, length)) = self.packed {
+            self.out.extend_from_slice(&sum.value().to_le_bytes());
+            self.out.extend_from_slice(&length.to_le_bytes());
+        }
+        self.out
+    }
+}
+
+/// Writes a stored block, but for what says that it is one.
+fn stored(block: &[u8]) -> impl Iterator<Item = u8> {
+    let length = block.len() as u16;
+    let head = [length.to_le_bytes(), (!length).to_le_bytes()];
+    head.into_iter().flatten().chain(block.iter().copied())
+}
