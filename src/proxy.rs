@@ -11,6 +11,7 @@
 
 use std::error::Error;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -234,7 +235,11 @@ impl Proxy {
         let deadline = self.limits.whole_timeout.map(|whole| Instant::now() + whole);
         let asked = self.asked(&mut request)?;
         let (request, upload) = self.outgoing(request, target, passage, asked.is_some())?;
-        let (lease, response) = before(deadline, self.exchange(request, upload)).await?;
+        let exchange = pin!(self.exchange(request, upload));
+        let (lease, response) = match deadline {
+            Some(deadline) => timeout_at(deadline, exchange).await.unwrap_or(Err(ProxyFault::HeaderTimeout))?,
+            None => exchange.await?,
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, asked);
         }
@@ -339,17 +344,6 @@ impl Proxy {
         let tunnel = Tunnel { down, up, slot, idle_limit: self.limits.tunnel_timeout };
         tunnel.spawn(&self.tasks, self.stop.clone());
         Ok(cleaned(response.map(|_| ResponseBody::empty()), true))
-    }
-}
-
-/// Waits for an answer until a deadline, if there is one.
-async fn before<T>(
-    deadline: Option<Instant>,
-    answer: impl Future<Output = Result<T, ProxyFault>>,
-) -> Result<T, ProxyFault> {
-    match deadline {
-        Some(deadline) => timeout_at(deadline, answer).await.unwrap_or(Err(ProxyFault::HeaderTimeout)),
-        None => answer.await,
     }
 }
 

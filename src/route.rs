@@ -144,10 +144,7 @@ fn without_parameters(path: &str) -> Option<String> {
 }
 
 fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
+    host.trim_end_matches(|letter: char| letter.is_ascii_digit()).strip_suffix(':').unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -71,9 +71,20 @@ pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
 /// Reads what a request brings along for a room: cookies, or else headers.
 #[must_use]
 pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Credentials<'a> {
-    let of =
-        |kind, name: HeaderName| room_cookie(headers, kind, room, is_tls).or_else(|| headers.get(name)?.to_str().ok());
-    Credentials { ticket: of(CookieKind::Ticket, TICKET_HEADER), pass: of(CookieKind::Pass, PASS_HEADER) }
+    let mut found = Credentials::default();
+    for (name, value) in cookies(headers) {
+        let is_of = |kind| is_cookie_of(name, kind, room, is_tls);
+        if found.ticket.is_none() && is_of(CookieKind::Ticket) {
+            found.ticket = Some(value);
+        } else if found.pass.is_none() && is_of(CookieKind::Pass) {
+            found.pass = Some(value);
+        }
+    }
+    let in_header = |name: &HeaderName| headers.get(name)?.to_str().ok();
+    Credentials {
+        ticket: found.ticket.or_else(|| in_header(&TICKET_HEADER)),
+        pass: found.pass.or_else(|| in_header(&PASS_HEADER)),
+    }
 }
 
 fn room_cookie<'a>(headers: &'a HeaderMap, kind: CookieKind, room: &str, is_tls: bool) -> Option<&'a str> {

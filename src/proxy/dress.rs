@@ -20,6 +20,9 @@ pub(super) enum Dress {
 impl Dress {
     /// Writes a request this way, whichever way it was written before.
     pub(super) fn put_on<B>(self, request: &mut Request<B>) {
+        if self == Self::Http1 && request.version() == Version::HTTP_11 && request.uri().authority().is_none() {
+            return name_te(request);
+        }
         let host = match (request.headers_mut().remove(header::HOST), request.uri().authority()) {
             (Some(host), _) => Some(host),
             (None, Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
@@ -39,12 +42,16 @@ impl Dress {
                 if let Some(host) = host {
                     request.headers_mut().insert(header::HOST, host.clone());
                 }
-                if request.headers().contains_key(header::TE) {
-                    // What is said of this hop only has to be named as such (RFC 9110, section 10.1.4).
-                    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
-                }
+                name_te(request);
             }
         }
+    }
+}
+
+/// Names `TE` in `Connection`, as what is said of one hop only has to be (RFC 9110, section 10.1.4).
+fn name_te<B>(request: &mut Request<B>) {
+    if request.headers().contains_key(header::TE) {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
 }
 

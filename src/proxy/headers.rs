@@ -12,7 +12,6 @@
 //! - Where rooms are told apart by method, the headers by which some sites let a request have another one are dropped.
 //! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
@@ -36,6 +35,9 @@ const ROOM: HeaderName = HeaderName::from_static("vestibule-room");
 const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
+
+/// As many headers are written for the upstream, so that there is room for them at once.
+const WRITTEN: usize = 10;
 
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -121,6 +123,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 ///
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
 pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
+    headers.reserve(WRITTEN);
     pass_hop(headers, websocket);
     headers.remove(header::EXPECT);
     let before = if passage.peer_is_trusted { chain::addresses(headers, passage.chain) } else { Vec::new() };
@@ -162,9 +165,10 @@ fn pass_hop(headers: &mut HeaderMap, websocket: bool) {
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> =
-        tokens(headers, &header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
+    let nominated = tokens(headers, &header::CONNECTION).filter_map(|token| token.parse().ok());
+    let of_hop = headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned();
+    let names: Vec<HeaderName> = nominated.chain(of_hop).collect();
+    for name in names {
         headers.remove(name);
     }
 }
@@ -195,7 +199,9 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
     let Passage { peer, scheme, .. } = *passage;
     for hop in before {
         match (passage.chain, hop) {
-            (ChainHeader::XForwardedFor, Some(hop)) => append(headers, header::FORWARDED, &forwarded_node(*hop)),
+            (ChainHeader::XForwardedFor, Some(hop)) => {
+                append(headers, header::FORWARDED, &forwarded_node(*hop, &hop.to_string()));
+            }
             (ChainHeader::XForwardedFor, None) => append(headers, header::FORWARDED, "for=unknown"),
             (ChainHeader::Forwarded, Some(hop)) => append(headers, X_FORWARDED_FOR, &hop.to_string()),
             (ChainHeader::Forwarded, None) => append(headers, X_FORWARDED_FOR, "unknown"),
@@ -203,7 +209,7 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
     }
     let name = peer.to_string();
     append(headers, X_FORWARDED_FOR, &name);
-    append(headers, header::FORWARDED, &forwarded_element(peer, scheme, target.host()));
+    append(headers, header::FORWARDED, &forwarded_element(forwarded_node(peer, &name), scheme, target.host()));
     if !passage.peer_is_trusted {
         set(headers, X_REAL_IP, &name);
     }
@@ -211,21 +217,19 @@ fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>
     headers.entry(X_FORWARDED_HOST).or_insert_with(|| printable(target.host()));
 }
 
-/// Writes one element of RFC 7239; addresses of version 6 and hosts with a port need quotes there.
-fn forwarded_element(peer: IpAddr, scheme: &str, host: &str) -> String {
-    let mut element = String::with_capacity(96);
-    write!(element, "{};proto={scheme};host=", forwarded_node(peer)).expect("a string takes every write");
-    let quoted = host.contains([':', '[']);
-    let written = if quoted { write!(element, "\"{host}\"") } else { write!(element, "{host}") };
-    written.expect("a string takes every write");
-    element
+/// Writes one element of RFC 7239 about a node; hosts with a port need quotes there.
+fn forwarded_element(mut node: String, scheme: &str, host: &str) -> String {
+    let quote = if host.contains([':', '[']) { "\"" } else { "" };
+    [";proto=", scheme, ";host=", quote, host, quote].into_iter().for_each(|part| node.push_str(part));
+    node
 }
 
-fn forwarded_node(peer: IpAddr) -> String {
-    match peer {
-        IpAddr::V4(peer) => format!("for={peer}"),
-        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
-    }
+/// Names a node whose address reads `name`; one of version 6 needs quotes there.
+fn forwarded_node(peer: IpAddr, name: &str) -> String {
+    let (before, after) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    let mut node = String::with_capacity(96);
+    [before, name, after].into_iter().for_each(|part| node.push_str(part));
+    node
 }
 
 /// Adds to the end of a list that a trusted proxy began; there is nothing to add to otherwise.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -214,7 +214,6 @@ impl Pool {
             if connection.sender.is_ready() {
                 return Ok(connection);
             }
-            // Its driver may still have to notice that the last answer is over, or that the peer is gone.
             let ready = timeout(self.limits.connect_timeout, connection.sender.ready());
             if matches!(ready.await, Ok(true)) {
                 return Ok(connection);
@@ -243,11 +242,21 @@ impl Pool {
         found.connection.another_hand()
     }
 
+    /// Takes the idle connection that was used last, of those that can take a request at once if there are any: the
+    /// others' drivers have yet to notice that the last answer is over, or that the peer is gone.
     fn pop(&self) -> Option<Connection> {
-        self.fresh_idle().pop_back().map(|idle| idle.connection)
+        let mut idle = self.fresh_idle();
+        let last = idle.len().checked_sub(1)?;
+        let ready = idle.iter().rposition(|idle| idle.connection.sender.is_ready());
+        idle.remove(ready.unwrap_or(last)).map(|idle| idle.connection)
     }
 
-    async fn connect(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
+    /// Makes a connection. In a box, for it is rare and takes much more space than what is done all the time.
+    fn connect(&self, only_http1: bool) -> Pin<Box<dyn Future<Output = Result<Connection, ProxyFault>> + Send + '_>> {
+        Box::pin(self.connect_anew(only_http1))
+    }
+
+    async fn connect_anew(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
         let connecting = self.way.connect(only_http1, slot, (&self.tasks, &self.stop));
         let connected = timeout(self.limits.connect_timeout, connecting).await;

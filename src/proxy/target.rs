@@ -17,7 +17,7 @@
 //! - **Framing**: `Transfer-Encoding` is absent or one `chunked`; `Content-Length` is absent or one number; not both.
 //!   (hyper has refused most of the rest before, and has dropped a `Content-Length` beside a `chunked`.)
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::Ipv6Addr;
 
 use hyper::header::{self, HeaderMap};
@@ -151,19 +151,18 @@ fn host_of(headers: &HeaderMap, uri: &Uri, scheme: &str) -> Result<String, BadTa
 fn canonical_host(host: &[u8], scheme: &str) -> Result<String, BadTarget> {
     let host = std::str::from_utf8(host).map_err(|_| BadTarget::BadHost)?;
     let (name, port) = split_port(host).ok_or(BadTarget::BadHost)?;
-    let name = name.to_ascii_lowercase();
-    let name = match name.strip_suffix('.') {
-        Some(rooted) => rooted.to_owned(),
-        None => name,
-    };
-    if !(is_dns_name(&name) || is_ipv6(&name)) {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if !(is_dns_name(name) || is_ipv6(name)) {
         return Err(BadTarget::BadHost);
     }
+    let mut canonical = String::with_capacity(host.len());
+    canonical.push_str(name);
+    canonical.make_ascii_lowercase();
     let own_port = if scheme == "https" { 443 } else { 80 };
-    match port {
-        Some(port) if port != own_port => Ok(format!("{name}:{port}")),
-        _ => Ok(name),
+    if let Some(port) = port.filter(|port| *port != own_port) {
+        write!(canonical, ":{port}").expect("a string takes every write");
     }
+    Ok(canonical)
 }
 
 fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
@@ -178,8 +177,15 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
 
 fn is_dns_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(plain);
-    name.len() <= 253 && name.split('.').all(label)
+    let mut label_bytes = 0;
+    for byte in name.bytes() {
+        label_bytes = match byte {
+            b'.' if label_bytes > 0 => 0,
+            _ if plain(byte) && label_bytes < 63 => label_bytes + 1,
+            _ => return false,
+        };
+    }
+    label_bytes > 0 && name.len() <= 253
 }
 
 fn is_ipv6(name: &str) -> bool {

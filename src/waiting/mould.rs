@@ -5,6 +5,8 @@
 //! between them is deflated once and well; what goes into the gaps is put there as it is (a stored block of RFC 1951,
 //! section 3.2.4). Everything that decides how the template branches is in the [`Shape`].
 
+use std::borrow::Cow;
+
 use flate2::{Compress, Compression, FlushCompress};
 use minijinja::HtmlEscape;
 
@@ -203,8 +205,9 @@ impl Piece {
     }
 }
 
-fn escaped(text: &str) -> String {
-    HtmlEscape(text).to_string()
+/// Writes a text so that it can stand in HTML, whatever is in it. Most texts of ours can as they are.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if text.contains(['<', '>', '&', '"', '\'', '/']) { HtmlEscape(text).to_string().into() } else { text.into() }
 }
 
 /// The length of a stored block of nothing, and the same with all bits turned.
@@ -247,11 +250,12 @@ impl Page {
         let Some((sum, length)) = &mut self.packed else { return self.out.extend_from_slice(value) };
         sum.read(value);
         *length += value.len() as u32;
-        let mut blocks = value.chunks(STORED_CAP_BYTES);
-        self.out.extend(stored(blocks.next().unwrap_or_default()));
-        for block in blocks {
+        // What says that the first is one stands at the end of the piece before it.
+        let (first, others) = value.split_at(value.len().min(STORED_CAP_BYTES));
+        store(&mut self.out, first);
+        for block in others.chunks(STORED_CAP_BYTES) {
             self.out.push(0);
-            self.out.extend(stored(block));
+            store(&mut self.out, block);
         }
     }
 
@@ -265,8 +269,9 @@ impl Page {
 }
 
 /// Writes a stored block, but for what says that it is one.
-fn stored(block: &[u8]) -> impl Iterator<Item = u8> {
+fn store(out: &mut Vec<u8>, block: &[u8]) {
     let length = block.len() as u16;
-    let head = [length.to_le_bytes(), (!length).to_le_bytes()];
-    head.into_iter().flatten().chain(block.iter().copied())
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&(!length).to_le_bytes());
+    out.extend_from_slice(block);
 }

@@ -105,8 +105,20 @@ pub(super) fn in_script(what: &impl serde::Serialize) -> String {
     serde_json::to_string(what).unwrap_or_default().replace('<', "\\u003c")
 }
 
+/// Puts values in the places of their names, as in `{n} people`.
 fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    let room: usize = values.iter().map(|(_, value)| value.len()).sum();
+    let (mut filled, mut rest) = (String::with_capacity(text.len() + room), text);
+    while let Some((before, behind)) = rest.split_once('{') {
+        filled.push_str(before);
+        let named =
+            values.iter().find_map(|(name, value)| Some((value, behind.strip_prefix(name)?.strip_prefix('}')?)));
+        let (value, behind) = named.map_or(("{", behind), |(value, behind)| (*value, behind));
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
 }
 
 #[cfg(test)]
@@ -187,5 +199,11 @@ mod tests {
         assert_eq!(Words::of(Language::Hi).count(1_234_567), "12,34,567");
         assert_eq!(Words::of(Language::Bn).count(1_234_567), "১২,৩৪,৫৬৭");
         assert_eq!(Words::of(Language::De).count(90_311), "90.311");
+    }
+
+    #[test]
+    fn a_sentence_is_filled_once_and_from_nothing_else() {
+        let values = [("n", "{m}"), ("m", "7")];
+        assert_eq!(fill("{n} of {m}, {k} {", &values), "{m} of 7, {k} {");
     }
 }

@@ -164,7 +164,8 @@ fn of_two_chains_the_one_that_the_proxies_write_counts() {
 
 #[test]
 fn forwarded_is_quoted_where_it_must_be() {
-    let element = forwarded_element("2001:db8::1".parse().unwrap(), "http", "a:81");
+    let node = forwarded_node("2001:db8::1".parse().unwrap(), "2001:db8::1");
+    let element = forwarded_element(node, "http", "a:81");
     assert_eq!(element, "for=\"[2001:db8::1]\";proto=http;host=\"a:81\"");
 }
 
