@@ -55,7 +55,7 @@ pub const COEFFICIENTS: [Coefficient; 11] =
     [ARRIVAL, ARRIVAL_WIRE, CONNECTION, CONNECTION_KERNEL, FRAME, FRAME_WIRE, FORWARD, MIRROR, LINE, HERE, TICK];
 
 /// How many statuses a second a gateway says in one room at the most (`live`).
-const FRAMES_PER_SECOND: f64 = 20_000.0;
+const FRAMES_PER_SECOND: f64 = crate::live::UPDATES_PER_SECOND as f64;
 
 /// How often each gateway ticks, a second.
 const TICKS_PER_SECOND: f64 = 10.0;

@@ -22,6 +22,7 @@ use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
+use crate::live::UPDATES_PER_SECOND;
 use crate::networks::{Network, Networks};
 use crate::proxy::ChainHeader;
 use crate::room::RoomRules;
@@ -263,6 +264,7 @@ fn room(
         public_value,
         max_waiting: section.whole("max_waiting", 1..=100_000_000).unwrap_or(10_000_000),
         queueing_status: status(section),
+        updates_per_second: updates_per_second(section),
         items: section.parsed_list::<ItemPattern>("items").unwrap_or_default(),
         item,
         tolerance,
@@ -304,6 +306,11 @@ fn status(section: &mut Section<'_>) -> u16 {
         section.problem("queueing_status", "the waiting page has status 200, 202, 429 or 503".to_owned());
     }
     status as u16
+}
+
+fn updates_per_second(section: &mut Section<'_>) -> u32 {
+    let wished = section.whole("updates_per_second", 10..=1_000_000);
+    wished.map_or(UPDATES_PER_SECOND, |updates| updates as u32)
 }
 
 fn limits(section: &mut Section<'_>) -> Limits {

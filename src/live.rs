@@ -21,15 +21,17 @@ use crate::line::{Number, Numbers};
 /// The front of the line hears of every change at once: this many connections.
 const FRONT: usize = 100;
 
-/// The others hear in turn; so many a second at the least get a frame.
-const FRAMES_PER_SECOND: f64 = 20_000.0;
+/// As many are told something a second on one gateway, unless a room says otherwise.
+pub const UPDATES_PER_SECOND: u32 = 20_000;
 
 /// So many tabs of one visitor are connected at once; one more is told to come back later.
 const TABS_CAP: usize = 8;
 
 /// The live connections of one room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Live {
+    /// Those behind the front hear in turn: so many a second.
+    per_second: f64,
     seats: Mutex<Seats>,
     /// Changed with the seats, and read by everybody who asks, without a lock.
     count: AtomicUsize,
@@ -67,7 +69,25 @@ pub struct Seat {
     nudge: Arc<Nudge>,
 }
 
+impl Default for Live {
+    fn default() -> Self {
+        Self::new(UPDATES_PER_SECOND)
+    }
+}
+
 impl Live {
+    /// Makes a hub that tells so many a second, once a second at the most.
+    #[must_use]
+    pub fn new(updates_per_second: u32) -> Self {
+        Self {
+            per_second: f64::from(updates_per_second),
+            seats: Mutex::default(),
+            count: AtomicUsize::new(0),
+            owed: AtomicUsize::new(0),
+            round_ms: AtomicU64::new(0),
+        }
+    }
+
     /// Takes a seat for a connection of `number`; `None` when it has as many as one visitor may.
     pub fn sit(self: &Arc<Self>, number: Number) -> Option<Seat> {
         let nudge = Arc::<Nudge>::default();
@@ -140,7 +160,13 @@ impl Live {
     }
 
     fn planned_s(&self) -> f64 {
-        (self.count() as f64 / FRAMES_PER_SECOND).max(1.0)
+        self.spread_s(self.count())
+    }
+
+    /// Returns how long it takes to tell so many, in seconds, and at the least one second.
+    #[must_use]
+    pub fn spread_s(&self, count: usize) -> f64 {
+        (count as f64 / self.per_second).max(1.0)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seats> {

@@ -246,20 +246,17 @@ impl Pipeline {
 
     fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
         room.take_back(ticket.number, standing);
-        self.note_poll(room, ticket);
-        self.show_waiting(room, ticket, asker)
-    }
-
-    fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
-        let status = Status::of(room, ticket);
+        room.introduce(ticket);
+        let status = told(room, ticket, asker.reads);
+        room.expect_back(ticket.number, status.next_update_seconds);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
     }
 
-    /// Someone who asks is here, until a little after the next question is due.
-    fn note_poll(&self, room: &Room, ticket: &Ticket) {
-        room.introduce(ticket);
-        let lease_ms = (room.live.period_s() * 3_000.0) as u64 + 7_000;
-        room.presence.poll(ticket.number, room.shared.clock.steady_ms(), lease_ms);
+    /// Shows a place that was just given.
+    fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
+        let status = told(room, ticket, asker.reads);
+        room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
     }
 
     fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
@@ -338,6 +335,12 @@ struct Entry {
     ends_s: u64,
     /// The pass's cookie, when it is new. It is set before the upstream is heard, which may end the session at once.
     cookie: Option<String>,
+}
+
+/// Tells where somebody stands. A page will have a live connection; a program asks again.
+fn told(room: &Room, ticket: &Ticket, reads: Reads) -> Status {
+    let status = Status::of(room, ticket);
+    if reads == Reads::Json { status.for_a_poll(room) } else { status }
 }
 
 /// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.

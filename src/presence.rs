@@ -7,18 +7,24 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::line::{Number, Numbers};
 
 /// The visitors of one room that this gateway vouches for.
 #[derive(Debug)]
-pub struct Presence(Mutex<Inner>);
+pub struct Presence {
+    inner: Mutex<Inner>,
+    /// How many are here. It is changed with them, and read by everybody who polls, without a lock.
+    count: AtomicUsize,
+}
 
 impl Default for Presence {
     /// Begins with nobody here; the first that the store is told is everyone.
     fn default() -> Self {
-        Self(Mutex::new(Inner { is_forgotten: true, ..Inner::default() }))
+        let inner = Mutex::new(Inner { is_forgotten: true, ..Inner::default() });
+        Self { inner, count: AtomicUsize::new(0) }
     }
 }
 
@@ -57,56 +63,64 @@ pub struct Changes {
 impl Presence {
     /// Notes a live connection.
     pub fn connect(&self, number: Number) {
-        let mut inner = self.lock();
-        inner.come(number).connections += 1;
+        self.change(|inner| inner.come(number).connections += 1);
     }
 
     /// Notes that a live connection ended; the last one takes the visitor away at once.
     pub fn disconnect(&self, number: Number, steady_ms: u64) {
-        let mut inner = self.lock();
-        if let Some(here) = inner.here.get_mut(&number) {
-            here.connections = here.connections.saturating_sub(1);
-            inner.drop_if_gone(number, steady_ms);
-        }
+        self.change(|inner| {
+            if let Some(here) = inner.here.get_mut(&number) {
+                here.connections = here.connections.saturating_sub(1);
+                inner.drop_if_gone(number, steady_ms);
+            }
+        });
     }
 
     /// Notes a poll, good for `lease_ms`; one that is good for longer stays so.
     pub fn poll(&self, number: Number, steady_ms: u64, lease_ms: u64) {
-        let mut inner = self.lock();
         let until_ms = steady_ms + lease_ms;
-        let here = inner.come(number);
-        here.poll_until_ms = here.poll_until_ms.max(until_ms);
-        if here.due_ms == 0 {
-            here.due_ms = until_ms;
-            inner.polls.push(Reverse((until_ms, number)));
-        }
+        self.change(|inner| {
+            let here = inner.come(number);
+            here.poll_until_ms = here.poll_until_ms.max(until_ms);
+            if here.due_ms == 0 {
+                here.due_ms = until_ms;
+                inner.polls.push(Reverse((until_ms, number)));
+            }
+        });
     }
 
     /// Lets go whose polls have run out; for when nobody takes the changes.
     pub fn expire(&self, steady_ms: u64) {
-        self.lock().expire_polls(steady_ms);
+        self.change(|inner| inner.expire_polls(steady_ms));
     }
 
     /// Returns what changed since the last time, and takes it as told. They are put in order when nobody waits for the
     /// lock any more: there may be hundreds of thousands.
     pub fn take_changes(&self, steady_ms: u64) -> Changes {
-        let (here, all_here, gone) = self.lock().take_changes(steady_ms);
+        let (here, all_here, gone) = self.change(|inner| inner.take_changes(steady_ms));
         Changes { here: here.into_iter().collect(), all_here, gone: gone.into_iter().collect() }
     }
 
     /// Notes that the store does not know whom this gateway vouches for, or may not have heard what changed.
     pub fn forget_told(&self) {
-        self.lock().is_forgotten = true;
+        self.change(|inner| inner.is_forgotten = true);
     }
 
     /// Counts who is here.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().here.len()
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn change<A>(&self, change: impl FnOnce(&mut Inner) -> A) -> A {
+        let mut inner = self.lock();
+        let answer = change(&mut inner);
+        self.count.store(inner.here.len(), Ordering::Relaxed);
+        answer
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

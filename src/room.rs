@@ -74,6 +74,8 @@ pub struct RoomRules {
     pub max_waiting: u64,
     /// The status code of the waiting page.
     pub queueing_status: u16,
+    /// How many are told their place a second by one gateway, and as many more asked to come for it.
+    pub updates_per_second: u32,
     /// Where the key of an item stands in a request.
     pub items: Vec<ItemPattern>,
     /// The item that the whole room is about, if it is about one.
@@ -180,11 +182,11 @@ impl Room {
     pub fn new(rules: RoomRules, shared: Shared) -> Self {
         Self {
             counts: shared.metrics.of_room(rules.name.as_str()),
+            live: Arc::new(Live::new(rules.updates_per_second)),
             rules,
             shared,
             mirror: Mirror::default(),
             presence: Presence::default(),
-            live: Arc::default(),
             sold_out: SoldOut::default(),
             health: Health::default(),
             pacing: Pacing::default(),
@@ -204,6 +206,26 @@ impl Room {
             promises: AtomicU64::new(0),
             line_clock: FarClock::default(),
             last_issue_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns how often those ask who poll, in seconds: as often as others are told, unless so many are here that this
+    /// gateway would do nothing else.
+    #[must_use]
+    pub fn poll_period_s(&self) -> f64 {
+        self.live.period_s().max(self.live.spread_s(self.presence.count()))
+    }
+
+    /// Notes that somebody who asked is here, until a little after they were told to ask again: in `after_s` seconds.
+    pub fn expect_back(&self, number: Number, after_s: u64) {
+        let lease_ms = after_s * 1_500 + 7_000;
+        self.presence.poll(number, self.shared.clock.steady_ms(), lease_ms);
+    }
+
+    /// Does the same for somebody who has just come, and counts as here for a moment without that.
+    pub fn expect_newcomer_back(&self, number: Number, after_s: u64) {
+        if after_s * 1_000 >= joining::ARRIVAL_LEASE_MS {
+            self.expect_back(number, after_s);
         }
     }
 

@@ -98,6 +98,9 @@ pub struct Stock {
     pub available: u64,
 }
 
+/// Whoever polls and may be called at any moment comes back after so many seconds at the latest.
+const UNFORESEEN_S: f64 = 10.0;
+
 /// What stands before the time of saying.
 const AS_OF: &str = "\"as_of\":";
 
@@ -116,6 +119,35 @@ impl Status {
             status.stand(room, Course::of(room, roll, now), standing, is_known);
             status
         })
+    }
+
+    /// Says when to ask next to a program, which asks instead of being told. Where very many do, each is asked to come less
+    /// often, yet in time for its turn, and long before its place or its visit could be over.
+    #[must_use]
+    pub fn for_a_poll(self, room: &Room) -> Self {
+        let waits = matches!(self.state, State::Waiting | State::Paused | State::SoldOut | State::PreQueue);
+        let (usual_s, period_s) = (room.live.period_s(), room.poll_period_s());
+        if !waits || period_s <= usual_s {
+            return self;
+        }
+        let Some(limits) = room.mirror.read(Roll::limits) else { return self };
+        let in_time_s = self.quiet_s(room, &limits).map_or(UNFORESEEN_S, |quiet_s| quiet_s / 2.0);
+        let kept_s = (limits.grace_ms as f64 / 1_000.0).min(limits.session_duration_s as f64) / 3.0;
+        let next_s = period_s.min(in_time_s).min(kept_s).max(usual_s);
+        Self { next_update_seconds: next_s.ceil() as u64 + 1, ..self }
+    }
+
+    /// Says for how many seconds this visitor is not called at the soonest, where that is known: if nobody else goes away,
+    /// and the limit stays as it is.
+    fn quiet_s(&self, room: &Room, limits: &Limits) -> Option<f64> {
+        let rate = limits.admissions_per_second().filter(|rate| *rate > 0.0)?;
+        Some((self.present_ahead(room)? - limits.burst as f64).max(0.0) / rate)
+    }
+
+    /// Returns how many of those ahead are probably here: the others are passed over.
+    fn present_ahead(&self, room: &Room) -> Option<f64> {
+        let share = room.present() as f64 / self.waiting.max(1) as f64;
+        self.ahead.map(|ahead| ahead as f64 * share.min(1.0))
     }
 
     /// Tells what someone without a place is told.
@@ -192,8 +224,7 @@ impl Status {
     fn foresee(&mut self, room: &Room) {
         let is_open = matches!(self.state, State::Waiting | State::Paused);
         let (Some(stock), Some(ahead)) = (self.stock.filter(|_| is_open), self.ahead) else { return };
-        let share = room.present() as f64 / self.waiting.max(1) as f64;
-        let present = if share > 0.0 { ahead as f64 * share.min(1.0) } else { ahead as f64 };
+        let present = self.present_ahead(room).filter(|present| *present > 0.0).unwrap_or(ahead as f64);
         self.forecast = room.taking().map(|taking| taking.forecast(stock.available, present));
     }
 

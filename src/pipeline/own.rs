@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -45,6 +45,15 @@ struct RoomBody {
     room: Option<String>,
     /// A solution of what was asked for before, where the room asks.
     altcha: Option<String>,
+}
+
+/// What a program is told of its place.
+#[derive(Serialize)]
+struct Joined<'a> {
+    ticket: &'a str,
+    /// Of whoever is let in at once.
+    pass: Option<String>,
+    status: Status,
 }
 
 impl Pipeline {
@@ -113,8 +122,10 @@ impl Pipeline {
             Decision::Enter { ticket, .. } => Status::of(room, &ticket),
             Decision::Wait(ticket, standing) => {
                 room.take_back(ticket.number, standing);
-                self.note_poll(room, &ticket);
-                Status::of(room, &ticket)
+                room.introduce(&ticket);
+                let status = Status::of(room, &ticket).for_a_poll(room);
+                room.expect_back(ticket.number, status.next_update_seconds);
+                status
             }
             Decision::Pass => Status::of_nobody(room, State::Admitted),
             Decision::Reject(gate::Refusal::Closed | gate::Refusal::Draining) => Status::of_nobody(room, State::Closed),
@@ -240,7 +251,9 @@ impl Pipeline {
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
         let sealed = ticket.seal(&room.shared.ring.load());
         let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
-        respond::tell(&json!({"ticket": sealed, "pass": pass, "status": Status::of(room, &ticket)}))
+        let status = Status::of(room, &ticket).for_a_poll(room);
+        room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+        respond::tell(&Joined { ticket: &sealed, pass, status })
     }
 
     async fn leave(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {

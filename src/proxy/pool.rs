@@ -246,6 +246,9 @@ impl Pool {
     /// others' drivers have yet to notice that the last answer is over, or that the peer is gone.
     fn pop(&self) -> Option<Connection> {
         let mut idle = self.fresh_idle();
+        while idle.back().is_some_and(|idle| idle.connection.sender.is_closed()) {
+            idle.pop_back();
+        }
         let last = idle.len().checked_sub(1)?;
         let ready = idle.iter().rposition(|idle| idle.connection.sender.is_ready());
         idle.remove(ready.unwrap_or(last)).map(|idle| idle.connection)

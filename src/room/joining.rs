@@ -197,7 +197,7 @@ fn unless_given_before(joined: Joined, known: Known) -> Result<Joined, StoreFaul
 
 /// For how long someone who has just joined counts as here, in milliseconds: time to open the
 /// page and connect.
-const ARRIVAL_LEASE_MS: u64 = 5_000;
+pub(super) const ARRIVAL_LEASE_MS: u64 = 5_000;
 
 fn places(joined: Joined) -> impl Iterator<Item = Place> {
     (0..joined.count).map(move |i| Place {
@@ -274,6 +274,7 @@ mod tests {
             public_value: None,
             max_waiting: 10_000,
             queueing_status: 200,
+            updates_per_second: 20_000,
             items: Vec::new(),
             item: None,
             tolerance: crate::adaptive::Tolerance::default(),

@@ -9,6 +9,7 @@ mod lost_answers;
 mod model;
 mod months;
 mod persons;
+mod polling;
 mod redis_faults;
 mod redis_tls;
 mod spending;

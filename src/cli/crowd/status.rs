@@ -106,7 +106,7 @@ impl Status {
     /// Returns when to ask next, in milliseconds, within sense.
     #[must_use]
     pub fn next_update_ms(&self) -> u64 {
-        (self.next_update_seconds.unwrap_or(2.0).clamp(0.2, 60.0) * 1_000.0) as u64
+        (self.next_update_seconds.unwrap_or(2.0).clamp(0.2, 600.0) * 1_000.0) as u64
     }
 }
 

@@ -26,7 +26,7 @@ pub enum WireFault {
     /// The connection broke, or what came was not HTTP, or too much of it.
     #[error("the connection broke: {0}")]
     Broken(#[source] io::Error),
-    /// No answer within 30 seconds.
+    /// No answer within 30 seconds, counted from when it had a place among those who share connections.
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
 }
@@ -141,6 +141,12 @@ impl Wire {
     /// # Errors
     /// See [`WireFault`]. The connection is closed then.
     pub async fn ask(&mut self, target: &Target, jar: &mut Jar, ask: &Ask<'_>) -> Result<Answer, WireFault> {
+        let through = self.through.clone();
+        // A crowd that cannot ask as fast as it means to waits for itself here, and not for the site.
+        let _place = match &through {
+            Some(carriers) => carriers.place().await,
+            None => None,
+        };
         let answer = timeout(PATIENCE, self.ask_twice(target, jar, ask)).await.unwrap_or(Err(WireFault::Silent));
         if let Ok(answer) = &answer {
             jar.take(&answer.headers);
@@ -150,10 +156,6 @@ impl Wire {
 
     async fn ask_twice(&mut self, target: &Target, jar: &Jar, ask: &Ask<'_>) -> Result<Answer, WireFault> {
         let through = self.through.clone();
-        let _place = match &through {
-            Some(carriers) => carriers.place().await,
-            None => None,
-        };
         let kept = match &through {
             Some(carriers) => carriers.take(target.address),
             None => self.open.take(),

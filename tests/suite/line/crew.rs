@@ -210,6 +210,7 @@ pub fn room_on(store: impl LineStore + 'static, name: &RoomName, clock: Clock) -
         tolerance: Tolerance::default(),
         max_waiting: 10_000,
         queueing_status: 200,
+        updates_per_second: 20_000,
         items: Vec::new(),
         item: None,
     };

@@ -216,6 +216,7 @@ fn rules(plan: &Plan) -> RoomRules {
         public_value: None,
         max_waiting: 1_000,
         queueing_status: 200,
+        updates_per_second: 20_000,
         items: Vec::new(),
         item: None,
         tolerance: Tolerance::default(),
