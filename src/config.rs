@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use crate::adaptive::Tolerance;
 use crate::admission::Limits;
+use crate::capacity::UPDATES_PER_SECOND;
 use crate::gate::QueueingMethod;
 use crate::line::RoomName;
 use crate::line::redis::Address;
-use crate::live::UPDATES_PER_SECOND;
 use crate::networks::{Network, Networks};
 use crate::proxy::ChainHeader;
 use crate::room::RoomRules;

@@ -16,13 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
+use crate::capacity::UPDATES_PER_SECOND;
 use crate::line::{Number, Numbers};
 
 /// The front of the line hears of every change at once: this many connections.
 const FRONT: usize = 100;
-
-/// As many are told something a second on one gateway, unless a room says otherwise.
-pub const UPDATES_PER_SECOND: u32 = 20_000;
 
 /// So many tabs of one visitor are connected at once; one more is told to come back later.
 const TABS_CAP: usize = 8;
