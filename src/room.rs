@@ -224,7 +224,7 @@ impl Room {
 
     /// Does the same for somebody who has just come, and counts as here for a moment without that.
     pub fn expect_newcomer_back(&self, number: Number, after_s: u64) {
-        if after_s * 1_000 >= joining::ARRIVAL_LEASE_MS {
+        if after_s * 2_000 >= joining::ARRIVAL_LEASE_MS {
             self.expect_back(number, after_s);
         }
     }

@@ -98,8 +98,11 @@ pub struct Stock {
     pub available: u64,
 }
 
-/// Whoever polls and may be called at any moment comes back after so many seconds at the latest.
+/// Whoever polls and may be called at any moment comes back after so many seconds at the latest, and one more.
 const UNFORESEEN_S: f64 = 10.0;
+
+/// Nobody is asked to poll more often, in seconds, and one more.
+const LEAST_S: f64 = 1.0;
 
 /// What stands before the time of saying.
 const AS_OF: &str = "\"as_of\":";
@@ -125,15 +128,17 @@ impl Status {
     /// often, yet in time for its turn, and long before its place or its visit could be over.
     #[must_use]
     pub fn for_a_poll(self, room: &Room) -> Self {
-        let waits = matches!(self.state, State::Waiting | State::Paused | State::SoldOut | State::PreQueue);
-        let (usual_s, period_s) = (room.live.period_s(), room.poll_period_s());
-        if !waits || period_s <= usual_s {
+        use State::{Closed, Paused, PreQueue, SoldOut, Waiting};
+        let period_s = room.poll_period_s();
+        if period_s <= LEAST_S || !matches!(self.state, Waiting | Paused | SoldOut | PreQueue | Closed) {
             return self;
         }
-        let Some(limits) = room.mirror.read(Roll::limits) else { return self };
-        let in_time_s = self.quiet_s(room, &limits).map_or(UNFORESEEN_S, |quiet_s| quiet_s / 2.0);
-        let kept_s = (limits.grace_ms as f64 / 1_000.0).min(limits.session_duration_s as f64) / 3.0;
-        let next_s = period_s.min(in_time_s).min(kept_s).max(usual_s);
+        let limits = room.mirror.read(Roll::limits);
+        let quiet_s = limits.as_ref().and_then(|limits| self.quiet_s(room, limits));
+        let in_time_s = quiet_s.map_or(UNFORESEEN_S, |quiet_s| quiet_s / 2.0);
+        let kept_s =
+            limits.map_or(f64::INFINITY, |limits| limits.session_duration_s.min(limits.grace_ms / 1_000) as f64);
+        let next_s = period_s.min(in_time_s).min(kept_s / 3.0).max(LEAST_S);
         Self { next_update_seconds: next_s.ceil() as u64 + 1, ..self }
     }
 
@@ -141,7 +146,8 @@ impl Status {
     /// and the limit stays as it is.
     fn quiet_s(&self, room: &Room, limits: &Limits) -> Option<f64> {
         let rate = limits.admissions_per_second().filter(|rate| *rate > 0.0)?;
-        Some((self.present_ahead(room)? - limits.burst as f64).max(0.0) / rate)
+        let present = self.present_ahead(room).filter(|_| room.present() > 0)?;
+        Some((present - limits.burst as f64).max(0.0) / rate)
     }
 
     /// Returns how many of those ahead are probably here: the others are passed over.

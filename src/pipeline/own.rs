@@ -252,7 +252,9 @@ impl Pipeline {
         let sealed = ticket.seal(&room.shared.ring.load());
         let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
         let status = Status::of(room, &ticket).for_a_poll(room);
-        room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+        if pass.is_none() {
+            room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+        }
         respond::tell(&Joined { ticket: &sealed, pass, status })
     }
 

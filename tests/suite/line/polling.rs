@@ -43,6 +43,19 @@ async fn where_very_many_poll_each_asks_less_often_and_still_in_time() {
     assert_eq!(asks_again(&room, State::Waiting, Some(900_000)), 11, "a third of the grace period");
     room.presence.expire(1_001);
     assert_eq!(asks_again(&room, State::Waiting, Some(900_000)), 2, "they have gone");
+    let seats: Vec<_> = (1..=60_000).map(|number| room.live.sit(number)).collect();
+    let told = [Some(900_000), Some(150)].map(|ahead| asks_again(&room, State::Waiting, ahead));
+    assert_eq!(told, [4, 2], "whoever is in front is in time, however many are on live connections");
+    drop(seats);
+}
+
+#[test]
+fn where_nothing_is_known_of_the_line_a_crowd_asks_every_ten_seconds() {
+    let clock = Clock::manual(START_MS);
+    let room = room_on(Embedded::open(None, clock.clone()).unwrap(), &fresh_room(), clock);
+    (1..=300_000).for_each(|number| room.presence.poll(number, 0, 1_000));
+    assert_eq!(asks_again(&room, State::Waiting, None), 11);
+    assert_eq!(asks_again(&room, State::Closed, None), 11);
 }
 
 #[tokio::test]
