@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 use crate::capacity::UPDATES_PER_SECOND;
 use crate::line::{Number, Numbers};
 
-/// The front of the line hears of every change at once: this many connections.
-const FRONT: usize = 100;
+/// The front of the line hears of every change at once: so many connections, over all gateways.
+const FRONT: f64 = 100.0;
 
 /// So many tabs of one visitor are connected at once; one more is told to come back later.
 const TABS_CAP: usize = 8;
@@ -121,12 +121,15 @@ impl Live {
 
     /// Nudges the front of the line, and the next of the others: as many as the time since the
     /// last turn asks for, so that everyone is reached once a period, less those who are yet to have their turn.
-    pub fn nudge_next(&self, elapsed_s: f64) {
+    /// Of the front, this gateway has as large a part as of the `present` everywhere.
+    pub fn nudge_next(&self, elapsed_s: f64, present: u64) {
         let mut seats = self.lock();
+        let here = seats.by_number.len() as f64;
+        let front = (FRONT * (here / present as f64).min(1.0)).ceil() as usize;
         let share = (elapsed_s / self.planned_s()).min(1.0);
-        let wanted = (share * seats.by_number.len() as f64).ceil() as usize;
+        let wanted = (share * here).ceil() as usize;
         let wanted = wanted.saturating_sub(self.owed.load(Ordering::Relaxed));
-        seats.by_number.values().take(FRONT).flatten().for_each(|nudge| self.give(nudge));
+        seats.by_number.values().take(front).flatten().for_each(|nudge| self.give(nudge));
         seats.round_s += elapsed_s;
         if seats.turn(wanted, |nudge| self.give(nudge)) {
             let round_s = std::mem::take(&mut seats.round_s);
@@ -196,8 +199,7 @@ impl Seat {
     }
 
     /// Waits until the reader has taken what is told. If that is not at once, nobody waits for this connection meanwhile.
-    pub async fn telling<T>(&self, told: impl Future<Output = T>) -> T {
-        let mut told = pin!(told);
+    pub async fn telling<T>(&self, mut told: Pin<&mut impl Future<Output = T>>) -> T {
         if let Some(told) = told.as_mut().now_or_never() {
             return told;
         }
@@ -225,6 +227,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     fn nudged(seats: &[Seat]) -> Vec<Number> {
@@ -237,12 +241,22 @@ mod tests {
         let seats: Vec<Seat> = (1..=1_000).filter_map(|number| live.sit(number)).collect();
         let mut heard = std::collections::BTreeSet::new();
         for _ in 0..10 {
-            live.nudge_next(0.1);
+            live.nudge_next(0.1, 0);
             let now = nudged(&seats);
-            assert!(now.len() <= 2 * FRONT, "a tenth of the period, a tenth of the line");
+            assert!(now.len() <= 2 * FRONT as usize, "a tenth of the period, a tenth of the line");
             heard.extend(now);
         }
         assert_eq!(heard.len(), 1_000);
+    }
+
+    #[test]
+    fn gateways_share_the_front() {
+        let live = Arc::new(Live::new(1));
+        let seats: Vec<Seat> = (1..=1_000).filter_map(|number| live.sit(number)).collect();
+        live.nudge_next(0.0, 10_000);
+        assert_eq!(nudged(&seats).len(), 10, "a tenth of all who are here are here at this one");
+        live.nudge_next(0.0, 500);
+        assert_eq!(nudged(&seats).len(), 100, "however few are known to be here");
     }
 
     #[test]
@@ -252,18 +266,18 @@ mod tests {
         let mut heard = std::collections::BTreeSet::new();
         let mut rounds = 0;
         while heard.len() < seats.len() {
-            live.nudge_next(0.1);
+            live.nudge_next(0.1, 0);
             rounds += 1;
             // Half of those who are due have their turn in time, now these and now those.
             let (early, late) = seats.split_at(rounds * 700 % seats.len());
             let due = late.iter().chain(early).filter(|seat| seat.nudge.is_owed.load(Ordering::Relaxed));
             let served = due.take(500).filter(|seat| seat.nudged().now_or_never().is_some());
             heard.extend(served.map(|seat| seat.number));
-            assert!(live.owed.load(Ordering::Relaxed) <= 1_000 + FRONT);
+            assert!(live.owed.load(Ordering::Relaxed) <= 1_000 + FRONT as usize);
             assert!(rounds < 100, "{} of them have heard", heard.len());
         }
         assert!(rounds > 20, "{rounds}");
-        live.nudge_next(0.1);
+        live.nudge_next(0.1, 0);
         assert!(live.period_s() > 1.5, "and says so: {}", live.period_s());
         drop(seats);
         assert_eq!(live.owed.load(Ordering::Relaxed), 0);
@@ -275,12 +289,15 @@ mod tests {
         let seats: Vec<Seat> = (1..=10_000).filter_map(|number| live.sit(number)).collect();
         let (stuck, well): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|seat| seat.number % 5 == 0);
         live.nudge_all();
-        let told: Vec<_> = stuck.iter().map(|seat| Box::pin(seat.telling(std::future::pending::<()>()))).collect();
+        let told: Vec<_> = stuck
+            .iter()
+            .map(|seat| Box::pin(async { seat.telling(pin!(std::future::pending::<()>())).await }))
+            .collect();
         let told: Vec<_> = told.into_iter().map(|mut told| (told.as_mut().now_or_never(), told)).collect();
         assert!(told.iter().all(|(taken, _)| taken.is_none()));
         let hear = |seats: &[&Seat]| seats.iter().filter(|seat| seat.nudged().now_or_never().is_some()).count();
         assert_eq!(hear(&well), well.len());
-        let heard: usize = (0..11).map(|_| (live.nudge_next(0.1), hear(&well)).1).sum();
+        let heard: usize = (0..11).map(|_| (live.nudge_next(0.1, 0), hear(&well)).1).sum();
         assert!(heard >= well.len(), "{heard} in a period");
         assert_eq!(live.owed.load(Ordering::Relaxed), 0, "nobody waits for those who do not read");
         drop(told);

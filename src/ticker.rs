@@ -42,7 +42,7 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
             drawing.spawn(async move { room.make_draw().await });
         }
         room.ticked.notify_waiters();
-        room.live.nudge_next(last.elapsed().as_secs_f64());
+        room.live.nudge_next(last.elapsed().as_secs_f64(), room.present());
         last = Instant::now();
     }
 }

@@ -2,7 +2,8 @@
 
 mod wire;
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ const REPEAT: Duration = Duration::from_secs(5);
 /// How often the visitor is pinged.
 const PING: Duration = Duration::from_secs(15);
 
-/// A visitor who has not been heard of for this long, pings included, is gone.
-const SILENCE: Duration = Duration::from_secs(45);
+/// A visitor who is pinged once more after leaving so many pings unanswered is gone. No time is set for it: where very many
+/// wait, a connection's turn to be told and pinged comes seldom.
+const UNANSWERED_MAX: u8 = 2;
 
 /// For how long somebody counts as here who was asked to connect again, in milliseconds.
 const COMING_AGAIN_MS: u64 = 10_000;
@@ -59,21 +61,21 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
 
 /// Serves the connection until the visitor goes, is called or falls silent, or until it is time to say farewell.
 /// The connection counts as open for as long as its slot lives; hyper has let go of it by then.
-pub async fn serve(request: Request<Incoming>, _slot: Arc<Slot>, room: Arc<Room>, ticket: Ticket, farewell: Farewell) {
-    let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-    let mut wire = of(upgraded);
-    let Some(seat) = room.live.sit(ticket.number) else {
-        // Whether the goodbye arrives or not, the connection ends here.
-        let _ = wire.close(CloseCode::Again).await;
-        return;
-    };
-    room.presence.connect(ticket.number);
-    let now = Instant::now();
-    let mut talk = Talk { wire, room: &room, ticket, said: 0, said_at: now, pinged_at: now, heard_at: now };
-    // Whatever ends the talk, there is nobody to tell it to.
-    let _ = talk.hold(&seat, &farewell).await;
-    drop(seat);
-    room.presence.disconnect(ticket.number, room.shared.clock.steady_ms());
+///
+/// Not an `async fn`: that would keep the space of the request for as long as the connection lives.
+pub fn serve(
+    request: Request<Incoming>,
+    slot: Arc<Slot>,
+    room: Arc<Room>,
+    ticket: Ticket,
+    farewell: Farewell,
+) -> impl Future<Output = ()> {
+    let upgrading = hyper::upgrade::on(request);
+    async move {
+        let Ok(upgraded) = upgrading.await else { return };
+        Talk::new(of(upgraded), &room, &ticket).run(&farewell).await;
+        drop(slot);
+    }
 }
 
 /// A live connection's stream: what comes without TLS is spoken to with nothing in between, which would cost each
@@ -108,81 +110,107 @@ impl Farewell {
     }
 }
 
+/// What happens next on a connection.
+enum Next {
+    Heard(Heard),
+    /// There may be news.
+    Nudge,
+}
+
 struct Talk<'a> {
     wire: Wire<Stream>,
     room: &'a Room,
-    ticket: Ticket,
+    ticket: &'a Ticket,
     /// The gist of what was said last.
     said: u64,
     said_at: Instant,
     pinged_at: Instant,
-    heard_at: Instant,
+    /// How many pings there were since the visitor was heard of.
+    unanswered: u8,
 }
 
-impl Talk<'_> {
-    async fn hold(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Ended> {
-        match self.go_on(seat, farewell).await {
-            Err(Ended::Rude(code)) => self.wire.close(code).await,
-            ended => ended,
+impl<'a> Talk<'a> {
+    fn new(wire: Wire<Stream>, room: &'a Room, ticket: &'a Ticket) -> Self {
+        let now = Instant::now();
+        Self { wire, room, ticket, said: 0, said_at: now, pinged_at: now, unanswered: 0 }
+    }
+
+    async fn run(mut self, farewell: &Farewell) {
+        let number = self.ticket.number;
+        let Some(seat) = self.room.live.sit(number) else {
+            return self.wire.close(CloseCode::Again).await;
+        };
+        self.room.presence.connect(number);
+        if let Err(Ended::Over(code)) = self.go_on(&seat, farewell).await {
+            self.wire.close(code).await;
+        }
+        drop(seat);
+        self.room.presence.disconnect(number, self.room.shared.clock.steady_ms());
+    }
+
+    async fn go_on(&mut self, seat: &Seat, farewell: &Farewell) -> Result<Infallible, Ended> {
+        let mut turn = None;
+        self.say_news_to(seat).await?;
+        loop {
+            let next = self.next(seat, farewell, &mut turn).await?;
+            match next {
+                Next::Nudge => self.say_news_to(seat).await?,
+                Next::Heard(heard) => self.answer(heard).await?,
+            }
         }
     }
 
-    async fn go_on(&mut self, seat: &Seat, farewell: &Farewell) -> Result<(), Ended> {
-        let mut turn = None;
-        seat.telling(self.say_news()).await?;
-        loop {
-            tokio::select! {
-                heard = self.wire.hear() => match heard? {
-                    Heard::Goodbye => return self.wire.close(CloseCode::Normal).await,
-                    Heard::Ping(payload) => self.wire.pong(&payload).await?,
-                    Heard::Sign => {}
-                },
-                () = seat.nudged() => {
-                    seat.telling(self.say_news()).await?;
-                    if self.room.renewed(&self.ticket).is_some() {
-                        return self.ask_to_come_again().await;
-                    }
-                    if self.heard_at.elapsed() <= SILENCE {
-                        continue;
-                    }
-                    return self.wire.close(CloseCode::Away).await;
-                }
-                () = farewell.due(&mut turn) => return self.wire.close(CloseCode::Restart).await,
-            }
-            self.heard_at = Instant::now();
+    async fn answer(&mut self, heard: Heard) -> Result<(), Ended> {
+        self.unanswered = 0;
+        match heard {
+            Heard::Ping(payload) => self.wire.pong(&payload).await,
+            Heard::Goodbye => Err(Ended::Over(CloseCode::Normal)),
+            Heard::Sign => Ok(()),
         }
+    }
+
+    async fn next(&mut self, seat: &Seat, farewell: &Farewell, turn: &mut Turn) -> Result<Next, Ended> {
+        tokio::select! {
+            heard = self.wire.hear() => heard.map(Next::Heard),
+            () = seat.nudged() => Ok(Next::Nudge),
+            () = farewell.due(turn) => Err(Ended::Over(CloseCode::Restart)),
+        }
+    }
+
+    /// Says the news, and whether that is all: because the ticket is getting old, of which the handshake of the next
+    /// connection hands out another one, and until then the visitor counts as here; or because nobody answers.
+    async fn say_news_to(&mut self, seat: &Seat) -> Result<(), Ended> {
+        seat.telling(pin!(self.say_news())).await?;
+        if self.room.renewed(self.ticket).is_some() {
+            self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
+            return Err(Ended::Over(CloseCode::Restart));
+        }
+        if self.unanswered > UNANSWERED_MAX {
+            return Err(Ended::Over(CloseCode::Away));
+        }
+        Ok(())
     }
 
     async fn say_news(&mut self) -> Result<(), Ended> {
         if self.pinged_at.elapsed() > PING {
             self.wire.ping().await?;
             self.pinged_at = Instant::now();
+            self.unanswered += 1;
         }
-        self.room.introduce(&self.ticket);
+        self.room.introduce(self.ticket);
         let (state, text) = self.status();
         if let Some(text) = text {
             self.wire.tell(&text).await?;
             self.room.counts.live_frames.inc();
             self.said_at = Instant::now();
         }
-        if matches!(state, State::Lapsed | State::None) {
-            self.wire.close(CloseCode::Normal).await?;
-            return Err(Ended::Gone);
-        }
-        Ok(())
-    }
-
-    /// Ends the connection because its ticket is getting old: the handshake of the next hands out another one. Until then
-    /// the visitor counts as here.
-    async fn ask_to_come_again(&mut self) -> Result<(), Ended> {
-        self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
-        self.wire.close(CloseCode::Restart).await
+        if matches!(state, State::Lapsed | State::None) { Err(Ended::Over(CloseCode::Normal)) } else { Ok(()) }
     }
 
     /// Returns where the visitor stands, and what to say of it if that is news or was said long ago. Not kept: between two
     /// words a connection holds no status.
     fn status(&mut self) -> (State, Option<String>) {
-        let status = Status::of(self.room, &self.ticket);
+        let status = Status::of(self.room, self.ticket);
         let (text, gist) = status.written();
         let is_news = gist != self.said || self.said_at.elapsed() >= REPEAT;
         self.said = gist;

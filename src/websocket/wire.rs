@@ -52,8 +52,8 @@ pub(super) enum Heard {
 pub(super) enum Ended {
     /// The visitor is gone.
     Gone,
-    /// What came is not allowed; this is what to say of it.
-    Rude(CloseCode),
+    /// It is to end, and this is what to say of it.
+    Over(CloseCode),
 }
 
 impl From<io::Error> for Ended {
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, Ended>> {
         loop {
-            if let Some(heard) = self.take_frame().map_err(Ended::Rude)? {
+            if let Some(heard) = self.take_frame().map_err(Ended::Over)? {
                 return Poll::Ready(Ok(heard));
             }
             let mut space = [MaybeUninit::uninit(); READ_BYTES];
@@ -127,13 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.send(OpCode::Control(Control::Pong), payload).await
     }
 
-    /// Says goodbye, and waits a little for the visitor's.
-    pub(super) async fn close(&mut self, code: CloseCode) -> Result<(), Ended> {
-        self.send(OpCode::Control(Control::Close), &u16::from(code).to_be_bytes()).await?;
-        let goodbye = async { while !matches!(self.hear().await, Ok(Heard::Goodbye) | Err(_)) {} };
-        // Whether it comes or not, the connection ends here.
-        let _ = Box::pin(timeout(GOODBYE_TIMEOUT, goodbye)).await;
-        Ok(())
+    /// Says goodbye, and waits a little for the visitor's. Whether either arrives or not, the connection ends here.
+    pub(super) async fn close(&mut self, code: CloseCode) {
+        if self.send(OpCode::Control(Control::Close), &u16::from(code).to_be_bytes()).await.is_ok() {
+            let goodbye = async { while !matches!(self.hear().await, Ok(Heard::Goodbye) | Err(_)) {} };
+            let _ = Box::pin(timeout(GOODBYE_TIMEOUT, goodbye)).await;
+        }
     }
 
     /// Sends a frame: at once, as nearly always, else with patience, in a box so that only whoever needs it pays for it.
@@ -221,8 +220,7 @@ mod tests {
         assert_eq!(wire.hear().await.unwrap(), Heard::Sign);
         wire.pong(b"are you there?").await.unwrap();
         assert_eq!(visitor.next().await.unwrap().unwrap(), Message::Pong("are you there?".into()));
-        let (closed, read) = tokio::join!(wire.close(CloseCode::Restart), visitor.next());
-        closed.unwrap();
+        let ((), read) = tokio::join!(wire.close(CloseCode::Restart), visitor.next());
         let Message::Close(Some(goodbye)) = read.unwrap().unwrap() else { panic!("no goodbye") };
         assert_eq!(goodbye.code, CloseCode::Restart);
     }
@@ -240,7 +238,7 @@ mod tests {
             ([&[0x81, 0xff][..], &[0xff; 8], &[0; 1_100]].concat(), CloseCode::Size),
         ] {
             let ended = heard(&bytes).await;
-            assert!(matches!(&ended, Err(Ended::Rude(told)) if *told == code), "{:x?}: {ended:?}", &bytes[..4]);
+            assert!(matches!(&ended, Err(Ended::Over(told)) if *told == code), "{:x?}: {ended:?}", &bytes[..4]);
         }
         assert!(matches!(heard(&[0x81]).await, Err(Ended::Gone)), "half a frame is nobody");
     }

@@ -1,5 +1,7 @@
 //! The live connection: what it says and when, who may open it, and what it tells the line.
 
+use std::time::Duration;
+
 use super::stand::Setup;
 
 const SHUT: &str = "admissions_per_second = 0";
@@ -52,6 +54,23 @@ async fn a_visitor_who_says_much_is_cut() {
     stand.operator.act("admit", r#"{"count":1}"#).await;
     brief.until(|status| status["state"] == "called").await;
     stand.stop().await;
+}
+
+/// Their computer sleeps, or the network has forgotten the connection: nothing ends it but the pings.
+#[tokio::test]
+async fn a_visitor_who_answers_no_ping_is_gone_and_one_who_does_stays() {
+    let stand = Setup::room(SHUT).start().await;
+    let line = stand.waiting(2).await;
+    let _deaf = line[0].live().await;
+    let mut well = line[1].live().await;
+    stand.operator.until("both", |room| room["live_connections"] == 2).await;
+    let listening = tokio::spawn(async move { while well.text().await.is_some() {} });
+    tokio::time::sleep(Duration::from_secs(42)).await;
+    let room = stand.operator.until("one left", |room| room["live_connections"] == 1).await;
+    assert_eq!(room["waiting"], 2, "away, and the place is kept");
+    assert!(!listening.is_finished(), "whoever answers stays");
+    stand.stop().await;
+    listening.await.unwrap();
 }
 
 #[tokio::test]
