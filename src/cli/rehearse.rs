@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::crowd::curve::Share;
 use super::crowd::expected::{Expected, seconds};
 use super::crowd::target::Target;
 use super::crowd::{self, CrowdArgs};
@@ -114,7 +115,7 @@ pub async fn run(mut args: RehearseArgs) -> Result<(), CommandFault> {
     }
     let config = serve::read(&args.config)?;
     let room = room(&args, &config.rooms)?;
-    let plans = args.expected.plans(seed).map_err(|fault| input(fault.to_string()))?;
+    let plans = args.expected.plans(seed, Share::ALL).map_err(|fault| input(fault.to_string()))?;
     let prediction = predict(plans, &sale(&args, room));
     tell_prediction(&args, room, &prediction, seed);
     let bearing = step(&args).await?;
