@@ -1,6 +1,6 @@
 //! One live connection: the visitor hears the status at once, and after every change.
 
-mod wire;
+pub mod wire;
 
 use std::pin::Pin;
 use std::sync::Arc;
