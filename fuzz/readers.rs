@@ -26,6 +26,7 @@ use vestibule::server::announced;
 use vestibule::token::device_link::DeviceLink;
 use vestibule::token::proof::{self, Challenge};
 use vestibule::token::{BypassLink, Carrier, KeyRing, LinkId, Pass, PassVerifier, RoomHash, Ticket, TicketId};
+use vestibule::websocket::wire::{Heard, Wire};
 use vestibule::{audit, visitor};
 
 const NOW_MS: u64 = 1_795_000_000_000;
@@ -59,13 +60,14 @@ impl Reader {
 }
 
 /// Every reader.
-pub const READERS: [Named; 9] = [
+pub const READERS: [Named; 10] = [
     ("tickets_and_links", tickets_and_links),
     ("passes", passes),
     ("proofs", proofs),
     ("paths_and_hosts", paths_and_hosts),
     ("headers", headers),
     ("announced_addresses", announced_addresses),
+    ("frames", frames),
     ("configurations_and_key_rings", configurations_and_key_rings),
     ("exported_logs", exported_logs),
     ("bookings_and_webhooks", bookings_and_webhooks),
@@ -210,6 +212,50 @@ pub fn announced_addresses() -> Reader {
         let mut rest = bytes;
         let read = runtime.block_on(announced::read(&mut rest));
         assert!(read.is_err() || bytes.len() - rest.len() >= 8, "an address was announced, and not read");
+    })
+}
+
+/// Frames of a live connection, as a visitor sends them.
+pub fn frames() -> Reader {
+    let mask = [7, 0, 0xff, 9];
+    // What a frame begins with, how its length is written, and how much of it there is.
+    let frame = |first: u8, length: &[u8], payload: usize| [&[first][..], length, &mask, &vec![b'x'; payload]].concat();
+    let (text, ping, goodbye) = (frame(0x81, &[0x85], 5), frame(0x89, &[0xfd], 125), frame(0x88, &[0x82], 2));
+    let fragments = [frame(0x01, &[0x83], 3), frame(0x89, &[0x80], 0), frame(0x80, &[0x81], 1)].concat();
+    let examples = [
+        [&text[..], &ping, &fragments, &frame(0x8a, &[0x80], 0), &goodbye].concat(),
+        b"\x81\x05hello".to_vec(),
+        frame(0x82, &[0xfe, 0x04, 0x00], 1_024),
+        frame(0x82, &[0xfe, 0x04, 0x01], 1_025),
+        frame(0x81, &[0xff, 0, 0, 0, 0, 0, 0, 0, 9], 9),
+        frame(0x81, &[0xff; 9], 9),
+        frame(0x09, &[0x80], 0),
+        text[..8].to_vec(),
+        text,
+        ping,
+        goodbye,
+        fragments,
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // What is heard does not depend on how much of it came with the handshake.
+    let hear = move |early: &[u8], late: &[u8]| {
+        let mut wire = Wire::begun(tokio::io::join(late, tokio::io::sink()), early);
+        let mut all = Vec::new();
+        let end = loop {
+            match runtime.block_on(wire.hear()) {
+                Ok(heard) => all.push(heard),
+                Err(end) => break format!("{end:?}"),
+            }
+        };
+        (all, end)
+    };
+    Reader::new(examples, move |bytes| {
+        let (heard, end) = hear(bytes, &[]);
+        assert!(heard.len() <= bytes.len() / 6, "no frame is shorter than its mask and two bytes");
+        assert!(!heard.iter().any(|heard| matches!(heard, Heard::Ping(payload) if payload.len() > 125)));
+        for at in [0, bytes.len() / 2] {
+            assert_eq!(hear(&bytes[..at], &bytes[at..]), (heard.clone(), end.clone()), "{at} bytes came early");
+        }
     })
 }
 

@@ -174,6 +174,7 @@ impl Audit {
         self.roll.pending.clone_from(&start.pending);
         self.unknown = start.issued;
         self.roll.settings.clone_from(&start.settings);
+        self.summary.link = start.link;
         self.last = Some(start);
     }
 

@@ -7,10 +7,9 @@ mod history;
 mod pace;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
-use self::history::History;
-pub use self::history::{Piece, export};
+pub use self::history::History;
 use crate::line::chain::{Link, Logged};
 use crate::line::draw::DrawStep;
 use crate::line::{Entry, Joined, Known, Number, Numbers, Roll, Tally, Tick, apart};
@@ -98,10 +97,10 @@ impl Mirror {
         Taken { resettled: true, changed: true, ..Taken::default() }
     }
 
-    /// Returns the newest entries of the log, oldest first, as they are now.
+    /// Returns the newest entries of the log, as they are now.
     #[must_use]
-    pub fn history(&self) -> Vec<Arc<Piece>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.pieces()
+    pub fn history(&self) -> History {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).history.clone()
     }
 
     /// Finds the entry that called a number, if it is still kept.

@@ -1,6 +1,6 @@
 //! One live connection: the visitor hears the status at once, and after every change.
 
-mod wire;
+pub mod wire;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::crowd::curve::Share;
 use super::crowd::expected::{Expected, seconds};
 use super::crowd::target::Target;
 use super::crowd::{self, CrowdArgs};
@@ -25,7 +26,7 @@ use crate::schedule::Schedule;
 use advice::{Advice, Known, advise};
 use comparison::{Compared, compare};
 use prediction::{Prediction, Sale, predict};
-use stepping::{Bearing, Stairs, Step};
+use stepping::{Bearing, Stairs, Step, Unfound};
 
 /// What the command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -84,6 +85,10 @@ pub struct RehearseArgs {
     allow_remote_again: Option<String>,
 }
 
+/// Whose fault it is that questions were not asked, and what helps.
+const OUT_OF_CONNECTIONS: &str =
+    "this machine has no files or ports left for connections (raise `ulimit -n`, or ask from elsewhere)";
+
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| (0.1..=1e6).contains(rate));
     rate.ok_or_else(|| "expected a rate from 0.1 to 1,000,000 a second".to_owned())
@@ -114,7 +119,7 @@ pub async fn run(mut args: RehearseArgs) -> Result<(), CommandFault> {
     }
     let config = serve::read(&args.config)?;
     let room = room(&args, &config.rooms)?;
-    let plans = args.expected.plans(seed).map_err(|fault| input(fault.to_string()))?;
+    let plans = args.expected.plans(seed, Share::ALL).map_err(|fault| input(fault.to_string()))?;
     let prediction = predict(plans, &sale(&args, room));
     tell_prediction(&args, room, &prediction, seed);
     let bearing = step(&args).await?;
@@ -166,16 +171,28 @@ async fn step(args: &RehearseArgs) -> Result<Option<Bearing>, CommandFault> {
     let allowed = args.allow_remote.as_deref().filter(|host| args.allow_remote_again.as_deref() == Some(host));
     let target = Target::find(url, allowed).await.map_err(|fault| input(fault.to_string()))?;
     let stairs = Stairs { from: args.step_from, up_to: args.step_to, each: Duration::from_secs_f64(args.step_seconds) };
+    // Where it cannot be raised, the steps tell when it was reached.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     println!("\nWhat {url} bears");
-    let tell = |step: &Step| {
-        let Step { per_second, p50_ms, p95_ms, errors } = step;
-        println!(
-            "  {per_second:>8.1} a second: {p50_ms:>8.1} ms median, {p95_ms:>8.1} ms p95, {:.1} % errors",
-            errors * 100.0
-        );
-    };
-    let found = stepping::find(&target, stairs, tell).await;
-    found.map(Some).ok_or_else(|| input(format!("{url} answers with errors at {} a second already", args.step_from)))
+    match stepping::find(&target, stairs, tell_step).await {
+        Ok(bearing) => {
+            if bearing.is_cut_short {
+                println!("  {OUT_OF_CONNECTIONS}; what the site does then is not known");
+            }
+            Ok(Some(bearing))
+        }
+        Err(Unfound::Errors) => Err(input(format!("{url} answers with errors at {} a second already", args.step_from))),
+        Err(Unfound::Unasked) => Err(input(format!("at {} a second already, {OUT_OF_CONNECTIONS}", args.step_from))),
+    }
+}
+
+fn tell_step(step: &Step) {
+    let Step { per_second, p50_ms, p95_ms, errors, unasked } = step;
+    let unasked = if *unasked > 0 { format!(", {unasked} not asked") } else { String::new() };
+    println!(
+        "  {per_second:>8.1} a second: {p50_ms:>8.1} ms median, {p95_ms:>8.1} ms p95, {:.1} % errors{unasked}",
+        errors * 100.0
+    );
 }
 
 struct Seen {

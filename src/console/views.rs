@@ -16,7 +16,7 @@ use crate::adaptive::{Account, Sample};
 use crate::admission::Limits;
 use crate::gate::QueueingMethod;
 use crate::line::{Phase, Roll};
-use crate::mirror::{Seconds, export};
+use crate::mirror::Seconds;
 use crate::proxy::Fleet;
 use crate::room::{Lately, Room};
 use crate::schedule::{Schedule, Stage};
@@ -217,7 +217,7 @@ pub(super) async fn room(State(console): State<Arc<Console>>, Path(name): Path<S
 /// Each piece is written out when the client has taken the one before.
 pub(super) async fn log(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Response {
     let Some(room) = console.find(&name) else { return no_room(&name) };
-    let lines = export(room.mirror.history()).map(Ok::<_, std::convert::Infallible>);
+    let lines = room.mirror.history().export().map(Ok::<_, std::convert::Infallible>);
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(futures_util::stream::iter(lines)))
         .into_response()
 }

@@ -17,7 +17,7 @@ const HISTORY_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 16 << 10;
 
 /// The newest entries of a log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     pieces: VecDeque<Arc<Piece>>,
     bytes: usize,
@@ -53,10 +53,12 @@ impl History {
         self.end.follow(entry, link);
     }
 
-    /// Returns all pieces, oldest first.
-    #[must_use]
-    pub fn pieces(&self) -> Vec<Arc<Piece>> {
-        self.pieces.iter().cloned().collect()
+    /// Writes it out as an exported log: the line that says where it begins, also where nothing has followed yet, then each
+    /// piece when it is asked for. Of a line that was never followed there is nothing to say.
+    pub fn export(self) -> impl Iterator<Item = String> {
+        let start = self.pieces.front().map_or(&self.end, |piece| piece.start()).clone();
+        let opening = (start.epoch > 0 || !self.pieces.is_empty()).then(|| Opening { start }.to_line());
+        opening.into_iter().chain(self.pieces.into_iter().map(|piece| piece.to_lines()))
     }
 
     /// Returns the newest piece in which a number was called.
@@ -81,12 +83,6 @@ impl History {
             self.bytes -= oldest.map_or(0, |piece| piece.bytes());
         }
     }
-}
-
-/// Writes pieces out as an exported log: the line that says where it begins, then each piece when it is asked for.
-pub fn export(pieces: Vec<Arc<Piece>>) -> impl Iterator<Item = String> {
-    let opening = pieces.first().map(|piece| Opening { start: piece.start().clone() }.to_line());
-    opening.into_iter().chain(pieces.into_iter().map(|piece| piece.to_lines()))
 }
 
 impl Piece {
@@ -156,7 +152,7 @@ mod tests {
         let mut history = History::default();
         let all = fill(&mut history, 500);
         assert!(history.pieces.len() > 1, "more than one piece");
-        let lines: String = history.pieces().iter().map(|piece| piece.to_lines()).collect();
+        let lines: String = history.pieces.iter().map(|piece| piece.to_lines()).collect();
         let expected: Vec<String> = all.iter().map(|logged| serde_json::to_string(logged).unwrap()).collect();
         assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
     }
@@ -168,6 +164,14 @@ mod tests {
         let of = |number| history.piece_that_calls(number).and_then(|piece| piece.call_of(number));
         assert_eq!(of(59_000 * 7 + 2), Some(all[58_999].clone()));
         assert_eq!((of(59_000 * 7 + 1), of(7)), (None, None), "never called, and long ago");
+    }
+
+    #[test]
+    fn a_log_without_entries_says_where_it_begins() {
+        let start = LogStart { seq: 7, link: Link([3; 32]), epoch: 2, issued: 40, ..LogStart::default() };
+        let lines: Vec<String> = History::since(start.clone()).export().collect();
+        assert_eq!(lines, [Opening { start }.to_line()]);
+        assert_eq!(History::default().export().count(), 0, "the line was never heard of");
     }
 
     #[test]

@@ -30,15 +30,15 @@ const CONTROL_CAP_BYTES: u64 = 125;
 const READ_BYTES: usize = 512;
 
 /// The connection, with the beginning of a frame whose rest has yet to come, and the rest of one that has yet to go.
-pub(super) struct Wire<S> {
+pub struct Wire<S> {
     stream: S,
     begun: Vec<u8>,
     unsent: Vec<u8>,
 }
 
 /// What came from the visitor.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
     /// An answer is asked for, with these bytes.
     Ping(Vec<u8>),
     /// The visitor says goodbye.
@@ -49,7 +49,7 @@ pub(super) enum Heard {
 
 /// Why there is no more to hear or to say.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub enum Ended {
     /// The visitor is gone.
     Gone,
     /// It is to end, and this is what to say of it.
@@ -64,7 +64,8 @@ impl From<io::Error> for Ended {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Begins with what was read already.
-    pub(super) fn begun(stream: S, begun: &[u8]) -> Self {
+    #[must_use]
+    pub fn begun(stream: S, begun: &[u8]) -> Self {
         Self { stream, begun: begun.to_vec(), unsent: Vec::new() }
     }
 
@@ -72,7 +73,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     ///
     /// # Cancel safety
     /// What came stays: the next call goes on with it.
-    pub(super) async fn hear(&mut self) -> Result<Heard, Ended> {
+    ///
+    /// # Errors
+    /// When the visitor is gone, or says what is not allowed.
+    pub async fn hear(&mut self) -> Result<Heard, Ended> {
         poll_fn(|cx| self.poll_hear(cx)).await
     }
 

@@ -21,7 +21,21 @@ fn run(arguments: &[&str]) -> Output {
 
 /// What a command said and how it ended.
 pub fn told(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(arguments);
+    said_of(run(arguments))
+}
+
+/// The same with so many files that may be open, and no more.
+pub fn told_with_files(files: usize, arguments: &[&str]) -> (Option<i32>, String) {
+    said_of(with_files(files, arguments).output().unwrap())
+}
+
+fn with_files(files: usize, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), PROGRAM]).args(arguments);
+    command
+}
+
+fn said_of(output: Output) -> (Option<i32>, String) {
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     (output.status.code(), said.concat())
 }
@@ -51,9 +65,7 @@ impl Process {
 
     /// The same with so many files that may be open, and no more.
     pub fn start_with_files(files: usize, arguments: &[&str], lines: usize) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), PROGRAM]).args(arguments);
-        Self::run(command, lines)
+        Self::run(with_files(files, arguments), lines)
     }
 
     fn run(mut command: Command, lines: usize) -> Self {

@@ -1,5 +1,8 @@
 //! The crowd's dice: the same seed throws the same crowd, today and in later versions.
 
+/// What each draw adds.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// Draws numbers by SplitMix64 (Steele, Lea, Flood, 2014).
 ///
 /// It is written out here because the promise "same seed, same crowd" must not depend on which generator a
@@ -20,9 +23,15 @@ impl Chance {
         Self(Self(seed ^ visitor.wrapping_mul(0xD134_2543_DE82_EF95)).bits())
     }
 
+    /// Starts from a seed as it is after so many draws.
+    #[must_use]
+    pub fn after(seed: u64, draws: u64) -> Self {
+        Self(seed.wrapping_add(draws.wrapping_mul(GAMMA)))
+    }
+
     /// Draws 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(GAMMA);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -50,6 +59,7 @@ mod tests {
         let mut chance = Chance::new(1_234_567);
         let throws = [chance.bits(), chance.bits(), chance.bits()];
         assert_eq!(throws, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!([0, 1, 2].map(|draws| Chance::after(1_234_567, draws).bits()), throws);
     }
 
     #[test]

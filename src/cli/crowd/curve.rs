@@ -50,6 +50,28 @@ pub enum CurveError {
     Empty,
 }
 
+/// Every so many-th visitor of a crowd: what one of several processes carries out.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// The first of them.
+    pub first: u64,
+    /// After how many the next one follows; at least 1.
+    pub every: u64,
+}
+
+impl Share {
+    /// Everyone.
+    pub const ALL: Self = Self { first: 0, every: 1 };
+
+    fn indices(self, visitors: u64) -> impl Iterator<Item = u64> {
+        (self.first..visitors).step_by(self.every as usize)
+    }
+
+    fn of(self, all: &[u64]) -> Vec<u64> {
+        self.indices(all.len() as u64).map(|i| all[i as usize]).collect()
+    }
+}
+
 impl Curve {
     /// Takes `flat`, `spike`, `poisson`, or the path of a CSV file.
     ///
@@ -64,20 +86,25 @@ impl Curve {
         }
     }
 
-    /// Returns when each of `visitors` comes, in microseconds from the start, in order.
+    /// Returns when each of a share of `visitors` comes, in microseconds from the start, in order, with its index.
     ///
     /// Visitor `i` comes somewhere in the `i`-th of as many equal parts of the crowd, so that the shape is
-    /// followed closely and the chance only decides within a part. Of a Poisson process, given how many come, each instant
-    /// is uniform and independent of the others (S. Ross, Stochastic Processes, 2nd ed., 2.3).
-    #[must_use]
-    pub fn arrivals_us(&self, visitors: u64, over_us: u64, chance: &mut Chance) -> Vec<u64> {
-        if *self == Self::Poisson {
-            let mut instants: Vec<u64> = (0..visitors).map(|_| (chance.fraction() * over_us as f64) as u64).collect();
-            instants.sort_unstable();
-            return instants;
-        }
-        let share = |i: u64, chance: &mut Chance| (i as f64 + chance.fraction()) / visitors as f64;
-        (0..visitors).map(|i| (self.instant(share(i, chance)) * over_us as f64) as u64).collect()
+    /// followed closely and the chance only decides within a part: nobody's instant asks for another's. Of a Poisson
+    /// process, given how many come, each instant is uniform and independent of the others (S. Ross, Stochastic Processes,
+    /// 2nd ed., 2.3); who is the `i`-th to come only shows when all are thrown, after which the share alone is kept.
+    pub fn arrivals_us(
+        self,
+        visitors: u64,
+        over_us: u64,
+        seed: u64,
+        share: Share,
+    ) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let kept = (self == Self::Poisson).then(|| share.of(&poisson(visitors, over_us, seed)));
+        let even = move |i: u64| (i as f64 + Chance::after(seed, i).fraction()) / visitors as f64;
+        share.indices(visitors).enumerate().map(move |(at, i)| match &kept {
+            Some(kept) => (i, kept[at]),
+            None => (i, (self.instant(even(i)) * over_us as f64) as u64),
+        })
     }
 
     /// Returns by which fraction of the run the fraction `share` of the crowd has come.
@@ -88,6 +115,13 @@ impl Curve {
             Self::Recorded(sums) => instant_recorded(sums, share),
         }
     }
+}
+
+fn poisson(visitors: u64, over_us: u64, seed: u64) -> Vec<u64> {
+    let mut chance = Chance::new(seed);
+    let mut instants: Vec<u64> = (0..visitors).map(|_| (chance.fraction() * over_us as f64) as u64).collect();
+    instants.sort_unstable();
+    instants
 }
 
 fn instant_recorded(sums: &[f64], share: f64) -> f64 {
@@ -139,11 +173,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn arrivals(curve: &Curve, visitors: u64) -> Vec<u64> {
-        curve.arrivals_us(visitors, 60_000_000, &mut Chance::new(3))
+        came(curve, visitors, 60_000_000, 3, Share::ALL).into_iter().map(|(_, at)| at).collect()
+    }
+
+    fn came(curve: &Curve, visitors: u64, over_us: u64, seed: u64, share: Share) -> Vec<(u64, u64)> {
+        curve.clone().arrivals_us(visitors, over_us, seed, share).collect()
     }
 
     fn came_before(arrivals: &[u64], us: u64) -> usize {
         arrivals.partition_point(|&at| at < us)
+    }
+
+    #[test]
+    fn the_same_seed_brings_the_same_crowd_in_later_versions() {
+        let first = |curve| arrivals(&curve, 5);
+        assert_eq!(first(Curve::Flat), [1_361_404, 20_403_522, 31_355_696, 36_874_400, 50_597_269]);
+        assert_eq!(first(Curve::Spike), [172_077, 3_115_736, 5_542_671, 7_146_522, 13_886_556]);
+        assert_eq!(first(Curve::Poisson), [4_372_004, 6_807_020, 12_986_346, 36_778_480, 42_017_610]);
     }
 
     #[test]
@@ -205,16 +251,21 @@ mod tests {
             counts in prop::collection::vec(0u32..50, 1..40),
             visitors in 1u64..500,
             seed: u64,
+            troops in 1u64..9,
         ) {
             prop_assume!(counts.iter().any(|&count| count > 0));
             let rows: String = counts.iter().map(|count| format!("x,{count}\n")).collect();
             let curve: Curve = format!("minute,requests\n{rows}").parse().unwrap();
             for curve in [curve, Curve::Flat, Curve::Spike, Curve::Poisson] {
-                let came = curve.arrivals_us(visitors, 1_000_000, &mut Chance::new(seed));
-                prop_assert_eq!(came.len() as u64, visitors);
-                prop_assert!(came.is_sorted());
-                prop_assert!(came.iter().all(|&at| at <= 1_000_000));
-                prop_assert_eq!(came, curve.arrivals_us(visitors, 1_000_000, &mut Chance::new(seed)));
+                let all = came(&curve, visitors, 1_000_000, seed, Share::ALL);
+                prop_assert!(all.iter().map(|(index, _)| *index).eq(0..visitors));
+                prop_assert!(all.is_sorted_by_key(|(_, at)| *at));
+                prop_assert!(all.iter().all(|&(_, at)| at <= 1_000_000));
+                prop_assert_eq!(&all, &came(&curve, visitors, 1_000_000, seed, Share::ALL));
+                for first in 0..troops {
+                    let share = came(&curve, visitors, 1_000_000, seed, Share { first, every: troops });
+                    prop_assert!(share.iter().eq(all.iter().filter(|(index, _)| index % troops == first)));
+                }
             }
         }
     }

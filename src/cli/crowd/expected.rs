@@ -5,8 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::behaviour::{Behaviour, Mix};
-use super::chance::Chance;
-use super::curve::{Curve, CurveError};
+use super::curve::{Curve, CurveError, Share};
 use super::plan::{self, Habits, Plan};
 
 const VISITORS_MAX: u64 = 10_000_000;
@@ -46,13 +45,13 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Throws everyone's plans, in the order of coming.
+    /// Throws the plans of a share of them, in the order of coming.
     ///
     /// # Errors
     /// When the curve cannot be followed.
-    pub fn plans(&self, seed: u64) -> Result<impl Iterator<Item = Plan> + use<>, CurveError> {
+    pub fn plans(&self, seed: u64, share: Share) -> Result<impl Iterator<Item = Plan> + use<>, CurveError> {
         let over_us = (self.over * 1e6) as u64;
-        let arrivals = Curve::load(&self.curve)?.arrivals_us(self.visitors, over_us, &mut Chance::new(seed));
+        let arrivals = Curve::load(&self.curve)?.arrivals_us(self.visitors, over_us, seed, share);
         Ok(plan::plans(arrivals, self.habits(), seed))
     }
 

@@ -35,10 +35,14 @@ pub struct Plan {
     pub chance: Chance,
 }
 
-/// Throws the plans of everyone in `arrivals_us`, in order. What a visitor does depends on the seed and its index alone,
-/// so that a part of the crowd can be thrown without the rest.
-pub fn plans(arrivals_us: Vec<u64>, habits: Habits, seed: u64) -> impl Iterator<Item = Plan> {
-    arrivals_us.into_iter().enumerate().map(move |(index, arrives_us)| plan(index as u64, arrives_us, &habits, seed))
+/// Throws the plans of those who arrive, given by their index and when they do, in order. What a visitor does depends on the
+/// seed and its index alone, so that a part of the crowd can be thrown without the rest.
+pub fn plans<A: Iterator<Item = (u64, u64)>>(
+    arrivals_us: A,
+    habits: Habits,
+    seed: u64,
+) -> impl Iterator<Item = Plan> + use<A> {
+    arrivals_us.map(move |(index, arrives_us)| plan(index, arrives_us, &habits, seed))
 }
 
 fn plan(index: u64, arrives_us: u64, habits: &Habits, seed: u64) -> Plan {
@@ -62,7 +66,7 @@ mod tests {
     use super::*;
 
     fn thrown(habits: &Habits, seed: u64) -> Vec<Plan> {
-        plans((0..10_000).collect(), habits.clone(), seed).collect()
+        plans((0..10_000).zip(0..), habits.clone(), seed).collect()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::CrowdArgs;
 use super::carriers::Carriers;
-use super::curve::CurveError;
+use super::curve::{CurveError, Share};
 use super::notes::Note;
 use super::plan::Plan;
 use super::tally::Tally;
@@ -48,8 +48,7 @@ impl March {
     /// # Errors
     /// When the curve cannot be followed.
     pub fn plans(&self) -> Result<impl Iterator<Item = Plan> + use<>, CurveError> {
-        let (troop, troops) = (self.troop, self.troops);
-        Ok(self.args.expected.plans(self.seed)?.filter(move |plan| plan.index % troops == troop))
+        self.args.expected.plans(self.seed, Share { first: self.troop, every: self.troops })
     }
 
     /// Makes what this troop's visitors share.

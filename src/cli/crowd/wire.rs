@@ -17,6 +17,9 @@ use super::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// `ENFILE` and `EMFILE`, alike on every Unix: as many files are open as this machine, or this process, may open.
+const FILES_OPEN: [i32; 2] = [23, 24];
+
 /// Says what went wrong on the way to an answer; each may be tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum WireFault {
@@ -36,10 +39,19 @@ impl WireFault {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Connect(_) if self.is_own() => "out_of_connections",
             Self::Connect(_) => "connect",
             Self::Broken(_) => "connection_broken",
             Self::Silent => "no_answer",
         }
+    }
+
+    /// Tells whether this machine had no file or no port left for a connection: the site was not asked then.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        let Self::Connect(fault) = self else { return false };
+        let is_out_of_files = fault.raw_os_error().is_some_and(|code| FILES_OPEN.contains(&code));
+        is_out_of_files || matches!(fault.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse)
     }
 }
 
@@ -179,5 +191,18 @@ impl Wire {
             None => self.open = Some(open),
         }
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_own_machines_fault_is_told_from_what_is_the_sites() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let own = [io::Error::from_raw_os_error(24), io::ErrorKind::AddrNotAvailable.into()].map(WireFault::Connect);
+        assert_eq!(own.each_ref().map(WireFault::kind), ["out_of_connections"; 2]);
+        assert_eq!([WireFault::Connect(refused), WireFault::Silent].map(|fault| fault.is_own()), [false; 2]);
     }
 }

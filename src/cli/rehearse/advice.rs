@@ -94,7 +94,8 @@ mod tests {
     }
 
     fn settings(limits: &Limits, max_waiting: u64, bears: Option<f64>) -> Vec<String> {
-        let bearing = bears.map(|per_second| Bearing { per_second, is_at_least: false, steps: Vec::new() });
+        let bearing =
+            bears.map(|per_second| Bearing { per_second, is_at_least: false, is_cut_short: false, steps: Vec::new() });
         let known = Known { limits, max_waiting, visitors: 20_000, bearing: bearing.as_ref(), requests: 4 };
         advise(&known).into_iter().map(|advice| advice.setting).collect()
     }

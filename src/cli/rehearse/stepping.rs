@@ -1,4 +1,5 @@
-//! What a site bears: asked step by step more often, until it answers later than at first, or with errors.
+//! What a site bears: asked step by step more often, until it answers later than at first, or with errors, or until this
+//! machine cannot ask more often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::cli::crowd::carriers::Carriers;
 use crate::cli::crowd::jar::Jar;
 use crate::cli::crowd::status::Status;
 use crate::cli::crowd::target::Target;
-use crate::cli::crowd::wire::{Answer, Ask, Wire};
+use crate::cli::crowd::wire::{Answer, Ask, Wire, WireFault};
 
 /// Connections to the site at the most. A site that has all of them waiting is long past what it bears.
 const CONNECTIONS: u32 = 2_048;
@@ -48,6 +49,8 @@ pub struct Step {
     pub p95_ms: f64,
     /// Which part of them were errors.
     pub errors: f64,
+    /// How many questions were not asked, because this machine had no file or port left for a connection.
+    pub unasked: u64,
 }
 
 impl Step {
@@ -66,14 +69,26 @@ pub struct Bearing {
     pub per_second: f64,
     /// Whether it would bear more than it was asked for.
     pub is_at_least: bool,
+    /// Whether the last step says nothing of the site: this machine could not ask as often.
+    pub is_cut_short: bool,
     /// All steps, in the order in which they were taken.
     pub steps: Vec<Step>,
 }
 
+/// Why nothing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfound {
+    /// The first step is errors already.
+    Errors,
+    /// This machine could not even take the first step.
+    Unasked,
+}
+
 /// Asks the target's page more and more often. `tell` hears of each step.
 ///
-/// Returns `None` where the first step is errors already.
-pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Option<Bearing> {
+/// # Errors
+/// When the first step does not tell how the site does at ease.
+pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Result<Bearing, Unfound> {
     let target = Arc::new(target.clone());
     let take = async |per_second: f64| {
         let step = step(&target, per_second, stairs.each).await;
@@ -84,13 +99,17 @@ pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Opti
 }
 
 /// Takes steps that grow until one is bad, and then halves the span between it and the last good one.
-async fn climb(stairs: Stairs, take: impl AsyncFn(f64) -> Step) -> Option<Bearing> {
+async fn climb(stairs: Stairs, take: impl AsyncFn(f64) -> Step) -> Result<Bearing, Unfound> {
     let at_ease = take(stairs.from).await;
+    if at_ease.unasked > 0 {
+        return Err(Unfound::Unasked);
+    }
     if at_ease.errors > ERRORS_MAX {
-        return None;
+        return Err(Unfound::Errors);
     }
     let (mut steps, mut good, mut bad, mut halvings) = (vec![at_ease], stairs.from, None, 0);
-    while bad.is_some() || good < stairs.up_to {
+    let mut is_cut_short = false;
+    while !is_cut_short && (bad.is_some() || good < stairs.up_to) {
         let next = match bad {
             Some(_) if halvings == HALVINGS => break,
             Some(above) => f64::midpoint(good, above),
@@ -99,9 +118,14 @@ async fn climb(stairs: Stairs, take: impl AsyncFn(f64) -> Step) -> Option<Bearin
         halvings += u32::from(bad.is_some());
         let step = take(next).await;
         steps.push(step);
-        if step.is_bad(&at_ease) { bad = Some(next) } else { good = next }
+        is_cut_short = step.unasked > 0;
+        match step.is_bad(&at_ease) {
+            _ if is_cut_short => {}
+            true => bad = Some(next),
+            false => good = next,
+        }
     }
-    Some(Bearing { per_second: good, is_at_least: bad.is_none(), steps })
+    Ok(Bearing { per_second: good, is_at_least: bad.is_none(), is_cut_short, steps })
 }
 
 /// Asks at one rate, whether answers come or not, as visitors do.
@@ -123,12 +147,16 @@ async fn step(target: &Arc<Target>, per_second: f64, each: Duration) -> Step {
         asked.spawn(async move {
             let mut wire = Wire::new(None, Some(carriers));
             let answer = wire.ask(&target, &mut Jar::default(), &Ask::page(&target.page)).await;
+            if answer.as_ref().is_err_and(WireFault::is_own) {
+                return None;
+            }
             let is_good = answer.is_ok_and(|answer| is_good(&answer));
-            (due.elapsed(), is_good)
+            Some((due.elapsed(), is_good))
         });
     }
     answers.extend(asked.join_all().await);
-    summed(per_second, &answers)
+    let unasked = answers.iter().filter(|answer| answer.is_none()).count() as u64;
+    summed(per_second, &answers.into_iter().flatten().collect::<Vec<_>>(), unasked)
 }
 
 /// Tells whether an answer is one that a visitor came for: no error, and no waiting page.
@@ -136,17 +164,18 @@ fn is_good(answer: &Answer) -> bool {
     (200..400).contains(&answer.status.as_u16()) && Status::of_page(&answer.body).is_none()
 }
 
-fn summed(per_second: f64, answers: &[(Duration, bool)]) -> Step {
+fn summed(per_second: f64, answers: &[(Duration, bool)], unasked: u64) -> Step {
     let mut ms: Vec<f64> = answers.iter().map(|(took, _)| took.as_secs_f64() * 1_000.0).collect();
     ms.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| ms[((share * ms.len() as f64).ceil() as usize).saturating_sub(1)];
+    let at = |share: f64| ms.get(((share * ms.len() as f64).ceil() as usize).saturating_sub(1)).copied().unwrap_or(0.0);
     let failed = answers.iter().filter(|(_, is_good)| !is_good).count();
     let rounded = |value: f64| (value * 1_000.0).round() / 1_000.0;
     Step {
         per_second,
         p50_ms: rounded(at(0.5)),
         p95_ms: rounded(at(0.95)),
-        errors: rounded(failed as f64 / answers.len() as f64),
+        errors: rounded(failed as f64 / answers.len().max(1) as f64),
+        unasked,
     }
 }
 
@@ -156,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_step_is_bad_when_it_is_late_or_fails() {
-        let at_ease = Step { per_second: 10.0, p50_ms: 1.0, p95_ms: 4.0, errors: 0.0 };
+        let at_ease = Step { per_second: 10.0, p50_ms: 1.0, p95_ms: 4.0, errors: 0.0, unasked: 0 };
         let step = |p95_ms, errors| Step { p95_ms, errors, ..at_ease };
         assert!(!step(13.9, 0.01).is_bad(&at_ease));
         assert!(step(14.1, 0.0).is_bad(&at_ease) && step(4.0, 0.02).is_bad(&at_ease));
@@ -164,16 +193,21 @@ mod tests {
         assert!(!Step { p95_ms: 290.0, ..slow }.is_bad(&slow));
     }
 
-    /// Climbs before a site that bears so much.
-    async fn found(bears: f64, up_to: f64) -> Option<Bearing> {
+    /// Climbs before a site that bears so much, from a machine that can ask so often.
+    async fn found_from(can_ask: f64, bears: f64, up_to: f64) -> Result<Bearing, Unfound> {
         let stairs = Stairs { from: 10.0, up_to, each: Duration::ZERO };
         let take = async |per_second| Step {
             per_second,
             p50_ms: 1.0,
             p95_ms: if per_second <= bears { 2.0 } else { 900.0 },
             errors: if bears < 10.0 { 1.0 } else { 0.0 },
+            unasked: if per_second <= can_ask { 0 } else { 3 },
         };
         climb(stairs, take).await
+    }
+
+    async fn found(bears: f64, up_to: f64) -> Result<Bearing, Unfound> {
+        found_from(f64::INFINITY, bears, up_to).await
     }
 
     #[tokio::test]
@@ -185,12 +219,24 @@ mod tests {
         }
         let more = found(100.0, 50.0).await.unwrap();
         assert_eq!((more.per_second, more.is_at_least), (50.0, true));
-        assert!(found(5.0, 50.0).await.is_none());
+        assert_eq!(found(5.0, 50.0).await, Err(Unfound::Errors));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_this_machine_cannot_take_says_nothing_of_the_site() {
+        let found = found_from(30.0, 12.0, 5_000.0).await.unwrap();
+        assert!(found.per_second <= 12.0 && !found.is_at_least && !found.is_cut_short, "{found:?}");
+        let short = found_from(30.0, 777.0, 5_000.0).await.unwrap();
+        assert_eq!((short.per_second, short.is_at_least, short.is_cut_short), (22.5, true, true));
+        assert_eq!(short.steps.last().map(|step| (step.per_second, step.unasked)), Some((33.75, 3)));
+        assert_eq!(found_from(5.0, 777.0, 50.0).await, Err(Unfound::Unasked));
     }
 
     #[test]
     fn answers_are_summed_up() {
         let answers: Vec<(Duration, bool)> = (1..=100).map(|ms| (Duration::from_millis(ms), ms > 5)).collect();
-        assert_eq!(summed(20.0, &answers), Step { per_second: 20.0, p50_ms: 50.0, p95_ms: 95.0, errors: 0.05 });
+        let step = Step { per_second: 20.0, p50_ms: 50.0, p95_ms: 95.0, errors: 0.05, unasked: 7 };
+        assert_eq!(summed(20.0, &answers, 7), step);
+        assert_eq!(summed(20.0, &[], 7), Step { p50_ms: 0.0, p95_ms: 0.0, errors: 0.0, ..step });
     }
 }

@@ -1,9 +1,12 @@
--- ARGV: now, the epoch, the promise, how many had left and lapsed, how many of the draw wait, are unseen, and are both
--- over and unseen; the draw's first and last number and its text; then, as bits, who of the draw waits, was called, is
--- over, is unseen, by place. Puts everyone in the place that was drawn. Returns 0 where somebody of the draw has come or
--- gone since it was made: it is made anew.
+-- ARGV: now; the epoch, the promise, how many had left and lapsed, how many of the draw wait, are unseen, and are both
+-- over and unseen, as read; the draw's first and last number and its text; then, as bits, who of the draw waits, was
+-- called, is over, is unseen, by place. Puts everyone in the place that was drawn. Returns 0 where somebody of the draw has
+-- come or gone since it was made: it is made anew.
 
-local first, last = tonumber(ARGV[9]), tonumber(ARGV[10])
+local read = {epoch = ARGV[2], promise = ARGV[3], left = ARGV[4], lapsed = ARGV[5],
+              waiting = ARGV[6], unseen = ARGV[7], over_unseen = ARGV[8]}
+local first, last, draw = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local drawn = {waiting = ARGV[12], called = ARGV[13], over = ARGV[14], unseen = ARGV[15]}
 local range = first <= last and {{first, last}} or {}
 
 -- Counts those of the draw who are in the bitmap `key`, and in another with its base.
@@ -17,9 +20,10 @@ end
 -- Since the entries closed nobody of them was called, and no bit of the unseen is set but by an epoch that begins, so
 -- as many are the same.
 local function is_as_read()
-  return text(epoch()) == ARGV[2] and line.pending == ARGV[3] and line.pending_closed == ARGV[10]
-    and line.tally_left == ARGV[4] and line.tally_lapsed == ARGV[5]
-    and count_in(WAITING) == ARGV[6] and count_in(UNSEEN) == ARGV[7] and count_in(OVER, UNSEEN) == ARGV[8]
+  return text(epoch()) == read.epoch and line.pending == read.promise and get('pending_closed') == last
+    and line.tally_left == read.left and line.tally_lapsed == read.lapsed
+    and count_in(WAITING) == read.waiting and count_in(UNSEEN) == read.unseen
+    and count_in(OVER, UNSEEN) == read.over_unseen
 end
 
 if not is_as_read() then
@@ -36,15 +40,15 @@ end
 rebase_line(0)
 
 if #range > 0 then
-  put_drawn(WAITING, ARGV[12])
-  put_drawn(CALLED, ARGV[13])
-  put_drawn(OVER, ARGV[14])
-  put_drawn(UNSEEN, ARGV[15])
-  put('draws', (line.draws and line.draws ~= '') and line.draws .. ',' .. ARGV[11] or ARGV[11])
+  put_drawn(WAITING, drawn.waiting)
+  put_drawn(CALLED, drawn.called)
+  put_drawn(OVER, drawn.over)
+  put_drawn(UNSEEN, drawn.unseen)
+  put('draws', (line.draws and line.draws ~= '') and line.draws .. ',' .. draw or draw)
 end
 for _, name in ipairs({'pending', 'pending_above', 'pending_closed', 'rests_until'}) do drop(name) end
 put('drawn_seq', get('seq') + 1)
-append({draw = 'd ' .. ARGV[11]})
+append({draw = 'd ' .. draw})
 
 -- Gateways knew by number who is here, and say it again by place; until all have, nobody is called.
 redis.call('DEL', DOOR, SEEN)

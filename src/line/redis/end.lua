@@ -7,7 +7,9 @@ for i = 5, (is_out_of_step() or not understands(ARGV[3])) and 0 or #ARGV, 2 do
   for _, run in ipairs(runs) do all[#all + 1] = run end
 end
 
--- Who has a session, and whether it still runs.
+-- Who has a session, and whether it still runs. Those who have run out are among them, here and in state.rs: none is
+-- counted any more at the second of their end. Only where a clock was put back and sessions end at that second once
+-- more, an end that comes as late frees one of those slots, for what is left until that second.
 local running, runs_on = sift(union(all), CALLED, OVER), {}
 each(running, function(number) runs_on[number] = true end)
 

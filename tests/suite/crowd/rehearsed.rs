@@ -1,15 +1,28 @@
 //! What was foretold beside what comes of it, at a real gateway.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use serde_json::Value;
 
 use crate::gateway::stand::Setup;
 use crate::gateway::upstream::Upstream;
-use crate::program::{Process, text, told};
+use crate::program::{Process, text, told, told_with_files};
 
 /// Runs `vestibule rehearse` for a crowd of sixty; returns how it ended, what it said and what it wrote.
 async fn rehearse(folder: &Path, config: &Path, more: &[&str]) -> (Option<i32>, String, Value) {
+    rehearse_by(folder, config, more, told).await
+}
+
+/// The same, by `told`.
+async fn rehearse_by(
+    folder: &Path,
+    config: &Path,
+    more: &[&str],
+    told: impl FnOnce(&[&str]) -> (Option<i32>, String) + Send + 'static,
+) -> (Option<i32>, String, Value) {
     let json: PathBuf = folder.join("rehearsal.json");
     let words =
         ["rehearse", "--config", text(config), "--visitors", "60", "--over", "1", "--seed", "4", "--json", text(&json)];
@@ -58,6 +71,32 @@ async fn a_site_is_asked_step_by_step_and_limits_are_recommended() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(upstream.count("/") > 10, "the site was asked");
+}
+
+/// The site answers late, and well, so that the files for so many connections are used up first.
+#[tokio::test]
+async fn a_machine_that_runs_out_of_connections_is_not_taken_for_the_site() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = async || tokio::time::sleep(Duration::from_millis(400)).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let site = Router::new().route("/", get(late));
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    let config = folder.path().join("vestibule.toml");
+    std::fs::write(&config, Setup::room("").text(address)).unwrap();
+    let url = format!("http://{address}/");
+    let steps = |from| ["--step", &url, "--step-from", from, "--step-to", "2000", "--step-seconds", "0.2"];
+    let with_few_files = |arguments: &[&str]| told_with_files(64, arguments);
+    let (code, said, written) = rehearse_by(folder.path(), &config, &steps("100"), with_few_files).await;
+    let bearing = &written["bearing"];
+    assert_eq!((code, &bearing["is_at_least"]), (Some(0), &Value::Bool(true)), "{said}");
+    let steps_taken = bearing["steps"].as_array().unwrap();
+    assert!(steps_taken.iter().all(|step| step["errors"] == 0.0), "{said}");
+    let unasked: Vec<bool> = steps_taken.iter().map(|step| step["unasked"] != 0).collect();
+    assert!(unasked.len() > 1 && unasked.iter().position(|unasked| *unasked) == Some(unasked.len() - 1), "{said}");
+    assert!(said.contains(" not asked") && said.contains("no files or ports left"), "{said}");
+    let (code, said, _) = rehearse_by(folder.path(), &config, &steps("1000"), with_few_files).await;
+    assert!(code == Some(2) && said.contains("at 1000 a second already, this machine has no files"), "{said}");
 }
 
 #[tokio::test]

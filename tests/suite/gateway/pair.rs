@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use vestibule::audit;
 use vestibule::clock::Clock;
 use vestibule::line::chain::Logged;
 
@@ -24,7 +25,7 @@ struct Pair {
     redis: RedisServer,
     a: Stand,
     b: Stand,
-    _keys: tempfile::TempDir,
+    keys: tempfile::TempDir,
 }
 
 impl Pair {
@@ -33,7 +34,7 @@ impl Pair {
         let keys = tempfile::tempdir().unwrap();
         let a = setup(&redis, keys.path()).start().await;
         let b = setup(&redis, keys.path()).start().await;
-        Self { redis, a, b, _keys: keys }
+        Self { redis, a, b, keys }
     }
 
     /// Visitors who come to the two gateways in turn.
@@ -95,7 +96,7 @@ async fn both_together_keep_the_rate() {
     }
     pair.a.operator.until("all of them", |room| room["called"] == 40).await;
     let log = pair.a.operator.text("/api/rooms/sale/log").await;
-    assert_eq!(vestibule::audit::verify(log.lines()).1, []);
+    assert_eq!(audit::verify(log.lines()).1, []);
     let entries = log.lines().skip(1).map(|line| serde_json::from_str::<Logged>(line).unwrap().entry);
     let calls: Vec<(u64, u64)> = entries.map(|entry| (entry.at_us, entry.called.len())).collect();
     for (i, (from_us, _)) in calls.iter().enumerate() {
@@ -147,7 +148,7 @@ async fn a_killed_gateways_visitors_find_their_places_at_the_other() {
 
 #[tokio::test]
 async fn what_is_sold_out_at_one_is_so_at_the_other_and_after_a_restart() {
-    let Pair { mut redis, a, b, _keys: keys } = Pair::start().await;
+    let Pair { mut redis, a, b, keys } = Pair::start().await;
     a.operator.act("sold-out", r#"{"key":"/train"}"#).await;
     let knows = |room: &Value| room["sold_out"] == serde_json::json!(["/train"]);
     b.operator.until("the other's word", knows).await;
@@ -168,6 +169,27 @@ async fn what_is_sold_out_at_one_is_so_at_the_other_and_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_log_of_which_a_gateway_has_seen_no_entry_says_where_it_goes_on() {
+    let pair = Pair::start().await;
+    pair.waiting(3).await;
+    pair.a.operator.act("admit", r#"{"count":1}"#).await;
+    pair.a.operator.act("pause", "").await;
+    for stand in [&pair.a, &pair.b] {
+        stand.operator.until("the pause", |room| room["phase"] == "paused").await;
+    }
+    let log = pair.a.operator.text("/api/rooms/sale/log").await;
+    let late = setup(&pair.redis, pair.keys.path()).start().await;
+    let after = late.operator.text("/api/rooms/sale/log").await;
+    let (known, findings) = audit::verify(after.lines());
+    assert_eq!((known.entries, findings), (0, vec![]), "{after}");
+    assert_eq!(known.link, audit::verify(log.lines()).0.link, "it goes on from the last entry of the first gateway");
+    let start = &serde_json::from_str::<Value>(&after).unwrap()["start"];
+    assert_eq!((&start["issued"], &start["settings"]["phase"]), (&3.into(), &"paused".into()));
+    late.stop().await;
+    pair.stop().await;
+}
+
+#[tokio::test]
 async fn a_link_to_another_device_works_once_whichever_gateway_it_comes_to() {
     let pair = Pair::start().await;
     let mut maker = pair.a.waiting(1).await.remove(0);
@@ -184,7 +206,7 @@ async fn a_link_to_another_device_works_once_whichever_gateway_it_comes_to() {
 /// Only the key file and the visitors' cookies are left.
 #[tokio::test]
 async fn who_returns_after_everything_was_lost_has_the_place_back() {
-    let Pair { mut redis, a, b, _keys: keys } = Pair::start().await;
+    let Pair { mut redis, a, b, keys } = Pair::start().await;
     let mut line = a.waiting(6).await;
     line[2].post("/.vestibule/leave", "").await;
     line.remove(2);

@@ -133,6 +133,7 @@ on_every_store!(
     an_hour_without_a_tick_earns_one_burst,
     at_a_steady_rate_nobody_sees_many_at_once_and_then_none,
     an_active_limit_below_those_inside_waits_until_they_are_out,
+    who_has_run_out_stays_out_when_the_clock_is_put_back,
     a_sale_starts_and_ends_by_the_stores_clock,
     lots_decide_among_those_who_came_before_the_start,
     after_a_draw_nobody_is_called_before_all_gateways_have_said_who_is_here,
@@ -708,6 +709,32 @@ async fn an_active_limit_below_those_inside_waits_until_they_are_out(stand: Stan
     stand.steer(Steering::Limits(session(8))).await;
     stand.tick(tick(1)).await;
     assert_eq!(stand.called().await.len(), 24, "and when it is raised, no more than that");
+}
+
+/// A later call's sessions end at the same second by the clock; the earlier ones ran out behind one that goes on.
+async fn who_has_run_out_stays_out_when_the_clock_is_put_back(stand: Stand) {
+    let lasting = |session_duration_s| Limits { interval_us: 0, session_duration_s, ..limits(1.0, 1) };
+    let begun_us = stand.clock.now_us();
+    let called_for = async |session_duration_s| {
+        stand.steer(Steering::Limits(lasting(session_duration_s))).await;
+        stand.join(1).await
+    };
+    stand.configure(lasting(100)).await;
+    let [long, first] = [called_for(100).await, called_for(10).await];
+    stand.clock.advance_ms(20_000);
+    called_for(30).await;
+    stand.clock.set_us(begun_us);
+    let again = called_for(10).await;
+    assert_eq!((long.admitted, again.admitted, again.ends_s), (1, 1, first.ends_s));
+    let roll = stand.roll().await;
+    let mut merged = roll.clone();
+    merged.merge(&roll, begun_us);
+    let now_s = begun_us / 1_000_000;
+    for roll in [&roll, &merged] {
+        assert_eq!(roll.standing(again.epoch, first.first, now_s), Standing::Over);
+        assert!(matches!(roll.standing(again.epoch, again.first, now_s), Standing::Called { .. }));
+        assert_eq!(roll.active(now_s), 3, "the long one, the one since and this one");
+    }
 }
 
 async fn a_sale_starts_and_ends_by_the_stores_clock(stand: Stand) {

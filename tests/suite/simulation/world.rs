@@ -14,7 +14,6 @@ use rand::rngs::StdRng;
 use tokio::runtime::Handle;
 use vestibule::audit;
 use vestibule::line::state::LineState;
-use vestibule::mirror::export;
 use vestibule::token::KeyRing;
 
 use super::census::Census;
@@ -305,7 +304,7 @@ impl World {
         self.oracle.check_all_is_healed(&self.machine);
         for gateway in &self.gateways {
             let Some(room) = gateway.room() else { continue };
-            let log: String = export(room.mirror.history()).collect();
+            let log: String = room.mirror.history().export().collect();
             let (_, findings) = audit::verify(log.lines());
             self.oracle.expect(findings.is_empty(), || format!("the audit of the log finds {findings:?}"));
             let known = room.mirror.known();

@@ -25,7 +25,7 @@ fn somebody_who_waits_needs_little_memory() {
         tally: Arc::new(Tally::new()),
     };
     let habits = Habits { drop: 0.0, hold: 0.0, pay: 0.0, mix: Mix::default() };
-    let plan = plans(vec![0], habits, 1).next().unwrap();
+    let plan = plans([(0, 0)].into_iter(), habits, 1).next().unwrap();
     let bytes = size_of_val(&visit(&scene, plan));
     assert!(bytes <= 2_048, "{bytes} bytes for each visitor");
 }

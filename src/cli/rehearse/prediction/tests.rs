@@ -23,7 +23,7 @@ fn sale(per_second: f64, seats: Option<u64>) -> Sale {
 /// All at once, of whom parts behave as said.
 fn crowd(visitors: u64, hold: f64, mix: &str) -> impl Iterator<Item = Plan> {
     let habits = Habits { drop: 0.0, hold, pay: 1.0, mix: mix.parse::<Mix>().unwrap() };
-    plans(vec![0; visitors as usize], habits, 7)
+    plans((0..visitors).map(|index| (index, 0)), habits, 7)
 }
 
 #[test]
@@ -83,6 +83,7 @@ proptest! {
         let mix: Mix = "leaving=0.1,sleeping=0.1,robot=0.1,abandoner=0.1".parse().unwrap();
         let habits = Habits { drop: 0.2, hold: 0.7, pay: 0.9, mix };
         let arrivals = { let mut sorted = arrivals; sorted.sort_unstable(); sorted };
+        let arrivals = (0..).zip(arrivals);
         let humans = plans(arrivals.clone(), habits.clone(), seed).filter(|p| p.behaviour != Behaviour::Robot).count() as u64;
         let told = predict(plans(arrivals, habits, seed), &Sale { limits: limits(per_second, burst), ..sale(1.0, seats) });
         prop_assert_eq!(told.called + told.left + told.never, humans);

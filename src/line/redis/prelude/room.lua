@@ -87,14 +87,6 @@ local function note_runs(runs, ends)
   put('run_us', now)
 end
 
-local function begin_sessions(runs, ends)
-  local count = size(runs)
-  redis.call('HINCRBY', SESSIONS, text(ends), text(count))
-  put('first_end', math.min(get('first_end') or ends, ends))
-  note_runs(runs, ends)
-  put('in_use', get('in_use') + count)
-end
-
 local function end_sessions(ends, count)
   local in_use = tonumber(redis.call('HGET', SESSIONS, ends) or 0)
   local ended = math.min(in_use, count)
@@ -142,6 +134,30 @@ end
 local function pass_by(item)
   if not line.persons then return end
   each_called(item, function(runs) mark(PAST, runs, true) end)
+end
+
+-- Takes from the list those that have run out behind longer ones. A clock that was put back lets sessions end at a second
+-- once more in which others did: those must not be there to be read as called again.
+local function drop_run_out()
+  local items = redis.call('LRANGE', RUNS, 0, -1)
+  redis.call('DEL', RUNS)
+  for _, item in ipairs(items) do
+    if redis.call('HEXISTS', SESSIONS, string.match(item, '%d+')) == 1 then
+      redis.call('RPUSH', RUNS, item)
+    else
+      pass_by(item)
+    end
+  end
+  drop('run_top')
+end
+
+local function begin_sessions(runs, ends)
+  local count, first_end = size(runs), get('first_end') or ends
+  if ends < first_end then drop_run_out() end
+  redis.call('HINCRBY', SESSIONS, text(ends), text(count))
+  put('first_end', math.min(first_end, ends))
+  note_runs(runs, ends)
+  put('in_use', get('in_use') + count)
 end
 
 local function prune_sessions()
