@@ -41,7 +41,7 @@ mod wariness;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0005_seats.sql"),
@@ -50,6 +50,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("sqlite/0008_refunds.sql"),
     include_str!("sqlite/0009_one_index.sql"),
     include_str!("sqlite/0010_asked_again.sql"),
+    include_str!("sqlite/0011_holds_in_order.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
