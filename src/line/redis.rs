@@ -115,11 +115,7 @@ impl RedisLine {
     async fn write_roll(&self, room: &RoomName, read: &StoredRoll, line: &LineState) -> Result<bool, StoreFault> {
         let roll = line.roll();
         let begins_epoch = roll.epoch() > read.roll.epoch();
-        let before = Known { seq: roll.seq - 1, ..roll.known() };
-        let log = match line.follow(before) {
-            News::Entries(entries) => entries,
-            News::Roll(_) | News::Behind => Vec::new(),
-        };
+        let log: Vec<Entry> = line.kept().cloned().collect();
         let mut call = self.verb(Verb::Restore, room);
         call.arg(&read.stamp[..]).arg(u8::from(begins_epoch)).arg(roll_arguments(roll, &log));
         Ok(self.run_one(room, call, Repeat::Once).await? == Value::Int(1))

@@ -197,6 +197,11 @@ impl LineState {
         }
     }
 
+    /// Returns the entries that are kept, oldest first: of a line that was only just read, those of what was done to it since.
+    pub fn kept(&self) -> impl Iterator<Item = &Entry> {
+        self.log.iter()
+    }
+
     /// Counts those of the waiting who are present.
     #[must_use]
     pub fn count_present(&self) -> u64 {

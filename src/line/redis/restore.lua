@@ -62,7 +62,7 @@ while at <= #ARGV do redis.call('RPUSH', LOG, take()) end
 
 if began then
   empty_attendance()
-  put('began', line.seq)
+  put('began', line.seq + 1 - redis.call('LLEN', LOG))
 end
 save()
 return 1
