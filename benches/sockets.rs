@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -23,6 +24,9 @@ const AT_ONCE: usize = 64;
 
 /// A visitor who is not connected after this long is counted as a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ports below are left to others.
+const FIRST_PORT: u16 = 10_000;
 
 /// An answer to a ping, empty, with a mask of zeros.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
@@ -78,12 +82,24 @@ fn as_of_ms(text: &[u8]) -> Option<u64> {
 }
 
 async fn connect(source: IpAddr, gateway: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::new(source, 0))?;
-    let stream = socket.connect(gateway).await?;
+    let stream = bound(source)?.connect(gateway).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Takes the next port of the address that nobody has. The system would look for one among all ports of all addresses, which
+/// takes longer than all else where hundreds of thousands are taken.
+fn bound(source: IpAddr) -> io::Result<TcpSocket> {
+    static NEXT: AtomicU16 = AtomicU16::new(FIRST_PORT);
+    loop {
+        let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        let port = NEXT.fetch_add(1, Ordering::Relaxed).max(FIRST_PORT);
+        match socket.bind(SocketAddr::new(source, port)) {
+            Err(fault) if fault.kind() == io::ErrorKind::AddrInUse => {}
+            done => return done.map(|()| socket),
+        }
+    }
 }
 
 /// Takes a place and returns the ticket, over a connection that is used on.
