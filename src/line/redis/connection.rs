@@ -96,7 +96,7 @@ impl Connection {
         answer
     }
 
-    /// Takes the open connection, or opens one; the scripts are loaded on each new one.
+    /// Takes the open connection, or opens one, to a server that has the scripts then.
     async fn take(&self) -> RedisResult<(MultiplexedConnection, u64)> {
         let mut slot = self.slot.lock().await;
         if let Some(open) = &slot.open {
@@ -132,7 +132,11 @@ impl Connection {
         if matches!(self.server, Server::Master { .. }) && said(&info, "role") != "master" {
             return Err((ErrorKind::Client, "the server that the Sentinels name is no master (yet)").into());
         }
-        scripts::load().exec_async(&mut open).await?;
+        // Where many gateways come back to a server that is short of time, it is not to read all of them again.
+        let known: Vec<bool> = scripts::known().query_async(&mut open).await?;
+        if known.contains(&false) {
+            scripts::load().exec_async(&mut open).await?;
+        }
         Ok(open)
     }
 

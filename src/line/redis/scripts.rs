@@ -111,6 +111,16 @@ pub fn call(verb: Verb, prefix: &str) -> Cmd {
     call
 }
 
+/// Makes the command that asks which verbs a server knows.
+pub fn known() -> Cmd {
+    let mut known = cmd("SCRIPT");
+    known.arg("EXISTS");
+    for (_, hash) in SCRIPTS.iter() {
+        known.arg(hash);
+    }
+    known
+}
+
 /// Makes the commands that teach a server all verbs.
 pub fn load() -> Pipeline {
     let mut load = pipe();
