@@ -20,35 +20,35 @@ const fn gateway(of: &'static str, value: f64, unit: &'static str) -> Coefficien
     Coefficient { of, value, unit, measured_by: "benches/capacity" }
 }
 
-const fn line(of: &'static str, value: f64, unit: &'static str, measured_by: &'static str) -> Coefficient {
+const fn other(of: &'static str, value: f64, unit: &'static str, measured_by: &'static str) -> Coefficient {
     Coefficient { of, value, unit, measured_by }
 }
 
 const MEMORY: &str = "cargo bench --bench line -- memory";
 
 /// Processor time of a gateway for somebody who comes: page, ticket, handshake of the live connection.
-pub const ARRIVAL: Coefficient = gateway("an arrival, processor", 527.0, "µs");
+pub const ARRIVAL: Coefficient = gateway("an arrival, processor", 182.0, "µs");
 /// Bytes on the wire for it, with all headers.
-pub const ARRIVAL_WIRE: Coefficient = gateway("an arrival, on the wire", 16_798.0, "bytes");
+pub const ARRIVAL_WIRE: Coefficient = gateway("an arrival, on the wire", 16_133.0, "bytes");
 /// Memory of the gateway's process for a live connection.
-pub const CONNECTION: Coefficient = gateway("a live connection, the process", 6_427.0, "bytes");
+pub const CONNECTION: Coefficient = other("a live connection, the process", 2_318.0, "bytes", "benches/million");
 /// Memory of the kernel for the gateway's end of it.
-pub const CONNECTION_KERNEL: Coefficient = gateway("a live connection, the kernel", 4_493.0, "bytes");
+pub const CONNECTION_KERNEL: Coefficient = gateway("a live connection, the kernel", 4_635.0, "bytes");
 /// Processor time for a status over a live connection.
-pub const FRAME: Coefficient = gateway("a status over a live connection, processor", 15.3, "µs");
+pub const FRAME: Coefficient = gateway("a status over a live connection, processor", 12.2, "µs");
 /// Bytes on the wire for it.
-pub const FRAME_WIRE: Coefficient = gateway("a status over a live connection, on the wire", 803.0, "bytes");
+pub const FRAME_WIRE: Coefficient = gateway("a status over a live connection, on the wire", 520.0, "bytes");
 /// Processor time for a request that goes through to the site.
-pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 26.8, "µs");
+pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 22.0, "µs");
 /// Bytes of the gateway's copy of the line for each number, where half of them were called at random.
 pub const MIRROR: Coefficient =
-    line("a number in line, a gateway's mirror", 1.0, "bytes", "cargo bench --bench line -- mirror");
+    other("a number in line, a gateway's mirror", 1.0, "bytes", "cargo bench --bench line -- mirror");
 /// Bytes of Redis for each who waits, whatever the number of gateways.
-pub const LINE: Coefficient = line("somebody who waits, Redis", 0.747, "bytes", MEMORY);
+pub const LINE: Coefficient = other("somebody who waits, Redis", 0.747, "bytes", MEMORY);
 /// Bytes of Redis for each who waits and each gateway.
-pub const HERE: Coefficient = line("somebody who waits, Redis, for each gateway", 0.025, "bytes", MEMORY);
+pub const HERE: Coefficient = other("somebody who waits, Redis, for each gateway", 0.025, "bytes", MEMORY);
 /// Processor time of Redis for a tick in which nothing happens, with a million who wait.
-pub const TICK: Coefficient = line("a tick, Redis", 500.0, "µs", "cargo bench --bench line -- calls");
+pub const TICK: Coefficient = other("a tick, Redis", 500.0, "µs", "cargo bench --bench line -- calls");
 
 /// All of them.
 pub const COEFFICIENTS: [Coefficient; 11] =
