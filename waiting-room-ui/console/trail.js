@@ -37,7 +37,7 @@ export function auditTrail(name) {
   }
   const asked = h("div", { class: "row" }, field("Changes of", where), field("With the words", words));
   const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" }, table);
-  return { element: h("section", { class: "card" }, h("h2", {}, "Audit trail"), asked, said, scroll), update };
+  return { element: h("section", { class: "card stack" }, h("h2", {}, "Audit trail"), asked, said, scroll), update };
 }
 
 const cells = (entry) => [clock(entry.at), entry.who, entry.action, entry.room ?? "", String(entry.detail ?? "")];
