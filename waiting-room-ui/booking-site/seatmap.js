@@ -119,8 +119,10 @@ export function seatMap(first, { most, changed, lost }) {
   function update(next) {
     now = next;
     const gone = [...chosen].filter((name) => !isFree(name));
+    // What was said of the choice holds as long as the choice does.
+    if (!gone.length) return paint();
     drop(gone);
-    if (gone.length) lost(gone);
+    lost(gone);
   }
 
   function drop(names) {

@@ -222,6 +222,7 @@ describe("seats on a map", () => {
     await limit.waitFor();
     assert.equal(await page.locator("[aria-selected=true]").count(), 6);
     await fine(page, "booking-map-full-phone");
+    assert.ok(await limit.isVisible(), "it stays, however often the page looks at what is free");
     await page.locator('[data-number="12"]').click();
     await limit.waitFor({ state: "hidden" });
     await end();
