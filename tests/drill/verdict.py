@@ -108,12 +108,13 @@ def of_logs(house):
 
 
 def audit(house, gateway):
-    """What `vestibule audit` finds wrong with the log of a gateway, and the last entry."""
+    """What `vestibule audit` finds wrong with the log of a gateway, and the last entry, if it knows of one."""
     path = house.folder / f"{gateway}.jsonl"
     path.write_text(house.log_of(gateway))
     done = subprocess.run([house.vestibule, "audit", path], capture_output=True, text=True, timeout=120)
     fault = (done.stdout + done.stderr)[-800:] if done.returncode else None
-    return fault, "".join(path.read_text().splitlines()[-1:])
+    entries = [line for line in path.read_text().splitlines() if not line.startswith('{"start":')]
+    return fault, "".join(entries[-1:])
 
 
 def of_processes(house):
