@@ -382,6 +382,7 @@ mod tests {
     fn tick() -> Tick {
         Tick {
             gateway: GatewayId(1),
+            serial: 0,
             lease_ms: 10_000,
             here: Numbers::default(),
             all_here: false,

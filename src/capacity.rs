@@ -24,7 +24,7 @@ const fn other(of: &'static str, value: f64, unit: &'static str, measured_by: &'
     Coefficient { of, value, unit, measured_by }
 }
 
-const MEMORY: &str = "cargo bench --bench line -- memory";
+const VAST: &str = "cargo bench --bench line -- vast";
 
 /// Processor time of a gateway for somebody who comes: page, ticket, handshake of the live connection.
 pub const ARRIVAL: Coefficient = gateway("an arrival, processor", 182.0, "µs");
@@ -43,16 +43,17 @@ pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 22.0,
 /// Bytes of the gateway's copy of the line for each number, where half of them were called at random.
 pub const MIRROR: Coefficient =
     other("a number in line, a gateway's mirror", 1.0, "bytes", "cargo bench --bench line -- mirror");
-/// Bytes of Redis for each who waits, whatever the number of gateways.
-pub const LINE: Coefficient = other("somebody who waits, Redis", 0.747, "bytes", MEMORY);
-/// Bytes of Redis for each who waits and each gateway.
-pub const HERE: Coefficient = other("somebody who waits, Redis, for each gateway", 0.025, "bytes", MEMORY);
-/// Processor time of Redis for a tick in which nothing happens, with a million who wait.
-pub const TICK: Coefficient = other("a tick, Redis", 500.0, "µs", "cargo bench --bench line -- calls");
+/// Bytes of Redis for each who waits.
+pub const LINE: Coefficient = other("somebody who waits, Redis", 0.58, "bytes", VAST);
+/// Bytes of Redis for each who was let in and whose session runs, where every tick calls one or two.
+pub const SESSION: Coefficient = other("a session, Redis", 9.9, "bytes", "cargo bench --bench line -- memory");
+/// Processor time of Redis for a tick that calls some, whatever the line's length: as with ten million, of whom 20,000 are
+/// let in a second.
+pub const TICK: Coefficient = other("a tick, Redis", 500.0, "µs", VAST);
 
 /// All of them.
 pub const COEFFICIENTS: [Coefficient; 11] =
-    [ARRIVAL, ARRIVAL_WIRE, CONNECTION, CONNECTION_KERNEL, FRAME, FRAME_WIRE, FORWARD, MIRROR, LINE, HERE, TICK];
+    [ARRIVAL, ARRIVAL_WIRE, CONNECTION, CONNECTION_KERNEL, FRAME, FRAME_WIRE, FORWARD, MIRROR, LINE, SESSION, TICK];
 
 /// How many statuses a second a gateway says in one room, unless the room says otherwise.
 pub const UPDATES_PER_SECOND: u32 = 20_000;
@@ -102,6 +103,8 @@ pub struct Need {
     pub redis_bytes: f64,
     /// The part of a processor that Redis needs for the ticks. Redis has one.
     pub redis_cores: f64,
+    /// Into how many rooms, each on a Redis node of its own and with gateways of its own, so many have to be spread for that.
+    pub rooms: u64,
     /// Seconds in which everyone hears of their place once.
     pub period_s: f64,
     /// Bits a second from all gateways while people come, and while they wait.
@@ -130,6 +133,7 @@ pub fn need(sale: &Sale, machine: &Machine) -> Need {
     let (bound_by, least) = bounds.into_iter().rev().max_by_key(|(_, count)| *count).unwrap_or(("files", 1));
     let gateways = least + 1;
     let visitors = sale.visitors as f64;
+    let redis_cores = ticking(gateways as f64);
     let each = share(sale, gateways);
     let frames = frames(each.connections) * gateways as f64;
     let arrivals = visitors / sale.over_s;
@@ -137,11 +141,22 @@ pub fn need(sale: &Sale, machine: &Machine) -> Need {
         gateways,
         bound_by,
         each,
-        redis_bytes: visitors * (LINE.value + HERE.value * gateways as f64),
-        redis_cores: gateways as f64 * TICKS_PER_SECOND * TICK.value / 1e6,
+        redis_bytes: visitors * LINE.value + sale.admissions_per_second * sale.session_s * SESSION.value,
+        redis_cores,
+        rooms: rooms(gateways as f64),
         period_s: (each.connections / f64::from(UPDATES_PER_SECOND)).max(1.0),
         wire_bits: (8.0 * (arrivals * ARRIVAL_WIRE.value + frames * FRAME_WIRE.value), 8.0 * frames * FRAME_WIRE.value),
     }
+}
+
+/// The part of a processor that Redis needs for the ticks of so many gateways over one line.
+fn ticking(gateways: f64) -> f64 {
+    gateways * TICKS_PER_SECOND * TICK.value / 1e6
+}
+
+/// The least number of rooms, of as many gateways each, of which each Redis bears its own.
+fn rooms(gateways: f64) -> u64 {
+    (ticking(gateways) / LOAD).ceil().max(1.0) as u64
 }
 
 /// The least number of gateways of which each bears its share.
@@ -213,8 +228,11 @@ mod tests {
     fn what_grows_with_the_crowd_grows() {
         let at = |visitors| need(&Sale { visitors, ..SALE }, &MACHINE);
         let (small, large) = (at(100_000), at(10_000_000));
-        assert!(large.redis_bytes > 100.0 * small.redis_bytes, "each gateway adds a little for everybody");
-        assert!(large.redis_cores > small.redis_cores && large.wire_bits > small.wire_bits);
+        assert!(large.redis_bytes > small.redis_bytes);
+        assert!(large.redis_cores > 20.0 * small.redis_cores, "more gateways tick");
+        assert!(large.wire_bits > small.wire_bits);
         assert!(large.gateways > 50 * small.gateways / 2);
+        assert_eq!((small.rooms, large.rooms), (1, 2));
+        assert!(ticking(large.gateways as f64) > LOAD && ticking(large.gateways as f64 / 2.0) <= LOAD);
     }
 }

@@ -198,7 +198,7 @@ impl Config {
 
 fn store_url(root: &mut Section<'_>) -> Option<String> {
     let mut store = root.section("store")?;
-    let url = store.text("url");
+    let url = store.secret("url");
     if let Some(Err(bad)) = url.as_deref().map(Address::parse) {
         store.problem("url", format!("{bad}; leave it out for the embedded store"));
     }
@@ -207,14 +207,7 @@ fn store_url(root: &mut Section<'_>) -> Option<String> {
 }
 
 fn admin_token(root: &mut Section<'_>) -> Option<String> {
-    let from_file = root.text("admin_token_file").and_then(|path| match std::fs::read_to_string(&path) {
-        Ok(token) => Some(token.trim().to_owned()),
-        Err(e) => {
-            root.problem("admin_token_file", format!("cannot read {path}: {e}"));
-            None
-        }
-    });
-    let token = from_file.or_else(|| root.text("admin_token"));
+    let token = root.secret("admin_token");
     if token.as_ref().is_some_and(|token| token.len() < 16) {
         root.problem("admin_token", "an admin token has at least 16 characters".to_owned());
     }

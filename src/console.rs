@@ -2,6 +2,7 @@
 
 mod actions;
 mod bypass;
+mod past;
 mod preview;
 pub mod secure;
 mod views;
@@ -26,6 +27,8 @@ use crate::proxy::Fleet;
 use crate::room::Room;
 use crate::waiting::Pages;
 
+pub use past::Past;
+
 /// What the console shows and steers.
 pub struct Console {
     /// The rooms.
@@ -36,6 +39,8 @@ pub struct Console {
     pub upstreams: Vec<(String, Arc<Fleet>)>,
     /// The metrics.
     pub metrics: Metrics,
+    /// What the rooms were like in the last minutes.
+    pub past: Past,
     /// Who changed what.
     pub trail: AuditTrail,
     /// Who looks at what a sale needs.
@@ -67,6 +72,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/api/rooms/{room}", get(views::room))
         .route("/api/rooms/{room}", patch(actions::change))
         .route("/api/rooms/{room}/log", get(views::log))
+        .route("/api/rooms/{room}/past", get(past::past))
         .route("/api/rooms/{room}/preview", get(preview::preview))
         .route("/api/rooms/{room}/{action}", post(actions::act))
         .route("/api/bypass-links", post(bypass::make))

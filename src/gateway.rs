@@ -148,6 +148,7 @@ impl Gateway {
             pages: Arc::clone(&pages),
             upstreams: upstreams.iter().map(|upstream| (upstream.room.clone(), Arc::clone(&upstream.fleet))).collect(),
             metrics: metrics.clone(),
+            past: console::Past::default(),
             trail,
             doctor: Doctor::new(config.clone(), files::keys_path(config), clock.clone()),
             token: admin_token.clone(),
@@ -261,7 +262,10 @@ impl Gateway {
     fn run_console(&self, mut sockets: Vec<std::net::TcpListener>, console: Console) -> Result<(), StartFault> {
         let Some(socket) = sockets.pop() else { return Ok(()) };
         let listener = tokio::net::TcpListener::from_std(socket).map_err(StartFault::Thread)?;
-        let router = console::router(Arc::new(console));
+        let console = Arc::new(console);
+        let (remembering, end) = (Arc::clone(&console), self.end.clone());
+        self.tasks.spawn(async move { end.run_until_cancelled(remembering.remember()).await });
+        let router = console::router(console);
         match self.certificates.admin_acceptor()? {
             Some(acceptor) => self.serve_console(Secure::new(listener, acceptor), router),
             None => self.serve_console(listener, router),

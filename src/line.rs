@@ -16,6 +16,7 @@
 mod apart;
 pub mod bits;
 pub mod board;
+mod bounds;
 pub mod chain;
 pub mod draw;
 pub mod numbers;
@@ -36,6 +37,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use apart::apart;
 use board::{Heard, Reading, Word};
+pub use bounds::{
+    CALL_LIMIT, COUNTED_PER_US, DOOR_US, EPOCH_MARGIN, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, LONG_LINE, MUSTER_EACH_US,
+    MUSTER_US, PACE_STEP_US, REST_US, UNSEEN_S,
+};
 use draw::DrawStep;
 pub use numbers::Numbers;
 pub use persons::{Arrival, CLAIM_LIMIT, Claimed, PersonId};
@@ -218,6 +223,9 @@ pub struct Known {
 pub struct Tick {
     /// Who ticks; its lease on the visitors it vouches for is renewed.
     pub gateway: GatewayId,
+    /// Counts this gateway's ticks. One that was overtaken by a later one on the way says nothing of who is here any
+    /// more; one of the same serial is the same tick, sent again.
+    pub serial: u64,
     /// How long the lease holds without a further tick, in milliseconds.
     pub lease_ms: u64,
     /// Visitors that came to this gateway since the last tick, or all that are here.
@@ -269,7 +277,8 @@ impl Tick {
 pub struct Page {
     /// What is new for the mirror.
     pub news: News,
-    /// How many of the waiting are present, over all gateways.
+    /// How many of the waiting are present, over all gateways; of a line from [`LONG_LINE`] on, about: a count is good for a
+    /// tenth of a second for each million.
     pub present: u64,
     /// Whether the store knows for whom this gateway vouches. If not, its lease had run out, another's has, or the
     /// store began anew: the gateway says again all who are here.
@@ -357,43 +366,3 @@ pub trait LineStore: Send + Sync {
     /// Offers what a mirror remembers, merges it in, and returns the line as it then is.
     async fn restore(&self, room: &RoomName, offered: &Roll) -> Result<Roll, StoreFault>;
 }
-
-/// How far a new epoch's numbers begin above the highest that is remembered: more than could have
-/// been given and forgotten.
-pub const EPOCH_MARGIN: u64 = 1 << 17;
-
-/// The most numbers that one join may ask for: half the margin.
-pub const JOIN_LIMIT: u64 = EPOCH_MARGIN / 2;
-
-/// For how long nobody is called after an epoch has begun because something may have been lost, in
-/// microseconds: some ticks, in which every gateway says what it remembers.
-pub const REST_US: u64 = 1_000_000;
-
-/// For how long after an epoch has begun somebody may come back with a number that was given unseen before, in seconds:
-/// an hour longer than a ticket is honoured. Then the places are given up, so that nothing is kept of them for ever.
-pub const UNSEEN_S: u64 = 25 * 3_600;
-
-/// How many entries a store keeps at the least for mirrors to follow.
-pub const LOG_CAP: usize = 2_048;
-
-/// The most who are called by one tick, or at once by hand, so that no other verb waits long behind it and an
-/// entry stays small. Who is still allowed in is called by the next.
-pub const CALL_LIMIT: u64 = 5_000;
-
-/// The most who lapse in one tick.
-pub const LAPSE_LIMIT: usize = 2_000;
-
-/// The least time between two changes of a rate that adapts, in microseconds.
-pub const PACE_STEP_US: u64 = 1_000_000;
-
-/// The least time between two musters of all gateways, where somebody who was here through two of them may have gone from
-/// both, in microseconds: for about so long they still count as here.
-pub const MUSTER_US: u64 = 5_000_000;
-
-/// By how much longer it is for each who is here, in microseconds, where that comes to more: a minute for a million. A
-/// gateway needs about one for each to say who is here where lots were drawn.
-pub const MUSTER_EACH_US: u64 = 60;
-
-/// For how long, at the least, someone who has just joined counts as present before the first
-/// poll or live connection, in microseconds; at the most twice as long.
-pub const DOOR_US: u64 = 5_000_000;

@@ -25,13 +25,15 @@ pub struct Mirror {
     /// The lowest place to which somebody may yet come back, [`Number::MAX`] where there is none. It is changed with the
     /// roll, and by nobody else, and asked for by everyone in line.
     first_forgotten: AtomicU64,
+    /// The highest number that the log has told, as far as it was followed; changed as that is.
+    heard: AtomicU64,
     kept: Mutex<Kept>,
 }
 
 impl Default for Mirror {
     fn default() -> Self {
         let first_forgotten = AtomicU64::new(Number::MAX);
-        Self { roll: RwLock::default(), first_forgotten, kept: Mutex::default() }
+        Self { roll: RwLock::default(), first_forgotten, heard: AtomicU64::default(), kept: Mutex::default() }
     }
 }
 
@@ -75,6 +77,13 @@ impl Mirror {
         self.first_forgotten.load(Ordering::Relaxed) < place
     }
 
+    /// Tells whether the log was followed to where it tells that a number was given. Before that, a draw may have been
+    /// promised to it of which this gateway has not heard. To be asked while the roll is read.
+    #[must_use]
+    pub fn has_heard_of(&self, number: Number) -> bool {
+        number <= self.heard.load(Ordering::Relaxed)
+    }
+
     /// Returns how far the log was followed.
     #[must_use]
     pub fn known(&self) -> Known {
@@ -93,6 +102,7 @@ impl Mirror {
         let mut mine = self.write();
         *mine = roll;
         self.look_for_forgotten(&mine, 0);
+        self.hear(mine.issued);
         drop(mine);
         Taken { resettled: true, changed: true, ..Taken::default() }
     }
@@ -131,7 +141,7 @@ impl Mirror {
             (copy, links, entries)
         };
         let (roll, links, entries) = apart(applied).await;
-        self.put_in_place(roll);
+        self.put_in_place(roll, &entries);
         self.account(&entries, links, tally)
     }
 
@@ -145,6 +155,7 @@ impl Mirror {
         let begins = entries.iter().any(|entry| !entry.unseen.is_empty() || entry.is_drawn());
         let known = self.first_forgotten.load(Ordering::Relaxed);
         self.look_for_forgotten(&roll, if begins { 0 } else { known });
+        self.hear_all(&entries);
         drop(roll);
         self.account(&entries, links, tally)
     }
@@ -177,13 +188,22 @@ impl Mirror {
         taken
     }
 
-    /// Puts a roll in place that was made of a copy. All that can have happened to this one meanwhile is that joins
-    /// were noted.
-    fn put_in_place(&self, mut roll: Roll) {
+    /// Puts a roll in place that was made of a copy and these entries. All that can have happened to this one meanwhile is
+    /// that joins were noted.
+    fn put_in_place(&self, mut roll: Roll, entries: &[Entry]) {
         let mut mine = self.write();
         roll.raise_to(mine.issued);
         *mine = roll;
         self.look_for_forgotten(&mine, 0);
+        self.hear_all(entries);
+    }
+
+    fn hear_all(&self, entries: &[Entry]) {
+        entries.last().into_iter().for_each(|entry| self.hear(entry.issued));
+    }
+
+    fn hear(&self, issued: Number) {
+        self.heard.store(issued, Ordering::Relaxed);
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Roll> {

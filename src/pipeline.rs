@@ -248,14 +248,14 @@ impl Pipeline {
         room.take_back(ticket.number, standing);
         room.introduce(ticket);
         let status = told(room, ticket, asker.reads);
-        room.expect_back(ticket.number, status.next_update_seconds);
+        room.expect_back((ticket.epoch, ticket.number), status.next_update_seconds);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
     }
 
     /// Shows a place that was just given.
     fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
         let status = told(room, ticket, asker.reads);
-        room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+        room.expect_newcomer_back((ticket.epoch, ticket.number), status.next_update_seconds);
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
     }
 

@@ -31,7 +31,7 @@ use crate::live::Live;
 use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
 use crate::person::PersonRule;
-use crate::presence::Presence;
+use crate::presence::{Holder, Presence};
 use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::telemetry;
@@ -140,6 +140,8 @@ pub struct Room {
     /// What those who are called take of the room's item.
     learning: Mutex<Learning>,
     present: AtomicU64,
+    /// How many ticks were made here.
+    ticks: AtomicU64,
     store_up: AtomicBool,
     /// The last tick was answered.
     is_heard: AtomicBool,
@@ -200,6 +202,7 @@ impl Room {
             introduced: Mutex::default(),
             learning: Mutex::default(),
             present: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
             store_up: AtomicBool::new(false),
             is_heard: AtomicBool::new(true),
             heard_us: AtomicU64::new(0),
@@ -217,15 +220,15 @@ impl Room {
     }
 
     /// Notes that somebody who asked is here, until a little after they were told to ask again: in `after_s` seconds.
-    pub fn expect_back(&self, number: Number, after_s: u64) {
+    pub fn expect_back(&self, holder: Holder, after_s: u64) {
         let lease_ms = after_s * 1_500 + 7_000;
-        self.presence.poll(number, self.shared.clock.steady_ms(), lease_ms);
+        self.presence.poll(holder, self.shared.clock.steady_ms(), lease_ms);
     }
 
     /// Does the same for somebody who has just come, and counts as here for a moment without that.
-    pub fn expect_newcomer_back(&self, number: Number, after_s: u64) {
+    pub fn expect_newcomer_back(&self, holder: Holder, after_s: u64) {
         if after_s * 2_000 >= joining::ARRIVAL_LEASE_MS {
-            self.expect_back(number, after_s);
+            self.expect_back(holder, after_s);
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::Limits;
 use crate::clock::Between;
 use crate::forecast::Forecast;
+use crate::gate::QueueingMethod;
 use crate::line::draw::Pending;
 use crate::line::{Epoch, Number, Phase, Roll, Standing};
 use crate::mirror::Seconds;
@@ -49,12 +50,13 @@ pub struct Status {
     pub state: State,
     /// The own number in line; it never changes.
     pub number: Option<Number>,
-    /// The place that was drawn for the number; the number itself where no lots were drawn, `None` before a draw.
+    /// The place that was drawn for the number; the number itself where no lots were drawn, `None` before a draw,
+    /// and in a room that draws lots until the log has told of the number.
     pub place: Option<Number>,
     /// The epoch of the number.
     pub epoch: Option<Epoch>,
     /// The place, 1 for the next to be called; it never rises. `None` where somebody ahead may yet come back whom the
-    /// store has forgotten.
+    /// store has forgotten, and as long as there is no place.
     pub position: Option<u64>,
     /// How many are ahead.
     pub ahead: Option<u64>,
@@ -119,9 +121,11 @@ impl Status {
             let (standing, place) = roll.standing_and_place(ticket.epoch, ticket.number, now.latest_s());
             let mut status = Self::of_room(room, roll, now);
             status.number = Some(ticket.number);
-            status.place = roll.pending.is_none().then_some(place);
+            // A draw may have been promised to a number just given of which this gateway has not heard.
+            let is_settled = room.rules.method != QueueingMethod::Draw || room.mirror.has_heard_of(ticket.number);
+            status.place = (is_settled && roll.pending.is_none()).then_some(place);
             status.epoch = Some(ticket.epoch);
-            let is_known = !room.mirror.is_forgotten_below(place);
+            let is_known = is_settled && !room.mirror.is_forgotten_below(place);
             status.stand(room, Course::of(room, roll, now), standing, is_known);
             status
         })

@@ -175,7 +175,7 @@ impl Pages {
             nonce: reader.nonce.to_owned(),
             code: code.to_owned(),
             status_json: in_script(status),
-            shown: Shown::of(status, words, refresh_seconds),
+            shown: Shown::plain(status, words, refresh_seconds),
         };
         self.show(status, &own, words, &Paths::of(&status.room))
     }
@@ -196,17 +196,17 @@ impl Pages {
         Some(moulds.get_or_insert_with(&shape, make))
     }
 
-    /// Renders the page as it would look, with nothing behind it.
+    /// Renders the page as it would look at `now_ms` to somebody who has it open, with nothing behind it.
     ///
     /// # Errors
     /// The template's fault, with its line.
-    pub fn preview(&self, status: &Status, reader: Reader<'_>) -> Result<String, BadTemplate> {
+    pub fn preview(&self, status: &Status, reader: Reader<'_>, now_ms: u64) -> Result<String, BadTemplate> {
         let words = self.words(reader.language);
         let own = Own {
             nonce: reader.nonce.to_owned(),
             code: "1A2B-3C4D".to_owned(),
             status_json: in_script(status),
-            shown: Shown::of(status, words, refresh_seconds(status)),
+            shown: Shown::plain(status, words, refresh_seconds(status)).followed(status, words, now_ms),
         };
         self.show(status, &own, words, &Paths::default()).map_err(BadTemplate::of)
     }
@@ -342,7 +342,11 @@ fn environment() -> Environment<'static> {
     for name in Files::iter().filter(|name| !name.starts_with("languages/")) {
         let file = Files::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
         let text = String::from_utf8(file).expect("templates are UTF-8");
-        let text = if name.ends_with(".html") { unindented(&text) } else { lean(&text) };
+        let text = match name.rsplit('.').next() {
+            Some("html") => unindented(&text),
+            Some("css") => tight(&lean(&text)),
+            _ => lean(&text),
+        };
         environment.add_template_owned(format!("waiting/{name}"), text).expect("templates parse");
     }
     environment
@@ -354,11 +358,19 @@ fn unindented(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Leaves out the comments and the indentation of a script or style: what a browser does not read need not be sent. A
-/// comment stands on a line of its own.
+/// Leaves out the comments of a script or style, its indentation, and what else a browser does not need: the ends of
+/// lines where something else ends, and `export`. A comment stands on a line of its own.
 fn lean(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line));
-    lines.flat_map(|line| [line, "\n"]).collect()
+    let lines = lines.map(|line| line.strip_prefix("export ").unwrap_or(line));
+    lines.flat_map(|line| [line, if line.ends_with([';', '{']) { "" } else { "\n" }]).collect()
+}
+
+/// Leaves out the spaces of a style that part nothing. No string in it has any of these.
+fn tight(style: &str) -> String {
+    let parts = [(": ", ":"), (", ", ","), ("; ", ";"), (" {", "{"), ("{ ", "{"), (" }", "}")];
+    let tight = parts.iter().fold(style.to_owned(), |text, (spaced, bare)| text.replace(spaced, bare));
+    tight.replace(";}", "}").replace("}\n", "}")
 }
 
 fn is_comment(line: &str) -> bool {

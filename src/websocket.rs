@@ -136,16 +136,16 @@ impl<'a> Talk<'a> {
     }
 
     async fn run(mut self, farewell: &Farewell) {
-        let number = self.ticket.number;
-        let Some(seat) = self.room.live.sit(number) else {
+        let holder = (self.ticket.epoch, self.ticket.number);
+        let Some(seat) = self.room.live.sit(self.ticket.number) else {
             return self.wire.close(CloseCode::Again).await;
         };
-        self.room.presence.connect(number);
+        self.room.presence.connect(holder);
         if let Err(Ended::Over(code)) = self.go_on(&seat, farewell).await {
             self.wire.close(code).await;
         }
         drop(seat);
-        self.room.presence.disconnect(number, self.room.shared.clock.steady_ms());
+        self.room.presence.disconnect(holder, self.room.shared.clock.steady_ms());
     }
 
     async fn go_on(&mut self, seat: &Seat, farewell: &Farewell) -> Result<Infallible, Ended> {
@@ -182,7 +182,11 @@ impl<'a> Talk<'a> {
     async fn say_news_to(&mut self, seat: &Seat) -> Result<(), Ended> {
         seat.telling(pin!(self.say_news())).await?;
         if self.room.renewed(self.ticket).is_some() {
-            self.room.presence.poll(self.ticket.number, self.room.shared.clock.steady_ms(), COMING_AGAIN_MS);
+            self.room.presence.poll(
+                (self.ticket.epoch, self.ticket.number),
+                self.room.shared.clock.steady_ms(),
+                COMING_AGAIN_MS,
+            );
             return Err(Ended::Over(CloseCode::Restart));
         }
         if self.unanswered > UNANSWERED_MAX {

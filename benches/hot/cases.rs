@@ -118,6 +118,7 @@ fn long_line(burst: u64) -> LineState {
     }
     let here = Tick {
         gateway: GatewayId(1),
+        serial: 0,
         lease_ms: 10_000,
         here: Numbers::run(1, WAITING),
         all_here: false,

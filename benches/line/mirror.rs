@@ -81,9 +81,9 @@ fn drawn() {
         }
     }) / positions.len() as u32;
     let presence = Presence::default();
-    (1..=WAITING).step_by(2).for_each(|number| presence.connect(number));
+    (1..=WAITING).step_by(2).for_each(|number| presence.connect((1, number)));
     let mut here = Numbers::default();
-    let gathered = timed(|| here = presence.take_changes(0).here);
+    let gathered = timed(|| here = presence.take_changes(0, |_| false).here);
     let runtime = Runtime::new().expect("a runtime");
     let said = tick(1, here, Known::default());
     let placed = timed(|| drop(black_box(runtime.block_on(mirror.in_places(said)))));
@@ -103,16 +103,16 @@ fn presence() {
     const VISITORS: u64 = 1_000_000;
     let connected = Presence::default();
     let (bytes, ()) = held_by(|| {
-        (1..=VISITORS).for_each(|number| connected.connect(number));
-        connected.take_changes(0);
+        (1..=VISITORS).for_each(|number| connected.connect((1, number)));
+        connected.take_changes(0, |_| false);
     });
     println!("presence: {:.1} bytes for each visitor with a live connection", bytes as f64 / VISITORS as f64);
     let polling = Presence::default();
     let (bytes, ()) = held_by(|| {
         for round in 0..3 {
-            (1..=VISITORS).for_each(|number| polling.poll(number, round * 10_000, 25_000));
+            (1..=VISITORS).for_each(|number| polling.poll((1, number), round * 10_000, 25_000));
         }
-        polling.take_changes(20_000);
+        polling.take_changes(20_000, |_| false);
     });
     println!("presence: {:.1} bytes for each visitor who polls every 10 s", bytes as f64 / VISITORS as f64);
 }

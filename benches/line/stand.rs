@@ -1,5 +1,7 @@
 //! A room in a Redis server of its own, on a clock that the bench moves.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use redis::Connection;
 use tokio::runtime::Runtime;
 use vestibule::admission::Limits;
@@ -36,8 +38,10 @@ pub fn limits(rate: f64, burst: u64) -> Limits {
 
 /// A tick that only says who is here.
 pub fn tick(gateway: u64, here: Numbers, known: Known) -> Tick {
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
     Tick {
         gateway: GatewayId(gateway),
+        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         lease_ms: 10_000,
         here,
         all_here: false,

@@ -55,9 +55,10 @@ pub(crate) struct Api {
 
 /// Puts the API and the site together, and the lab where there is one.
 pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>, lab: Option<Arc<Lab>>) -> Router {
+    let has_lab = lab.is_some();
     lab.map_or_else(Router::new, lab::router)
         .merge(booking_router(Api { service, ready }))
-        .fallback(fallback)
+        .fallback(move |request| fallback(request, has_lab))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(told_and_never_stored))
@@ -94,14 +95,14 @@ async fn told_and_never_stored(request: Request, next: Next) -> Response {
     response
 }
 
-async fn fallback(request: Request) -> Response {
+async fn fallback(request: Request, has_lab: bool) -> Response {
     let path = request.uri().path();
     let api = path == "/api" || path.starts_with("/api/");
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     if api || !reading {
         return Problem::no_such_page().into_response();
     }
-    site::answer(path, request.headers()).unwrap_or_else(|| Problem::no_such_page().into_response())
+    site::answer(path, request.headers(), has_lab).unwrap_or_else(|| Problem::no_such_page().into_response())
 }
 
 async fn openapi() -> impl IntoResponse {

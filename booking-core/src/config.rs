@@ -14,6 +14,7 @@ use crate::domain::order::Extensions;
 use crate::domain::seat::{MOST_NUMBERS, Numbering};
 use crate::notifier::GatewayAddress;
 use crate::seat_lock::SeatLock;
+use crate::secret;
 use crate::service::Terms;
 use crate::strategy::{Rule, Strategies, Strategy};
 use crate::teller::TellerLimits;
@@ -37,6 +38,7 @@ pub struct Config {
     /// Where to listen, `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
     /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
+    #[serde(deserialize_with = "secret::text")]
     pub database: String,
     /// Several databases instead of the one, each with its days.
     pub shards: Vec<ShardRules>,
@@ -113,6 +115,7 @@ pub struct TellerRules {
 #[serde(deny_unknown_fields, default)]
 pub struct SeatLockRules {
     /// The address of a Redis: `redis://HOST:PORT`.
+    #[serde(deserialize_with = "secret::option")]
     pub redis: Option<String>,
     /// How long a buyer waits for it, at most, before the database decides alone.
     pub patience_ms: u64,
@@ -325,6 +328,44 @@ mod tests {
         for text in ["lisen = 'x'", "[holds]\nsecond = 1", "[[gateways]]\nadmin='a'\nroom='r'\ntoken='t'\nextra=1"] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "postgres://b:word@h/n\n").unwrap();
+        let file = format!("{{ file = '{}' }}", path.display());
+        let text = format!(
+            "database = {file}\n[payments]\nprovider_key = {file}\nwebhook_secret = 'as it is'\n[seat_lock]\n\
+             redis = {file}\n[[gateways]]\nadmin = 'a'\nroom = 'r'\ntoken = {file}"
+        );
+        let config: Config = toml::from_str(&text).unwrap();
+        let secret = "postgres://b:word@h/n";
+        assert_eq!((config.database.as_str(), config.gateways[0].token.as_str()), (secret, secret));
+        assert_eq!(config.payments.provider_key.as_deref(), Some(secret));
+        assert_eq!(config.payments.webhook_secret.as_deref(), Some("as it is"));
+        assert_eq!(config.seat_lock.redis.as_deref(), Some(secret));
+        let shard: Config = toml::from_str(&format!("[[shards]]\nnumber = 0\ndatabase = {file}")).unwrap();
+        assert_eq!(shard.shards[0].database, secret);
+    }
+
+    #[test]
+    fn a_secret_that_is_not_to_be_had_says_where_and_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        let of_empty = format!("database = {{ file = '{}' }}", empty.display());
+        for (text, part) in [
+            ("database = { file = '/no/such' }", "cannot read /no/such: No such file"),
+            (of_empty.as_str(), "empty is empty"),
+            ("database = { path = 'x' }", "unknown field `path`, expected `file`"),
+            ("database = { file = 'x', other = 'y' }", "and nothing besides"),
+            ("database = 7", "expected a text in quotes, or { file ="),
+        ] {
+            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("line 1"), "{error}");
         }
     }
 

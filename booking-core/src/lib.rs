@@ -10,6 +10,8 @@ pub mod fail_point;
 
 pub mod telemetry;
 
+pub mod secret;
+
 pub mod store;
 
 pub mod strategy;

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::domain::inventory::InventoryId;
 use crate::domain::moment::Moment;
 use crate::metrics::Metrics;
+use crate::secret;
 use crate::store::{Store, StoreError};
 
 /// Rows whose news may wait; beyond that news is dropped and the headers of answers must do.
@@ -56,6 +57,7 @@ pub struct GatewayAddress {
     /// The room.
     pub room: String,
     /// The bearer token of its admin listener.
+    #[serde(deserialize_with = "secret::text")]
     pub token: String,
 }
 

@@ -19,11 +19,24 @@ const INDEX: &str = "index.html";
 const POLICY: &str =
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Returns a file of the site, or its one page for an address without a file extension; `None` when there is neither.
+/// Between these stands what the site's page says of the lab.
+const OF_THE_LAB: [&str; 2] = ["<!--lab-->", "<!--/lab-->"];
+
+/// Returns a file of the site, or its one page for an address without a file extension; `None` when there is neither. The
+/// page leads to the lab where there is one.
 #[must_use]
-pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
-    let (name, file) = find(path.trim_start_matches('/'))?;
-    Some(respond(name, file, headers))
+pub fn answer(path: &str, headers: &HeaderMap, has_lab: bool) -> Option<Response<Body>> {
+    let (name, mut file) = find(path.trim_start_matches('/'))?;
+    let mut kind = "";
+    if name == INDEX && !has_lab {
+        (file.data, kind) = (without_lab(&String::from_utf8_lossy(&file.data)).into_bytes().into(), "-");
+    }
+    Some(respond(name, file, kind, headers))
+}
+
+fn without_lab(page: &str) -> String {
+    let [begin, end] = OF_THE_LAB.map(|mark| page.find(mark).unwrap_or(page.len()));
+    [&page[..begin], &page[end.max(begin)..]].concat()
 }
 
 /// Returns a file of the lab, which is below `/lab/`; `None` when there is no such file.
@@ -31,11 +44,12 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
 pub fn lab(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let wanted = path.trim_start_matches("/lab/");
     let name = if wanted.is_empty() { INDEX } else { wanted };
-    Some(respond(name, LabFiles::get(name)?, headers))
+    Some(respond(name, LabFiles::get(name)?, "", headers))
 }
 
-fn respond(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response<Body> {
-    let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..12]));
+/// Makes the answer; `kind` sets apart what is made of one file.
+fn respond(name: &str, file: EmbeddedFile, kind: &str, headers: &HeaderMap) -> Response<Body> {
+    let tag = format!("\"{}{kind}\"", hex::encode(&file.metadata.sha256_hash()[..12]));
     let known = headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
     let (status, body) = if known {
         (StatusCode::NOT_MODIFIED, Body::empty())

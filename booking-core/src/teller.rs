@@ -11,6 +11,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -83,9 +84,12 @@ impl From<Full> for TellerError {
 /// Is told what each commit left on sale of a row, in the order of the commits, before anybody is answered.
 pub type Told = Box<dyn Fn(InventoryId, u32) + Send + Sync>;
 
+type Answer = Result<Served, TellerError>;
+type Answered = (oneshot::Sender<Answer>, Answer);
+
 struct Customer {
     request: TakeRequest,
-    answer: oneshot::Sender<Result<Served, TellerError>>,
+    answer: oneshot::Sender<Answer>,
     /// Of the request that waits.
     span: Span,
 }
@@ -156,7 +160,7 @@ impl Teller {
         let desk = Arc::clone(&self.desk);
         self.desk.spawn(row, async move {
             let _door = desk.pass_door(row).await;
-            desk.serve(guard, row, vec![customer]).await;
+            hand_out(desk.serve(guard, row, vec![customer]).await);
             drop(place);
         });
         Ok(())
@@ -240,11 +244,19 @@ impl Desk {
         door.acquire_owned().await.ok()
     }
 
+    /// Serves one group after the other. A group is on its way to the database before those of the last one are answered:
+    /// the database must not rest while a crowd is woken.
     async fn work(&self, guard: Guard, row: InventoryId) {
         let _swept_if_it_panics = Sweep { desk: self, row };
+        let mut served = Vec::new();
         while let Some(batch) = self.next_batch(row) {
-            self.serve(guard, row, batch).await;
+            let answering = async {
+                tokio::task::yield_now().await;
+                hand_out(served);
+            };
+            ((), served) = join(answering, self.serve(guard, row, batch)).await;
         }
+        hand_out(served);
     }
 
     /// Calls the next ones, in order. When nobody waits the row leaves the map, under the same lock under which
@@ -259,7 +271,8 @@ impl Desk {
         Some(batch)
     }
 
-    async fn serve(&self, guard: Guard, row: InventoryId, batch: Vec<Customer>) {
+    /// Commits what a group asks for, and returns the answers, which are to be handed out.
+    async fn serve(&self, guard: Guard, row: InventoryId, batch: Vec<Customer>) -> Vec<Answered> {
         self.metrics.batch_size.observe(batch.len() as f64);
         let waiting = batch.iter().map(|customer| &customer.span);
         let span = together(waiting, |first| telemetry::commit(first, "take seats", batch.len()));
@@ -269,16 +282,13 @@ impl Desk {
             Ok(taken) => {
                 assert_eq!(taken.answers.len(), answers.len(), "an answer for each request");
                 self.tell(row, taken.available);
-                for (sender, answer) in answers.into_iter().zip(taken.answers) {
-                    let _caller_may_have_left = sender.send(Ok(Served { answer, available: taken.available }));
-                }
+                let served = |answer| Ok(Served { answer, available: taken.available });
+                answers.into_iter().zip(taken.answers.into_iter().map(served)).collect()
             }
             Err(error) => {
                 failed(&span, &error);
                 let error = TellerError::Store(Arc::new(error));
-                for sender in answers {
-                    let _caller_may_have_left = sender.send(Err(error.clone()));
-                }
+                answers.into_iter().map(|customer| (customer, Err(error.clone()))).collect()
             }
         }
     }
@@ -299,6 +309,13 @@ impl Desk {
         }
         taken.available.iter().for_each(|&(row, available)| self.tell(row, available));
         Ok(taken)
+    }
+}
+
+/// Answers those who still wait for it.
+fn hand_out(answered: Vec<Answered>) {
+    for (customer, answer) in answered {
+        let _may_have_left = customer.send(answer);
     }
 }
 

@@ -1,14 +1,19 @@
 #!/bin/sh
-# Makes what the containers share, where it is not there yet: keys, admin token, the booking API's configuration.
-# usage: prepare.sh FOLDER TEMPLATE
+# Makes the secrets that the containers share, where they are not there yet: keys, admin token, the database's password.
+# usage: prepare.sh FOLDER
 set -eu
 umask 077
-folder=$1 template=$2
+folder=$1
+
+random() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Whoever reads a file finds all of it or none.
+keep() {
+  cat > "$folder/$1.new"
+  mv "$folder/$1.new" "$folder/$1"
+}
 
 [ -e "$folder/keys.toml" ] || vestibule keys --file "$folder/keys.toml" new
-if [ ! -s "$folder/admin-token" ]; then
-  od -An -N16 -tx1 /dev/urandom | tr -d ' \n' > "$folder/admin-token.new"
-  mv "$folder/admin-token.new" "$folder/admin-token"
-fi
-sed "s/@ADMIN_TOKEN@/$(cat "$folder/admin-token")/" "$template" > "$folder/booking.toml.new"
-mv "$folder/booking.toml.new" "$folder/booking.toml"
+[ -s "$folder/admin-token" ] || random | keep admin-token
+[ -s "$folder/postgres-password" ] || random | keep postgres-password
+printf 'postgres://vestibule:%s@postgres:5432/booking' "$(cat "$folder/postgres-password")" | keep database-url

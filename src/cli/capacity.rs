@@ -71,8 +71,9 @@ fn tell(sale: &Sale, need: &Need) {
     println!("the last is called  after {}", span(sale.visitors as f64 / sale.admissions_per_second));
     if need.redis_cores > 0.7 {
         println!(
-            "\nMore than one Redis bears for one room: take fewer and larger gateways (--files, --cores), or sell in several\n\
-             rooms, each with a line of its own, on nodes of a cluster."
+            "\nMore than one Redis bears for one room: take fewer and larger gateways (--files, --cores), or sell in {} rooms,\n\
+             each with a line, gateways and a node of a cluster of its own.",
+            need.rooms
         );
     }
 }

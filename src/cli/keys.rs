@@ -1,7 +1,7 @@
 //! `vestibule keys`: makes, lists, rotates and retires keys, in the file that gateways share.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Subcommand;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::gateway::{keys_path, make_folder, read_keys, write_keys};
 use crate::line::redis::RedisLine;
 use crate::room::{STORE_TIMEOUT, TICKET_LIFETIME_MS};
-use crate::token::key_ring::KeyKind;
+use crate::token::key_ring::{KeyKind, KeyState};
 use crate::token::{KeyRing, KeyRingFault, Kid, PassAlgorithm, Revocation, TicketId};
 
 /// Where the keys are unless something else is said.
@@ -115,10 +115,42 @@ pub async fn run(args: KeysArgs) -> Result<(), CommandFault> {
     }
     for card in ring.list() {
         let algorithm = card.algorithm.map(|algorithm| format!(" {algorithm}")).unwrap_or_default();
-        println!("{} {:?} {:?}{algorithm}", card.kid, card.kind, card.state);
+        println!("{} {}{algorithm} {}", card.kid, kind_word(card.kind), state_words(card.state));
     }
-    ring.revocations().iter().for_each(|revocation| println!("revoked {revocation:?}"));
+    ring.revocations().iter().for_each(|revocation| println!("{}", revoked_words(revocation)));
     Ok(())
+}
+
+fn kind_word(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Ticket => "ticket",
+        KeyKind::Pass => "pass",
+    }
+}
+
+fn state_words(state: KeyState) -> String {
+    match state {
+        KeyState::Active => "active".to_owned(),
+        KeyState::Verifying { until_ms } => format!("verifies until {}", instant(until_ms)),
+        KeyState::Retired => "retired".to_owned(),
+    }
+}
+
+fn revoked_words(revocation: &Revocation) -> String {
+    match revocation {
+        Revocation::Visitor { id, until_ms } => {
+            format!("revoked visitor {id}, remembered until {}", instant(*until_ms))
+        }
+        Revocation::Passes { room, before_ms } => {
+            format!("revoked passes of room {room} from before {}", instant(*before_ms))
+        }
+        Revocation::Link { id, until_ms } => format!("revoked link {id}, remembered until {}", instant(*until_ms)),
+    }
+}
+
+/// Writes an instant as RFC 3339 has it, in UTC.
+fn instant(unix_ms: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(unix_ms)).to_string()
 }
 
 /// All passes of a room that gateways have dated by now.

@@ -165,6 +165,22 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reads a text that others must not read: it stands there, or in the file that `KEY_file` names.
+    pub fn secret(&mut self, key: &str) -> Option<String> {
+        let key_file = format!("{key}_file");
+        let (text, path) = (self.text(key), self.text(&key_file));
+        if text.is_some() && path.is_some() {
+            self.problem(&key_file, format!("give {key} or {key_file}, not both"));
+        }
+        let Some(path) = path else { return text };
+        match std::fs::read_to_string(&path).as_deref().map(str::trim) {
+            Ok("") => self.problem(&key_file, format!("{path} is empty")),
+            Ok(secret) => return Some(secret.to_owned()),
+            Err(e) => self.problem(&key_file, format!("cannot read {path}: {e}")),
+        }
+        None
+    }
+
     /// Reads a text as one of a few words.
     pub fn choice<'c>(&mut self, key: &str, words: &[&'c str]) -> Option<&'c str> {
         let text = self.text(key)?;

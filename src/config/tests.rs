@@ -46,6 +46,32 @@ fn the_environment_sets_any_key() {
 }
 
 #[test]
+fn a_secret_may_stand_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (token, url) = (file("token", "sixteen characters\n"), file("url", "redis://:word@127.0.0.1/\n"));
+    let text = format!("admin_token_file = \"{token}\"\n{SALE}\n[store]\nurl_file = \"{url}\"");
+    let config = Config::parse(&text, &Environment::new()).unwrap();
+    assert_eq!(config.admin_token.as_deref(), Some("sixteen characters"));
+    assert_eq!(config.store_url.as_deref(), Some("redis://:word@127.0.0.1/"));
+
+    let empty = file("empty", " \n");
+    for (text, told) in [
+        ("url_file = \"/no/such\"".to_owned(), "store.url_file: cannot read /no/such: No such file"),
+        (format!("url_file = \"{empty}\""), "empty is empty"),
+        (format!("url = \"redis://h\"\nurl_file = \"{url}\""), "store.url_file: give url or url_file, not both"),
+        (format!("url_file = \"{token}\""), "store.url: "),
+    ] {
+        let problems = problems(&format!("{SALE}\n[store]\n{text}"));
+        assert!(problems.len() == 1 && problems[0].contains(told), "{problems:?}");
+    }
+}
+
+#[test]
 fn every_problem_is_told_with_its_place() {
     let text = r#"listen = "nonsense"
 lisen = "127.0.0.1:1"
@@ -229,6 +255,10 @@ fn a_theme_is_tried_before_anything_starts() {
     }
     assert_eq!(told.len(), 5, "{told:?}");
     assert!(told[3].contains("bad.html: line 2: undefined value"), "{}", told[3]);
+
+    let dumb = write("dumb.html", "<body><script nonce=\"{{ nonce }}\">{% include \"waiting/script.html\" %}</script>");
+    let told = problems(&format!("{SALE}[room.sale.theme]\ntemplate = {dumb:?}\n"));
+    assert!(told[0].starts_with("line 13: room.sale.theme.template: ") && told[0].contains("id=words, "), "{told:?}");
 
     let good = write("good.html", "<!doctype html><title>{{ shown.tab }}</title>");
     let theme = format!("[room.sale.theme]\nlogo = \"/logo.svg\"\naccent = \"#8A1538\"\ntemplate = {good:?}\n");

@@ -34,7 +34,8 @@ pub(super) async fn preview(
     let Some(room) = console.find(&name) else { return no_room(&name) };
     let refuse = |detail: String| problem(StatusCode::BAD_REQUEST, "bad_request", &detail);
     let state = wanted.state.as_deref().unwrap_or("waiting");
-    let Some(mut status) = sample(state, room.rules.name.as_str(), console.clock.now_ms()) else {
+    let now_ms = console.clock.now_ms();
+    let Some(mut status) = sample(state, room.rules.name.as_str(), now_ms) else {
         return refuse(format!("`state` is one of {}.", SAMPLES.join(", ")));
     };
     let tags = || Language::ALL.map(Language::tag).join(", ");
@@ -43,7 +44,7 @@ pub(super) async fn preview(
     };
     status.message = wanted.message.map(|message| message.chars().take(MESSAGE_CAP_CHARS).collect());
     let nonce = format!("{:032x}", rand::random::<u128>());
-    match console.pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: &nonce }) {
+    match console.pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: &nonce }, now_ms) {
         Ok(page) => {
             let policy = respond::policy(&nonce);
             let kind = "text/html; charset=utf-8".to_owned();

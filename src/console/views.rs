@@ -73,8 +73,8 @@ pub(super) struct RoomView {
 }
 
 /// How a room's upstream does, over the last seconds, as this gateway sees it.
-#[derive(Debug, Serialize)]
-struct UpstreamView {
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct UpstreamView {
     latency_ms: Option<f64>,
     p95_ms: Option<f64>,
     error_ratio: f64,
@@ -82,7 +82,7 @@ struct UpstreamView {
 }
 
 impl UpstreamView {
-    fn of(sample: &Sample) -> Self {
+    pub(super) fn of(sample: &Sample) -> Self {
         let ms = |seconds: Option<f64>| seconds.map(|seconds| (seconds * 10_000.0).round() / 10.0);
         Self {
             latency_ms: ms(sample.latency_s),
@@ -94,14 +94,14 @@ impl UpstreamView {
 }
 
 /// What half of the people stay within, and what 95 of 100 do.
-#[derive(Debug, Serialize)]
-struct Shares {
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Shares {
     p50: f64,
     p95: f64,
 }
 
 impl Shares {
-    fn of(lately: &Lately, now_s: u64) -> Option<Self> {
+    pub(super) fn of(lately: &Lately, now_s: u64) -> Option<Self> {
         let [p50, p95] = lately.quantiles([0.5, 0.95], now_s)?.map(|value| (value * 1_000.0).round() / 1_000.0);
         Some(Self { p50, p95 })
     }
@@ -148,11 +148,14 @@ impl RoomView {
         let schedule = limits.map_or(Schedule::ALWAYS, |limits| limits.schedule);
         let waiting = roll.waiting.count();
         let oldest = roll.waiting.iter_from(0).next();
+        let phase = settings.map_or(Phase::Open, |settings| settings.phase);
+        // Where the line rests there is no pace, and where nobody joins there is nobody to tell it to.
+        let newcomers = phase == Phase::Open;
         let came_s = room.mirror.pace(|pace| oldest.and_then(|number| pace.came_s(number)));
         Self {
             name: name.to_owned(),
             title: room.rules.title.clone(),
-            phase: settings.map_or(Phase::Open, |settings| settings.phase),
+            phase,
             queueing_method: method(room.rules.method),
             waiting,
             present: room.present(),
@@ -182,7 +185,9 @@ impl RoomView {
             oldest_wait_seconds: came_s.map(|came_s| line_now_s.saturating_sub(came_s)),
             waited_seconds: Shares::of(&room.waits, steady_s),
             eta_error: Shares::of(&room.eta_errors, steady_s),
-            eta_seconds_for_newcomer: room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)),
+            eta_seconds_for_newcomer: newcomers
+                .then(|| room.mirror.pace(|pace| pace.wait_behind(waiting, rate, line_now_s)))
+                .flatten(),
             item: room.rules.item.clone(),
             sold_out: room.sold_out.list(room.board_ms()),
             sold_out_answers: room.counts.sold_out_responses.get(),

@@ -26,7 +26,6 @@ mod sharing;
 mod stored;
 mod words;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,9 +51,6 @@ use crate::clock::Clock;
 
 /// How long Redis may take to accept a connection, and to answer, unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Tells ticks apart, so that one that is sent again is heard once.
-static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// How often a restore is tried again because the room changed while it was merged.
 const RESTORE_TRIES: usize = 16;
@@ -139,7 +135,7 @@ impl RedisLine {
         vouch.arg(tick.gateway.to_string()).arg(tick.lease_ms).arg(set_word(&tick.here)).arg(set_word(&tick.gone));
         vouch.arg(tick.known.seq).arg(tick.known.epoch);
         vouch.arg(tick.wish_us.map_or_else(String::new, |wish_us| wish_us.to_string()));
-        vouch.arg(SERIAL.fetch_add(1, Ordering::Relaxed)).arg(u8::from(tick.all_here));
+        vouch.arg(tick.serial).arg(u8::from(tick.all_here));
         let mut verbs = vec![vouch];
         let after = |verb| self.verb_after(verb, room, tick.known);
         for (verb, numbers) in [(Verb::TakeBack, &tick.returned), (Verb::Leave, &tick.left)] {

@@ -5,6 +5,7 @@
 //! presence is not durable, gateways vouch for it again after a loss.
 
 mod attendance;
+mod counting;
 mod drawing;
 mod epochs;
 mod muster;
@@ -14,12 +15,13 @@ use std::collections::VecDeque;
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, News, Number, Numbers,
+    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, LONG_LINE, News, Number, Numbers,
     PACE_STEP_US, Page, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
 use attendance::Attendance;
+use counting::Counted;
 use persons::Persons;
 
 /// One room's line.
@@ -32,6 +34,8 @@ pub struct LineState {
     /// The highest number that an entry has told of.
     told: Number,
     persons: Persons,
+    /// The last count of who is present in a long line.
+    counted: Option<Counted>,
 }
 
 impl LineState {
@@ -49,7 +53,7 @@ impl LineState {
     pub(super) fn with_roll(roll: Roll, now_us: u64) -> Self {
         let told = roll.issued;
         let attendance = Attendance::since(roll.issued, now_us);
-        Self { roll, attendance, log: VecDeque::new(), told, persons: Persons::default() }
+        Self { roll, attendance, log: VecDeque::new(), told, persons: Persons::default(), counted: None }
     }
 
     /// Tells whether the room was made, that is, configured. Until then nobody joins: an empty line may be
@@ -91,16 +95,19 @@ impl LineState {
     /// it says or calls anything.
     pub fn tick(&mut self, tick: &Tick, now_us: u64) -> Page {
         let vouched = self.vouch(tick, now_us);
-        if !is_ahead(tick.known, self.roll.known()) && !self.has_left_behind(tick.known) {
+        let is_in_step = !is_ahead(tick.known, self.roll.known()) && !self.has_left_behind(tick.known);
+        let present = if is_in_step {
             if self.understands(tick.known) {
                 self.take_back(&tick.returned, now_us);
                 self.leave(&tick.left, now_us);
                 self.end(&tick.ended, now_us);
             }
             self.introduce(&tick.introduced, now_us);
-            self.call(now_us);
-        }
-        Page { news: self.follow(tick.known), present: self.count_present(), vouched, held: false, now_us }
+            self.call_and_count(now_us)
+        } else {
+            self.present(now_us)
+        };
+        Page { news: self.follow(tick.known), present, vouched, held: false, now_us }
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether it was heard; if not, it says
@@ -144,10 +151,32 @@ impl LineState {
     /// those lapse who were away for too long; tells of new arrivals. A second call at the same
     /// instant finds nothing to do (L7).
     pub fn call(&mut self, now_us: u64) {
+        self.tend(now_us);
+        self.call_next(now_us);
+    }
+
+    /// Does so, and returns how many of the waiting are then present.
+    fn call_and_count(&mut self, now_us: u64) -> u64 {
+        self.tend(now_us);
+        let (present, is_long) = (self.present(now_us), self.span() >= LONG_LINE);
+        let before = self.roll.tally.called;
+        self.call_next(now_us);
+        let present = present.saturating_sub(self.roll.tally.called - before);
+        if let Some(counted) = self.counted.as_mut().filter(|_| is_long) {
+            counted.present = present;
+        }
+        present
+    }
+
+    /// Does what is due before anybody is called.
+    fn tend(&mut self, now_us: u64) {
         self.close_entries(now_us);
         self.attendance.tend(self.roll.issued, now_us);
         self.adapt(now_us);
         self.lapse(now_us);
+    }
+
+    fn call_next(&mut self, now_us: u64) {
         let called = self.lowest_callable(self.allowance(now_us));
         if !called.is_empty() {
             self.call_in(called, 0, now_us);
@@ -200,12 +229,6 @@ impl LineState {
     /// Returns the entries that are kept, oldest first: of a line that was only just read, those of what was done to it since.
     pub fn kept(&self) -> impl Iterator<Item = &Entry> {
         self.log.iter()
-    }
-
-    /// Counts those of the waiting who are present.
-    #[must_use]
-    pub fn count_present(&self) -> u64 {
-        self.callable_words().map(|(_, word)| u64::from(word.count_ones())).sum()
     }
 
     /// Tells whether a mirror is of an older epoch, and not one that has just begun and knows nothing.

@@ -124,7 +124,7 @@ impl Pipeline {
                 room.take_back(ticket.number, standing);
                 room.introduce(&ticket);
                 let status = Status::of(room, &ticket).for_a_poll(room);
-                room.expect_back(ticket.number, status.next_update_seconds);
+                room.expect_back((ticket.epoch, ticket.number), status.next_update_seconds);
                 status
             }
             Decision::Pass => Status::of_nobody(room, State::Admitted),
@@ -155,7 +155,7 @@ impl Pipeline {
             "ticket": ticket.id.to_string(),
             "epoch": ticket.epoch,
             "number": ticket.number,
-            "place": room.mirror.read(|roll| roll.place(ticket.number)),
+            "place": Status::of(room, &ticket).place,
             "issued_at": ticket.issued_ms,
             "called_at": called_us.map(|us| us / 1_000),
             "entry": entry,
@@ -253,7 +253,7 @@ impl Pipeline {
         let pass = ends_s.and_then(|ends_s| sign(room, &ticket, ends_s));
         let status = Status::of(room, &ticket).for_a_poll(room);
         if pass.is_none() {
-            room.expect_newcomer_back(ticket.number, status.next_update_seconds);
+            room.expect_newcomer_back((ticket.epoch, ticket.number), status.next_update_seconds);
         }
         respond::tell(&Joined { ticket: &sealed, pass, status })
     }

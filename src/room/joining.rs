@@ -97,7 +97,7 @@ async fn serve(room: &Room, batch: &mut Vec<Guest>) {
                 // Whoever went away meanwhile lapses, as anyone who does not come back.
                 let _ = guest.answer.send(Ok(place));
                 if place.ends_s.is_none() {
-                    room.presence.poll(place.number, steady_ms, ARRIVAL_LEASE_MS);
+                    room.presence.poll((place.epoch, place.number), steady_ms, ARRIVAL_LEASE_MS);
                 }
             }
         }
@@ -159,9 +159,10 @@ async fn claim_once(room: &Room, arrivals: &[Arrival]) -> Result<Vec<Place>, Sto
     Ok(claimed.numbers.into_iter().map(place).collect())
 }
 
-/// Finds the persons who have got a place whose session has run out.
+/// Finds the persons who have got a place whose session has surely run out: as long as it may still run, elsewhere a pass
+/// of theirs may be good.
 fn over(room: &Room, guests: &[Guest], places: &[Place]) -> Vec<(usize, Arrival)> {
-    let now_s = room.line_now().latest_s();
+    let now_s = room.line_now().earliest_ms / 1_000;
     let over = |(i, (guest, place)): (usize, (&Guest, &Place))| {
         let standing = room.mirror.read(|roll| roll.standing(place.epoch, place.number, now_s));
         let id = guest.person.filter(|_| standing == Standing::Over)?;
@@ -408,7 +409,7 @@ mod tests {
         make(&room).await;
         crate::ticker::tick(&room).await;
         room.take_tick();
-        room.presence.connect(1);
+        room.presence.connect((1, 1));
         room.set_store_up(false);
         assert!(room.take_tick().here.contains(1), "the store has answered the last tick");
         room.put_back(room.take_tick());

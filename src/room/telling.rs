@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{LEASE_MS, Room};
-use crate::line::{Ended, Known, Number, Numbers, Tick};
+use crate::line::{Ended, Known, Number, Numbers, Roll, Tick};
 use crate::presence::Changes;
 
 impl Room {
@@ -13,6 +13,7 @@ impl Room {
         let Changes { here, all_here, gone } = self.changes(!pending.returned.is_empty());
         Tick {
             gateway: self.shared.gateway,
+            serial: self.ticks.fetch_add(1, Ordering::Relaxed) + 1,
             lease_ms: LEASE_MS,
             here,
             all_here,
@@ -32,7 +33,8 @@ impl Room {
     fn changes(&self, has_returned: bool) -> Changes {
         let steady_ms = self.shared.clock.steady_ms();
         if has_returned || self.is_heard.load(Ordering::Relaxed) {
-            return self.presence.take_changes(steady_ms);
+            let line = self.mirror.read(Roll::outline);
+            return self.presence.take_changes(steady_ms, |(epoch, number)| line.is_strange(epoch, number));
         }
         self.presence.expire(steady_ms);
         Changes::default()

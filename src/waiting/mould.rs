@@ -101,8 +101,10 @@ impl Own {
     /// What stands in the places of a mould's gaps.
     pub(super) fn marks(status: &Status, code: &str, words: &Words, refresh_seconds: u64) -> Self {
         let [nonce, written, status_json] = [Gap::Nonce, Gap::Code, Gap::Status].map(Gap::mark);
-        let mut shown = Shown::of(status, words, refresh_seconds);
-        shown.replace(|figure| figure.is_own(status).then(|| Gap::Figure(figure).mark()));
+        let shown = Shown::of(status, words, refresh_seconds, |figure| match figure.is_own(status) {
+            true => Some(Gap::Figure(figure).mark()),
+            false => figure.say(status, words),
+        });
         Self { nonce, code: if code.is_empty() { String::new() } else { written }, status_json, shown }
     }
 }

@@ -5,7 +5,7 @@ use crate::mirror::Seconds;
 use crate::status::{DrawStage, State, Status, Stock};
 
 /// The names of the samples.
-pub const SAMPLES: [&str; 15] = [
+pub const SAMPLES: [&str; 17] = [
     "waiting",
     "front",
     "pre_queue",
@@ -18,10 +18,15 @@ pub const SAMPLES: [&str; 15] = [
     "sold_out",
     "full",
     "closed",
+    "closed_in_line",
     "lapsed",
     "none",
     "store_down",
+    "disconnected",
 ];
+
+/// For how long whoever is disconnected has heard nothing, in milliseconds.
+const SILENT_MS: u64 = 40_000;
 
 /// Makes the sample of a name in a room, as of a moment; `None` for a name that is none of [`SAMPLES`].
 #[must_use]
@@ -60,9 +65,11 @@ pub fn sample(name: &str, room: &str, now_ms: u64) -> Option<Status> {
         },
         "full" => nobody(State::Full),
         "closed" => nobody(State::Closed),
+        "closed_in_line" => Status { state: State::Closed, eta_seconds: None, forecast: None, ..placed },
         "lapsed" => nobody(State::Lapsed),
         "none" => nobody(State::None),
         "store_down" => Status { store_up: false, eta_seconds: None, ..placed },
+        "disconnected" => Status { as_of: now_ms.saturating_sub(SILENT_MS), ..placed },
         _ => return None,
     })
 }

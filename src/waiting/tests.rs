@@ -57,6 +57,8 @@ fn one_visitors_page_leaves_nothing_in_anothers() {
         waiting.clone(),
         Status { position: Some(1), ahead: Some(0), number: Some(7), waiting: 1, ..waiting.clone() },
         Status { position: None, ahead: None, eta_seconds: None, ..waiting.clone() },
+        Status { forecast: None, ..waiting.clone() },
+        Status { forecast: None, stock: None, ..waiting.clone() },
         Status { admissions_per_second: Some(0.0), ..waiting.clone() },
         Status { admissions_per_second: Some(0.01), stock: None, ..waiting.clone() },
         Status { message: Some("<b>It's & \"late\"".to_owned()), ..waiting.clone() },
@@ -106,6 +108,29 @@ fn what_every_page_shares_is_found_in_it() {
 }
 
 #[test]
+fn a_style_loses_its_spaces_and_nothing_else() {
+    let style =
+        ":root {\n  --a: #fff; --b: 0 1px, 2px;\n}\n/* Said. */\n@media (width: 9px) { .a :is(b, c) > d { e: f; } }\n";
+    let tightened = ":root{--a:#fff;--b:0 1px,2px}@media (width:9px){.a :is(b,c) > d{e:f}}";
+    assert_eq!(tight(&lean(style)), tightened);
+    let file = Files::get("page.css").unwrap();
+    let style = std::str::from_utf8(&file.data).unwrap();
+    let strings = style.split('"').skip(1).step_by(2);
+    assert!(strings.clone().count() > 1, "there are strings");
+    for string in strings {
+        assert_eq!(tight(string), string, "a string is left as it is");
+    }
+}
+
+#[test]
+fn whoever_has_no_scripts_reads_how_old_the_figures_are() {
+    let pages = pages(&Theme::default());
+    let page = |name| text(pages.waiting(&sample(name, "sale", 1_795_255_409_870).unwrap(), "", reader(Language::En)));
+    assert!(page("waiting").contains("<noscript><p class=\"label\">As of 10:03:29 UTC.</p></noscript>"));
+    assert!(!page("lapsed").contains("As of"), "there are no figures");
+}
+
+#[test]
 fn only_the_language_that_is_needed_goes_along() {
     let page = text(pages(&Theme::default()).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Ta)));
     assert!(page.contains("நீங்கள் வரிசையில் உள்ளீர்கள்") && !page.contains("You are in line"));
@@ -143,4 +168,42 @@ fn a_template_with_a_fault_is_refused_with_its_line() {
     // A fault in one state only is found as well.
     assert!(told("{% if status.state == 'lapsed' %}\n{{ nothing }}{% endif %}").starts_with("line 2: "));
     assert!(told("<script>1</script>").contains("nonce"));
+}
+
+/// A room's own template as most begin: the built-in one, with something changed.
+fn own(change: impl Fn(String) -> String) -> Theme {
+    let file = Files::get("page.html").unwrap();
+    let built_in = String::from_utf8(file.data.into_owned()).unwrap();
+    let changed = change(built_in.clone());
+    assert_ne!(changed, built_in);
+    Theme { template: Some(changed), ..Theme::default() }
+}
+
+#[test]
+fn a_template_may_leave_out_what_is_only_shown() {
+    for part in
+        [" data-stay", " data-say", " data-device", " data-tell", " data-link=\"idle\"", " data-row=\"forecast\""]
+    {
+        assert_eq!(own(|page| page.replace(part, "")).try_out(), Ok(()), "{part}");
+    }
+}
+
+#[test]
+fn a_template_that_lacks_what_its_script_needs_is_refused_with_the_name_of_it() {
+    for (part, named) in [
+        (" id=\"words\"", "id=words;"),
+        (" id=\"status\"", "id=status;"),
+        ("data-live=\"{{ live_path }}\" data-poll=\"{{ status_path }}\"", "data-live=, data-poll=;"),
+    ] {
+        let told = own(|page| page.replace(part, "")).try_out().unwrap_err().to_string();
+        assert!(told.contains("runs the page's script") && told.contains(named), "{told}");
+    }
+    let parts = ["words", "link", "asked", "page"].map(|name| format!("{{% include \"waiting/{name}.js\" %}} "));
+    let apart =
+        own(|page| page.replace("{% include \"waiting/script.html\" %}", &parts.concat()).replace("id=\"words\"", ""));
+    assert!(apart.try_out().unwrap_err().to_string().contains("id=words"), "file by file");
+    let quoted = own(|page| page.replace("id=\"words\"", "id=words").replace("id=\"status\"", "id='status'"));
+    assert_eq!(quoted.try_out(), Ok(()));
+    let without = "<!doctype html><meta http-equiv=refresh content=5><p>{{ shown.position }}";
+    assert_eq!(Theme { template: Some(without.to_owned()), ..Theme::default() }.try_out(), Ok(()), "it has no script");
 }

@@ -43,6 +43,23 @@ impl BadTemplate {
     }
 }
 
+/// The moment at which a template is tried, in milliseconds since the Unix epoch.
+const TRIED_MS: u64 = 1_795_000_000_000;
+
+/// What the page's script reads before anything else: the sentences, the status, and where it asks.
+const NEEDED: [&str; 4] = ["id=words", "id=status", "data-live=", "data-poll="];
+
+/// Tells whether a page has the script that follows the line, by whichever files it took it in.
+fn follows(pages: &Pages, page: &str) -> bool {
+    pages.environment.get_template("waiting/page.js").is_ok_and(|script| page.contains(script.source().trim()))
+}
+
+/// Lists what a page lacks of that, however it quotes.
+fn lacking(page: &str) -> Vec<&'static str> {
+    let bare = page.replace(['"', '\''], "");
+    NEEDED.into_iter().filter(|needed| !bare.contains(needed)).collect()
+}
+
 impl Theme {
     /// Tries the own template in every state and in a language of each direction, so that no visitor is the first to
     /// find its faults.
@@ -55,12 +72,21 @@ impl Theme {
         let pages = Pages::new([("sample", "Sample", self)]);
         for language in [Language::En, Language::Ar] {
             for name in SAMPLES {
-                let status = sample(name, "sample", 0).unwrap_or_else(|| unreachable!("{name} is a sample"));
-                let page = pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: "nonce" })?;
+                let status = sample(name, "sample", TRIED_MS).unwrap_or_else(|| unreachable!("{name} is a sample"));
+                let reader = Reader { language, coding: Coding::Identity, nonce: "nonce" };
+                let page = pages.preview(&status, reader, TRIED_MS)?;
                 if !page.contains("nonce=\"nonce\"") && (page.contains("<script") || page.contains("<style")) {
                     return Err(BadTemplate(
                         "no style or script has nonce=\"{{ nonce }}\", so none would run".to_owned(),
                     ));
+                }
+                let lacking = if follows(&pages, &page) { lacking(&page) } else { Vec::new() };
+                if !lacking.is_empty() {
+                    return Err(BadTemplate(format!(
+                        "it runs the page's script and lacks what that cannot do without: {}; take them from \
+                         waiting-room-ui/waiting/page.html",
+                        lacking.join(", ")
+                    )));
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! a form for each plural category of its language (Unicode CLDR); numbers are written as the language writes them.
 
 use icu_decimal::DecimalFormatter;
+use icu_decimal::input::Decimal;
 use icu_locale_core::Locale;
 use icu_plurals::{PluralCategory, PluralRules};
 use serde_json::{Map, Value};
@@ -60,6 +61,13 @@ impl Words {
     /// Writes a whole number.
     pub(super) fn count(&self, n: u64) -> String {
         self.numbers.format(&n.into()).to_string()
+    }
+
+    /// Writes a number with two digits at the least.
+    pub(super) fn two(&self, n: u64) -> String {
+        let mut digits = Decimal::from(n);
+        digits.absolute.pad_start(2);
+        self.numbers.format(&digits).to_string()
     }
 
     /// Says a sentence, with values in the places of their names.

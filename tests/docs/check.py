@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
-"""Holds the documents to the code: links, configuration keys, metrics, refusals, status fields, and the page of Python
-in docs/fairness.md, which has to find a true log true and an edited one edited. Needs no library."""
+"""Holds the documents to the code: links, configuration keys, metrics, refusals, status fields, commands that no test runs
+(commands.py), and the page of Python in docs/fairness.md, which has to find a true log true and an edited one edited. Needs no
+library; VESTIBULE_BIN and BOOKING_API are the programs."""
 
 import hashlib, json, pathlib, re, subprocess, sys, tempfile
+
+sys.dont_write_bytecode = True
+
+import commands  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 faults = []
@@ -129,5 +134,6 @@ def check_page_of_python():
 check_links()
 check_words()
 check_page_of_python()
-print("\n".join(faults) or "the documents hold: links, keys, metrics, refusals, fields, actions, the page of Python")
+faults += commands.faults()
+print("\n".join(faults) or "the documents hold: links, keys, metrics, refusals, fields, actions, commands, the page of Python")
 sys.exit(bool(faults))

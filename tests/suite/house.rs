@@ -164,8 +164,11 @@ fn keys_read() -> Vec<String> {
     for (at, _) in source.match_indices("(\"") {
         let (before, after) = source.split_at(at);
         let method = before.rsplit('.').next().unwrap().split("::").next().unwrap();
-        if readers.contains(&method) {
-            keys.push(after[2..].split('"').next().unwrap().to_owned());
+        let key = after[2..].split('"').next().unwrap();
+        if method == "secret" {
+            keys.extend([key.to_owned(), format!("{key}_file")]);
+        } else if readers.contains(&method) {
+            keys.push(key.to_owned());
         }
     }
     keys
@@ -219,7 +222,7 @@ fn whatever_the_reference_shows_commented_out_can_be_used() {
         }
         let problems = Config::parse(&text, &Environment::new()).err().map(|problems| problems.to_string());
         let elsewhere = ["cannot read /run/secrets", "cannot read /etc/vestibule"];
-        let is_file = ["admin_token_file", "template", "crawlers"].contains(&key);
+        let is_file = ["admin_token_file", "url_file", "template", "crawlers"].contains(&key);
         let excused = |problem: &String| is_file && elsewhere.iter().any(|words| problem.contains(words));
         assert!(problems.as_ref().is_none_or(excused), "{key}: {problems:?}");
         tried += 1;

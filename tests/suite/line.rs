@@ -35,9 +35,15 @@ fn limits(rate: f64, burst: u64) -> Limits {
     }
 }
 
+/// By so much later than any tick that was overtaken.
+const LATER: u64 = 1 << 40;
+
+/// A tick that says nothing, later than all before.
 fn tick(gateway: u64) -> Tick {
+    static SERIAL: AtomicU64 = AtomicU64::new(LATER);
     Tick {
         gateway: GatewayId(gateway),
+        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         lease_ms: 10_000,
         here: Numbers::default(),
         all_here: false,

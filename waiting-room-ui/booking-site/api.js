@@ -65,7 +65,9 @@ const part = encodeURIComponent;
 const list = (said, name) => (Array.isArray(said) ? said : said[name] ?? []);
 
 export const stations = async (q, signal) => list(await ask("GET", `/api/stations?q=${part(q)}`, { signal }), "stations");
-export const trains = async ({ from, to, date }, signal) => list(await ask("GET", `/api/trains?from=${part(from)}&to=${part(to)}&date=${part(date)}`, { signal }), "trains");
+/** Finds the trains of a day between two stations, and the stations' names. */
+export const search = ({ from, to, date }, signal) => ask("GET", `/api/trains?from=${part(from)}&to=${part(to)}&date=${part(date)}`, { signal });
+export const trains = async (wanted, signal) => list(await search(wanted, signal), "trains");
 export const inventory = (id, signal) => ask("GET", `/api/inventory/${part(id).replaceAll("%3A", ":")}`, { signal });
 export const hold = (id, signal) => ask("GET", `/api/holds/${part(id)}`, { signal });
 export const release = (id) => ask("DELETE", `/api/holds/${part(id)}`);

@@ -12,6 +12,9 @@ export const placeName = (place) => PLACES[place]?.[0] ?? place;
 /** Says a place in a letter or two, as on the wall of the coach. */
 export const placeMark = (place) => PLACES[place]?.[1] ?? "";
 
+/** Lists the letters of a bay's places with their words, each once. */
+export const placeKey = (bay) => [...new Set(bay)].map((place) => [placeMark(place), placeName(place)]);
+
 /** Takes a label such as `B2-14` apart, or answers null. */
 export function seatParts(label) {
   const found = /^([A-Z]\d+)-(\d+)$/.exec(label ?? "");

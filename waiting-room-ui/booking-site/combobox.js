@@ -2,7 +2,7 @@
 import { stations } from "./api.js";
 import { h, say, text } from "./dom.js";
 
-const PAUSE_MS = 120;
+const PAUSE_MS = 120, NOWHERE = "No station of that name here.";
 let fields = 0;
 
 /** Makes a station field; `value()` answers the chosen code, or null where what is typed names no station. */
@@ -39,7 +39,9 @@ export function stationField(label, chosen) {
     if (found === null || q !== input.value.trim()) return;
     if (document.activeElement === input) show(found);
     else options = found;
-    say(found.length ? `${found.length} stations` : "No station of that name");
+    if (found.length) return say(`${found.length} stations`);
+    say(NOWHERE);
+    if (wrong.hidden) complain(NOWHERE);
   }
 
   function show(found) {

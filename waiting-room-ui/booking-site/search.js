@@ -3,6 +3,7 @@ import { stations, trains } from "./api.js";
 import { stationField } from "./combobox.js";
 import { every, h, say, text } from "./dom.js";
 import { className, day, dayFromToday, duration, money } from "./format.js";
+import { keepTrip, trainPath } from "./trip.js";
 import { sorry } from "./words.js";
 
 const JOURNEYS = [
@@ -96,13 +97,13 @@ function trainCard(train, trip) {
   function offer(id) {
     const code = id.split(":").at(-1);
     const left = h("span", { class: "left" }), fare = h("span", { class: "fare" });
-    const link = h("a", { href: `/train/${id}` }, h("b", {}, code), h("span", { class: "in-words" }, className(code)), fare, left);
+    const link = h("a", { href: trainPath(id, trip) }, h("b", {}, code), h("span", { class: "in-words" }, className(code)), fare, left);
     const item = h("li", { "data-id": id }, link);
     item.update = (one) => {
       text(fare, money(one.price_paise));
       text(left, one.available == null ? "see availability" : one.available > 0 ? `${one.available} left` : "sold out");
       item.dataset.level = one.available == null ? "unknown" : one.available === 0 ? "none" : one.available <= 20 ? "few" : "many";
-      remember(id, train, trip);
+      keepTrip(id, trip.from, trip.to);
     };
     return item;
   }
@@ -116,9 +117,4 @@ function facts(train, trip) {
   const stops = train.stops_between === 0 ? "no stop between" : `${train.stops_between} ${train.stops_between === 1 ? "stop" : "stops"} between`;
   const run = `runs ${train.origin.name} to ${train.destination.name} in ${duration(train.duration_min)}`;
   return `${trip.from.name} → ${trip.to.name}, ${stops} · ${run}`;
-}
-
-/** Keeps where one boards and leaves, for the pages that follow. */
-function remember(id, train, trip) {
-  sessionStorage.setItem(`trip ${id}`, JSON.stringify({ name: train.name, from: trip.from, to: trip.to }));
 }

@@ -1,6 +1,6 @@
 // The coaches and their seats, to choose from: a row of coaches, and the one that is looked at as an ARIA grid. Arrows
 // move, Home and End go to the ends of a row, Space or Enter chooses. What others take meanwhile is marked at once.
-import { bayRows, coachRows, placeMark, placeName, seatParts } from "./coach.js";
+import { bayRows, coachRows, placeKey, placeMark, placeName, seatParts } from "./coach.js";
 import { h, say, text } from "./dom.js";
 import { seats as counted } from "./format.js";
 
@@ -15,7 +15,7 @@ export function seatMap(first, { most, changed, lost }) {
   let now = first, coach = (first.coaches.find(({ free }) => free.includes("1")) ?? first.coaches[0]).coach, at = null;
   const carriages = h("fieldset", { class: "carriages", onchange: (event) => show(event.target.value) }, h("legend", { class: "unseen" }, "Coach"), first.coaches.map(carriage));
   const grid = h("div", { class: "coach", role: "grid", "aria-multiselectable": "true", onkeydown: keyed, onclick: (event) => toggle(event.target.closest("[role=gridcell]")) });
-  const element = h("div", { class: "map" }, carriages, grid, key());
+  const element = h("div", { class: "map" }, carriages, grid, key(first.bay));
   const cells = () => [...grid.querySelectorAll("[role=gridcell]")];
   const label = (cell) => `${coach}-${cell.dataset.number}`;
 
@@ -145,8 +145,9 @@ export function seatMap(first, { most, changed, lost }) {
   return { element, update, drop, pick, chosen: () => [...chosen] };
 }
 
-/** Says what the looks mean, in words too. */
-function key() {
+/** Says what the colours and the letters on the seats mean. */
+function key(bay) {
   const one = (state, words) => h("li", {}, h("span", { class: "swatch", "data-state": state, "aria-hidden": "true" }), words);
-  return h("ul", { class: "key" }, one("free", "free"), one("mine", "chosen"), one("taken", "taken"));
+  const letters = placeKey(bay).map(([mark, name]) => h("li", {}, h("b", {}, mark), name));
+  return h("div", {}, h("ul", { class: "key" }, one("free", "free"), one("mine", "chosen"), one("taken", "taken")), h("ul", { class: "key" }, letters));
 }

@@ -4,15 +4,15 @@ import { seatName } from "./coach.js";
 import { every, h, say, text } from "./dom.js";
 import { inventoryParts, listed, money, seats } from "./format.js";
 import { seatMap } from "./seatmap.js";
-import { journey, tripOf } from "./trip.js";
+import { journey, readTrip, tripOf } from "./trip.js";
 import { sorry } from "./words.js";
 
 const REFRESH_MS = 2000, GO_ON = "Hold and go on to pay";
 
 /** Shows one inventory and lets the visitor hold seats of it: so many, or those chosen on the map. */
-export async function trainView({ id, go, signal }) {
+export async function trainView({ id, query, go, signal }) {
   if (!inventoryParts(id)) return { element: sorry({ kind: "gone", said: "This address names no train, day and class." }), title: "Not found" };
-  const first = await inventory(id, signal);
+  const [first] = await Promise.all([inventory(id, signal), readTrip(id, query, signal)]);
   const trip = tripOf(id, first), most = Math.max(1, Math.min(12, first.most_seats ?? 6));
   const left = h("p", { class: "left-big" }), total = h("b"), wrong = h("div", { role: "alert" }), limit = h("p", { class: "wrong", hidden: true }, `At most ${seats(most)} in one booking. Take one back to choose another.`);
   const quantity = h("select", { id: "quantity", onchange: () => update(now) }, Array.from({ length: most }, (_, i) => h("option", { value: i + 1 }, seats(i + 1))));
@@ -53,7 +53,7 @@ export async function trainView({ id, go, signal }) {
   /** Others were quicker, while this page was looked at. */
   function lost(labels) {
     const words = `${listed(labels)} went to somebody else just now. Choose another.`;
-    wrong.replaceChildren(h("div", { class: "banner" }, words));
+    wrong.replaceChildren(h("div", { class: "banner", "data-lost": true }, words));
   }
 
   function update(next) {
@@ -64,13 +64,18 @@ export async function trainView({ id, go, signal }) {
     // A count from before a refusal would contradict it.
     left.hidden = n > 0 && wrong.childElementCount > 0;
     text(total, money(next.price_paise * want));
+    total.parentElement.hidden = want === 0;
     button.disabled = busy || n === 0;
   }
 
   async function send(event) {
     event.preventDefault();
     const want = wanted();
-    if (howManyWanted() === 0) return wrong.replaceChildren(h("div", { class: "banner" }, "Choose a seat on the map first, or let us choose."));
+    if (howManyWanted() === 0) {
+      // Who was just told that others were quicker has done nothing wrong, and reads that again.
+      if (!wrong.querySelector("[data-lost]")) wrong.replaceChildren(h("div", { class: "banner" }, "Choose a seat on the map first, or let us choose."));
+      return wrong.scrollIntoView({ block: "nearest" });
+    }
     busy = true;
     button.disabled = true;
     text(button, "Holding…");
@@ -128,5 +133,5 @@ function refusal(fault, want) {
 }
 
 function backTo(trip) {
-  return trip.from && trip.to ? `/?${new URLSearchParams({ from: trip.from.code, to: trip.to.code, date: trip.date })}` : "/";
+  return trip.boards ? `/?${new URLSearchParams({ from: trip.from.code, to: trip.to.code, date: trip.date })}` : "/";
 }

@@ -52,6 +52,7 @@ export async function preview(room, wanted) {
 }
 
 export const rooms = () => call("GET", "/api/rooms");
+export const past = (room) => call("GET", `/api/rooms/${encodeURIComponent(room)}/past`);
 export const readiness = () => call("GET", "/api/readiness");
 export const audit = () => call("GET", "/api/audit");
 export const change = (room, limits) => call("PATCH", `/api/rooms/${encodeURIComponent(room)}`, limits);

@@ -1,24 +1,33 @@
 // What an operator can do to a room. Fields that are being edited are never overwritten by a poll.
 import { act, change } from "./api.js";
 import { field, guard, h, text, twoStep } from "./dom.js";
-import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "./effect.js";
+import { effectOfLimit, effectOn, isMany, isManyfold, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
 import { adapting, inForce } from "./health.js";
+import { EVERYTHING } from "./overview.js";
 import { schedule } from "./schedule.js";
 
 const SLIDER_TOP = 2000, LIMIT_TOP = 50_000;
 
-/** The item that stands for all. */
-const EVERYTHING = "*";
-
-/** Makes every control of one room; `done(promise, words)` runs an action and says how it went. */
+/**
+ * Makes every control of one room, in columns: first what a tense minute needs, then the rest. `done(promise, words)` runs an
+ * action and says how it went.
+ */
 export function controls(name, done) {
-  const parts = [phase(name, done), schedule(name, done, panel), pace(name, done), adapting(name, done), active(name, done), message(name, done), soldOut(name, done), admit(name, done), danger(name, done)];
-  return { elements: parts.map(({ element }) => element), update: (room) => parts.forEach((part) => part.update(room)) };
+  const first = [phase(name, done), pace(name, done), message(name, done), admit(name, done)];
+  const rest = [[soldOut(name, done)], [active(name, done), adapting(name, done)], [schedule(name, done, panel), danger(name, done)]];
+  const column = (parts) => h("div", { class: "column" }, parts.map(({ element }) => element));
+  return { first: column(first), rest: rest.map(column), update: (room) => [...first, ...rest.flat()].forEach((part) => part.update(room)) };
 }
 
 function panel(title, ...children) {
   return h("section", { class: "card control" }, h("h2", {}, title), children);
+}
+
+/** Names a control for those who cannot see what it stands beside. */
+function labelled(label, control) {
+  control.setAttribute("aria-label", label);
+  return control;
 }
 
 function phase(name, done) {
@@ -52,7 +61,8 @@ function pace(name, done) {
   const words = h("p", { class: "effect", "aria-live": "polite" });
   const apply = h("button", { class: "solid" }, "Apply");
   const undo = h("button", { type: "button", class: "plain", onclick: () => { wanted = null; show(); } }, "Undo");
-  const form = h("form", { class: "stack", onsubmit: send }, field("People let in a second", number), field("The same as a slider", slider), words, h("div", { class: "row" }, apply, undo));
+  const { element: sure, ask } = guard();
+  const form = h("form", { class: "stack", onsubmit: send }, field("People let in a second", number), labelled("People let in a second, as a slider", slider), words, h("div", { class: "row" }, apply, undo), sure);
   let now = null, wanted = null;
 
   function edit(value) {
@@ -72,14 +82,15 @@ function pace(name, done) {
   }
 
   function foretell(value, changed) {
-    const { tone, words: said } = effect(now.waiting, now.arrivals_per_second, value);
+    const { tone, words: said } = effectOn(now, value);
     words.dataset.tone = tone;
     text(words, `${changed ? "If applied: " : ""}${said}`);
   }
 
   async function send(event) {
     event.preventDefault();
-    const asked = wanted;
+    const asked = wanted, before = now.admissions_per_second;
+    if (isManyfold(asked, before) && !(await ask(`Let in ${rate(asked)} a second instead of ${rate(before)}? The site gets so many more from the next second on.`, `Yes, ${rate(asked)} a second`))) return;
     if (await done(change(name, { admissions_per_second: asked }), `Rate set to ${rate(asked)} a second.`)) wanted = null;
   }
 
@@ -92,7 +103,8 @@ function active(name, done) {
   const words = h("p", { class: "effect", "aria-live": "polite" });
   const apply = h("button", {}, "Set");
   const undo = h("button", { type: "button", class: "plain", onclick: () => { wanted = undefined; show(); } }, "Undo");
-  const form = h("form", { class: "stack", onsubmit: send }, field("At most, empty for no limit", number), field("The same as a slider", slider), words, h("div", { class: "row" }, apply, undo));
+  const { element: sure, ask } = guard();
+  const form = h("form", { class: "stack", onsubmit: send }, field("At most, empty for no limit", number), labelled("People inside at most, as a slider", slider), words, h("div", { class: "row" }, apply, undo), sure);
   let now = null, wanted;
 
   function edit(value) {
@@ -116,6 +128,7 @@ function active(name, done) {
   async function send(event) {
     event.preventDefault();
     const asked = wanted;
+    if (asked === null && !(await ask("Take the limit of people inside away? Then the rate alone decides how many the site gets.", "Yes, no limit"))) return;
     if (await done(change(name, { total_active_users: asked }), asked === null ? "No limit of people inside." : `At most ${count(asked)} people inside.`)) wanted = undefined;
   }
   return { element: panel("People inside", form), update(room) { now = room; show(); } };
@@ -143,26 +156,30 @@ function soldOut(name, done) {
   const key = h("input", { type: "text", maxlength: "200", required: true, autocomplete: "off", spellcheck: "false", placeholder: "12951:2026-11-23:3A" });
   const list = h("ul", { class: "keys" }), note = h("p", { class: "hint" });
   const { element: sure, ask } = guard();
-  let drawn = null;
+  let drawn = null, known = [];
   async function send(event) {
     event.preventDefault();
     const value = key.value.trim();
     if (value === EVERYTHING && !(await ask("Mark everything as sold out? Everybody who asks is turned away until it is put back on sale.", "Yes, everything"))) return;
-    if (value && (await done(act(name, "sold-out", { key: value }), `${value} is answered as sold out.`))) key.value = "";
+    if (value && value !== EVERYTHING && !known.includes(value) && !(await ask(`Nothing was ever heard of “${value}”. If it is misspelt, what you mean stays on sale. Mark it all the same?`, "Yes, mark it"))) return;
+    if (value && (await done(act(name, "sold-out", { key: value }), `${itemWords(value)} is answered as sold out.`))) key.value = "";
   }
-  const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${value} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${value} is on sale again.`) }, "Back on sale");
+  const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${itemWords(value)} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${itemWords(value)} is on sale again.`) }, "Back on sale");
   return {
     element: panel("Sold out", note, list, h("form", { class: "stack", onsubmit: send }, field("Item", key), h("div", { class: "row" }, h("button", {}, "Mark as sold out"))), sure),
     update(room) {
       text(note, `${room.sold_out.length ? `${count(room.sold_out.length)} answered from memory` : "Nothing is marked as sold out"}; ${count(room.sold_out_answers)} requests were spared the booking API.`);
+      known = [...Object.keys(room.stock ?? {}), ...room.sold_out, room.item];
       const stock = Object.entries(room.stock ?? {}).filter(([item]) => !room.sold_out.includes(item)).slice(0, 20);
       const next = JSON.stringify([room.sold_out, stock]);
       if (next === drawn) return;
       drawn = next;
-      list.replaceChildren(...room.sold_out.slice(0, 100).map((value) => h("li", {}, h("code", {}, value), back(value))), ...stock.map(([item, left]) => h("li", {}, h("code", {}, item), h("span", { class: "left" }, `${count(left)} left`))));
+      list.replaceChildren(...room.sold_out.slice(0, 100).map((value) => h("li", {}, value === EVERYTHING ? h("b", {}, itemWords(value)) : h("code", {}, value), back(value))), ...stock.map(([item, left]) => h("li", {}, h("code", {}, item), h("span", { class: "left" }, `${count(left)} left`))));
     },
   };
 }
+
+const itemWords = (item) => (item === EVERYTHING ? "Everything" : item);
 
 function admit(name, done) {
   const number = h("input", { type: "number", min: "1", max: "100000", step: "1", value: "1", required: true, inputmode: "numeric" });

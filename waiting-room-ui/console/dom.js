@@ -40,13 +40,15 @@ export function guard() {
   const words = h("p"), sure = h("button", { type: "button", class: "danger solid", onclick: () => end(true) });
   const no = h("button", { type: "button", class: "plain", onclick: () => end(false) }, "Cancel");
   const element = h("div", { class: "sure", role: "group", hidden: true }, words, h("div", { class: "row" }, sure, no));
-  let settle = () => {};
+  let settle = () => {}, asker = null;
   function end(answer) {
+    if (element.contains(document.activeElement)) asker?.focus();
     element.hidden = true;
     settle(answer);
   }
   function ask(question, yes) {
     end(false);
+    asker = document.activeElement;
     text(words, question);
     text(sure, yes);
     element.setAttribute("aria-label", question);
@@ -66,8 +68,8 @@ export function twoStep(label, question, yes, act) {
     button.hidden = true;
     const answer = await ask(question, yes);
     button.hidden = false;
+    button.focus();
     if (answer) await act();
-    else button.focus();
   }
   return h("div", { class: "two-step" }, button, element);
 }

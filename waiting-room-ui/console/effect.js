@@ -1,6 +1,18 @@
 // What a new rate would do, said before it is applied. Pure, so that a test can ask it anything.
 import { count, rate as per, span } from "./format.js";
 
+/** A line that grows or shrinks by less than this part of its arrivals about stays. */
+const ABOUT = 0.1;
+
+/** Tells what a rate does to a room as it stands: where nobody is let in, what it would do once they are again. */
+export function effectOn({ phase, waiting, arrivals_per_second: arrivals }, rate) {
+  if (phase === "draining") return effect(waiting, 0, rate);
+  if (phase !== "paused" && phase !== "closed") return effect(waiting, arrivals, rate);
+  const { words } = effect(waiting, arrivals, rate);
+  const [now, then] = phase === "paused" ? ["Paused: nobody is let in.", "Once resumed:"] : ["Closed: nobody joins, nobody is let in.", "Once opened:"];
+  return { tone: "slow", words: `${now} ${then} ${words[0].toLowerCase()}${words.slice(1)}` };
+}
+
 /** Tells how long the line takes to drain at a rate while arrivals go on, or why it does not. */
 export function effect(waiting, arrivals, rate) {
   if (rate === null) return { tone: "slow", words: "No limit is set: everyone goes straight in." };
@@ -8,10 +20,11 @@ export function effect(waiting, arrivals, rate) {
   if (rate === 0) return { tone: "bad", words: "Nobody would be let in. To stop for a while, use Pause." };
   const net = rate - (arrivals ?? 0);
   if (!waiting && net >= 0) return { tone: "good", words: "Nobody is waiting: arrivals go straight in." };
-  if (net <= 0) return { tone: "bad", words: `The line ${net === 0 ? "would stay as it is" : `grows by ${per(-net)} a second`}: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
+  if (Math.abs(net) <= arrivals * ABOUT) return { tone: "slow", words: `The line about stays as it is: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
+  if (net < 0) return { tone: "bad", words: `The line grows by ${per(-net)} a second: ${per(arrivals)} arrive, ${per(rate)} are let in.` };
   const seconds = waiting / net;
   const closing = arrivals > 0.05 ? `, while ${per(arrivals)} a second go on arriving` : "";
-  return { tone: seconds > 3600 ? "slow" : "good", seconds, words: `The ${count(waiting)} waiting drain in about ${span(seconds)}${closing}.` };
+  return { tone: seconds > 3600 ? "slow" : "good", seconds, words: `The ${count(waiting)} waiting drain in ${seconds < 1 ? "less than a second" : `about ${span(seconds)}`}${closing}.` };
 }
 
 /** Tells what a limit of people inside, null for none, does to those who are inside now and to the rate. */
@@ -36,7 +49,12 @@ export function sliderOfRate(rate, top) {
   return Math.round((Math.log1p(Math.min(rate, top)) / Math.log1p(top)) * 1000);
 }
 
-const MANY_SECONDS = 10;
+const MANY_SECONDS = 10, MANYFOLD = 4;
+
+/** Tells whether a rate is so many times the one before that it may be a slip of the finger. */
+export function isManyfold(rate, before) {
+  return before > 0 && rate >= before * MANYFOLD;
+}
 
 /** Tells whether so many at once are more than the site is used to: ten seconds' worth of the rate. */
 export function isMany(people, rate) {

@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Formats a count. */
@@ -18,6 +19,12 @@ export const percent = (part) => (part == null ? "–" : `${fine.format(part * 1
 
 /** Formats an instant as a clock time. */
 export const clock = (ms) => (ms == null ? "–" : time.format(ms));
+
+/** Formats an instant as a clock time, with its day where that is not the day of `now`. */
+export function moment(ms, now) {
+  const isToday = new Date(ms).toDateString() === new Date(now).toDateString();
+  return isToday ? clock(ms) : `${day.format(ms)}, ${clock(ms)}`;
+}
 
 /** Formats a length of time in words: "40 s", "5 min", "2 h 10 min". */
 export function span(seconds) {
@@ -42,5 +49,6 @@ export function range(eta) {
 /** Says how long somebody would wait who came now, if anybody may. */
 export function newcomerWaits({ phase, waiting, eta_seconds_for_newcomer: eta }) {
   if (phase === "draining" || phase === "closed") return "nobody joins";
-  return waiting === 0 && phase === "open" ? "nothing" : range(eta);
+  if (phase === "paused") return "unknown";
+  return waiting === 0 ? "nothing" : range(eta);
 }

@@ -1,5 +1,5 @@
 // The console's one loop: once a second it asks for the rooms and shows what it heard, or says that it heard nothing.
-import { adoptToken, audit, dropToken, keepToken, rooms, token } from "./api.js";
+import { adoptToken, audit, dropToken, keepToken, past, rooms, token } from "./api.js";
 import { field, h, text } from "./dom.js";
 import { span } from "./format.js";
 import { History } from "./history.js";
@@ -8,9 +8,12 @@ import { PLACE as READINESS, readinessView } from "./readiness.js";
 import { roomView } from "./room.js";
 
 const POLL_MS = 1000, AUDIT_MS = 3000, STALE_MS = 5000;
+/** Of how many rooms at once the gateway is asked for what was before. */
+const PASTS = 24;
 const place = (id) => document.getElementById(id);
 const history = new History();
 let view = null, shownFor = null, heard = null, heardAt = 0, skew = Infinity, auditAt = 0, fault = null, timer = 0;
+const pastsOf = new Set();
 
 function wantedRoom() {
   return decodeURIComponent(location.hash.replace(/^#\/?/, "")) || null;
@@ -96,9 +99,19 @@ function take(next) {
   // The two clocks may differ: the smallest lag ever seen is taken for the difference.
   skew = Math.min(skew, ...next.rooms.map((room) => heardAt - room.as_of));
   for (const room of next.rooms) history.add(room, heardAt);
+  remember(next.rooms.map(({ name }) => name));
   showGateway(next);
   route();
   view.update(next, heardAt);
+}
+
+/** Asks once for what was before this page was opened, of the room that is looked at or of all, if they are not too many. */
+function remember(names) {
+  const wanted = names.includes(wantedRoom()) ? [wantedRoom()] : names.slice(0, PASTS);
+  for (const name of wanted.filter((name) => !pastsOf.has(name))) {
+    pastsOf.add(name);
+    past(name).then(({ samples }) => history.before(name, samples, skew), () => pastsOf.delete(name));
+  }
 }
 
 async function pollAudit() {

@@ -8,15 +8,20 @@ import { path } from "./plot.js";
 
 const SPARK = { wide: 320, high: 54 };
 
-const PHASES = { open: "Open", paused: "Paused", draining: "Draining", closed: "Closed", early: "Not open yet", gathering: "Gathering", ended: "Ended" };
+const PHASES = { open: "Open", paused: "Paused", draining: "Draining", closed: "Closed", early: "Not open yet", gathering: "Gathering", ended: "Ended", sold_out: "Sold out" };
 
-/** Makes the badge that says where a room stands, by its operator's hand or by its schedule, in words and colour. */
+/** The item that stands for all. */
+export const EVERYTHING = "*";
+
+/** Makes the badge that says where a room stands, by its operator's hand, by its schedule or by what is left, in words and colour. */
 export function badge() {
   const element = h("span", { class: "badge" });
   return {
     element,
     update(room) {
-      const phase = room.phase === "open" ? { running: "open" }[room.stage] ?? room.stage ?? "open" : room.phase;
+      const isSoldOut = room.sold_out?.some((item) => item === EVERYTHING || item === room.item);
+      const running = isSoldOut ? "sold_out" : "open";
+      const phase = room.phase === "open" ? { running }[room.stage ?? "running"] ?? room.stage : room.phase;
       element.dataset.phase = phase;
       text(element, PHASES[phase] ?? phase);
     },

@@ -8,7 +8,7 @@ import { field, h, text } from "./dom.js";
 const STATES = [
   ["waiting", "In line"], ["front", "First in line"], ["pre_queue", "Before places are given"], ["gathering", "Gathering before the start"], ["draw", "Entered in the draw"],
   ["drawing", "Lots are being drawn"], ["awaiting_public_value", "The draw waits for its public value"], ["called", "Called"], ["paused", "Paused"], ["sold_out", "Sold out"],
-  ["full", "The room is full"], ["closed", "Closed"], ["lapsed", "Away for too long"], ["none", "Without a place"], ["store_down", "The store is down"],
+  ["full", "The room is full"], ["closed", "Closed"], ["closed_in_line", "Closed, with a place"], ["lapsed", "Away for too long"], ["none", "Without a place"], ["store_down", "The store is down"], ["disconnected", "The connection is lost"],
 ];
 const LANGUAGES = [
   ["en", "English"], ["hi", "हिन्दी"], ["bn", "বাংলা"], ["ta", "தமிழ்"], ["te", "తెలుగు"], ["ur", "اردو"], ["ar", "العربية"], ["es", "Español"], ["fr", "Français"],
@@ -26,7 +26,7 @@ export function previewPanel(name) {
   const trouble = h("p", { class: "wrong", role: "alert", hidden: true });
   const stage = h("div", { class: "stack" });
   const card = h("details", { class: "card", ontoggle: () => card.open && look() }, h("summary", {}, h("h2", {}, "What visitors see")),
-    h("div", { class: "stack" }, h("p", { class: "hint" }, "The page as it is rendered for them, with figures made up. A message tried here is shown to nobody."),
+    h("div", { class: "stack" }, h("p", { class: "hint" }, "The page as it arrives, with figures made up; what moves by itself, such as the bar, clock times and the bell, is not there. A message tried here is shown to nobody."),
       h("div", { class: "row" }, field("State", state), field("Language", language), field("Seen on", width), field("With this message", message)), trouble, stage));
   let timer = 0, asked = 0;
   for (const select of [state, language, width]) select.addEventListener("change", look);
@@ -54,7 +54,7 @@ function choice(options) {
 async function show(stage, html, width) {
   const styles = [...html.matchAll(STYLE)].map(([, words]) => words);
   const page = new DOMParser().parseFromString(html.replaceAll(STYLE, ""), "text/html");
-  page.querySelectorAll("script, noscript").forEach((element) => element.remove());
+  page.querySelectorAll("script, noscript, [data-change]").forEach((element) => element.remove());
   const frame = h("iframe", { class: "preview", "data-width": width, sandbox: "allow-same-origin", title: "The waiting page", srcdoc: `<!doctype html>${page.documentElement.outerHTML}` });
   const loaded = new Promise((done) => frame.addEventListener("load", done, { once: true }));
   stage.replaceChildren(frame);

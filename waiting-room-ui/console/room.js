@@ -39,10 +39,11 @@ export function roomView(name, history, done) {
   const gone = h("p", { class: "trouble", hidden: true }, "The gateway no longer has this room.");
   const element = h("section", {},
     h("h1", { class: "room-title" }, title, phase.element), gone,
-    h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
-    health.element,
-    h("div", { class: "plots" }, plots.map(({ element }) => h("div", { class: "card" }, element))),
-    h("div", { class: "controls" }, handles.elements),
+    h("div", { class: "desk" },
+      h("dl", { class: "card figures" }, cells.map(({ label, value, note }) => h("div", {}, h("dt", {}, label), value, note))),
+      handles.first,
+      h("div", { class: "seen" }, health.element, h("div", { class: "plots" }, plots.map(({ element }) => h("div", { class: "card" }, element))))),
+    h("div", { class: "controls" }, handles.rest),
     previewPanel(name).element,
     trail.element);
 

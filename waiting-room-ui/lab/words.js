@@ -97,3 +97,6 @@ export function time(us) {
   if (us < 10_000) return `${(us / 1000).toFixed(1)} ms`;
   return us < 1_000_000 ? `${Math.round(us / 1000)} ms` : `${(us / 1_000_000).toFixed(1)} s`;
 }
+
+/** Says whether a rush went as it should: seats sold twice are a fault, and so are seats left over though a thousand came. */
+export const moodOf = ({ sold, oversold }, seats) => (oversold > 0 || sold < seats ? "bad" : "good");

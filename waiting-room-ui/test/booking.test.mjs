@@ -100,6 +100,39 @@ describe("finding", () => {
     }
   });
 
+  test("where one boards stays with the link, the hold and the ticket, in another tab too", async () => {
+    const { site, page, end } = await visit("/?from=BRC&to=MMCT&date=2026-12-24");
+    const link = page.locator("article", { hasText: "RAJDHANI" }).getByRole("link", { name: "3A" });
+    const address = new URL(await link.getAttribute("href"), site.url).href;
+    const other = await open(browser, address, "phone");
+    const board = (on) => on.locator(".ends div", { hasText: "Board" });
+    await board(other).getByText("VADODARA JN").waitFor();
+    await fine(other, "booking-shared-phone");
+    await other.getByRole("button", { name: "Hold and go on to pay" }).click();
+    await other.getByText("12952 NDLS MMCT RAJDHANI").waitFor();
+    await board(other).getByText("VADODARA JN").waitFor();
+    await other.getByRole("button", { name: /^Pay/ }).click();
+    await other.getByText("You are going.").waitFor();
+    await board(other).getByText("VADODARA JN").waitFor();
+    const back = await open(browser, address, "phone");
+    assert.equal(await back.getByText("Other trains and classes").getAttribute("href"), "/?from=BRC&to=MMCT&date=2026-12-24");
+    for (const one of [other, back]) await one.context().close();
+    await end();
+  });
+
+  test("what an address does not know is not said: the run's ends are no boarding station", async () => {
+    for (const more of ["", "?from=MMCT&to=NDLS", "?from=XX&to=YY", "?from=BRC"]) {
+      const { page, end } = await visit(`/train/${TRAIN}${more}`);
+      await page.getByText("The run begins").waitFor();
+      assert.ok(!(await page.getByText("Board", { exact: true }).isVisible()), more);
+      await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+      await page.getByRole("heading", { name: "Your seats are held" }).waitFor();
+      await page.getByText("12952 NDLS MMCT RAJDHANI").waitFor();
+      await page.getByText("15 h 35 min").waitFor();
+      await end();
+    }
+  });
+
   test("stations by keyboard alone, after the combobox pattern", async () => {
     const { page, end } = await visit();
     const from = page.getByRole("combobox", { name: "From" });
@@ -269,7 +302,18 @@ describe("seats on a map", () => {
     await page.getByText("A1-3 went to somebody else just now.").waitFor({ timeout: 8000 });
     await page.getByText("No seat chosen yet.").waitFor();
     await page.getByRole("button", { name: "Hold and go on to pay" }).click();
+    assert.ok(await page.getByText("A1-3 went to somebody else just now.").isVisible(), "who was too late has done nothing wrong");
+    await seat(page, "Seat 4, upper berth, free").click();
+    await seat(page, "Seat 4, upper berth, chosen").click();
+    await end();
+  });
+
+  test("without a seat that is chosen nothing is held, and it is said why", async () => {
+    const { site, page, end } = await openMap();
+    await page.getByRole("button", { name: "Hold and go on to pay" }).click();
     await page.getByText("Choose a seat on the map first").waitFor();
+    assert.ok(await page.locator(".total").isHidden(), "nothing is to be paid for nothing");
+    assert.equal(site.holds.size, 0);
     await end();
   });
 });

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { niceSpan, niceTop } from "../console/axis.js";
-import { effect, effectOfLimit, isMany, rateOfSlider, sliderOfRate } from "../console/effect.js";
-import { chosen } from "../console/trail.js";
+import { effect, effectOfLimit, effectOn, isMany, isManyfold, rateOfSlider, sliderOfRate } from "../console/effect.js";
+import { newcomerWaits } from "../console/format.js";
+import { History } from "../console/history.js";
+import { chosen, told } from "../console/trail.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { SLOWED, startAdmin, TOKEN } from "./mock/admin.mjs";
 
@@ -26,7 +28,18 @@ test("the effect of a rate is said before it is applied", () => {
   assert.match(effect(10, 0, 0).words, /Nobody would be let in/);
   assert.match(effect(10, 0, null).words, /No limit is set/);
   assert.match(effect(10, 0, NaN).words, /Give a number/);
+  assert.match(effect(36, 0, 500).words, /drain in less than a second/);
+  for (const arrivals of [46, 50, 54]) assert.match(effect(9000, arrivals, 50).words, /about stays as it is/, "what comes and goes differs from second to second");
   for (const rate of [0.5, 1, 12, 50, 400, 2000]) assert.ok(Math.abs(rateOfSlider(sliderOfRate(rate, 2000), 2000) - rate) <= rate * 0.12, `${rate}`);
+});
+
+test("where nobody is let in, no drain is foretold but for later", () => {
+  const room = { waiting: 60, arrivals_per_second: 0, phase: "paused", eta_seconds_for_newcomer: { low: 100, high: 200 } };
+  assert.equal(effectOn(room, 1).words, "Paused: nobody is let in. Once resumed: the 60 waiting drain in about 60 s.");
+  assert.match(effectOn({ ...room, phase: "closed" }, 1).words, /^Closed: nobody joins, nobody is let in. Once opened: the 60/);
+  assert.equal(effectOn({ ...room, phase: "draining", arrivals_per_second: 9 }, 1).words, "The 60 waiting drain in about 60 s.");
+  assert.equal(effectOn({ ...room, phase: "open" }, 1).words, "The 60 waiting drain in about 60 s.");
+  assert.deepEqual(["open", "paused", "draining", "closed"].map((phase) => newcomerWaits({ ...room, phase })), ["2–3 min", "unknown", "nobody joins", "nobody joins"]);
 });
 
 test("the effect of a limit is said before it is applied", () => {
@@ -45,6 +58,27 @@ test("an axis ends at a round value, and so does half of it", () => {
 
 test("many at once are more than ten seconds of the rate", () => {
   for (const [people, rate, many] of [[25, 50, false], [501, 50, true], [1, 0, false], [2, 0, true], [9_999, null, false], [2, 0.1, true]]) assert.equal(isMany(people, rate), many, `${people} at ${rate}`);
+});
+
+test("four times the rate may be a slip of the finger", () => {
+  for (const [rate, before, slip] of [[8, 2, true], [7.9, 2, false], [500, 0, false], [1, 50, false], [4, null, false]]) assert.equal(isManyfold(rate, before), slip, `${rate} after ${before}`);
+});
+
+test("what the gateway remembers stands before what was heard since", () => {
+  const history = new History(), room = { name: "sale", left: 0, lapsed: 0, called: 0 };
+  history.add({ ...room, waiting: 3 }, 10_000);
+  history.before("sale", [{ ...room, waiting: 1, as_of: 4_000 }, { ...room, waiting: 2, as_of: 6_000 }, { ...room, waiting: 3, as_of: 8_000 }], 2_000);
+  assert.deepEqual(history.of("sale").map(({ at, waiting }) => [at, waiting]), [[6_000, 1], [8_000, 2], [10_000, 3]]);
+});
+
+test("a change is told in words, with what was before", () => {
+  const limits = (at, room, detail) => ({ at, who: "anna", action: "limits", room, detail: JSON.stringify(detail) });
+  const entries = [limits(1, "sale", { admissions_per_second: 2 }), limits(2, "other", { admissions_per_second: 9 }), limits(3, "sale", { admissions_per_second: 8, total_active_users: null })];
+  assert.equal(told(entries[2], entries), "Limits: a second 8 (set here before: 2), people inside none");
+  assert.equal(told(entries[0], entries), "Limits: a second 2");
+  const words = (action, detail) => told({ at: 4, action, room: "sale", detail }, entries);
+  assert.deepEqual([words("pause", "{}"), words("pause", ""), words("sold-out", '{"key":"*"}'), words("message", '{"text":"Soon"}'), words("message", '{"text":null}'), words("limits", "rate 5"), words("new-verb", '{"x":[1]}')],
+    ["Paused", "Paused", "Sold out: everything", "Message: “Soon”", "Message: none", "Limits: rate 5", "new-verb: x [1]"]);
 });
 
 test("changes are chosen by room and by words, newest first", () => {
@@ -72,6 +106,11 @@ describe("what visitors see", () => {
       const margin = await page.locator("iframe.preview").evaluate((frame) => frame.contentWindow.getComputedStyle(frame.contentDocument.body).margin);
       assert.equal(margin, "0px", "its styles are there");
       assert.deepEqual(await shown.locator("script, noscript").count(), 0);
+      await page.getByLabel("Language").selectOption("en");
+      await page.getByLabel("State").selectOption("disconnected");
+      await shown.getByText("No news for 40 seconds.").waitFor();
+      for (const words of ["Updated 40 seconds ago", "This page goes on by itself", "4,182"]) assert.ok(await shown.getByText(words).first().isVisible(), words);
+      await picture(page, `console-preview-disconnected-${look}`);
       assert.deepEqual(await axe(page), []);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
       await picture(page, `console-preview-${look}`);
@@ -191,16 +230,24 @@ describe("signing in", () => {
 describe("what an operator does", () => {
   test("a rate: its effect first, then applied; an edit survives the polls", async () => {
     const { admin, page, end } = await visit("wide", { several: false });
-    const rate = page.getByLabel("People let in a second");
+    const rate = page.getByLabel("People let in a second", { exact: true });
     await rate.waitFor();
     await rate.fill("400");
     await page.getByText(/^If applied: The .* waiting drain in about/).waitFor();
+    const place = await page.getByRole("heading", { name: "Rate", exact: true }).boundingBox();
     const seen = admin.tick;
     await until(() => admin.tick >= seen + 2, "two more polls");
     assert.equal(await rate.inputValue(), "400");
     assert.equal(admin.calls.length, 0);
     await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByText("Let in 400 a second instead of 50?").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "Cancel" }).click();
+    assert.equal(admin.calls.length, 0, "eight times the rate is asked about");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("button", { name: "Yes, 400 a second" }).click();
     await page.getByText("Rate set to 400 a second.").waitFor();
+    assert.ok(place.y < 860, "the rate is in sight as the page opens");
     assert.deepEqual(admin.calls, [["PATCH", "", { admissions_per_second: 400 }]]);
     await page.getByRole("cell", { name: "limits" }).waitFor();
     await end();
@@ -208,8 +255,9 @@ describe("what an operator does", () => {
 
   test("a refusal is said in the gateway's words", async () => {
     const { page, end } = await visit("wide", { several: false });
-    await page.getByLabel("People let in a second").fill("1500");
+    await page.getByLabel("People let in a second", { exact: true }).fill("1500");
     await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("button", { name: "Yes, 1,500 a second" }).click();
     await page.getByText("That did not work. admissions_per_second must be at most 1000.").waitFor();
     await end();
   });
@@ -225,10 +273,11 @@ describe("what an operator does", () => {
     await press("Take it away");
     await page.getByLabel("Item").fill("12301:2026-11-23:1A");
     await press("Mark as sold out");
+    await press("Yes, mark it");
     await press("Put 12301:2026-11-23:1A back on sale");
     await page.getByLabel("How many").fill("25");
     await press("Let in");
-    await page.getByLabel("At most").fill("500");
+    await page.getByLabel("At most, empty for no limit").fill("500");
     await page.locator("form", { hasText: "At most" }).getByRole("button", { name: "Set" }).click();
     await until(() => admin.calls.length === 8, "eight calls");
     assert.deepEqual(admin.calls, [
@@ -329,4 +378,49 @@ describe("when figures cannot be had", () => {
     await until(() => page.locator("#trouble").isHidden(), "all well again");
     await end();
   });
+});
+
+test("a page that is opened in the middle of a sale shows the minutes before", async () => {
+  const admin = await startAdmin({ several: false });
+  const before = (seconds) => ({ ...admin.rooms[0], waiting: 20_000 - seconds, as_of: Date.now() - seconds * 1000 });
+  admin.past.tatkal = Array.from({ length: 100 }, (_, i) => before(200 - 2 * i));
+  const page = await open(browser, `${admin.url}/#token=${TOKEN}`, "wide");
+  const line = page.locator("figure", { hasText: "In line" }).locator("path.line.first");
+  await until(async () => (await line.getAttribute("d")).split("L").length > 90, "the line of the minutes before");
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+  await admin.close();
+});
+
+test("a room in which everything is sold out says so, and so does a mistyped item", async () => {
+  const { admin, page, end } = await visit("wide", { several: false });
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  await page.getByLabel("Item").fill("12951:2026-11-23:2B");
+  await press("Mark as sold out");
+  await page.getByText("Nothing was ever heard of “12951:2026-11-23:2B”.").waitFor();
+  assert.deepEqual(await axe(page), []);
+  await press("Cancel");
+  await page.getByLabel("Item").fill("12951:2026-11-23:2A");
+  await press("Mark as sold out");
+  await page.getByLabel("Item").fill("*");
+  await press("Mark as sold out");
+  await press("Yes, everything");
+  await page.getByRole("button", { name: "Put Everything back on sale" }).waitFor();
+  await page.locator(".badge", { hasText: "Sold out" }).waitFor();
+  assert.deepEqual(admin.calls.map(([, , body]) => body.key), ["12951:2026-11-23:2A", "*"]);
+  await end();
+});
+
+test("no limit of people inside is asked about", async () => {
+  const { admin, page, end } = await visit("wide", { several: false });
+  admin.rooms[0].total_active_users = 500;
+  const number = page.getByLabel("At most, empty for no limit");
+  await until(async () => (await number.inputValue()) === "500", "the limit");
+  await number.fill("");
+  const form = page.locator("form", { has: number });
+  await form.getByRole("button", { name: "Set" }).click();
+  await form.getByRole("button", { name: "Yes, no limit" }).click();
+  await until(() => admin.calls.length === 1, "the change");
+  assert.deepEqual(admin.calls, [["PATCH", "", { total_active_users: null }]]);
+  await end();
 });

@@ -1,10 +1,15 @@
 // The concurrency lab on the real thing, in Chromium: SQLite, PostgreSQL and a Redis of its own. Where there are figures, they are the stores'.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { stepWords, verdict, WAYS } from "../lab/words.js";
+import { moodOf, stepWords, verdict, WAYS } from "../lab/words.js";
 import { axe, launch, LOOKS, open, picture, until } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
 import { startPostgres, startRedis } from "./stores.mjs";
+
+test("seats that are left over though a thousand came are a fault as well", () => {
+  const mood = (sold, oversold) => moodOf({ sold, oversold }, 10);
+  assert.deepEqual([mood(10, 0), mood(31, 21), mood(1, 0)], ["good", "bad", "bad"]);
+});
 
 let browser, redis, postgres;
 const demos = {};
@@ -142,9 +147,16 @@ for (const [engine, { looks, ground }] of Object.entries(ENGINES)) {
     const shown = await page.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => Number(cell.textContent.replaceAll(",", "")))));
     assert.deepEqual(shown, answers.map(({ sold, oversold }) => [sold, oversold]));
     for (const [i, way] of Object.keys(WAYS).entries()) if (!way.startsWith("read-then-write")) assert.deepEqual(shown[i], [10, 0], way);
+    const whys = await page.locator("tbody .why").allTextContents();
+    assert.deepEqual(whys.map((words) => words !== ""), answers.map(({ failed }) => failed > 0), "an error is told in the database's words");
     await fine(page, `lab-${engine}-rush-wide`);
     await end();
     const small = await visit(engine, "conditional", "phone");
+    for (const way of ["Read, then write", "Conditional update"]) {
+      await small.page.getByRole("button", { name: `Run: ${way}`, exact: true }).click();
+      await small.page.locator("tbody tr[data-mood]", { hasText: way }).waitFor();
+    }
+    assert.ok(await small.page.locator("tr[data-mood=good] td").first().isVisible(), "the figures are in sight");
     await fine(small.page, `lab-${engine}-rush-phone`);
     await small.end();
   });

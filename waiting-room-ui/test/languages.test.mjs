@@ -11,6 +11,7 @@ after(() => browser.close());
 
 const STATES = {
   waiting: statusOf({ forecast: "likely_sold_out", message: "The app shows the same line." }),
+  too_early: statusOf(),
   draw: statusOf({ state: "pre_queue", draw: "open", position: null, ahead: null, eta_seconds: null, stock: null, opens_at: Date.now() + 754_000 }),
   sold_out: statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }),
   lapsed: statusOf({ state: "lapsed", number: null, position: null, ahead: null, eta_seconds: null, stock: null }),
@@ -60,7 +61,8 @@ describe("words", () => {
     assert.equal(page.span(6000, of("de")), "1 Stunde 40 Minuten");
     assert.equal(page.span(2, of("ar")), "ثانيتين");
     assert.equal(page.range({ low: 70, high: 95 }, of("bn")), "৭০ থেকে ৯৫ সেকেন্ড");
-    assert.equal(page.range({ low: 70, high: 150 }, of("en")), "70 seconds to 3 minutes");
+    assert.equal(page.range({ low: 30, high: 150 }, of("en")), "30 seconds to 3 minutes");
+    assert.equal(page.range({ low: 70, high: 150 }, of("en")), "1 to 3 minutes");
     assert.equal(page.speed(0.01, of("en")), "one every 2 minutes");
     assert.equal(of("hi").count(1234567), "12,34,567");
     assert.equal(page.countdown(90_061_000, of("fr")), "1 jour 1 heure");

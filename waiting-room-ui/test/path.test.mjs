@@ -101,7 +101,7 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
     await page.goto(new URL(`/#/${name}`, demo.console).href);
     await page.getByRole("button", { name: "Resume" }).waitFor();
     assert.deepEqual(await axe(page), []);
-    await page.getByLabel("People let in a second").fill("2");
+    await page.getByLabel("People let in a second", { exact: true }).fill("2");
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("Rate set to 2 a second.").waitFor();
     assert.equal((await firstRoom()).admissions_per_second, 2);
@@ -126,10 +126,11 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
     await first.getByRole("option", { name: "MMCT" }).click();
     await first.getByLabel("Day").fill(date);
     await first.getByRole("button", { name: "Find trains" }).click();
-    await first.locator(`a[href="/train/${offer.inventory}"]`).waitFor();
+    const link = first.locator(`a[href="/train/${offer.inventory}?from=NDLS&to=MMCT"]`);
+    await link.waitFor();
     assert.deepEqual(await axe(first), []);
     await picture(first, "path-trains-wide");
-    await first.locator(`a[href="/train/${offer.inventory}"]`).click();
+    await link.click();
     await first.getByRole("heading", { name: new RegExp(`^${number} `) }).waitFor();
     await first.getByRole("button", { name: "Hold and go on to pay" }).click();
     await first.getByRole("heading", { name: "Your seats are held" }).waitFor();
@@ -146,6 +147,14 @@ test("two visitors wait, are let in, book; what is sold out is said; the console
     await picture(first, "path-booking-wide");
     await first.reload();
     await first.getByText("You are going.").waitFor();
+  });
+
+  await t.test("the site's foot leads to the lab, and its head back", async () => {
+    await first.getByRole("link", { name: /^The lab/ }).click();
+    await first.getByRole("heading", { name: "Two people, one seat" }).waitFor();
+    await first.getByRole("link", { name: "Platform One" }).click();
+    await first.getByRole("heading", { name: "Where to?" }).waitFor();
+    assert.deepEqual(first.complaints, []);
   });
 
   await t.test("two want one seat: one has it, the other is offered those nearby", async () => {

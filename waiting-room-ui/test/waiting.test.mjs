@@ -20,6 +20,7 @@ const lots = { ...gathering, position: null, ahead: null };
 
 const STATES = {
   waiting: [statusOf({ message: "The app shows the same line. There is no need to open both.", forecast: "likely_sold_out" }), "You are in line"],
+  too_early: [statusOf(), "You are in line"],
   front: [statusOf({ position: 1, ahead: 0, waiting: 312, eta_seconds: { low: 0, high: 1 } }), "You are in line"],
   unknown: [statusOf({ ...nothing, waiting: null, admissions_per_second: null }), "You are in line"],
   pre_queue: [statusOf({ ...nothing, state: "pre_queue", waiting: 12840, opens_at: Date.now() + 754_000 }), "It has not opened yet"],
@@ -32,6 +33,7 @@ const STATES = {
   sold_out: [statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }), "Sold out, for now"],
   full: [statusOf({ ...nothing, state: "full" }), "The line is full"],
   closed: [statusOf({ ...nothing, state: "closed" }), "Closed"],
+  closed_in_line: [statusOf({ state: "closed", eta_seconds: null }), "Closed"],
   lapsed: [statusOf({ ...nothing, state: "lapsed" }), "Your place has lapsed"],
   none: [statusOf({ ...nothing, state: "none" }), "You are not in line"],
 };
@@ -124,6 +126,42 @@ describe("figures", () => {
     await gateway.close();
   });
 
+  test("it says when it is too early to say whether it will last, and then what is known", async () => {
+    const gateway = await startGateway(statusOf({ store_up: true }));
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    assert.equal(await shown(page, "forecast"), "It is too early to say whether it will last until your turn.");
+    gateway.set(statusOf({ forecast: "likely_enough" }));
+    await page.getByText("it will probably last until your turn").waitFor();
+    gateway.set(statusOf({ forecast: null, stock: null }));
+    await page.locator("[data-row=forecast]").waitFor({ state: "hidden" });
+    await page.context().close();
+    await gateway.close();
+  });
+
+  test("a closed room shows the place that it keeps, and nothing to whoever has none", async () => {
+    const gateway = await startGateway(statusOf({ state: "closed", eta_seconds: null }));
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await open(browser, gateway.url, "wide", { javaScriptEnabled });
+      assert.equal(await number(page), 4182);
+      const said = await page.locator("body").innerText();
+      for (const words of ["Your place is yours.", "is kept for at least 5 minutes", "Ahead of you", "Leave the line"]) assert.ok(said.includes(words), words);
+      for (const words of ["Still to be had", "Your turn in about", "Let in"]) assert.ok(!said.includes(words), words);
+      await page.context().close();
+    }
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket: it follows until the line opens again");
+    gateway.set(statusOf({ position: 4000, ahead: 3999 }));
+    await until(async () => (await number(page)) === 4000, "it goes on from there");
+    gateway.set(statusOf({ ...nothing, state: "closed" }));
+    await page.getByRole("heading", { name: "Closed" }).waitFor();
+    await page.locator(".place").waitFor({ state: "hidden" });
+    const said = await page.locator("body").innerText();
+    for (const words of ["Your place is yours.", "Ahead of you", "Leave the line"]) assert.ok(!said.includes(words), words);
+    await page.context().close();
+    await gateway.close();
+  });
+
   test("leaving the line takes two steps and works", async () => {
     const gateway = await startGateway();
     const page = await open(browser, gateway.url);
@@ -188,15 +226,64 @@ describe("when the line to the gateway breaks", () => {
   });
 
   test("without JavaScript: the numbers stand in the page, it renews itself, and leaving works", async () => {
-    const gateway = await startGateway();
+    const gateway = await startGateway(statusOf({ as_of: Date.UTC(2026, 10, 23, 10, 4, 31) }));
     const page = await open(browser, gateway.url, "phone", { javaScriptEnabled: false });
     const text = await page.locator("body").innerText();
-    for (const words of ["4,182", "4,181", "90,311", "70 to 95 seconds", "50 a second", "812", "5 minutes", "every 10 seconds"]) assert.ok(text.includes(words), `«${words}» in ${text}`);
+    for (const words of ["4,182", "4,181", "90,311", "70 to 95 seconds", "50 a second", "812", "5 minutes", "every 10 seconds", "As of 10:04:31 UTC."]) assert.ok(text.includes(words), `«${words}» in ${text}`);
     assert.equal(await page.locator("meta[http-equiv=refresh]").getAttribute("content"), "10");
     await picture(page, "waiting-without-javascript-phone");
     await page.getByText("Leave the line").click();
     await page.getByRole("button", { name: "Give up my place" }).click();
     await page.getByRole("heading", { name: "You have left the line" }).waitFor();
+    await page.context().close();
+    await gateway.close();
+  });
+});
+
+describe("a room's own template", () => {
+  const builtIn = readFileSync(new URL("../waiting/page.html", import.meta.url), "utf8");
+
+  test("who says to stay in line reads so where the button was, and still after a reload", async () => {
+    for (const template of [builtIn, builtIn.replace("</button></p>", "</button><b data-stays hidden></b></p>")]) {
+      const gateway = await startGateway(statusOf({ state: "sold_out", stock: { available: 0 }, eta_seconds: null }), { template });
+      const page = await open(browser, gateway.url, "phone");
+      await page.getByRole("button", { name: "I’ll stay in line" }).click();
+      const stays = page.locator("section p", { hasText: "You stay in line." });
+      await stays.waitFor();
+      assert.equal(await page.locator("[role=status]").innerText(), "You stay in line.");
+      await page.reload();
+      await stays.waitFor();
+      assert.equal(await stays.count(), 1);
+      assert.equal(await page.locator("[data-stay]").count(), 0);
+      assert.deepEqual(await axe(page), []);
+      assert.deepEqual(page.complaints, []);
+      await picture(page, "waiting-stays-phone");
+      await page.context().close();
+      await gateway.close();
+    }
+  });
+
+  test("with nothing but a heading, a figure and the script it follows the line to the turn", async () => {
+    const template = `<!doctype html><html lang="{{ lang }}" dir="{{ dir }}"><title>{{ title }}</title>
+      <body data-live="{{ live_path }}" data-poll="{{ status_path }}"><main><h1>{{ title }}</h1><p data-is="position">{{ shown.position }}</p></main>
+      <script type="application/json" id="words">{{ words_json|safe }}</script><script type="application/json" id="status">{{ status_json|safe }}</script>
+      <script nonce="{{ nonce }}" type="module">{% include "waiting/script.html" %}</script>`;
+    for (const state of Object.values(STATES)) {
+      const gateway = await startGateway({ ...state[0], as_of: Date.now() }, { template });
+      const page = await open(browser, gateway.url);
+      await page.waitForTimeout(100);
+      assert.deepEqual(page.complaints, [], state[0].state);
+      await page.context().close();
+      await gateway.close();
+    }
+    const gateway = await startGateway(statusOf(), { template });
+    const page = await open(browser, gateway.url);
+    await until(() => gateway.sockets.size === 1, "a live socket");
+    gateway.set(statusOf({ position: 77, ahead: 76 }));
+    await until(async () => (await number(page)) === 77, "the figure moves");
+    gateway.inside = true;
+    gateway.set(statusOf({ state: "called", position: 1, ahead: 0 }));
+    await page.getByRole("heading", { name: "Inside" }).waitFor({ timeout: 3000 });
     await page.context().close();
     await gateway.close();
   });
@@ -226,9 +313,9 @@ test("the page weighs less than 14 KB and asks nobody else for anything", async 
   await gateway.close();
 });
 
-test("scripts and styles hold nothing that a template engine would take for its own", () => {
+test("scripts and styles hold nothing that a template engine would take for its own, and no comment behind a line", () => {
   const folder = new URL("../waiting/", import.meta.url);
-  for (const name of readdirSync(folder).filter((one) => /\.(js|css)$/.test(one))) assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /\{[{%#]|<\/script|<\/style/, name);
+  for (const name of readdirSync(folder).filter((one) => /\.(js|css)$/.test(one))) assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /\{[{%#]|<\/script|<\/style|\S[^\n]* \/\/ /, name);
 });
 
 test("a notice looks again by itself, with a script and without, and axe finds nothing", async () => {

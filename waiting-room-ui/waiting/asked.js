@@ -19,6 +19,7 @@ function ring(sound) {
 /** Offers to tell of the turn; returns what tells of it, which does nothing while nobody asked. */
 export function bell(button, told, voice) {
   let sound = null, notes = false;
+  if (!button || !told) return async () => {};
   button.hidden = !window.AudioContext;
   button.addEventListener("click", async () => {
     sound = new AudioContext();
@@ -37,7 +38,8 @@ export function bell(button, told, voice) {
 
 /** Makes a link to another device where it is asked for, and shows it in place. */
 export function device(details, voice) {
-  const form = details.querySelector("form"), made = details.querySelector("[data-made]"), works = details.querySelector("[data-works]");
+  const [form, made, works] = ["form", "[data-made]", "[data-works]"].map((part) => details?.querySelector(part));
+  if (!form || !works) return;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
@@ -55,7 +57,7 @@ export function device(details, voice) {
     }
     made.hidden = false;
   });
-  made.querySelector("[data-copy]").addEventListener("click", () => {
+  made.querySelector("[data-copy]")?.addEventListener("click", () => {
     const field = made.querySelector("input");
     field.select();
     navigator.clipboard?.writeText(field.value).catch(() => {});

@@ -1,4 +1,5 @@
-// The page itself: puts the words of words.js where the template left room for them.
+// The page itself: puts the words of words.js where the template left room for them. A room's own template may leave out
+// whatever is only shown; what cannot be done without, `vestibule check` asks for.
 
 const settings = document.body.dataset;
 const spoken = document.documentElement.lang || "en";
@@ -9,7 +10,7 @@ const ENDED = ["none", "lapsed", "closed", "full"];
 const memory = remember(`vestibule ${settings.room} ${settings.code}`);
 // A preview on the console follows nothing.
 const preview = !settings.live;
-let status = null, skew = Infinity, before = null, link = null, hushed = "";
+let status = null, skew = Infinity, before = null, link = null, hushed = "", tab = "";
 
 const all = (name, value) => document.querySelectorAll(`[data-${name}="${value}"]`);
 
@@ -36,7 +37,8 @@ function row(name, text) {
 }
 
 function say(text) {
-  if (text) document.querySelector("[data-say]").textContent = text;
+  const place = document.querySelector("[data-say]");
+  if (text && place) place.textContent = text;
 }
 
 function serverNow() {
@@ -59,16 +61,29 @@ function show(next) {
 
 function showState() {
   document.body.dataset.state = status.state;
-  for (const part of document.querySelectorAll("[data-show]")) part.hidden = !part.dataset.show.split(" ").includes(status.state);
+  for (const part of document.querySelectorAll("[data-show]")) part.hidden = !part.dataset.show.split(" ").some((name) => parts(status).includes(name));
   const percent = progress(memory.get("first"), status.position);
   const part = opening(status);
   for (const piece of document.querySelectorAll("[data-part]")) piece.hidden = piece.dataset.part !== part;
   const head = heading();
-  document.title = `${status.state === "waiting" && status.ahead != null ? says.plural("tab_ahead", status.ahead) : head} · ${settings.title}`;
-  document.querySelector("link[rel=icon]").href = icon(status.state, percent);
-  document.querySelector("[data-stay]").hidden = memory.get("stays") === true;
+  tab = `${status.state === "waiting" && status.ahead != null ? says.plural("tab_ahead", status.ahead) : head} · ${settings.title}`;
+  showTab();
+  document.querySelector("link[rel=icon]")?.setAttribute("href", icon(status.state, percent));
+  showStay();
   // Whoever has no place has none to leave or to take along.
   if (status.number == null) for (const part of document.querySelectorAll("details")) part.hidden = true;
+}
+
+function showTab() {
+  document.title = hushed ? `⚠ ${tab}` : tab;
+}
+
+/** Whoever has said to stay reads so where the button was. */
+function showStay() {
+  for (const button of document.querySelectorAll("[data-stay]")) {
+    button.hidden = false;
+    if (memory.get("stays")) button.replaceWith(says.say("stays"));
+  }
 }
 
 function heading() {
@@ -77,19 +92,18 @@ function heading() {
 
 function showFigures() {
   const number = (value) => (value == null ? null : says.count(value));
-  const place = all("is", "position")[0];
-  place.classList.toggle("text", status.position == null);
+  for (const place of all("is", "position")) place.classList.toggle("text", status.position == null);
   put("position", number(status.position) ?? says.say("unknown"));
   row("ahead", number(status.ahead));
   row("waiting", number(status.waiting));
   row("speed", status.state === "waiting" ? speed(status.admissions_per_second, says) : null);
-  row("stock", number(status.stock?.available));
+  row("stock", ["sold_out", "closed"].includes(status.state) ? null : number(status.stock?.available));
   row("message", status.message || null);
-  row("forecast", status.state === "waiting" || status.state === "paused" ? outlook(status.forecast, says) : null);
-  document.querySelector("[data-row=forecast]").dataset.forecast = status.forecast ?? "";
+  row("forecast", outlook(status, says));
+  for (const line of all("row", "forecast")) line.dataset.forecast = status.forecast ?? "";
   row("eta", status.state === "waiting" ? range(status.eta_seconds, says) ?? says.say("not_known") : null);
   put("at", clock(status.eta_seconds, Date.now(), says));
-  row("kept", status.number == null ? null : kept(status.grace_seconds ?? Number(settings.grace), says));
+  row("kept", status.number == null ? null : kept(status.grace_seconds, says));
   row("lot", status.draw && status.number != null ? says.say("lot", { n: number(status.number) }) : null);
   put("until", says.say(status.number == null ? "opens_in" : "starts_in"));
   showProgress(progress(memory.get("first"), status.position));
@@ -99,8 +113,8 @@ function showProgress(percent) {
   const gone = memory.get("first") - status.position;
   const all = memory.get("first") - 1;
   row("progress", percent == null ? null : gone < 1 ? says.say("just_joined") : says.say("gone", { gone: says.count(gone), all: says.count(all), percent: says.percent(percent) }));
-  if (percent == null) return;
   const track = document.querySelector(".track");
+  if (percent == null || !track) return;
   track.firstElementChild.style.width = `${percent}%`;
   track.setAttribute("aria-valuenow", percent);
   track.setAttribute("aria-valuetext", says.percent(percent));
@@ -145,7 +159,7 @@ function rest() {
   link?.stop();
   link = { entered: true, stop() {} };
   if (preview) return;
-  const soon = Math.max(10, Number(settings.refresh)) * 1000;
+  const soon = Math.max(10, Number(settings.refresh) || 0) * 1000;
   if (status.state === "full" || status.state === "closed") setTimeout(reload, soon * (1 + Math.random()));
   if (status.state === "pre_queue") setTimeout(reload, lookAgainMs(status.opens_at && status.opens_at - serverNow(), Math.random()));
 }
@@ -155,8 +169,7 @@ function tick() {
   if (!status) return;
   const old = serverNow() - status.as_of;
   const following = !restful();
-  put("age", following ? age(old, says) : "");
-  if (following && !link?.entered && !preview) trouble(old);
+  if (!preview) put("age", following ? age(old, says) : ""), trouble(following && !link?.entered ? old : null);
   if (status.state === "called" && status.session_ends_at) put("visit", says.say("visit", { span: span(Math.max(0, status.session_ends_at - serverNow()) / 1000, says) }));
   if (status.state === "pre_queue" && status.opens_at != null) showCountdown(status.opens_at - serverNow());
 }
@@ -168,18 +181,20 @@ function showCountdown(left) {
   put("opens", left > 0 ? style.format(Date.now() + left) : "");
 }
 
+/** Says what keeps the page from hearing; `old` is the age of the figures in milliseconds, null where nothing is followed. */
 function trouble(old) {
   const limit = silenceMs(status.next_update_seconds || 2) + 5000;
-  const text = !navigator.onLine ? says.say("offline") : old > limit ? says.say("silence", { span: span(old / 1000, says) }) : status.store_up === false ? says.say("rests") : null;
+  const text = old === null ? null : !navigator.onLine ? says.say("offline") : old > limit ? says.say("silence", { span: span(old / 1000, says) }) : status.store_up === false ? says.say("rests") : null;
   row("trouble", text);
-  if (!text !== !hushed) say(text ? `${text} ${says.say("safe")}` : says.say("well"));
+  if (!text !== !hushed && old !== null) say(text ? `${text} ${says.say("safe")}` : says.say("well"));
   hushed = text ?? "";
+  document.body.classList.toggle("hushed", !!text);
+  showTab();
 }
 
-document.querySelector("[data-stay]").hidden = false;
-document.querySelector("[data-stay]").addEventListener("click", (event) => {
+for (const button of document.querySelectorAll("[data-stay]")) button.addEventListener("click", () => {
   memory.set("stays", true);
-  event.target.hidden = true;
+  showStay();
   say(says.say("stays"));
 });
 for (const again of document.querySelectorAll("[data-again]")) again.addEventListener("click", (event) => { event.preventDefault(); reload(); });
@@ -187,8 +202,8 @@ for (const again of document.querySelectorAll("[data-again]")) again.addEventLis
 const ringBell = bell(document.querySelector("[data-tell]"), document.querySelector("[data-told]"), says);
 device(document.querySelector("[data-device]"), says);
 const choice = document.querySelector("#lang");
-choice.addEventListener("change", () => choice.form.submit());
-document.querySelector("[data-change]").hidden = true;
+choice?.addEventListener("change", () => choice.form.submit());
+for (const button of document.querySelectorAll("[data-change]")) button.hidden = true;
 
 const first = JSON.parse(document.getElementById("status").textContent);
 const channel = document.querySelector("[data-link]");
@@ -196,5 +211,5 @@ show(first);
 setInterval(tick, 1000);
 if (!link?.entered && !preview) link = follow({ live: settings.live, poll: settings.poll, next_update_seconds: first.next_update_seconds }, {
   status: show,
-  link(how) { if (channel.dataset.link !== how) channel.dataset.link = how; },
+  link(how) { if (channel && channel.dataset.link !== how) channel.dataset.link = how; },
 });

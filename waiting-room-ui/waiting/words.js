@@ -1,7 +1,6 @@
 // What the page says: pure functions of the status object and a language's sentences, tested in Node as they stand.
 
 const STATES = ["pre_queue", "waiting", "called", "admitted", "paused", "sold_out", "full", "closed", "lapsed", "none"];
-const FORECASTS = ["likely_enough", "close", "likely_sold_out"];
 
 /** Gives sentences a voice: numbers and plurals by the rules of `lang`. */
 export function voice(words, lang) {
@@ -12,14 +11,17 @@ export function voice(words, lang) {
     lang, count,
     percent: (n) => new Intl.NumberFormat(lang, { style: "percent" }).format(n / 100),
     two: (n) => new Intl.NumberFormat(lang, { minimumIntegerDigits: 2 }).format(n),
-    say: (key, values = {}) => fill(words[key], values),
+    // What it has no words for, such as a forecast of a newer gateway, it says nothing of.
+    say: (key, values = {}) => fill(words[key] ?? "", values),
     plural: (key, n) => fill(words[key][rules.select(n)] ?? words[key].other, { n: count(n) }),
   };
 }
 
+const FINEST = 100;
+
 /** Picks the unit in which a person would say a length of time, and how many of it; hours have minutes beside them. */
-function unitOf(seconds) {
-  if (seconds < 100) return ["second", Math.max(0, Math.round(seconds)), 0];
+function unitOf(seconds, finest = FINEST) {
+  if (seconds < finest) return ["second", Math.max(0, Math.round(seconds)), 0];
   const minutes = Math.round(seconds / 60);
   if (minutes < 100) return ["minute", minutes, 0];
   const rest = Math.round((minutes % 60) / 10) * 10;
@@ -27,18 +29,19 @@ function unitOf(seconds) {
 }
 
 /** Says a length of time as a person would: "40 seconds", "5 minutes", "1 hour 20 minutes". */
-export function span(seconds, voice) {
-  const [unit, n, rest] = unitOf(seconds);
+export function span(seconds, voice, finest = FINEST) {
+  const [unit, n, rest] = unitOf(seconds, finest);
   return voice.plural(unit, n) + (rest ? ` ${voice.plural("minute", rest)}` : "");
 }
 
-/** Says a wait as a range, in one unit where both ends share it. */
+/** Says a wait as a range, in one unit where both ends can share it. */
 export function range(eta, voice) {
   if (!eta) return null;
   if (eta.high <= 5) return voice.say("few_seconds");
-  const [unit, n, rest] = unitOf(eta.low), [other] = unitOf(eta.high), high = span(eta.high, voice);
-  if (span(eta.low, voice) === high) return high;
-  return voice.say("range", { low: unit === other && !rest ? voice.count(n) : span(eta.low, voice), high });
+  const finest = eta.high < FINEST ? FINEST : 60;
+  const [unit, n, rest] = unitOf(eta.low, finest), [other] = unitOf(eta.high), low = span(eta.low, voice, finest), high = span(eta.high, voice);
+  if (low === high) return high;
+  return voice.say("range", { low: unit === other && !rest ? voice.count(n) : low, high });
 }
 
 /** Says when the turn will come on the reader's own clock. */
@@ -109,6 +112,11 @@ export function icon(state, percent) {
   return "data:image/svg+xml," + encodeURIComponent(`<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='9' fill='${fill}'/>${sign}</svg>`);
 }
 
+/** Names the parts that are shown: the state's own, and those of a place that a closed room keeps. */
+export function parts(status) {
+  return status.state === "closed" && status.number != null ? ["closed", "kept"] : [status.state];
+}
+
 /** Tells which part of the opening is shown: early without a place, in line, or how far the draw is. */
 export function opening(status) {
   return status.number == null ? "early" : status.draw ?? "placed";
@@ -125,7 +133,8 @@ export function usable(status) {
   return !!status && STATES.includes(status.state);
 }
 
-/** Gives the sentence on whether it will last, or null where nothing is known. */
-export function outlook(forecast, voice) {
-  return FORECASTS.includes(forecast) ? voice.say(forecast) : null;
+/** Says whether what is left will last, or that it is too early to say; null where nothing is counted, and nobody moves. */
+export function outlook(status, voice) {
+  if (status.state !== "waiting" || status.store_up === false) return null;
+  return voice.say(status.forecast ?? (status.stock && "too_early")) || null;
 }

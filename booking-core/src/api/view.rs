@@ -87,7 +87,7 @@ impl InventoryView {
         let (catalogue, row) = (service.catalogue(), listing.inventory);
         Self {
             listing: listing.into(),
-            train: catalogue.train(row.train).map(|train| TrainView::new(catalogue, train)),
+            train: TrainView::of(catalogue, row),
             practice: PracticeView::of(catalogue, row),
             date: row.date.to_string(),
             numbering: service.numbering(row),
@@ -128,6 +128,10 @@ pub struct TrainView {
 }
 
 impl TrainView {
+    fn of(catalogue: &Catalogue, row: InventoryId) -> Option<Self> {
+        catalogue.train(row.train).map(|train| Self::new(catalogue, train))
+    }
+
     fn new(catalogue: &Catalogue, train: &crate::catalogue::Train) -> Self {
         Self {
             number: train.number.to_string(),
@@ -186,8 +190,10 @@ impl SearchView {
 #[derive(Debug, Serialize)]
 pub struct HoldView {
     id: HoldId,
-    /// The row of the first item.
+    /// The row of the first item, and its train or practice.
     inventory: InventoryId,
+    train: Option<TrainView>,
+    practice: Option<PracticeView>,
     /// Seats of all items.
     quantity: u32,
     amount_paise: Paise,
@@ -214,9 +220,12 @@ impl HoldView {
             HoldState::Confirmed { booking, .. } => Some(booking),
             _ => None,
         };
+        let (catalogue, inventory) = (service.catalogue(), hold.first().inventory);
         Self {
             id: hold.id,
-            inventory: hold.first().inventory,
+            inventory,
+            train: TrainView::of(catalogue, inventory),
+            practice: PracticeView::of(catalogue, inventory),
             quantity: hold.quantity(),
             amount_paise: hold.amount(),
             currency: CURRENCY,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::domain::inventory::parse_date;
 use crate::domain::placement::{Placement, ShardDays, ShardNumber};
+use crate::secret;
 
 /// Names one of several databases and the days it takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,7 @@ pub struct ShardRules {
     /// Its number, from 0 to 31. It stays with the database for good.
     pub number: ShardNumber,
     /// As [`Config::database`].
+    #[serde(deserialize_with = "secret::text")]
     pub database: String,
     /// The first day of departure it takes, `YYYY-MM-DD`; every one before `until` when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::simulated::bank::Tempo;
+use crate::secret;
 
 /// Says how money is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +17,11 @@ pub struct PaymentRules {
     /// Where the provider is: for the simulated one, a bank in this process when it is missing; for Stripe, Stripe.
     pub provider_url: Option<String>,
     /// The secret key calls to the provider carry.
+    #[serde(deserialize_with = "secret::option")]
     pub provider_key: Option<String>,
     /// The secret the provider signs its webhooks with; a random one each start when it is missing and the bank is in
     /// this process.
+    #[serde(deserialize_with = "secret::option")]
     pub webhook_secret: Option<String>,
     /// Where a buyer comes back to from a page at the bank, with `{hold}` for the hold's id.
     pub return_url: Option<String>,

@@ -16,7 +16,7 @@ use super::ground::{CONNECTIONS, Ground, Plot, Trouble};
 use super::lease::{Leases, Names};
 use super::race::read;
 use super::step::Step;
-use super::way::{Buyer, Ending, Next, Way};
+use super::way::{Buyer, Ending, Heard, Next, Way};
 use crate::clock::Clock;
 
 /// How many people come.
@@ -45,6 +45,8 @@ pub struct Outcome {
     pub gave_up: u32,
     /// People to whom the database reported an error.
     pub failed: u32,
+    /// What the database said with one of those errors.
+    pub error: Option<String>,
     /// How often somebody had to begin again.
     pub retries: u32,
     /// Transactions that were committed, those of a single statement among them.
@@ -60,6 +62,7 @@ struct Tally {
     turned_away: u32,
     gave_up: u32,
     failed: u32,
+    error: Option<String>,
     retries: u32,
     commits: u64,
 }
@@ -101,7 +104,7 @@ async fn on(
     let began = clock.stopwatch();
     let mut outcome = Outcome::default();
     while let Some(tally) = crowd.join_next().await {
-        outcome.add(&tally.map_err(|error| Trouble(error.to_string()))?);
+        outcome.add(tally.map_err(|error| Trouble(error.to_string()))?);
     }
     outcome.took_us = micros(clock.stopwatch().saturating_sub(began));
     if let Some(leases) = leases.filter(|_| way == Way::SeatLock) {
@@ -127,16 +130,20 @@ async fn serve(mut asking: Asking, way: Way, next: Arc<AtomicU32>, start: Arc<Ba
         }
         let wants = i64::from(person % SEATS) + 1;
         let mut buyer = Buyer::new(way, wants, SEATS.into());
+        let mut error = None;
         let ending = loop {
             match buyer.next() {
                 Next::Over(ending) => break ending,
                 Next::Do(step) => {
                     tally.commits += u64::from(step == Step::Commit || (step.writes() && !buyer.inside()));
-                    buyer.hear(&asking.ask(step, person + 1).await.heard);
+                    let answer = asking.ask(step, person + 1).await;
+                    buyer.hear(&answer.heard);
+                    error = Some(answer.words).filter(|_| answer.heard == Heard::Failed).or(error);
                 }
             }
         };
         tally.count(ending, buyer.retries());
+        tally.error = tally.error.or(error.filter(|_| ending == Ending::Failed));
     }
 }
 
@@ -154,11 +161,12 @@ impl Tally {
 }
 
 impl Outcome {
-    const fn add(&mut self, tally: &Tally) {
+    fn add(&mut self, tally: Tally) {
         self.refused += tally.refused;
         self.turned_away += tally.turned_away;
         self.gave_up += tally.gave_up;
         self.failed += tally.failed;
+        self.error = self.error.take().or(tally.error);
         self.retries += tally.retries;
         self.commits += tally.commits;
     }

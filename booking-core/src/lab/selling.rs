@@ -51,10 +51,12 @@ async fn sell(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Outcome,
     let began = clock.stopwatch();
     let mut outcome = Outcome::default();
     while let Some(served) = crowd.join_next().await {
-        match served.map(|served| served.map(|served| served.answer)) {
-            Ok(Ok(TakeAnswer::Granted(_))) => {}
-            Ok(Ok(_)) => outcome.refused += 1,
-            _ => outcome.failed += 1,
+        match served.map_err(|error| error.to_string()).and_then(|served| served.map_err(|error| error.to_string())) {
+            Ok(served) => outcome.refused += u32::from(!matches!(served.answer, TakeAnswer::Granted(_))),
+            Err(error) => {
+                outcome.failed += 1;
+                outcome.error = outcome.error.or(Some(error));
+            }
         }
     }
     outcome.took_us = micros(clock.stopwatch().saturating_sub(began));

@@ -139,6 +139,8 @@ impl Drop for SqliteStore {
 
 async fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
     while let Some(job) = mailbox.recv().await {
+        // Whoever waits for what was just written is answered before this thread writes again.
+        tokio::task::yield_now().await;
         job(&mut connection);
     }
 }

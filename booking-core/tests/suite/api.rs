@@ -102,6 +102,7 @@ on_both! {
         assert_eq!(answer.header("vestibule-sold-out"), None);
         let held = answer.json();
         assert_eq!((&held["status"], &held["quantity"]), (&json!("held"), &json!(2)));
+        assert_eq!((&held["train"]["number"], &held["train"]["name"]), (&json!("12951"), &train["name"]));
         assert_eq!(held["expires_at"].as_i64().unwrap() - held["now"].as_i64().unwrap(), 300_000);
         let again = site.hold("k1", 2).await;
         assert_eq!((again.status, again.header("idempotency-hit")), (StatusCode::CREATED, Some("true")));
@@ -348,6 +349,15 @@ async fn the_site_is_served_with_its_types_and_tags() {
         let known = site.send(Method::GET, "/", &[("if-none-match", &tag)], "").await;
         assert_eq!((known.status, known.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
         assert_eq!(site.get("/booking/ABC").await.text, page.text);
+        assert!(!page.text.contains("/lab/") && page.text.ends_with("</html>\n"), "there is none");
+        let mut config = site_config(&db, 5);
+        config.lab.enabled = true;
+        let other = Site::open(config, Arc::new(ManualClock::at(NOON))).await;
+        let leading = other.send(Method::GET, "/", &[("if-none-match", &tag)], "").await;
+        assert_eq!(leading.status, StatusCode::OK, "it is another page");
+        assert!(leading.text.contains("<a href=\"/lab/\""));
+        assert_eq!(other.get("/lab/").await.status, StatusCode::OK);
+        other.close().await;
     } else {
         assert_eq!(page.problem().0, 404, "a build without the site says so");
     }

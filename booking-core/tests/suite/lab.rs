@@ -191,6 +191,10 @@ on_both! {
         let broken = lab.rush(Way::ReadThenWrite).await.unwrap();
         assert_eq!(broken.sold + u64::from(broken.refused + broken.failed), u64::from(PEOPLE), "{broken:?}");
         assert_eq!(broken.oversold, broken.sold.saturating_sub(u64::from(SEATS)), "{broken:?}");
+        let late = lab.rush(Way::ReadThenWriteInTransaction).await.unwrap();
+        for outcome in [&broken, &late] {
+            assert_eq!(outcome.error.is_some(), outcome.failed > 0, "{outcome:?}");
+        }
         lab.stop().await;
     }
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::behaviour::Behaviour;
-use super::order::Turn;
+use super::order::{ALLOWANCE_MS, Turn};
 use super::status::{Forecast, Status};
+use crate::room::LEASE_MS;
 
 /// How a visit ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,8 @@ pub struct Note {
     pub end: End,
     pub(super) present_ms: Vec<(u64, u64)>,
     pub(super) here_ms: Option<(u64, u64)>,
+    /// For how long nothing may come before the present presence counts as interrupted.
+    pub(super) silence_ms: u64,
     pub(super) position: Option<u64>,
     pub(super) stands_since_ms: u64,
     pub(super) first_position: Option<u64>,
@@ -139,10 +142,16 @@ impl Note {
     /// Writes down that a frame of the live connection says: at `as_of_ms` you were here.
     ///
     /// A presence runs from the first frame to the last by the gateway's own times, not to the end of the
-    /// connection: a gateway may have cut a slow reader long before the reader comes to read that.
-    pub fn be_here(&mut self, as_of_ms: u64) {
+    /// connection: a gateway may have cut a slow reader long before the reader comes to read that. It ends where the
+    /// gateway was silent for longer than it had promised, the next frame after `next_update_ms`, and longer than its lease
+    /// on visitors lasts: a gateway that was frozen told the line nothing of them meanwhile.
+    pub fn be_here(&mut self, as_of_ms: u64, next_update_ms: u64) {
+        if self.here_ms.is_some_and(|(_, to)| as_of_ms > to.saturating_add(self.silence_ms)) {
+            self.go();
+        }
         let (from, _) = self.here_ms.unwrap_or((as_of_ms, as_of_ms));
         self.here_ms = Some((from, as_of_ms.max(from)));
+        self.silence_ms = LEASE_MS.max(next_update_ms.saturating_add(ALLOWANCE_MS));
     }
 
     /// Writes down that the live connection ended.
@@ -221,12 +230,25 @@ mod tests {
     #[test]
     fn presence_runs_from_the_first_frame_to_the_last() {
         let mut note = Note { number: Some(1), ..Note::default() };
-        note.be_here(10);
-        note.be_here(20);
-        note.be_here(30);
+        note.be_here(10, 1_000);
+        note.be_here(20, 1_000);
+        note.be_here(30, 1_000);
         note.go();
         note.go();
         assert_eq!(note.turn().unwrap().present_ms, [(10, 30)]);
+    }
+
+    #[test]
+    fn a_gateway_that_was_silent_beyond_its_lease_and_promise_told_the_line_nothing() {
+        let spans = |frames: &[(u64, u64)]| {
+            let mut note = Note { number: Some(1), ..Note::default() };
+            frames.iter().for_each(|&(as_of_ms, next_ms)| note.be_here(as_of_ms, next_ms));
+            note.go();
+            note.turn().unwrap().present_ms
+        };
+        assert_eq!(spans(&[(0, 2_000), (10_000, 2_000)]), [(0, 10_000)], "a lease has not run out by then");
+        assert_eq!(spans(&[(0, 2_000), (13_570, 2_000), (14_000, 2_000)]), [(0, 0), (13_570, 14_000)]);
+        assert_eq!(spans(&[(0, 30_000), (30_500, 30_000)]), [(0, 30_500)], "far behind, a frame is rare");
     }
 
     #[test]

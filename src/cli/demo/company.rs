@@ -55,15 +55,15 @@ async fn keep(room: &Room, wanted: u64, end: &CancellationToken) {
         members.retain(|_, place| still_waits(room, place));
         for _ in 0..wanting(room, wanted).min(at_once) {
             let Ok(place) = room.join(None).await else { break };
-            room.presence.connect(place.number);
+            room.presence.connect((place.epoch, place.number));
             members.insert(place.number, place);
         }
         at_once = AT_ONCE;
     }
     let steady_ms = room.shared.clock.steady_ms();
-    for number in members.into_keys() {
-        room.presence.disconnect(number, steady_ms);
-        room.leave(number);
+    for place in members.into_values() {
+        room.presence.disconnect((place.epoch, place.number), steady_ms);
+        room.leave(place.number);
     }
 }
 
@@ -82,6 +82,6 @@ fn still_waits(room: &Room, place: &Place) -> bool {
         Standing::Called { ends_s, .. } => room.end_session(place.number, ends_s),
         Standing::Over | Standing::Foreign => {}
     }
-    room.presence.disconnect(place.number, room.shared.clock.steady_ms());
+    room.presence.disconnect((place.epoch, place.number), room.shared.clock.steady_ms());
     false
 }

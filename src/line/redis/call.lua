@@ -1,9 +1,42 @@
 -- ARGV: now, what the mirror knows. Calls the lowest numbers that are waiting and present, as many as the limits allow.
 -- Returns how many of the waiting are then present, and the instant.
 
-local function count_present()
-  gather_callable()
-  return redis.call('BITCOUNT', SCRATCH)
+-- How many numbers there are from the lowest that waits to the last that was given.
+local function span()
+  local head = redis.call('BITPOS', WAITING, 1)
+  return head < 0 and 0 or get('issued') - (base(WAITING) * 8 + head)
+end
+
+-- Puts those who are waiting and present into the scratch key.
+local function gather_callable()
+  bases[SCRATCH] = base(WAITING)
+  local from, length = base(WAITING), redis.call('STRLEN', DOOR)
+  if length > 0 and base(DOOR) + length > from then copy(SCRATCH, DOOR, from, base(DOOR) + length - from) end
+  redis.call('BITOP', 'OR', SCRATCH, SCRATCH, HERE, BEFORE)
+  redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
+end
+
+-- Tells whether the last count of a line of so many numbers is good: if it is long, for a while.
+local function is_counted(length)
+  local age = now - (get('counted_at') or now + 1)
+  return length >= LONG_LINE and age >= 0 and age * COUNTED_PER_US < length
+end
+
+-- Returns how many of the waiting are present, and the lowest of them, at most `limit`. Where they are counted they have
+-- been gathered for that; else only those who are to be called are looked for.
+local function look_at_present(length, limit)
+  if is_counted(length) then return get('present'), limit > 0 and lowest_callable(limit) or {} end
+  local present, called = 0, {}
+  in_scratch(function()
+    gather_callable()
+    present = redis.call('BITCOUNT', SCRATCH)
+    if limit > 0 then called = with_bytes(lowest(SCRATCH, limit), from_scratch) end
+  end)
+  if length >= LONG_LINE then
+    put('present', present)
+    put('counted_at', now)
+  end
+  return present, called
 end
 
 -- Those in line since before this period of the grace time who were not seen in all of it, the first of them.
@@ -13,7 +46,7 @@ local function absent()
     redis.call('BITOP', 'OR', SCRATCH, SEEN, HERE, BEFORE)
     redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
     redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, WAITING)
-    return with_bytes(SCRATCH, up_to(get('grace_issued'), lowest(SCRATCH, LAPSE_LIMIT)))
+    return with_bytes(up_to(get('grace_issued'), lowest(SCRATCH, LAPSE_LIMIT)), from_scratch)
   end)
 end
 
@@ -78,20 +111,20 @@ local function adapt()
 end
 
 if is_out_of_step() then
+  local present = look_at_present(span(), 0)
   save()
-  return {text(in_scratch(count_present)), text(now)}
+  return {text(present), text(now)}
 end
 close_entries()
 tend_muster()
 tend_door()
 adapt()
 lapse()
-local allowed, present = allowance(), 0
-local called = in_scratch(function()
-  present = count_present()
-  return allowed > 0 and lowest_callable(allowed) or {}
-end)
+local length = span()
+local present, called = look_at_present(length, math.min(allowance(), CALL_LIMIT))
 if #called > 0 then
+  present = math.max(0, present - size(called))
+  if length >= LONG_LINE then put('present', present) end
   call_in(called)
 elseif get('issued') > get('told') then
   append({})
@@ -99,4 +132,4 @@ end
 follow_line()
 sweep_persons()
 save()
-return {text(present - size(called)), text(now)}
+return {text(present), text(now)}

@@ -9,12 +9,9 @@ local first, last, draw = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local drawn = {waiting = ARGV[12], called = ARGV[13], over = ARGV[14], unseen = ARGV[15]}
 local range = first <= last and {{first, last}} or {}
 
--- Counts those of the draw who are in the bitmap `key`, and in another with its base.
-local function count_in(key, other)
-  return text(sifted(function()
-    if other then redis.call('BITOP', 'AND', SCRATCH, SCRATCH, other) end
-    return redis.call('BITCOUNT', SCRATCH)
-  end, range, key))
+-- Counts those of a set who are in the bitmap `key`.
+local function count_in(key, set)
+  return text(is_empty(set) and 0 or sifted(function() return redis.call('BITCOUNT', SCRATCH) end, set, key))
 end
 
 -- Since the entries closed nobody of them was called, and no bit of the unseen is set but by an epoch that begins, so
@@ -22,8 +19,8 @@ end
 local function is_as_read()
   return text(epoch()) == read.epoch and line.pending == read.promise and get('pending_closed') == last
     and line.tally_left == read.left and line.tally_lapsed == read.lapsed
-    and count_in(WAITING) == read.waiting and count_in(UNSEEN) == read.unseen
-    and count_in(OVER, UNSEEN) == read.over_unseen
+    and count_in(WAITING, range) == read.waiting and count_in(UNSEEN, range) == read.unseen
+    and count_in(OVER, sift_bytes(range, UNSEEN)) == read.over_unseen
 end
 
 if not is_as_read() then
@@ -51,7 +48,7 @@ put('drawn_seq', get('seq') + 1)
 append({draw = 'd ' .. draw})
 
 -- Gateways knew by number who is here, and say it again by place; until all have, nobody is called.
-redis.call('DEL', DOOR, SEEN)
+redis.call('DEL', DOOR, BACK, SEEN)
 unsettle()
 put('door_at', now)
 put('door_old', 0)

@@ -9,8 +9,8 @@ use super::words::LIMITS;
 use crate::admission::{MAX_INTERVAL_US, MAX_TAT_US, STOPPED_INTERVAL_US};
 use crate::line::board::{KEYS_CAP, NEWS_MS, SHARE_LIMIT, WORD_KEPT_MS};
 use crate::line::{
-    CALL_LIMIT, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, MUSTER_EACH_US, MUSTER_US,
-    PACE_STEP_US, REST_US, UNSEEN_S,
+    CALL_LIMIT, COUNTED_PER_US, DOOR_US, EPOCH_MARGIN, Epoch, JOIN_LIMIT, LAPSE_LIMIT, LOG_CAP, LONG_LINE,
+    MUSTER_EACH_US, MUSTER_US, PACE_STEP_US, REST_US, UNSEEN_S,
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
@@ -89,6 +89,7 @@ fn constants() -> String {
          local LOG_CAP, DOOR_US, JOIN_LIMIT, BUCKETS = {LOG_CAP}, {DOOR_US}, {JOIN_LIMIT}, {BUCKETS}\n\
          local EPOCH_MARGIN, REST_US, UNSEEN_S = {EPOCH_MARGIN}, {REST_US}, {UNSEEN_S}\n\
          local CALL_LIMIT, LAPSE_LIMIT = {CALL_LIMIT}, {LAPSE_LIMIT}\n\
+         local LONG_LINE, COUNTED_PER_US = {LONG_LINE}, {COUNTED_PER_US}\n\
          local PACE_STEP_US, DRAW_REST_US = {PACE_STEP_US}, {DRAW_REST_US}\n\
          local MUSTER_US, MUSTER_EACH_US = {MUSTER_US}, {MUSTER_EACH_US}\n\
          local KEYS_CAP, WORD_KEPT_MS, NEWS_MS = {KEYS_CAP}, {WORD_KEPT_MS}, {NEWS_MS}\n\

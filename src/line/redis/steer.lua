@@ -84,10 +84,7 @@ local function admit(count)
   tend_muster()
   tend_door()
   local limit = math.min(count, free_sessions())
-  local called = limit > 0 and in_scratch(function()
-    gather_callable()
-    return lowest_callable(limit)
-  end) or {}
+  local called = limit > 0 and lowest_callable(math.min(limit, CALL_LIMIT)) or {}
   if #called > 0 then call_in(called, true) end
 end
 

@@ -5,6 +5,8 @@
 local gateway = ARGV[2]
 local lease = redis.call('HGET', LEASES, gateway)
 local serial, answer = string.match(lease or '', '^%d+ (%d+) (%d)$')
+-- A later tick has overtaken this one.
+if serial and tonumber(serial) > tonumber(ARGV[9]) then return 0 end
 
 local function renew(answered)
   redis.call('HSET', LEASES, gateway, text(now + tonumber(ARGV[3]) * 1000) .. ' ' .. ARGV[9] .. ' ' .. answered)
@@ -37,7 +39,7 @@ local is_heard = has_answered(gateway)
 local here = up_to(get('issued'), parse(ARGV[4]))
 -- Of an unanswered gateway they are there, but it may be gone before it says so again.
 if is_heard then come(here) else greet(here) end
-mark(DOOR, gone, false)
+leave_door(gone)
 -- What one says who was not known is of before its lease ran out: others may have named them since.
 if is_heard and lease and not is_all then go(gone) end
 settle()

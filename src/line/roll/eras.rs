@@ -39,6 +39,19 @@ impl Roll {
         self.span(epoch).is_some_and(|(above, last)| above < number && number <= last)
     }
 
+    /// Tells whether a ticket's number is not this line's, which may give it to somebody else. One of a later epoch than
+    /// was heard of may well be its own.
+    #[must_use]
+    pub fn is_strange(&self, epoch: Epoch, number: Number) -> bool {
+        epoch <= self.epoch() && !self.covers(epoch, number)
+    }
+
+    /// Returns which numbers are of which epoch, and nothing else.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        Self { eras: self.eras.clone(), issued: self.issued, ..Self::default() }
+    }
+
     /// Tells whether numbers of `epoch` are of this line.
     pub(in crate::line) fn knows(&self, epoch: Epoch) -> bool {
         self.span(epoch).is_some_and(|(above, last)| above < last)

@@ -22,6 +22,8 @@ pub(super) struct Attendance {
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     until_us: u64,
+    /// The latest of its ticks that was heard.
+    serial: u64,
     /// The interval that the gateway wishes for; it goes with the lease.
     wish_us: Option<u64>,
     /// Since the muster began it has said who is here.
@@ -34,8 +36,30 @@ struct Lease {
 struct Door {
     visitors: Bits,
     marked_us: u64,
-    /// Numbers up to this one have left the door at the next mark.
+    /// Numbers up to this one leave the door at the next mark, but for those who are `back`.
     old: Number,
+    /// Who has come back since the last mark.
+    back: Bits,
+}
+
+impl Door {
+    fn come_back(&mut self, visitors: &Bits) {
+        self.visitors.union_with(visitors);
+        self.back.union_with(visitors);
+    }
+
+    fn remove(&mut self, number: Number) {
+        self.visitors.remove(number);
+        self.back.remove(number);
+    }
+
+    fn mark(&mut self, issued: Number, now_us: u64) {
+        self.visitors.remove_run(0, self.old);
+        if self.back.count() > 0 {
+            self.visitors.union_with(&std::mem::take(&mut self.back));
+        }
+        (self.old, self.marked_us) = (issued, now_us);
+    }
 }
 
 /// Who was seen in this period of the grace time. Whoever was in line before the period began and
@@ -57,7 +81,7 @@ impl Attendance {
 
     /// Begins with everyone of `waiting` at the door: after a loss, they come back as they hear of it.
     pub(super) fn anew(waiting: &Bits, issued: Number, now_us: u64) -> Self {
-        let door = Door { visitors: waiting.clone(), marked_us: now_us, old: 0 };
+        let door = Door { visitors: waiting.clone(), marked_us: now_us, ..Door::default() };
         Self { door, ..Self::since(issued, now_us) }
     }
 
@@ -69,15 +93,18 @@ impl Attendance {
     /// Notes who has just returned: they stand at the door, and do not lapse in this period.
     pub(super) fn come_back(&mut self, numbers: &Numbers) {
         let returned: Bits = numbers.iter().collect();
-        self.door.visitors.union_with(&returned);
+        self.door.come_back(&returned);
         self.grace.seen.union_with(&returned);
     }
 
     /// Renews a gateway's lease and notes who came to it and who went. Returns whether it was heard: one that was not
     /// known, or has yet to answer a muster, says again who is here. A gateway that was only slow, and whose lease
     /// nobody else has dropped meanwhile, still has its visitors. Numbers are taken only where they are `understood`:
-    /// places as the line, in which `waiting` wait, has them now.
+    /// places as the line, in which `waiting` wait, has them now. A tick that a later one has overtaken is not heard.
     pub(super) fn vouch(&mut self, tick: &Tick, understood: bool, waiting: &Bits, issued: Number, now_us: u64) -> bool {
+        if self.leases.get(&tick.gateway).is_some_and(|lease| tick.serial < lease.serial) {
+            return false;
+        }
         let was_known = self.renew(tick, understood, now_us);
         if !understood {
             return false;
@@ -94,7 +121,7 @@ impl Attendance {
             self.come_back(&here.collect());
         }
         for number in tick.gone.iter() {
-            self.door.visitors.remove(number);
+            self.door.remove(number);
             // What one says who was not known is of before its lease ran out: others may have named them since.
             if has_answered && was_known && !tick.all_here {
                 self.muster.go(number, waiting.contains(number));
@@ -109,7 +136,7 @@ impl Attendance {
         let before = self.leases.get(&tick.gateway);
         let has_answered = before.map_or(understood, |lease| lease.has_answered);
         let (was_known, until_us) = (before.is_some(), now_us + tick.lease_ms * 1_000);
-        self.leases.insert(tick.gateway, Lease { until_us, wish_us: tick.wish_us, has_answered });
+        self.leases.insert(tick.gateway, Lease { until_us, serial: tick.serial, wish_us: tick.wish_us, has_answered });
         self.drop_expired_leases(now_us);
         was_known
     }
@@ -128,7 +155,7 @@ impl Attendance {
     fn come(&mut self, number: Number) {
         self.muster.come(number);
         self.grace.seen.insert(number);
-        self.door.visitors.remove(number);
+        self.door.remove(number);
     }
 
     fn call_muster(&mut self, now_us: u64) {
@@ -164,10 +191,8 @@ impl Attendance {
             self.call_muster(now_us);
         }
         self.settle();
-        let door = &mut self.door;
-        if now_us >= door.marked_us + DOOR_US {
-            door.visitors.remove_run(0, door.old);
-            (door.old, door.marked_us) = (issued, now_us);
+        if now_us >= self.door.marked_us + DOOR_US {
+            self.door.mark(issued, now_us);
         }
     }
 

@@ -91,6 +91,11 @@ impl LineState {
         let epoch = epoch_at(now_us).max(mine.epoch().max(lost.epoch()) + 1);
         self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
         self.set_again(&mine, parting, now_us);
+        // Whoever was called on the line that gave way counts against a limit that is set again, too.
+        let rested_us = self.rested_tat_us(now_us);
+        if rested_us > self.roll.tat_us {
+            self.append(Entry { tat_us: rested_us, ..Entry::default() }, now_us);
+        }
     }
 
     /// Takes over what was set on the line that gives way since it parted: that was later than all that the lost one knew.

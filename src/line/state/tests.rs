@@ -31,6 +31,7 @@ fn room(limits: Limits) -> LineState {
 fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
     Tick {
         gateway,
+        serial: 0,
         lease_ms: 10_000,
         here,
         all_here: false,

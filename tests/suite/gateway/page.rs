@@ -177,6 +177,7 @@ async fn the_forecast_is_told_once_it_is_known() {
     };
     stock(401).await;
     assert_eq!(last.status().await["forecast"], Value::Null, "nothing is known yet");
+    assert!(last.get("/").await.text().contains("too early to say whether it will last"));
     stock(400).await;
     for left in [280, 160] {
         stand.operator.act("admit", r#"{"count":12}"#).await;
@@ -206,6 +207,11 @@ async fn an_operator_sees_the_page_in_every_state() {
         let nonce = text.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
         assert!(page.header("content-security-policy").unwrap().contains(&format!("script-src 'nonce-{nonce}'")));
     }
+    let lost = preview("?state=disconnected").await.text();
+    assert!(lost.contains("No news for 40 seconds.") && lost.contains("Updated 40 seconds ago"), "{lost}");
+    assert!(lost.contains("data-row=\"trouble\">"), "it is shown");
+    let kept = preview("?state=closed_in_line").await.text();
+    assert!(kept.contains("Updated just now") && kept.contains("data-row=\"trouble\" hidden"), "{kept}");
     assert!(preview("?state=nonsense").await.text().contains("awaiting_public_value"));
     assert_eq!(preview("?lang=xx").await.status(), 400);
     let stranger = stand.operator.ask_with("", "GET", "/api/rooms/sale/preview", "").await;

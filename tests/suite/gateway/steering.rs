@@ -39,6 +39,8 @@ async fn a_paused_room_keeps_its_line_and_a_closed_one_takes_nobody() {
     let late = stand.visitor().program().get("/").await;
     assert_eq!((late.status(), &json(&late)["type"]), (503, &value!("/problems/closed")));
     assert_eq!(waiting.position().await, Some(1), "places are kept");
+    let page = waiting.get("/").await.text();
+    assert!(page.contains("class=\"place\" data-show=\"waiting paused sold_out kept\">"), "and shown: {page}");
     stand.operator.act("resume", "").await;
     waiting.until_state("called").await;
     assert_eq!(waiting.get("/").await.text(), "the site at /");

@@ -104,6 +104,7 @@ on_every_store!(
     a_lease_that_runs_out_takes_nobodys_place,
     a_gateway_that_dies_takes_its_own_visitors_and_nobody_elses,
     what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another,
+    a_tick_that_a_later_one_overtook_takes_nobody_away,
     until_every_gateway_has_answered_nobody_counts_as_away,
     who_is_here_through_two_gateways_stays_while_either_holds,
     a_gateway_that_may_not_have_been_heard_says_all_and_so_do_the_others,
@@ -126,6 +127,7 @@ on_every_store!(
     scattered_visitors_are_seen_and_called_in_order,
     thousands_lapse_some_at_a_time,
     a_long_line_goes_on_when_its_head_is_cut_off,
+    a_line_of_a_million_is_counted_ten_times_a_second,
     the_slowest_wish_counts_for_as_long_as_its_lease,
     a_wish_counts_between_floor_and_ceiling_and_only_where_the_rate_adapts,
     a_rate_that_swings_grants_no_burst,
@@ -218,6 +220,17 @@ async fn what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another(
     stand.tick(everyone(2, Numbers::run(1, 6))).await;
     let late = stand.tick(Tick { gone: Numbers::run(1, 1), ..tick(1) }).await;
     assert_eq!((late.vouched, late.present), (false, 6), "1 has gone to the second gateway");
+}
+
+async fn a_tick_that_a_later_one_overtook_takes_nobody_away(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    stand.join(3).await;
+    stand.tick(everyone(1, Numbers::run(1, 3))).await;
+    // It hangs on the way; meanwhile the visitor is back, and the gateway says all that it may not have been heard with.
+    let late = Tick { gone: Numbers::run(2, 2), wish_us: Some(1), ..tick(1) };
+    stand.tick(everyone(1, Numbers::run(1, 3))).await;
+    assert_eq!(stand.tick(late).await.present, 3);
+    assert!(stand.tick(tick(1)).await.vouched, "nothing has to be said again for it");
 }
 
 async fn until_every_gateway_has_answered_nobody_counts_as_away(stand: Stand) {
@@ -548,6 +561,29 @@ async fn thousands_lapse_some_at_a_time(stand: Stand) {
     lapsed.dedup();
     assert_eq!(lapsed, [0, 2_000, 4_000, 5_000]);
     assert_eq!(stand.waiting().await, even.iter().collect::<Vec<u64>>());
+}
+
+async fn a_line_of_a_million_is_counted_ten_times_a_second(stand: Stand) {
+    stand.configure(limits(0.0, 1)).await;
+    for _ in 0..17 {
+        stand.join(65_536).await;
+    }
+    stand.tick(everyone(1, Numbers::run(1, 1_000_000))).await;
+    // Nobody is at the door any more.
+    for _ in 0..3 {
+        stand.clock.advance_ms(6_000);
+        stand.tick(tick(1)).await;
+    }
+    let gone = |first| Tick { gone: Numbers::run(first, first + 99), ..tick(1) };
+    assert_eq!(stand.tick(tick(1)).await.present, 1_000_000);
+    stand.clock.advance_ms(50);
+    assert_eq!(stand.tick(gone(901)).await.present, 1_000_000, "as counted 50 ms ago");
+    stand.steer(Steering::Admit(300)).await;
+    stand.steer(Steering::Limits(limits(100.0, 1))).await;
+    stand.clock.advance_ms(20);
+    assert_eq!(stand.tick(tick(1)).await.present, 999_999, "but for whom the tick itself calls");
+    stand.clock.advance_ms(100);
+    assert_eq!(stand.tick(tick(1)).await.present, 1_000_000 - 100 - 300 - 2);
 }
 
 async fn a_long_line_goes_on_when_its_head_is_cut_off(stand: Stand) {

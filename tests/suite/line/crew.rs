@@ -82,7 +82,7 @@ impl Crew {
                 let standing = standing(room, place);
                 room.take_back(place.number, standing);
                 if !matches!(standing, Standing::Called { .. } | Standing::Over) {
-                    room.presence.poll(place.number, steady_ms, 5_000);
+                    room.presence.poll((place.epoch, place.number), steady_ms, 5_000);
                 }
             }
         }

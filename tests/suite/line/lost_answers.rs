@@ -53,7 +53,8 @@ async fn who_is_here_is_said_again_where_it_was_not_heard_that_the_lease_ran_out
     ticker::tick(&room).await;
     room.configure(limits(0.0, 1)).await.expect("a room");
     room.shared.store.join(&name, 3).await.expect("places");
-    (1..=3).for_each(|number| room.presence.connect(number));
+    let epoch = room.mirror.known().epoch;
+    (1..=3).for_each(|number| room.presence.connect((epoch, number)));
     ticker::tick(&room).await;
     assert_eq!(room.present(), 3);
     clock.advance_ms(LEASE_MS + 1);

@@ -18,7 +18,7 @@ use vestibule::line::{
 };
 use vestibule::schedule::Schedule;
 
-use super::{START_MS, fresh_room, limits, tick};
+use super::{LATER, START_MS, fresh_room, limits, tick};
 use crate::redis_server::RedisServer;
 
 const CASES: u32 = 200;
@@ -101,6 +101,7 @@ struct Say {
     lease_ms: u64,
     here: Numbers,
     all_here: bool,
+    is_overtaken: bool,
     gone: Numbers,
     returned: Numbers,
     left: Numbers,
@@ -128,19 +129,24 @@ fn say() -> impl Strategy<Value = Say> {
     let wish = prop::option::of(prop_oneof![1u64..100_000, 1u64..20_000_000]);
     let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
     let gateway = (0usize..3, prop_oneof![2 => Just(10_000u64), 1 => 1u64..3_000], any::<bool>());
-    (gateway, sets, ended, introduced, wish, lag).prop_map(
-        |((gateway, lease_ms, all_here), (here, gone, returned, left), ended, introduced, wish_us, known_lag)| Say {
-            gateway,
-            lease_ms,
-            here,
-            all_here,
-            gone,
-            returned,
-            left,
-            ended,
-            wish_us,
-            introduced,
-            known_lag,
+    let is_overtaken = prop::bool::weighted(0.1);
+    ((gateway, is_overtaken), sets, ended, introduced, wish, lag).prop_map(
+        |(of, (here, gone, returned, left), ended, introduced, wish_us, known_lag)| {
+            let ((gateway, lease_ms, all_here), is_overtaken) = of;
+            Say {
+                gateway,
+                lease_ms,
+                here,
+                all_here,
+                is_overtaken,
+                gone,
+                returned,
+                left,
+                ended,
+                wish_us,
+                introduced,
+                known_lag,
+            }
         },
     )
 }
@@ -374,6 +380,7 @@ impl Pair<'_> {
     fn tick(&mut self, say: &Say) -> Result<(), TestCaseError> {
         let mut tick = tick(say.gateway as u64);
         (tick.lease_ms, tick.all_here) = (say.lease_ms, say.all_here);
+        tick.serial -= if say.is_overtaken { LATER } else { 0 };
         (tick.here, tick.gone, tick.returned, tick.left) =
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;

@@ -24,7 +24,7 @@ async fn where_very_many_poll_each_asks_less_often_and_still_in_time() {
     ticker::tick(&room).await;
     room.set_present(1_000_000);
     assert_eq!(asks_again(&room, State::Waiting, Some(900_000)), 2);
-    (1..=160_000).for_each(|number| room.presence.poll(number, 0, 1_000));
+    (1..=160_000).for_each(|number| room.presence.poll((1, number), 0, 1_000));
     for (state, ahead, expected) in [
         (State::Waiting, Some(900_000), 9),
         (State::Waiting, Some(8_200), 5),
@@ -39,7 +39,7 @@ async fn where_very_many_poll_each_asks_less_often_and_still_in_time() {
     room.set_present(10_000);
     assert_eq!(asks_again(&room, State::Waiting, Some(150_000)), 2, "nearly all of them are away");
     room.set_present(1_000_000);
-    (1..=600_000).for_each(|number| room.presence.poll(number, 0, 1_000));
+    (1..=600_000).for_each(|number| room.presence.poll((1, number), 0, 1_000));
     assert_eq!(asks_again(&room, State::Waiting, Some(900_000)), 11, "a third of the grace period");
     room.presence.expire(1_001);
     assert_eq!(asks_again(&room, State::Waiting, Some(900_000)), 2, "they have gone");
@@ -53,7 +53,7 @@ async fn where_very_many_poll_each_asks_less_often_and_still_in_time() {
 fn where_nothing_is_known_of_the_line_a_crowd_asks_every_ten_seconds() {
     let clock = Clock::manual(START_MS);
     let room = room_on(Embedded::open(None, clock.clone()).unwrap(), &fresh_room(), clock);
-    (1..=300_000).for_each(|number| room.presence.poll(number, 0, 1_000));
+    (1..=300_000).for_each(|number| room.presence.poll((1, number), 0, 1_000));
     assert_eq!(asks_again(&room, State::Waiting, None), 11);
     assert_eq!(asks_again(&room, State::Closed, None), 11);
 }
@@ -62,9 +62,9 @@ fn where_nothing_is_known_of_the_line_a_crowd_asks_every_ten_seconds() {
 async fn a_newcomer_who_is_told_to_come_later_is_here_until_then() {
     let clock = Clock::manual(START_MS);
     let room = room_on(Embedded::open(None, clock.clone()).unwrap(), &fresh_room(), clock);
-    room.expect_newcomer_back(7, 2);
+    room.expect_newcomer_back((1, 7), 2);
     assert_eq!(room.presence.count(), 0, "whoever is to come back at once counts as here for a moment anyway");
-    room.expect_newcomer_back(7, 60);
+    room.expect_newcomer_back((1, 7), 60);
     room.presence.expire(96_999);
     assert_eq!(room.presence.count(), 1);
     room.presence.expire(97_000);

@@ -10,9 +10,10 @@ use vestibule::adaptive::Tolerance;
 use vestibule::admission::Limits;
 use vestibule::clock::Clock;
 use vestibule::gate::QueueingMethod;
-use vestibule::line::{GatewayId, Number, PersonId, RoomName, StoreFault};
+use vestibule::line::{GatewayId, PersonId, RoomName, StoreFault};
 use vestibule::metrics::Metrics;
 use vestibule::person::{PersonRule, Source};
+use vestibule::presence::Holder;
 use vestibule::room::{JoinFault, Place, Room, RoomRules, Shared};
 use vestibule::ticker;
 use vestibule::token::pass::ISSUER;
@@ -74,7 +75,7 @@ pub struct Gateway {
     pub is_ticking: bool,
     pub is_drawing: bool,
     /// Connections that ended while it was paused.
-    pub hung_up: Vec<Number>,
+    pub hung_up: Vec<Holder>,
     room: Option<Arc<Room>>,
     tasks: Vec<TaskId>,
 }

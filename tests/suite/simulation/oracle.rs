@@ -103,14 +103,16 @@ impl Oracle {
     }
 
     /// Notes a new ticket. (L1) A number has one holder, and (L3) a person one place; after a loss a person may have
-    /// two, until a ticket tells which is which.
+    /// two, until a ticket tells which is which, and so may who has used up a session that a clock put back prolongs.
     pub fn issued(&mut self, text: &str, ticket: Ticket, line: LineNow) {
-        let stands = |held: &Key| *held != desk::key(&ticket) && !self.ever.fate(*held).has_ended(line.maybe_ms);
+        let stands = |held: &Key| *held != desk::key(&ticket) && !self.ever.fate(*held).has_ended(line.surely_ms);
         let other = self.desk.keys_of(ticket.id).find(stands);
-        let is_sole = other.is_none_or(|(epoch, _)| epoch != ticket.epoch || self.rebuilt.eras.len() > 1);
+        let excused = self.rebuilt.eras.len() > 1 || self.books.went_back;
+        let is_sole = other.is_none_or(|(epoch, _)| epoch != ticket.epoch || excused);
         self.demand(is_sole, || format!("(L3) {ticket:?} is of a person who has {other:?}"));
         let verdict = self.desk.issue(text, ticket);
         self.take(verdict);
+        self.forget_whose_line_gave_way(&ticket);
     }
 
     /// Notes a new pass.

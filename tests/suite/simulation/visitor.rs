@@ -1,6 +1,7 @@
 //! One simulated visitor: a browser with a jar of cookies, and a temper.
 
-use vestibule::line::{Number, PersonId};
+use vestibule::line::PersonId;
+use vestibule::presence::Holder;
 
 use super::chance::Chance;
 use super::oracle::Screen;
@@ -52,7 +53,7 @@ pub enum Stage {
 pub struct Connection {
     pub gateway: usize,
     pub id: u64,
-    pub number: Number,
+    pub holder: Holder,
 }
 
 /// A visitor.

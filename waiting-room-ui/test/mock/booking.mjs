@@ -19,7 +19,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
   for (const [number, , , , classes] of TRAINS) for (const [code, left] of Object.entries(classes)) site.stock.set(`${number}:${code}`, left);
   const row = (id) => { const [number, , code] = id.split(":"); return `${number}:${code}`; };
   const left = (id) => site.stock.get(row(id));
-  const shown = (hold) => ({ ...hold, now: Date.now() });
+  const shown = (hold) => ({ ...hold, train: run(hold.inventory.split(":")[0]), now: Date.now() });
   const offer = (number, date, code) => ({ class: code, inventory: `${number}:${date}:${code}`, available: site.stock.get(`${number}:${code}`), capacity: 420, price_paise: FARES[code], currency: "INR", class_name: code, as_of: Date.now() });
 
   /** The seats of 2A, two coaches of 48: those in the set are taken. */
@@ -74,6 +74,8 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     return { id: hold.payment, hold: hold.id, status: method === "sim_ok" ? "kept" : "pending", booking: hold.booking };
   }
 
+  const station = (url, name) => STATIONS.find(({ code }) => code === url.searchParams.get(name));
+
   async function api(request, response, url) {
     lapse();
     const [, , kind, id, sub] = url.pathname.split("/").map(decodeURIComponent), key = request.headers["idempotency-key"];
@@ -81,7 +83,7 @@ export async function startBooking({ holdSeconds = 600 } = {}) {
     if (site.mood === "down") return request.socket.destroy();
     if (site.mood === "sold_out" && request.method === "POST") return problem(response, "sold_out", { status: 410 });
     if (kind === "stations") return json(response, 200, { stations: STATIONS.filter(({ code, name }) => `${code} ${name}`.includes(url.searchParams.get("q").toUpperCase())) });
-    if (kind === "trains") return json(response, 200, { trains: url.searchParams.get("from") === "NDLS" ? TRAINS.map(([number, , , , classes]) => ({ ...run(number), stops_between: 4, from_origin: true, classes: Object.keys(classes).map((code) => offer(number, url.searchParams.get("date"), code)) })) : [] });
+    if (kind === "trains") return json(response, 200, { from: station(url, "from"), to: station(url, "to"), trains: ["NDLS", "BRC"].includes(url.searchParams.get("from")) ? TRAINS.map(([number, , , , classes]) => ({ ...run(number), stops_between: 4, from_origin: true, classes: Object.keys(classes).map((code) => offer(number, url.searchParams.get("date"), code)) })) : [] });
     if (kind === "inventory" && left(id) != null) return json(response, 200, { ...offer(...id.split(":")), train: run(id.split(":")[0]), date: id.split(":")[1], seats: seatsOf(id), most_seats: 6, now: Date.now() });
     if (kind === "bookings") {
       const hold = [...site.holds.values()].find((one) => one.booking === id);

@@ -18,14 +18,14 @@ export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'
 export function statusOf(change = {}) {
   return {
     room: "tatkal", state: "waiting", number: 4211, draw: null, position: 4182, ahead: 4181, waiting: 90311, eta_seconds: { low: 70, high: 95 },
-    admissions_per_second: 50, forecast: null, stock: { available: 812 }, message: null, opens_at: null,
+    admissions_per_second: 50, forecast: null, stock: { available: 812 }, message: null, grace_seconds: 300, opens_at: null,
     as_of: Date.now(), next_update_seconds: 2, ...change,
   };
 }
 
-/** Renders one of the two templates with everything the gateway gives. */
+/** Renders one of the two templates, or the text of another, with everything the gateway gives. */
 export function render(name, context) {
-  return templates.render(`waiting/${name}`, context);
+  return name.includes("<") ? templates.renderString(name, context) : templates.render(`waiting/${name}`, context);
 }
 
 /** The languages of the pages, as they are offered. */
@@ -42,18 +42,21 @@ function shownOf(status, says) {
     tab: status.ahead == null ? "" : says.plural("tab_ahead", status.ahead), position: status.position == null ? says.say("unknown") : says.count(status.position),
     ahead: status.ahead == null ? null : says.count(status.ahead), waiting: status.waiting == null ? null : says.count(status.waiting),
     eta: range(status.eta_seconds, says) ?? says.say("not_known"), speed: speed(status.admissions_per_second, says),
-    stock: status.stock ? says.count(status.stock.available) : null, forecast: status.state === "waiting" ? outlook(status.forecast, says) : null,
+    stock: status.stock && !["sold_out", "closed"].includes(status.state) ? says.count(status.stock.available) : null, forecast: outlook(status, says),
     kept: kept(300, says), lot: says.say("lot", { n: status.number }), until: says.say(status.number == null ? "opens_in" : "starts_in"),
     countdown: status.opens_at ? span((status.opens_at - status.as_of) / 1000, says) : says.say("any_moment"), visit: "",
-    message: says.say("message"), rests: says.say("rests"), renews: "",
+    message: says.say("message"), rests: says.say("rests"), trouble: status.store_up === false ? says.say("rests") : null, renews: "", age: "",
   };
 }
 
-/** Renders the waiting page as the admin listener's preview does: nothing is behind it. */
+/** Renders the waiting page as the admin listener's preview does: nothing is behind it, and its reader has had it for a while. */
 export function previewOf(state, lang, message) {
-  const at = state === "pre_queue" ? { number: null, position: null, ahead: null } : {};
+  const lost = state === "disconnected";
+  const at = state === "pre_queue" ? { number: null, position: null, ahead: null } : lost ? { state: "waiting" } : {};
   const context = pageContext(statusOf({ state, message, ...at }), "nonce", { lang });
-  return render("page.html", { ...context, live_path: "", status_path: "", leave_path: "", link_path: "" });
+  const says = voice(sentences(lang).live, lang), old = { span: span(40, says) };
+  const seen = lost ? { age: says.say("ago", old), trouble: says.say("silence", old) } : { age: says.say("just_now") };
+  return render("page.html", { ...context, shown: { ...context.shown, ...seen }, live_path: "", status_path: "", leave_path: "", link_path: "" });
 }
 
 function pageContext(status, nonce, more) {
@@ -61,7 +64,7 @@ function pageContext(status, nonce, more) {
   return {
     nonce, lang, dir: lang === "ar" || lang === "ur" ? "rtl" : "ltr", room: "tatkal", title: "Tatkal booking", status, theme: {},
     status_json: inScript(status), words_json: inScript(words.live), t: words.page,
-    shown: { ...shownOf(status, says), renews: words.page.renews.replace("{span}", span(10, says)) },
+    shown: { ...shownOf(status, says), as_of: words.page.as_of.replace("{time}", new Date(status.as_of).toISOString().slice(11, 19)), renews: words.page.renews.replace("{span}", span(10, says)) },
     languages: Object.entries(LANGUAGES).map(([tag, name]) => ({ tag, name })),
     refresh_seconds: 10, support_code: "7KQ2-M4XD", grace_seconds: 300, link_path: "/.vestibule/link?room=tatkal",
     live_path: "/.vestibule/live?room=tatkal", status_path: "/.vestibule/status?room=tatkal", leave_path: "/.vestibule/leave?room=tatkal", ...more,
@@ -108,7 +111,7 @@ export async function startGateway(first = statusOf(), more = {}) {
     }
     seen.pages += 1;
     if (gateway.inside) return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Inside</title><h1>Inside</h1>");
-    page(response, "page.html", (nonce) => pageContext(gateway.status, nonce, more));
+    page(response, more.template ?? "page.html", (nonce) => pageContext(gateway.status, nonce, more));
   });
 
   server.on("upgrade", (request, socket) => {

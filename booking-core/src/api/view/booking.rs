@@ -113,7 +113,7 @@ impl BookingView {
             reference: booking.reference,
             status: if booking.cancelled_at.is_some() { "cancelled" } else { "confirmed" },
             inventory,
-            train: catalogue.train(inventory.train).map(|train| TrainView::new(catalogue, train)),
+            train: TrainView::of(catalogue, inventory),
             practice: PracticeView::of(catalogue, inventory),
             date: inventory.date.to_string(),
             class: inventory.class,

@@ -89,8 +89,8 @@ fn each_check_alone_decides_the_exit_code() {
 #[test]
 fn an_overtaking_reaches_the_report() {
     let mut first = served(10_000, 1, 14_000);
-    first.be_here(10_010);
-    first.be_here(14_000);
+    first.be_here(10_010, 1_000);
+    first.be_here(14_000, 1_000);
     first.go();
     let report = report(&[first, served(10_100, 2, 12_000)], None);
     assert_eq!(report.broken(), [("overtakings", 1)]);

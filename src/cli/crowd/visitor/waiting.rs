@@ -115,7 +115,7 @@ impl Visitor<'_> {
         let now_ms = self.now_ms();
         // Of whoever is at a gateway that has lost touch, the line cannot know that they are here.
         match status.store_up {
-            true => self.note.be_here(status.as_of.unwrap_or(now_ms)),
+            true => self.note.be_here(status.as_of.unwrap_or(now_ms), status.next_update_ms()),
             false => self.note.go(),
         }
         if let Some(as_of) = status.as_of {

@@ -3,13 +3,13 @@
 -- short, and at the end of the line.
 
 -- The bitmaps whose base is that of the line.
-local OF_LINE = {WAITING, SEEN, HERE, TWICE, BEFORE}
+local OF_LINE = {WAITING, SEEN, HERE, TWICE, BEFORE, BACK}
 
 for _, key in ipairs(OF_LINE) do bases[key] = get('base') or 0 end
 bases[DOOR] = get('door_base') or 0
 
--- How many bytes of a dead head are worth cutting off.
-local DEAD = 1024
+-- How many bytes of a dead head are worth cutting off, at the least, and how much of the whole: all of it is copied.
+local DEAD, DEAD_PART = 1024, 64
 
 local function rebase_line(to)
   for _, key in ipairs(OF_LINE) do rebase(key, to) end
@@ -20,10 +20,11 @@ end
 local function follow_line()
   local head = redis.call('BITPOS', WAITING, 1)
   local first = head < 0 and get('issued') or base(WAITING) * 8 + head
-  if math.floor(first / 8) - base(WAITING) < DEAD then return end
+  local worth = math.max(DEAD, redis.call('STRLEN', WAITING) / DEAD_PART)
+  if math.floor(first / 8) - base(WAITING) < worth then return end
   local unseen = redis.call('BITPOS', UNSEEN, 1)
   local to = math.floor((unseen < 0 and first or math.min(first, unseen)) / 8)
-  if to - base(WAITING) >= DEAD then rebase_line(to) end
+  if to - base(WAITING) >= worth then rebase_line(to) end
 end
 
 local function stand_at_door(set)
@@ -41,12 +42,20 @@ local function all_at_door()
   put('door_base', base(DOOR))
 end
 
--- Takes those up to `last` from the door.
+local function leave_door(set)
+  mark(DOOR, set, false)
+  if redis.call('EXISTS', BACK) == 1 then mark(BACK, set, false) end
+end
+
+-- Takes those up to `last` from the door, but for those who are back since the last mark.
 local function clear_door(last)
   mark(DOOR, {{0, last}}, false)
   rebase(DOOR, math.max(base(DOOR), math.floor((last + 1) / 8)))
   if redis.call('BITPOS', DOOR, 1) < 0 then redis.call('DEL', DOOR) end
   put('door_base', base(DOOR))
+  local back = redis.call('GET', BACK)
+  if back then stand_at_door({from = base(BACK), bytes = back}) end
+  redis.call('DEL', BACK)
 end
 
 -- Takes from the door who has stood there for long enough.

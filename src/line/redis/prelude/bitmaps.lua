@@ -2,9 +2,9 @@
 -- is how many bytes were cut off its head, because nobody in them can matter any more.
 
 local WAITING, CALLED, OVER = ROOM .. 'waiting', ROOM .. 'called', ROOM .. 'over'
-local DOOR, SEEN = ROOM .. 'door', ROOM .. 'seen'
+local DOOR, BACK, SEEN = ROOM .. 'door', ROOM .. 'back', ROOM .. 'seen'
 local HERE, TWICE, BEFORE = ROOM .. 'here', ROOM .. 'twice', ROOM .. 'before'
-local SCRATCH, SPARE = ROOM .. 'scratch', ROOM .. 'spare'
+local SCRATCH, SPARE, OTHER = ROOM .. 'scratch', ROOM .. 'spare', ROOM .. 'other'
 local STEP, HEADER, CHUNK = 2048, 64, 4096
 local WIDTH = 48
 -- From this many runs on, a set is marked by its bytes rather than run by run.
@@ -14,13 +14,23 @@ local FEW = 32
 local bases = {}
 local function base(key) return bases[key] or 0 end
 
--- Does work on the scratch key, which neither replicas nor the append-only file need to see.
-local function in_scratch(work)
+-- Does work on passing keys, which neither replicas nor the append-only file need to see.
+local quiet_works = 0
+local function quietly(work)
   if redis.set_repl then redis.set_repl(redis.REPL_NONE) end
+  quiet_works = quiet_works + 1
   local result = work()
-  redis.call('DEL', SCRATCH)
-  if redis.set_repl then redis.set_repl(redis.REPL_ALL) end
+  quiet_works = quiet_works - 1
+  if redis.set_repl and quiet_works == 0 then redis.set_repl(redis.REPL_ALL) end
   return result
+end
+
+local function in_scratch(work)
+  return quietly(function()
+    local result = work()
+    redis.call('DEL', SCRATCH)
+    return result
+  end)
 end
 
 -- Lengthens a bitmap in steps, each a little short of a round size, for Redis adds a few bytes of its own. Left to
@@ -49,6 +59,9 @@ local function slice(key, from, count)
   if at + count <= 0 then return head end
   return head .. redis.call('GETRANGE', key, math.max(0, at), at + count - 1)
 end
+
+-- Copies bytes of a bitmap, counted from number 0 on, into a key of their own.
+local function copy(to, key, from, count) redis.call('SET', to, slice(key, from, count)) end
 
 local function write_long(key, first, last, on)
   local low, high = math.ceil(first / 8), math.floor((last + 1) / 8)
@@ -87,7 +100,8 @@ local function mark_runs(key, runs, on)
   flush()
 end
 
--- Sets or clears the bits of a set that has its bytes. All but the result is done in the server.
+-- Sets or clears the bits of a set that has its bytes: of all the bitmap where the set is a large part of it, so that
+-- nothing but the set passes through here; else of the bytes that the set has, for a line may be a thousand times as long.
 local function mark_bytes(key, set, on)
   local at = set.from - base(key)
   local bytes = at < 0 and string.sub(set.bytes, 1 - at) or set.bytes
@@ -95,14 +109,22 @@ local function mark_bytes(key, set, on)
   if not on then bytes = string.sub(bytes, 1, math.max(0, redis.call('STRLEN', key) - at)) end
   if bytes == '' then return end
   if on then grow(key, at + #bytes) end
-  redis.call('SETRANGE', SPARE, at, bytes)
-  if on then
-    redis.call('BITOP', 'OR', key, key, SPARE)
-  else
-    redis.call('BITOP', 'AND', SPARE, SPARE, key)
-    redis.call('BITOP', 'XOR', key, key, SPARE)
+  if #bytes * 8 > redis.call('STRLEN', key) then
+    redis.call('SETRANGE', SPARE, at, bytes)
+    if not on then redis.call('BITOP', 'AND', SPARE, SPARE, key) end
+    redis.call('BITOP', on and 'OR' or 'XOR', key, key, SPARE)
+    redis.call('DEL', SPARE)
+    return
   end
-  redis.call('DEL', SPARE)
+  redis.call('SETRANGE', key, at, quietly(function()
+    redis.call('SET', SPARE, bytes)
+    redis.call('SET', OTHER, redis.call('GETRANGE', key, at, at + #bytes - 1))
+    redis.call('BITOP', on and 'OR' or 'AND', SPARE, SPARE, OTHER)
+    if not on then redis.call('BITOP', 'XOR', SPARE, SPARE, OTHER) end
+    local made = redis.call('GET', SPARE)
+    redis.call('DEL', SPARE, OTHER)
+    return made
+  end))
 end
 
 -- Sets or clears the bits of a set. Bits below the base are left out.
@@ -156,16 +178,18 @@ local function runs_of(set)
   return runs
 end
 
--- Gives runs that hold all bits between their ends, when they are many, their bytes as well.
-local function with_bytes(key, runs)
+-- Gives runs that hold all bits between their ends, when they are many, the bytes as well, which `read` reads.
+local function with_bytes(runs, read)
   if #runs < FEW then return runs end
   local first, last = runs[1][1], runs[#runs][2]
   local from, to = math.floor(first / 8), math.floor(last / 8)
   if to - from < #runs * 2 * WIDTH then
-    runs.from, runs.bytes = from, clip(slice(key, from, to - from + 1), from, last)
+    runs.from, runs.bytes = from, clip(read(from, to - from + 1), from, last)
   end
   return runs
 end
+
+local function from_scratch(from, count) return slice(SCRATCH, from, count) end
 
 -- Returns the lowest set bits, at most `limit` of them; stops reading when they are more runs than `most`.
 local function lowest(key, limit, most)
@@ -180,31 +204,45 @@ local function lowest(key, limit, most)
   return runs
 end
 
--- Lets `look` see, in the scratch bitmap, those of a set that are in the bitmap `key` and in none of the further ones,
--- which have its base.
+-- Lets `look` see, in the scratch bitmap, those of a set that are in the bitmap `key` and in none of the further ones.
+-- Only the bytes between the set's ends are read.
 local function sifted(look, set, key, ...)
+  local from = set.from or math.floor(set[1][1] / 8)
+  local count = set.bytes and #set.bytes or math.floor(set[#set][2] / 8) - from + 1
   local others = {...}
   return in_scratch(function()
-    bases[SCRATCH] = base(key)
+    bases[SCRATCH] = from
     mark(SCRATCH, set, true)
-    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, key)
+    copy(SPARE, key, from, count)
+    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, SPARE)
     for _, other in ipairs(others) do
-      redis.call('BITOP', 'AND', SPARE, SCRATCH, other)
+      copy(SPARE, other, from, count)
+      redis.call('BITOP', 'AND', SPARE, SPARE, SCRATCH)
       redis.call('BITOP', 'XOR', SCRATCH, SCRATCH, SPARE)
-      redis.call('DEL', SPARE)
     end
+    redis.call('DEL', SPARE)
     return look()
   end)
 end
 
--- Returns those of a set that are in the bitmap `key` and in none of the further ones, which have its base.
+local function is_any_in_scratch() return redis.call('BITPOS', SCRATCH, 1) >= 0 end
+
+-- Returns those of a set that are in the bitmap `key` and in none of the further ones.
 local function sift(set, key, ...)
   if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
-  return sifted(function() return with_bytes(SCRATCH, lowest(SCRATCH, math.huge)) end, set, key, ...)
+  return sifted(function() return with_bytes(lowest(SCRATCH, math.huge), from_scratch) end, set, key, ...)
 end
 
--- Tells whether anyone of a set is in the bitmap `key` and in none of the further ones, which have its base.
+-- Returns the same as bytes.
+local function sift_bytes(set, key, ...)
+  if is_empty(set) or redis.call('EXISTS', key) == 0 then return {} end
+  return sifted(function()
+    return is_any_in_scratch() and {from = base(SCRATCH), bytes = redis.call('GET', SCRATCH)} or {}
+  end, set, key, ...)
+end
+
+-- Tells whether anyone of a set is in the bitmap `key` and in none of the further ones.
 local function any_of(set, key, ...)
   if is_empty(set) or redis.call('EXISTS', key) == 0 then return false end
-  return sifted(function() return redis.call('BITPOS', SCRATCH, 1) >= 0 end, set, key, ...)
+  return sifted(is_any_in_scratch, set, key, ...)
 end

@@ -1,41 +1,51 @@
 -- Who is present, how many may be called, and what a call does. The arithmetic is that of
 -- admission.rs; every sum stays below 2^53, where doubles count exactly.
 
--- Puts those who are waiting and present into the scratch key.
-local function gather_callable()
-  bases[SCRATCH] = base(WAITING)
-  local door = redis.call('GET', DOOR)
-  if door then mark(SCRATCH, {from = base(DOOR), bytes = door}, true) end
-  redis.call('BITOP', 'OR', SCRATCH, SCRATCH, HERE, BEFORE)
-  redis.call('BITOP', 'AND', SCRATCH, SCRATCH, WAITING)
-end
-
-local function shares_a_bit(a, b)
-  for i = 1, math.min(#a, #b) do
-    if bit.band(string.byte(a, i), string.byte(b, i)) ~= 0 then return true end
-  end
-  return false
-end
-
--- Tells whether anyone waiting is present. The head of the line mostly knows.
-local function anyone_callable()
-  local first = redis.call('BITPOS', WAITING, 1)
-  if first < 0 then return false end
-  local from = base(WAITING) + math.floor(first / 8)
-  local head = slice(WAITING, from, 32)
-  for _, key in ipairs({HERE, BEFORE, DOOR}) do
-    if shares_a_bit(head, slice(key, from, 32)) then return true end
-  end
+-- Reads who is waiting and present in `count` bytes from byte `from` on, counted from number 0 on: how many of the bytes
+-- before the first of them are empty, and the others.
+local function read_callable(from, count)
   return in_scratch(function()
-    gather_callable()
-    return redis.call('BITPOS', SCRATCH, 1) >= 0
+    copy(SCRATCH, HERE, from, count)
+    for _, key in ipairs({BEFORE, DOOR}) do
+      if redis.call('EXISTS', key) == 1 then
+        copy(SPARE, key, from, count)
+        redis.call('BITOP', 'OR', SCRATCH, SCRATCH, SPARE)
+      end
+    end
+    copy(SPARE, WAITING, from, count)
+    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, SPARE)
+    redis.call('DEL', SPARE)
+    local first = redis.call('BITPOS', SCRATCH, 1)
+    local empty = first < 0 and count or math.floor(first / 8)
+    return {empty = empty, bytes = empty < count and redis.call('GETRANGE', SCRATCH, empty, -1) or ''}
   end)
 end
 
--- Returns the lowest of those gathered.
+-- Returns the lowest who are waiting and present, at most `limit` of them. Mostly they are at the head of the line, so
+-- it is read from there on, in pieces that grow.
 local function lowest_callable(limit)
-  return with_bytes(SCRATCH, lowest(SCRATCH, math.min(limit, CALL_LIMIT)))
+  local LEAST_PIECE, MOST_PIECE = 64, 262144
+  local head = redis.call('BITPOS', WAITING, 1)
+  if head < 0 then return {} end
+  local start = base(WAITING) + math.floor(head / 8)
+  local runs, found, from, stop = {}, 0, start, base(WAITING) + redis.call('STRLEN', WAITING)
+  local width, pieces = math.max(LEAST_PIECE, math.floor(limit / 4)), {}
+  while from < stop and found < limit do
+    local count = math.min(width, stop - from)
+    local piece = read_callable(from, count)
+    found = found + read_chunk(piece.bytes, from + piece.empty, limit - found, runs)
+    pieces[#pieces + 1] = piece
+    from, width = from + count, math.min(width * 2, MOST_PIECE)
+  end
+  return with_bytes(runs, function(at, count)
+    local bytes = {}
+    for i, piece in ipairs(pieces) do bytes[i] = string.rep('\0', piece.empty) .. piece.bytes end
+    return string.sub(table.concat(bytes), at - start + 1, at - start + count)
+  end)
 end
+
+-- Tells whether anyone waiting is present.
+local function anyone_callable() return #lowest_callable(1) > 0 end
 
 local function free_sessions()
   local limit = tonumber(line.total_active_users)

@@ -19,7 +19,7 @@ end
 -- Nobody is known to be here; until that can have been said again, all who wait stand at the door.
 local function empty_attendance()
   forget_gateways()
-  redis.call('DEL', SEEN)
+  redis.call('DEL', SEEN, BACK)
   all_at_door()
   put('door_at', now)
   put('door_old', 0)

@@ -67,35 +67,23 @@ end
 local function greet(here)
   if is_empty(here) then return end
   stand_at_door(here)
+  mark(BACK, here, true)
   mark(SEEN, here, true)
 end
 
 -- Notes for whom a gateway vouches: those for whom this was said before, maybe by another, are told twice.
 local function come(here)
-  if any_of(here, HERE) then
-    mark(TWICE, here, true)
-    redis.call('BITOP', 'AND', TWICE, TWICE, HERE)
-  end
+  mark(TWICE, sift_bytes(here, HERE), true)
   mark(HERE, here, true)
   mark(SEEN, here, true)
-  mark(DOOR, here, false)
+  leave_door(here)
 end
 
--- Tells whether anyone of those who go was told twice, and waits.
-local function is_doubtful(gone)
-  return in_scratch(function()
-    bases[SCRATCH] = base(WAITING)
-    mark(SCRATCH, gone, true)
-    redis.call('BITOP', 'AND', SCRATCH, SCRATCH, TWICE, WAITING)
-    return redis.call('BITPOS', SCRATCH, 1) >= 0
-  end)
-end
-
--- Notes for whom a gateway vouches no more. Who was told twice stays.
+-- Notes for whom a gateway vouches no more. Who was told twice stays; whether the other has gone too, the next muster
+-- tells, if anyone of them waits.
 local function go(gone)
-  if is_empty(gone) then return end
+  local staying = sift_bytes(gone, TWICE)
   mark(HERE, gone, false)
-  if redis.call('EXISTS', TWICE) == 0 then return end
-  redis.call('BITOP', 'OR', HERE, HERE, TWICE)
-  if is_doubtful(gone) then put('doubted', 1) end
+  mark(HERE, staying, true)
+  if any_of(staying, WAITING) then put('doubted', 1) end
 end

@@ -73,7 +73,7 @@ local function common(a, b)
   return both
 end
 
-local function is_empty(set) return #set == 0 and not set.bytes end
+local function is_empty(set) return #set == 0 and (set.bytes or '') == '' end
 
 -- Cuts the bits above `last` off bytes that begin with byte `from`.
 local function clip(bytes, from, last)

@@ -2,7 +2,6 @@
 -- A person comes as ten bytes; the first two choose the hash, the other eight are the field.
 
 local PERSONS = ROOM .. 'person:'
-local SWEEP_BUCKETS, SWEEP_US = 2, 100000
 
 local function bucket_of(person)
   local high, low = string.byte(person, 1, 2)
@@ -67,6 +66,7 @@ end
 -- Forgets, in the next few hashes, those whose place is over. Of a draw, all are when the last of them is; that is
 -- looked at once in a round.
 local function sweep_persons()
+  local SWEEP_BUCKETS, SWEEP_US = 2, 100000
   if not line.persons or now < (get('swept_at') or 0) + SWEEP_US then return end
   local at = get('swept') or 0
   if at == 0 then put('spent', spent_draws()) end

@@ -34,7 +34,7 @@ pub struct Books {
     pub axis_us: u64,
     pub clock_us: u64,
     /// Whether the store's clock ever went back: marks that it set before are then in the future.
-    went_back: bool,
+    pub went_back: bool,
     leases: BTreeMap<GatewayId, Lease>,
     muster: Muster,
     door: BTreeMap<Number, Door>,
@@ -50,6 +50,7 @@ pub struct Books {
 #[derive(Clone, Debug, Default)]
 struct Lease {
     until_us: u64,
+    serial: u64,
     wish_us: Option<u64>,
     /// For whom the gateway vouches, as far as the store has said that it took it in.
     sure: BTreeSet<Number>,
@@ -67,12 +68,11 @@ struct Muster {
     is_doubted: bool,
 }
 
-/// How far somebody who has just joined is from not being counted as here any more: a mark is set five seconds
-/// after the join, and five seconds after that the door is left. Whoever comes again, to a gateway that has not said yet
-/// who is there, may leave with a mark that was due.
+/// How far somebody who has just joined, or come back, is from not being counted as here any more: a mark is set at most
+/// five seconds later, and five seconds after that the door is left.
 #[derive(Clone, Copy, Debug)]
 enum Door {
-    Fresh { since_us: u64, is_sure: bool },
+    Fresh { since_us: u64 },
     Marked { since_us: u64 },
 }
 
@@ -101,7 +101,7 @@ impl Books {
         self.muster = Muster { begun_us: self.clock_us, ..Muster::default() };
         let since_us = self.axis_us;
         self.begun_us = since_us;
-        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us, is_sure: true })).collect();
+        self.door = self.waiting.iter().map(|number| (*number, Door::Fresh { since_us })).collect();
         self.seen_us.extend(self.waiting.iter().map(|number| (*number, since_us)));
     }
 
@@ -151,17 +151,21 @@ impl Books {
     pub fn come_to_the_door(&mut self, number: Number) {
         self.waiting.insert(number);
         self.seen_us.insert(number, self.axis_us);
-        self.door.insert(number, Door::Fresh { since_us: self.axis_us, is_sure: true });
+        self.door.insert(number, Door::Fresh { since_us: self.axis_us });
     }
 
     /// Notes whom a gateway vouches for; `is_heard` if the store says that it took all of it in. One that is of an older
-    /// epoch, or from before a draw, only has its lease renewed.
+    /// epoch, or from before a draw, only has its lease renewed. What a later tick has overtaken says nothing.
     pub fn vouch(&mut self, tick: &Tick, is_of_old: bool, is_heard: bool) {
+        if self.leases.get(&tick.gateway).is_some_and(|lease| tick.serial < lease.serial) {
+            return;
+        }
         let is_of_old = is_of_old || tick.known.seq < self.drawn_seq;
         let before = self.leases.get(&tick.gateway).cloned();
         let new = || Lease { has_answered: !is_of_old, ..Lease::default() };
         let lease = Lease {
             until_us: self.clock_us + tick.lease_ms * 1_000,
+            serial: tick.serial,
             wish_us: tick.wish_us,
             ..before.clone().unwrap_or_else(new)
         };
@@ -184,7 +188,7 @@ impl Books {
             lease.sure.clear();
         }
         for number in tick.here.iter().filter(|number| *number <= self.issued && !lease.has_answered) {
-            self.door.entry(number).or_insert(Door::Fresh { since_us: self.axis_us, is_sure: false });
+            self.door.insert(number, Door::Fresh { since_us: self.axis_us });
             self.seen_us.insert(number, self.axis_us);
         }
         for number in tick.here.iter().filter(|number| *number <= self.issued && lease.has_answered) {
@@ -256,7 +260,7 @@ impl Books {
         self.settle();
         let axis_us = self.axis_us;
         self.door.retain(|_, door| match *door {
-            Door::Fresh { since_us, .. } if axis_us >= since_us + DOOR_US => {
+            Door::Fresh { since_us } if axis_us >= since_us + DOOR_US => {
                 *door = Door::Marked { since_us: axis_us };
                 true
             }
@@ -268,7 +272,7 @@ impl Books {
     /// Tells whether the store must count `number` as present: a gateway vouches for it, or it has just come.
     pub fn is_surely_here(&self, number: Number) -> bool {
         let at_the_door = match self.door.get(&number) {
-            Some(Door::Fresh { since_us, is_sure: true }) => self.axis_us < since_us + DOOR_US,
+            Some(Door::Fresh { since_us }) => self.axis_us < since_us + DOOR_US,
             _ => false,
         };
         at_the_door || self.is_vouched_for(number)

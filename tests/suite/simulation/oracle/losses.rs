@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use vestibule::line::{EPOCH_MARGIN, Epoch, Roll, Standing};
+use vestibule::token::Ticket;
 
 use super::{Key, Oracle, Shown};
 use crate::simulation::machine::Machine;
@@ -51,6 +52,13 @@ impl Oracle {
         let is_strange = |(epoch, number): &Key| before.covers(*epoch, *number) && has_no_numbers(roll, *epoch);
         let epochs: BTreeSet<Epoch> = self.desk.keys().filter(is_strange).map(|(epoch, _)| epoch).collect();
         epochs.iter().for_each(|epoch| self.ever.forget(*epoch));
+    }
+
+    /// A ticket that was under way when its line gave way is of the same strangers.
+    pub(super) fn forget_whose_line_gave_way(&mut self, ticket: &Ticket) {
+        if has_no_numbers(&self.rebuilt, ticket.epoch) {
+            self.ever.forget(ticket.epoch);
+        }
     }
 
     /// An epoch has begun: the books are written anew from what the store says, and no place may be gone.

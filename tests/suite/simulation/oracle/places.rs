@@ -16,11 +16,14 @@ impl Places {
         }
     }
 
-    /// Adds a run, of which none may be in the set, or all.
+    /// Adds a run, of which some may be in the set.
     pub fn insert_run(&mut self, first: Number, last: Number) {
-        if !self.contains(first) {
-            self.0.insert(first, last);
-        }
+        let touches = |(from, to): (&Number, &Number)| (*to >= first).then_some((*from, *to));
+        let touched: Vec<(Number, Number)> = self.0.range(..=last).rev().map_while(touches).collect();
+        self.0.retain(|from, _| !touched.iter().any(|(first, _)| first == from));
+        let first = touched.iter().map(|(from, _)| *from).fold(first, Number::min);
+        let last = touched.iter().map(|(_, to)| *to).fold(last, Number::max);
+        self.0.insert(first, last);
     }
 
     pub fn contains(&self, number: Number) -> bool {

@@ -107,7 +107,7 @@ impl World {
         let hung_up = std::mem::take(&mut self.gateways[index].hung_up);
         let steady_ms = self.gateways[index].clock.steady_ms();
         if let Some(room) = self.gateways[index].room() {
-            hung_up.into_iter().for_each(|number| room.presence.disconnect(number, steady_ms));
+            hung_up.into_iter().for_each(|holder| room.presence.disconnect(holder, steady_ms));
         }
     }
 

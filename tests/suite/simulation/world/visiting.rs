@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use vestibule::gate::{self, Credentials, Decision};
-use vestibule::line::{Number, Standing};
+use vestibule::line::Standing;
 use vestibule::person;
+use vestibule::presence::Holder;
 use vestibule::room::{JoinFault, Place, Room};
 use vestibule::status::{State, Status};
 use vestibule::token::pass::ISSUER;
@@ -211,8 +212,8 @@ impl World {
         room.take_back(ticket.number, standing);
         room.introduce(ticket);
         match self.visitors[index].temper {
-            Temper::Live => self.connect(index, room, ticket.number),
-            _ => room.presence.poll(ticket.number, room.shared.clock.steady_ms(), POLL_LEASE_MS),
+            Temper::Live => self.connect(index, room, (ticket.epoch, ticket.number)),
+            _ => room.presence.poll((ticket.epoch, ticket.number), room.shared.clock.steady_ms(), POLL_LEASE_MS),
         }
         let status = Status::of(room, ticket);
         self.note(|| {
@@ -225,13 +226,13 @@ impl World {
         }
     }
 
-    fn connect(&mut self, index: usize, room: &Arc<Room>, number: Number) {
+    fn connect(&mut self, index: usize, room: &Arc<Room>, holder: Holder) {
         let (gateway, id) = (self.visitors[index].home, room.shared.gateway.0);
-        let is_connected = |old: Connection| (old.gateway, old.id, old.number) == (gateway, id, number);
+        let is_connected = |old: Connection| (old.gateway, old.id, old.holder) == (gateway, id, holder);
         if !self.visitors[index].connection.is_some_and(is_connected) {
             self.hang_up(index);
-            room.presence.connect(number);
-            self.visitors[index].connection = Some(Connection { gateway, id, number });
+            room.presence.connect(holder);
+            self.visitors[index].connection = Some(Connection { gateway, id, holder });
         }
     }
 
@@ -243,8 +244,8 @@ impl World {
             return;
         }
         match gateway.room() {
-            Some(room) => room.presence.disconnect(old.number, room.shared.clock.steady_ms()),
-            None => gateway.hung_up.push(old.number),
+            Some(room) => room.presence.disconnect(old.holder, room.shared.clock.steady_ms()),
+            None => gateway.hung_up.push(old.holder),
         }
     }
 
