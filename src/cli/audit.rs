@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use vestibule_telemetry::say;
+
 use super::CommandFault;
 use crate::audit::{self, AuditedDraw, Passed};
 
@@ -30,8 +32,8 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         return Err(CommandFault::Failed(format!("the log does not hold:\n{}", lines.join("\n"))));
     }
-    println!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
-    println!("{} were called, none twice", summary.called);
+    say!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
+    say!("{} were called, none twice", summary.called);
     print_passed(&summary.passed);
     for AuditedDraw { draw, promise_seen } in &summary.draws {
         let kept = match promise_seen {
@@ -41,20 +43,20 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
                 hex::encode(draw.reveal.commitment())
             ),
         };
-        println!("the order of the numbers {} to {} was drawn {kept}", draw.first, draw.last);
+        say!("the order of the numbers {} to {} was drawn {kept}", draw.first, draw.last);
     }
     if let Some(number) = args.number {
         match summary.draws.iter().find(|audited| audited.draw.covers(number)) {
             Some(AuditedDraw { draw, .. }) => {
-                println!("number {number} drew place {}", draw.permutation().place(number))
+                say!("number {number} drew place {}", draw.permutation().place(number))
             }
-            None => println!("number {number} was in no draw of this log: its place is {number}"),
+            None => say!("number {number} was in no draw of this log: its place is {number}"),
         }
     }
     match (summary.called - summary.unchecked, summary.unchecked) {
-        (checked, 0) => println!("none of {checked} was called beyond the rate"),
-        (0, _) => println!("the rate could not be checked: no entry tells the limits"),
-        (checked, unchecked) => println!(
+        (checked, 0) => say!("none of {checked} was called beyond the rate"),
+        (0, _) => say!("the rate could not be checked: no entry tells the limits"),
+        (checked, unchecked) => say!(
             "none of {checked} was called beyond the rate; {unchecked} came before the first entry that tells the limits"
         ),
     }
@@ -64,11 +66,11 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
 /// Names those who waited while a higher number was called. Only they themselves know whether they were away.
 fn print_passed(passed: &Passed) {
     let count = passed.called.len() + passed.over.len() + passed.waiting.len();
-    println!("{count} were passed over, being away as far as the gateways saw");
+    say!("{count} were passed over, being away as far as the gateways saw");
     let ends =
         [("were called later", &passed.called), ("gave up or lapsed", &passed.over), ("wait on", &passed.waiting)];
     for (end, numbers) in ends.into_iter().filter(|(_, numbers)| !numbers.is_empty()) {
-        println!("  {} {end}: {}", numbers.len(), shortened(&numbers.to_string()));
+        say!("  {} {end}: {}", numbers.len(), shortened(&numbers.to_string()));
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
+use vestibule_telemetry::say;
 
 use super::{CommandFault, serve};
 use crate::audit_trail::{AuditTrail, Change};
@@ -71,7 +72,7 @@ pub fn run(args: BypassArgs) -> Result<(), CommandFault> {
             let path = link.path(&ring).ok_or_else(|| input(NO_ROOT))?;
             let detail = json!({"id": link.id.to_string(), "expires_at": link.until_ms, "note": note});
             note_change(&config, now_ms, "bypass-link", &room.join(","), &detail)?;
-            println!("{}\n{}{path}", link.id, site.trim_end_matches('/'));
+            say!("{}\n{}{path}", link.id, site.trim_end_matches('/'));
         }
         What::Revoke { id } => {
             ring.prune(now_ms);
@@ -79,7 +80,7 @@ pub fn run(args: BypassArgs) -> Result<(), CommandFault> {
             ring.revoke(revocation).map_err(|fault| input(&fault.to_string()))?;
             write_keys(&keys, &ring).map_err(CommandFault::Input)?;
             note_change(&config, now_ms, "bypass-link-revoked", "", &json!({"id": id.to_string()}))?;
-            println!("{id} is revoked; send SIGHUP to the gateways that run");
+            say!("{id} is revoked; send SIGHUP to the gateways that run");
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! `vestibule capacity`: what a sale needs, from what was measured.
 
+use vestibule_telemetry::say;
+
 use crate::capacity::{COEFFICIENTS, Machine, Need, Sale, need};
 
 /// What the command takes.
@@ -38,7 +40,7 @@ pub struct CapacityArgs {
 pub fn run(args: &CapacityArgs) {
     if args.coefficients {
         for one in COEFFICIENTS {
-            println!("{:<58} {:>10} {:<6} {}", one.of, one.value, one.unit, one.measured_by);
+            say!("{:<58} {:>10} {:<6} {}", one.of, one.value, one.unit, one.measured_by);
         }
     }
     let Some(visitors) = args.visitors else { return };
@@ -56,21 +58,21 @@ pub fn run(args: &CapacityArgs) {
 
 fn tell(sale: &Sale, need: &Need) {
     let each = need.each;
-    println!("gateways            {} ({} decide; one of them is spare)", need.gateways, need.bound_by);
-    println!("  each carries      {:.0} live connections, as many files", each.connections);
-    println!("  memory            {}", bytes(each.memory_bytes));
-    println!("  processors        {:.2} while people come", each.cores);
-    println!("the line in Redis   {}", bytes(need.redis_bytes));
-    println!("  its processor     {:.0} % of the one it has", need.redis_cores * 100.0);
-    println!("a place is told     every {:.1} s", need.period_s);
-    println!(
+    say!("gateways            {} ({} decide; one of them is spare)", need.gateways, need.bound_by);
+    say!("  each carries      {:.0} live connections, as many files", each.connections);
+    say!("  memory            {}", bytes(each.memory_bytes));
+    say!("  processors        {:.2} while people come", each.cores);
+    say!("the line in Redis   {}", bytes(need.redis_bytes));
+    say!("  its processor     {:.0} % of the one it has", need.redis_cores * 100.0);
+    say!("a place is told     every {:.1} s", need.period_s);
+    say!(
         "bandwidth           {} while people come, {} while they wait",
         bits(need.wire_bits.0),
         bits(need.wire_bits.1)
     );
-    println!("the last is called  after {}", span(sale.visitors as f64 / sale.admissions_per_second));
+    say!("the last is called  after {}", span(sale.visitors as f64 / sale.admissions_per_second));
     if need.redis_cores > 0.7 {
-        println!(
+        say!(
             "\nMore than one Redis bears for one room: take fewer and larger gateways (--files, --cores), or sell in {} rooms,\n\
              each with a line, gateways and a node of a cluster of its own.",
             need.rooms

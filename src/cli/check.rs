@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use vestibule_telemetry::say;
+
 use super::{CommandFault, serve};
 
 /// What the command takes.
@@ -21,8 +23,8 @@ pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
         let rate =
             room.limits.admissions_per_second().map_or("unlimited".to_owned(), |rate| format!("{rate} a second"));
         let addresses: Vec<String> = room.upstream.addresses.iter().map(ToString::to_string).collect();
-        println!("room {}: {rate}, to {}", room.rules.name, addresses.join(", "));
+        say!("room {}: {rate}, to {}", room.rules.name, addresses.join(", "));
     }
-    println!("{} is good", args.file.display());
+    say!("{} is good", args.file.display());
     Ok(())
 }

@@ -42,6 +42,7 @@ mod page;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,7 @@ use scout::{Scout, ScoutError, Stock};
 use sending::{March, find_targets};
 use tally::Tally;
 use target::{Target, TargetError};
+use vestibule_telemetry::say;
 
 /// Files that are open beside one socket for each visitor.
 const FILES_BESIDE: u64 = 128;
@@ -118,7 +120,7 @@ pub async fn run(args: CrowdArgs, clock: Clock) -> Result<Report, CrowdError> {
     let troops = troops(&args)?;
     let targets = find_targets(&args).await?;
     let booking = find_booking(&args, &targets[0]).await?;
-    let mut scout = Scout::new(&targets[0], &booking);
+    let mut scout = Scout::new(&targets[0], &booking, args.lasting.map(Duration::from_secs_f64));
     let found = look_around(&mut scout, &args, &clock).await?;
     let march = march(args, &found, troops, &clock);
     let (notes, tally) = if troops == 1 { go(&march, &clock).await? } else { send_troops(&march).await? };
@@ -136,7 +138,7 @@ pub async fn run(args: CrowdArgs, clock: Clock) -> Result<Report, CrowdError> {
 /// [`CommandFault::Input`] when there was no run, [`CommandFault::Failed`] when a check did not hold.
 pub async fn tell(args: CrowdArgs) -> Result<(), CommandFault> {
     let report = run(args, Clock::system()).await.map_err(|fault| CommandFault::Input(fault.to_string()))?;
-    println!("{report}");
+    say!("{report}");
     let broken: Vec<&str> = report.broken().into_iter().map(|(check, _)| check).collect();
     if report.exit_code() == 0 { Ok(()) } else { Err(CommandFault::Failed(format!("failed: {}", broken.join(", ")))) }
 }

@@ -15,6 +15,7 @@ use booking_core::seat_lock::SeatLock;
 use booking_core::strategy::{Rule, Strategy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use vestibule_telemetry::say;
 
 use super::CommandFault;
 use super::serve::{Stop, environment, start_telling};
@@ -137,11 +138,11 @@ impl Demo {
 
     fn tell(&self) {
         let Gateway { address, admin_address, admin_token, .. } = &self.gateway;
-        println!("gateway http://{address}");
-        println!("console http://{admin_address}");
-        println!("booking http://{}", self.booking);
-        println!("lab http://{}/lab/", self.booking);
-        println!("token {admin_token}");
+        say!("gateway http://{address}");
+        say!("console http://{admin_address}");
+        say!("booking http://{}", self.booking);
+        say!("lab http://{}/lab/", self.booking);
+        say!("token {admin_token}");
         eprintln!(
             "\nOpen the gateway's address as a visitor, and http://{admin_address}/#token={admin_token} as the operator."
         );

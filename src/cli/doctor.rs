@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use vestibule_telemetry::say;
+
 use super::{CommandFault, serve};
 use crate::clock::Clock;
 use crate::doctor::{Doctor, Verdict};
@@ -24,9 +26,9 @@ pub async fn run(args: &DoctorArgs) -> Result<(), CommandFault> {
     let keys = keys_path(&config);
     let findings = Doctor::new(config, keys, Clock::system()).examine().await;
     for finding in &findings {
-        println!("{:<8} {}: {}", word(finding.verdict), finding.what, finding.said);
+        say!("{:<8} {}: {}", word(finding.verdict), finding.what, finding.said);
         if let Some(remedy) = finding.remedy {
-            println!("{:<8} {remedy}", "");
+            say!("{:<8} {remedy}", "");
         }
     }
     match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Subcommand;
 use tokio::time::timeout;
+use vestibule_telemetry::say;
 
 use super::{CommandFault, serve};
 use crate::clock::Clock;
@@ -115,9 +116,9 @@ pub async fn run(args: KeysArgs) -> Result<(), CommandFault> {
     }
     for card in ring.list() {
         let algorithm = card.algorithm.map(|algorithm| format!(" {algorithm}")).unwrap_or_default();
-        println!("{} {}{algorithm} {}", card.kid, kind_word(card.kind), state_words(card.state));
+        say!("{} {}{algorithm} {}", card.kid, kind_word(card.kind), state_words(card.state));
     }
-    ring.revocations().iter().for_each(|revocation| println!("{}", revoked_words(revocation)));
+    ring.revocations().iter().for_each(|revocation| say!("{}", revoked_words(revocation)));
     Ok(())
 }
 

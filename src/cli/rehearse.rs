@@ -27,6 +27,7 @@ use advice::{Advice, Known, advise};
 use comparison::{Compared, compare};
 use prediction::{Prediction, Sale, predict};
 use stepping::{Bearing, Stairs, Step, Unfound};
+use vestibule_telemetry::say;
 
 /// What the command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -173,11 +174,11 @@ async fn step(args: &RehearseArgs) -> Result<Option<Bearing>, CommandFault> {
     let stairs = Stairs { from: args.step_from, up_to: args.step_to, each: Duration::from_secs_f64(args.step_seconds) };
     // Where it cannot be raised, the steps tell when it was reached.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    println!("\nWhat {url} bears");
+    say!("\nWhat {url} bears");
     match stepping::find(&target, stairs, tell_step).await {
         Ok(bearing) => {
             if bearing.is_cut_short {
-                println!("  {OUT_OF_CONNECTIONS}; what the site does then is not known");
+                say!("  {OUT_OF_CONNECTIONS}; what the site does then is not known");
             }
             Ok(Some(bearing))
         }
@@ -189,7 +190,7 @@ async fn step(args: &RehearseArgs) -> Result<Option<Bearing>, CommandFault> {
 fn tell_step(step: &Step) {
     let Step { per_second, p50_ms, p95_ms, errors, unasked } = step;
     let unasked = if *unasked > 0 { format!(", {unasked} not asked") } else { String::new() };
-    println!(
+    say!(
         "  {per_second:>8.1} a second: {p50_ms:>8.1} ms median, {p95_ms:>8.1} ms p95, {:.1} % errors{unasked}",
         errors * 100.0
     );
@@ -211,7 +212,7 @@ async fn seen(args: &RehearseArgs, clock: &Clock) -> Result<Option<Seen>, Comman
     }
     let Some(url) = &args.run else { return Ok(None) };
     let report = crowd::run(crowd_args(args, url), clock.clone()).await.map_err(|fault| input(fault.to_string()))?;
-    println!("\n{report}");
+    say!("\n{report}");
     let broken = report.broken().into_iter().map(|(check, _)| check).collect();
     Ok(Some(Seen { report: serde_json::to_value(&report).unwrap_or_default(), broken }))
 }
@@ -240,28 +241,32 @@ fn crowd_args(args: &RehearseArgs, url: &str) -> CrowdArgs {
 fn tell_prediction(args: &RehearseArgs, room: &RoomConfig, prediction: &Prediction, seed: u64) {
     let Expected { visitors, over, .. } = &args.expected;
     let rate = room.limits.admissions_per_second().map_or("no limit".to_owned(), |rate| format!("{rate} a second"));
-    println!(
+    say!(
         "{visitors} visitors over {over} s ({}, seed {seed}) to room {}, {rate}",
         args.expected.curve_name(),
         room.rules.name
     );
     let drained = prediction.drained_after_seconds.map_or("never".to_owned(), |s| format!("after {s:.1} s"));
-    println!("  called       {} of them, the last {drained}", prediction.called);
-    println!(
+    say!("  called       {} of them, the last {drained}", prediction.called);
+    say!(
         "  wait         {:.1} s median, {:.1} s for 99 of 100, {:.1} s at most; {} in line at once",
-        prediction.wait_p50_seconds, prediction.wait_p99_seconds, prediction.wait_max_seconds, prediction.waiting_peak
+        prediction.wait_p50_seconds,
+        prediction.wait_p99_seconds,
+        prediction.wait_max_seconds,
+        prediction.waiting_peak
     );
     if let Some(stock) = args.stock {
-        println!(
+        say!(
             "  seats        {} of {stock} sold; {} hear that everything is sold",
-            prediction.seats_sold, prediction.told
+            prediction.seats_sold,
+            prediction.told
         );
     }
     if let (Some(gone), Some(came)) = (prediction.sold_out_after_seconds, prediction.last_seat_came_after_seconds) {
-        println!("  who gets one whoever has come by {came:.1} s; the last seat is gone after {gone:.1} s");
+        say!("  who gets one whoever has come by {came:.1} s; the last seat is gone after {gone:.1} s");
     }
     if prediction.never > 0 {
-        println!("  never        {} are not called within a week: is the rate 0?", prediction.never);
+        say!("  never        {} are not called within a week: is the rate 0?", prediction.never);
     }
 }
 
@@ -275,8 +280,8 @@ fn tell_advice(args: &RehearseArgs, room: &RoomConfig, bearing: Option<&Bearing>
     };
     let advice = advise(&known);
     if !advice.is_empty() {
-        println!("\n[room.{}]", room.rules.name);
-        advice.iter().for_each(|Advice { setting, why }| println!("{setting}  # {why}"));
+        say!("\n[room.{}]", room.rules.name);
+        advice.iter().for_each(|Advice { setting, why }| say!("{setting}  # {why}"));
     }
 }
 
@@ -284,11 +289,11 @@ fn tell_comparison(compared: &[Compared]) {
     if compared.is_empty() {
         return;
     }
-    println!("\n{:<30} {:>12} {:>12} {:>8}", "", "foretold", "seen", "off");
+    say!("\n{:<30} {:>12} {:>12} {:>8}", "", "foretold", "seen", "off");
     for Compared { figure, foretold, seen, off } in compared {
         let seen = seen.map_or("-".to_owned(), |seen| format!("{seen:.1}"));
         let off = off.map_or("-".to_owned(), |off| format!("{:.1} %", off * 100.0));
-        println!("{figure:<30} {foretold:>12.1} {seen:>12} {off:>8}");
+        say!("{figure:<30} {foretold:>12.1} {seen:>12} {off:>8}");
     }
 }
 

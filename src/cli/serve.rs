@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vestibule_telemetry::say;
 
 use super::CommandFault;
 use crate::clock::Clock;
@@ -33,12 +34,12 @@ pub async fn run(args: ServeArgs, log: LogForm) -> Result<(), CommandFault> {
     };
     let gateway = started.map_err(|fault| CommandFault::Input(fault.to_string()))?;
     traces.iter().for_each(|traces| gateway.count(traces));
-    println!(
+    say!(
         "gateway {}://{}",
         if config.certificate.is_some() || config.acme.is_some() { "https" } else { "http" },
         gateway.address
     );
-    println!("console {}://{}", gateway.admin_scheme, gateway.admin_address);
+    say!("console {}://{}", gateway.admin_scheme, gateway.admin_address);
     if let (None, Some(data)) = (&config.admin_token, &config.data) {
         eprintln!("The console asks for the token in {}.", data.join("admin-token").display());
     }

@@ -115,6 +115,13 @@ async fn a_run_ends_in_time_with_what_it_saw() {
 }
 
 #[tokio::test]
+async fn nobody_sets_out_for_a_site_that_is_down_and_the_look_at_it_ends_in_time() {
+    let down = Fake::start(Manners::IsDown).await;
+    let refused = crowd::run(args(&[&down.url(), "--for", "1"]), Clock::system()).await.unwrap_err();
+    assert!(refused.to_string().contains("let nobody in for 1 s, and the last it said was HTTP 503"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_site_without_a_waiting_room_and_other_machines_are_refused() {
     let plain = Fake::start(Manners::Unguarded).await;
     let refused = crowd::run(args(&[&plain.url()]), Clock::system()).await.unwrap_err();

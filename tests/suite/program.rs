@@ -24,7 +24,14 @@ pub fn told(arguments: &[&str]) -> (Option<i32>, String) {
     said_of(run(arguments))
 }
 
-/// The same with so many files that may be open, and no more.
+/// The same, where nobody reads what it prints: what it said of that.
+pub fn told_to_nobody(arguments: &[&str]) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    said_of(Command::new(PROGRAM).args(arguments).stdout(writer).output().unwrap())
+}
+
+/// What a command said with so many files that may be open, and no more.
 pub fn told_with_files(files: usize, arguments: &[&str]) -> (Option<i32>, String) {
     said_of(with_files(files, arguments).output().unwrap())
 }
@@ -63,7 +70,7 @@ impl Process {
         Self::run(command, lines)
     }
 
-    /// The same with so many files that may be open, and no more.
+    /// What a command said with so many files that may be open, and no more.
     pub fn start_with_files(files: usize, arguments: &[&str], lines: usize) -> Self {
         Self::run(with_files(files, arguments), lines)
     }

@@ -1,4 +1,5 @@
-//! What a process tells of itself while it runs: logs, and traces of requests, as OpenTelemetry has them.
+//! What a process tells of itself while it runs: logs, traces of requests, as OpenTelemetry has them, and what a command
+//! prints.
 //!
 //! Spans are made with `tracing`, under the target [`TARGET`]; where nothing is to be traced they cost a look at a flag.
 //! The spans of a request are kept back until its last one has ended. Only then is it known whether the request was slow
@@ -6,6 +7,8 @@
 //! waits for the collector, is bounded; what there is no space for is counted and lost.
 
 mod logs;
+
+mod voice;
 
 mod rules;
 
@@ -24,6 +27,7 @@ pub use context::{continue_from, id_of, pass_on, together};
 pub use logs::{LogForm, start_logs};
 pub use rules::{BadEndpoint, BadShare, Endpoint, Share, TraceRules};
 pub use spans::{answered, failed, method_word};
+pub use voice::say_line;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;

@@ -30,7 +30,8 @@ pub struct CrowdArgs {
     /// What is bought, as TRAIN:DATE:CLASS [default: the first with seats that a search finds]
     #[arg(long, value_name = "ID", value_parser = inventory)]
     pub inventory: Option<String>,
-    /// Ends the run after so many seconds at the latest [default: those of --over and 600 more]
+    /// Ends the run after so many seconds at the latest, and the look at the site before it [default: those of --over and
+    /// 600 more; two minutes for the look]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub lasting: Option<f64>,
     /// How long a payment may stay without a booking or a refund before it counts as one without a booking

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::door::Door;
 use super::jar::Jar;
 use super::target::Target;
 use super::wire::{Ask, Wire, WireFault};
 
-/// How often the scout knocks, half a second apart, before it gives up: two minutes.
-const KNOCKS_MAX: u32 = 240;
+/// How long it knocks.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long it asks for one page of the booking API, if it is put in line again.
+const IN_LINE_AGAIN: Duration = Duration::from_secs(30);
+const BETWEEN_KNOCKS: Duration = Duration::from_millis(500);
 /// Pairs of stations between which there are many trains, for a target whose stock nobody named.
 const JOURNEYS: [(&str, &str); 4] = [("NDLS", "MMCT"), ("NDLS", "HWH"), ("MAS", "SBC"), ("NDLS", "BCT")];
 
@@ -36,8 +39,18 @@ pub enum ScoutError {
     #[error("{0} gives no places: it is closed, drained or full; open the room first")]
     Closed(String),
     /// The scout never got in.
-    #[error("{0} let nobody in for two minutes; is the room open, and its rate above 0?")]
-    Shut(String),
+    #[error(
+        "{target} let nobody in for {seconds} s, and the last it said was {heard}; is the room open, its rate above 0, and \
+         does what it guards answer?"
+    )]
+    Shut {
+        /// Where.
+        target: String,
+        /// How long it knocked.
+        seconds: f64,
+        /// What it heard last.
+        heard: String,
+    },
     /// The inventory named cannot be had.
     #[error("the inventory `{id}` cannot be read at {target}: {what}")]
     NoInventory {
@@ -65,15 +78,18 @@ pub struct Stock {
 pub struct Scout<'a> {
     target: &'a Target,
     booking: &'a Target,
+    patience: Duration,
     wire: Wire,
     jar: Jar,
 }
 
 impl<'a> Scout<'a> {
-    /// Prepares; `booking` is where the booking API is asked, usually the target itself.
+    /// Prepares; `booking` is where the booking API is asked, usually the target itself. It knocks for two minutes, or for
+    /// `patience` where that is shorter.
     #[must_use]
-    pub fn new(target: &'a Target, booking: &'a Target) -> Self {
-        Self { target, booking, wire: Wire::new(None, None), jar: Jar::default() }
+    pub fn new(target: &'a Target, booking: &'a Target, patience: Option<Duration>) -> Self {
+        let patience = patience.unwrap_or(PATIENCE).min(PATIENCE);
+        Self { target, booking, patience, wire: Wire::new(None, None), jar: Jar::default() }
     }
 
     /// Gets in like everyone else, and returns the room's name.
@@ -81,18 +97,27 @@ impl<'a> Scout<'a> {
     /// # Errors
     /// See [`ScoutError`].
     pub async fn enter(&mut self) -> Result<Option<String>, ScoutError> {
+        let mut heard = "nothing yet".to_owned();
+        let knocked = timeout(self.patience, self.knock(&mut heard)).await;
+        let target = self.target.authority.clone();
+        knocked.unwrap_or(Err(ScoutError::Shut { target, seconds: self.patience.as_secs_f64(), heard }))
+    }
+
+    /// Knocks until it is let in or turned away; `heard` is what was said last.
+    async fn knock(&mut self, heard: &mut String) -> Result<Option<String>, ScoutError> {
         let name = || self.target.authority.clone();
-        for _ in 0..KNOCKS_MAX {
+        loop {
             let asked = self.wire.ask(self.target, &mut self.jar, &Ask::get(&self.target.page)).await;
             let answer = asked.map_err(|fault| ScoutError::NoAnswer { target: name(), fault })?;
-            match Door::read(&answer) {
+            *heard = match Door::read(&answer) {
                 Door::Open => return Ok(self.jar.room().map(str::to_owned)),
                 Door::SoldOut => return Err(ScoutError::SoldOut(name())),
                 Door::TurnedAway => return Err(ScoutError::Closed(name())),
-                Door::Line(_) | Door::TryAgain(..) => sleep(Duration::from_millis(500)).await,
-            }
+                Door::Line(_) => "a place in line".to_owned(),
+                Door::TryAgain(..) => format!("HTTP {}", answer.status.as_u16()),
+            };
+            sleep(BETWEEN_KNOCKS).await;
         }
-        Err(ScoutError::Shut(name()))
     }
 
     /// Reads one inventory row.
@@ -123,16 +148,21 @@ impl<'a> Scout<'a> {
 
     /// Asks the booking API, through the line again if the pass has ended.
     async fn get(&mut self, path: &str) -> Result<Value, String> {
-        for _ in 0..KNOCKS_MAX / 4 {
+        let patience = self.patience.min(IN_LINE_AGAIN);
+        let late = |_| format!("no answer but a place in line within {} s", patience.as_secs_f64());
+        timeout(patience, self.get_through(path)).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    }
+
+    async fn get_through(&mut self, path: &str) -> Result<Value, String> {
+        loop {
             let asked = self.wire.ask(self.booking, &mut self.jar, &Ask::get(path)).await;
             let answer = asked.map_err(|fault| fault.to_string())?;
             match answer.status.as_u16() {
                 200 => return serde_json::from_slice(&answer.body).map_err(|_| "no JSON".to_owned()),
-                429 => sleep(Duration::from_millis(500)).await,
+                429 => sleep(BETWEEN_KNOCKS).await,
                 code => return Err(format!("HTTP {code}")),
             }
         }
-        Err("still in line after 30 seconds".to_owned())
     }
 }
 

@@ -3,7 +3,7 @@
 use vestibule::clock::Clock;
 
 use crate::gateway::stand::Setup;
-use crate::program::{text, told, write};
+use crate::program::{text, told, told_to_nobody, write};
 use crate::redis_server::RedisServer;
 
 #[test]
@@ -47,6 +47,11 @@ fn capacity_says_what_a_crowd_needs_and_with_what_it_counts() {
     let (code, said) = told(&["capacity", "--visitors", "100000000", "--rate", "20000"]);
     assert!(code == Some(0) && said.contains("More than one Redis bears"), "{said}");
     assert_eq!(told(&["capacity"]).0, Some(2), "how many?");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    assert_eq!(told_to_nobody(&["capacity", "--coefficients"]), (Some(0), String::new()));
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub enum Manners {
     NeverCalls,
     StraysTabs,
     Unguarded,
+    IsDown,
 }
 
 /// A running gateway; dropping it ends every connection.
@@ -140,8 +141,10 @@ impl House {
     }
 
     fn door(&self, number: Option<u64>) -> (u16, String, Value) {
-        if self.manners == Manners::Unguarded {
-            return (200, String::new(), json!({}));
+        match self.manners {
+            Manners::Unguarded => return (200, String::new(), json!({})),
+            Manners::IsDown => return (503, String::new(), json!({})),
+            _ => {}
         }
         let known =
             number.filter(|number| self.manners != Manners::StraysTabs || self.status(*number, 0)["state"] == "called");

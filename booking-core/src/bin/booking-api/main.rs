@@ -12,6 +12,7 @@ use booking_core::fail_point;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use vestibule_telemetry::say;
 use vestibule_telemetry::{Endpoint, TARGET, Traces};
 
 mod measuring;
@@ -122,7 +123,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let listener = listen(&config.listen).await?;
     let address = app::address(&listener)?;
     let app = App::start(config, Arc::new(SystemClock::new())).await?;
-    println!("booking http://{address}");
+    say!("booking http://{address}");
     traces.iter().for_each(|traces| app.service().metrics().also(traces.fates()));
     let served = app.serve(listener, asked_to_end).await.context("the listener failed");
     if let Some(traces) = traces {

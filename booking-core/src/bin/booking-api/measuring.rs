@@ -15,6 +15,7 @@ use booking_core::domain::seat::Numbering;
 use booking_core::strategy::Strategy;
 use clap::Args;
 use serde::Serialize;
+use vestibule_telemetry::say;
 
 /// Rounds in which holds run out.
 const LAPSING_ROUNDS: u32 = 5;
@@ -85,29 +86,43 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
     let ways = arguments.way.iter().map(|name| way(name)).collect::<anyhow::Result<_>>()?;
     let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
     let plan = bench::Plan { database, strategies, clients, run, ways, sync_added_ms };
-    println!(
+    say!(
         "{:<12} {:<9} {:>7} {:>12} {:>9} {:>9} {:>7} {:>10} {:>9}",
-        "strategy", "way", "clients", "a second", "p50 ms", "p99 ms", "failed", "cores here", "elsewhere"
+        "strategy",
+        "way",
+        "clients",
+        "a second",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "cores here",
+        "elsewhere"
     );
-    let figures = bench::run(&plan, clock, say).await?;
+    let figures = bench::run(&plan, clock, tell).await?;
     write_json(arguments.json.as_deref(), &figures)
 }
 
-fn say(run: &Figures) {
+fn tell(run: &Figures) {
     let Figures { strategy, way, clients, holds_per_second, p50_ms, p99_ms, failed, .. } = run;
     let way = way.name();
-    print!("{strategy:<12} {way:<9} {clients:>7} {holds_per_second:>12.0} {p50_ms:>9.2} {p99_ms:>9.2} {failed:>7}");
     let [own, other] = [run.own_cores, run.other_cores].map(Option::unwrap_or_default);
-    println!(" {own:>10.2} {other:>9.2}");
+    say!(
+        "{strategy:<12} {way:<9} {clients:>7} {holds_per_second:>12.0} {p50_ms:>9.2} {p99_ms:>9.2} {failed:>7} \
+         {own:>10.2} {other:>9.2}"
+    );
 }
 
 async fn neighbours(plan: &Neighbours, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
     let figures = neighbour::run(plan, clock).await?;
-    println!("{:<10} {:>12} {:>9} {:>9} {:>14}", "hot train", "quiet/s", "p50 ms", "p99 ms", "hot/s");
+    say!("{:<10} {:>12} {:>9} {:>9} {:>14}", "hot train", "quiet/s", "p50 ms", "p99 ms", "hot/s");
     for run in &figures {
-        println!(
+        say!(
             "{:<10} {:>12.0} {:>9.2} {:>9.2} {:>14.0}",
-            run.hot_train, run.holds_per_second, run.p50_ms, run.p99_ms, run.hot_holds_per_second
+            run.hot_train,
+            run.holds_per_second,
+            run.p50_ms,
+            run.p99_ms,
+            run.hot_holds_per_second
         );
     }
     write_json(json, &figures)
@@ -115,18 +130,18 @@ async fn neighbours(plan: &Neighbours, clock: &Arc<dyn Clock>, json: Option<&Pat
 
 async fn tell(database: &str, rounds: u32, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
     let figures = telling::run(database, rounds, clock).await?;
-    println!("{:<9} {:<10} {:>9} {:>9} {:>9} {:>5}", "word", "changed by", "p50 ms", "p99 ms", "max ms", "lost");
+    say!("{:<9} {:<10} {:>9} {:>9} {:>9} {:>5}", "word", "changed by", "p50 ms", "p99 ms", "max ms", "lost");
     for TellingFigures { word, changed_by, p50_ms, p99_ms, max_ms, lost } in &figures {
-        println!("{word:<9} {changed_by:<10} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {lost:>5}");
+        say!("{word:<9} {changed_by:<10} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {lost:>5}");
     }
     write_json(json, &figures)
 }
 
 async fn lapse(database: &str, holds: u32, clock: &Arc<dyn Clock>, json: Option<&Path>) -> anyhow::Result<()> {
     let figures = lapsing::run(database, holds, LAPSING_ROUNDS, clock).await?;
-    println!("{:>7} {:>9} {:>9}", "holds", "first ms", "all ms");
+    say!("{:>7} {:>9} {:>9}", "holds", "first ms", "all ms");
     for LapsingFigures { holds, first_ms, all_ms } in &figures {
-        println!("{holds:>7} {first_ms:>9.0} {all_ms:>9.0}");
+        say!("{holds:>7} {first_ms:>9.0} {all_ms:>9.0}");
     }
     write_json(json, &figures)
 }

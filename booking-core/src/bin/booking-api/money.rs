@@ -14,6 +14,7 @@ use booking_core::provider::simulated::house::House;
 use booking_core::provider::wire::Wire;
 use booking_core::{app, auditor};
 use clap::Args;
+use vestibule_telemetry::say;
 
 /// How long a webhook waits to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ pub async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
     let wire = Wire::new(&arguments.merchant, None, PATIENCE).context("--merchant")?;
     let secret = arguments.secret.into_bytes();
     house.carry_news(Address { wire, path: "/api/payments/webhook".to_owned(), secret }, clock);
-    println!("provider http://{}", house.address());
+    say!("provider http://{}", house.address());
     asked_to_end.await;
     house.stop().await;
     Ok(())
@@ -58,15 +59,15 @@ pub async fn run_bank(arguments: Bank) -> anyhow::Result<()> {
 pub async fn check_ledger(config: &Config) -> anyhow::Result<bool> {
     let store = app::open(config).await?;
     let report = auditor::audit(&*store).await?;
-    println!("{:<22} {:>20}", "account", "paise");
+    say!("{:<22} {:>20}", "account", "paise");
     for account in Account::ALL {
-        println!("{:<22} {:>20}", account.word(), report.balances.of(account));
+        say!("{:<22} {:>20}", account.word(), report.balances.of(account));
     }
-    println!("{:<22} {:>20}", "sum", report.balances.sum());
+    say!("{:<22} {:>20}", "sum", report.balances.sum());
     for (status, payments) in &report.payments {
-        println!("{:<22} {:>20}", format!("payments {status}"), payments);
+        say!("{:<22} {:>20}", format!("payments {status}"), payments);
     }
-    println!("{:<22} {:>20}", "faults", report.faults);
-    report.words.iter().for_each(|fault| println!("  {fault}"));
+    say!("{:<22} {:>20}", "faults", report.faults);
+    report.words.iter().for_each(|fault| say!("  {fault}"));
     Ok(report.faults == 0 && report.balances.sum() == 0)
 }
