@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use crate::cut::Cut;
 use crate::database::{Cluster, Database, on_both};
 use crate::process::{Process, configuration};
-use crate::world::{self, NOON, SECRET, TestBank, World, row};
+use crate::world::{self, NOON, SECRET, TestBank, World, row, row_in_a_month};
 
 const SEATS: u32 = 5;
 
@@ -82,7 +82,7 @@ async fn give_one_back(process: &Process, bank: &TestBank) -> Option<()> {
     buy(process, bank).await?;
     let (_, hold) = process.hold("h", 2).await?;
     let path = format!("/api/bookings/{}", hold["booking"].as_str().unwrap());
-    let kept = json!({"inventory": row().to_string(), "quantity": 1});
+    let kept = json!({"inventory": row_in_a_month(), "quantity": 1});
     let (status, mut booking) = process.ask(Method::PATCH, &path, &[], kept).await?;
     assert_eq!(status, 200, "{booking}");
     while booking["refund"]["status"] != "refunded" {
@@ -121,7 +121,7 @@ async fn die_at_every(
         let books = store.books().await.unwrap();
         assert_eq!(books.faults(), Vec::<String>::new(), "{point}:{nth}");
         assert_eq!((books.unsettled, books.pending), (0, 0), "{point}:{nth}");
-        let stock = store.stock(&[row()]).await.unwrap()[0].stock;
+        let stock = store.stock(&[row_in_a_month()]).await.unwrap()[0].stock;
         assert_eq!((stock.available, stock.held, stock.sold), (SEATS - sold, 0, sold), "{point}:{nth}");
         if !died {
             return nth - 1;
@@ -402,7 +402,8 @@ async fn a_file_that_may_not_grow_is_said_and_what_was_held_stays_held() {
         };
         assert_eq!((refused.0, &refused.1["type"]), (503, &"/problems/unavailable".into()), "{}", refused.1);
         assert!(granted > 10, "{granted}");
-        let read = full.ask(Method::GET, &format!("/api/inventory/{}", row()), &[], Value::Null).await.unwrap();
+        let read =
+            full.ask(Method::GET, &format!("/api/inventory/{}", row_in_a_month()), &[], Value::Null).await.unwrap();
         assert_eq!(read.0, 200, "it can still be read");
     }
     let with_room = Process::start(&config, "", None);

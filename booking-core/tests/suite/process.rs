@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::database::Database;
-use crate::world::{SECRET, TestBank, row};
+use crate::world::{SECRET, TestBank, row_in_a_month};
 
 /// A `booking-api` that runs.
 pub struct Process {
@@ -31,7 +31,7 @@ pub fn configuration(database: &Database, seats: u32, bank: Option<&TestBank>) -
         "listen = '127.0.0.1:0'\ndatabase = '{}'\n[payments]\nwebhook_secret = {SECRET:?}\nprovider_timeout_ms = 300\n\
          {bank}pending_seconds = 60\n[[sale]]\ninventory = '{}'\ncapacity = {seats}\n",
         database.url,
-        row()
+        row_in_a_month()
     )
 }
 
@@ -77,7 +77,7 @@ impl Process {
     }
 
     pub async fn hold(&self, key: &str, quantity: u32) -> Heard {
-        let body = json!({"inventory": row(), "quantity": quantity});
+        let body = json!({"inventory": row_in_a_month(), "quantity": quantity});
         self.ask(Method::POST, "/api/holds", &[("idempotency-key", key)], body).await
     }
 

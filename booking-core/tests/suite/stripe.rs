@@ -10,7 +10,6 @@ use std::time::Duration;
 use booking_core::app::App;
 use booking_core::clock::SystemClock;
 use booking_core::config::{Config, ProviderKind, SaleRow};
-use booking_core::domain::inventory::InventoryId;
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::payment::{ChargeId, PaymentId};
@@ -24,6 +23,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use crate::database::{Database, on_both};
+use crate::world::row_in_a_month;
 
 const KEY: &str = "sk_test_12345";
 const WEBHOOK_SECRET: &str = "whsec_abcdef";
@@ -194,7 +194,7 @@ struct Shop {
 
 impl Shop {
     async fn open(db: &Database, name: &str) -> Self {
-        let mut config = Config { sale: vec![SaleRow { inventory: in_a_month(), capacity: 3 }], ..db.config() };
+        let mut config = Config { sale: vec![SaleRow { inventory: row_in_a_month(), capacity: 3 }], ..db.config() };
         config.payments.provider = ProviderKind::Stripe;
         config.payments.provider_url = Some(STRIPE.base.clone());
         config.payments.provider_key = Some(KEY.to_owned());
@@ -212,7 +212,7 @@ impl Shop {
     }
 
     async fn hold(&self) -> String {
-        let body = json!({"inventory": in_a_month(), "quantity": 1});
+        let body = json!({"inventory": row_in_a_month(), "quantity": 1});
         let held = ask(Method::POST, &format!("{}/api/holds", self.base), body).await;
         held["id"].as_str().unwrap_or_else(|| panic!("{held}")).to_owned()
     }
@@ -234,13 +234,6 @@ impl Shop {
         drop(self.stop.take());
         self.serving.await.unwrap().unwrap();
     }
-}
-
-/// A day on which the train of these tests runs, whenever they are run.
-fn in_a_month() -> InventoryId {
-    use booking_core::clock::Clock;
-    let day = SystemClock::new().now().plus_ms(30 * 86_400_000).day_in_india();
-    format!("12951:{day}:3A").parse().unwrap()
 }
 
 on_both! {

@@ -1,12 +1,12 @@
 //! A small world: one train, one day, a clock that stands still, a provider that does what it is told.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use booking_core::app::App;
 use booking_core::catalogue::Catalogue;
-use booking_core::clock::{Clock, ManualClock};
+use booking_core::clock::{Clock, ManualClock, SystemClock};
 use booking_core::config::{Config, SaleRow};
 use booking_core::domain::hold::HoldStatus;
 use booking_core::domain::inventory::InventoryId;
@@ -38,6 +38,15 @@ pub const HOLD_MS: i64 = 300_000;
 
 pub fn row() -> InventoryId {
     "12951:2026-11-23:3A".parse().unwrap()
+}
+
+/// A row of a day to come by the real clock, for whatever goes by that; the same as long as the tests run.
+pub fn row_in_a_month() -> InventoryId {
+    static ROW: LazyLock<InventoryId> = LazyLock::new(|| {
+        let date = SystemClock::new().now().plus_ms(30 * 86_400_000).day_in_india();
+        InventoryId { date, ..row() }
+    });
+    *ROW
 }
 
 pub const LIMITS: TellerLimits = TellerLimits { batch: 256, waiting: 10_000, rows: 100, alone: 8 };
