@@ -25,7 +25,7 @@ pub struct Metrics {
     pub decision_batch_size: Histogram,
     /// Seats on sale, for the rows of which seats were taken lately; bounded in number.
     pub available: IntGaugeVec,
-    /// Holds not paid for and not over, as of the last count, which is made every 15 seconds.
+    /// Holds not paid for and not over, as of the last count, which is made every 15 seconds and goes to 100,000.
     pub holds_active: IntGauge,
     /// Payments by result: `refused`, `replayed`, or the state in which the answer left them, such as `kept`.
     pub payments: IntCounterVec,
@@ -88,7 +88,13 @@ impl Metrics {
                 histogram("decision_batch_size", "Decisions on holds and payments in one commit", 1.0),
             ),
             available: keep(&registry, IntGaugeVec::new(opts("available", "Seats on sale"), &["inventory"])),
-            holds_active: keep(&registry, IntGauge::with_opts(opts("holds_active", "Holds that keep seats"))),
+            holds_active: keep(
+                &registry,
+                IntGauge::with_opts(opts(
+                    "holds_active",
+                    "Holds that keep seats; as many as are counted, 100000, or more",
+                )),
+            ),
             payments: keep(&registry, IntCounterVec::new(opts("payments_total", "Payments by result"), &["result"])),
             refunds: keep(&registry, IntCounter::with_opts(opts("refunds_total", "Refunds done"))),
             refunds_failed: keep(&registry, IntCounter::with_opts(opts("refunds_failed_total", "Refunds that failed"))),

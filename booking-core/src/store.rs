@@ -30,8 +30,6 @@ mod rows;
 
 mod judge;
 
-mod home;
-
 pub mod sqlite;
 
 pub mod postgres;
@@ -40,6 +38,9 @@ pub mod shards;
 
 use books::Books;
 pub use till::{Guard, OrderRequest, OrderTaken, TakeAnswer, TakeRequest, Taken, Till};
+
+/// How many open holds are counted at the most: counting reads each of them, every few seconds.
+pub const OPEN_HOLDS_COUNTED: u32 = 100_000;
 
 /// Says what went wrong in a database, and whether trying again may help.
 #[derive(Clone, Debug, Error)]
@@ -271,7 +272,7 @@ pub trait Store: Till {
     /// Returns when the first open hold of a row may lapse, if that is no later than `until`.
     async fn first_expiry(&self, row: InventoryId, until: Moment) -> Result<Option<Moment>, StoreError>;
 
-    /// Counts the holds in `Held`.
+    /// Counts the holds in `Held`, up to [`OPEN_HOLDS_COUNTED`].
     async fn open_holds(&self) -> Result<u64, StoreError>;
 
     /// Counts payments of which a refund failed and the one that stands in for it is not done yet.

@@ -19,7 +19,7 @@ use crate::store::rows::{
     BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
     turned_row,
 };
-use crate::store::{DueTask, Made, StockRow, StoreError, TurnedRow};
+use crate::store::{DueTask, Made, OPEN_HOLDS_COUNTED, StockRow, StoreError, TurnedRow};
 
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                             h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
@@ -60,6 +60,8 @@ const FIRST_EXPIRY: &str = "SELECT expires_at FROM holds
                             WHERE status = 'held' AND expires_at <= $2
                                 AND inventory_id = (SELECT id FROM inventory WHERE name = $1 AND held > 0)
                             ORDER BY expires_at LIMIT 1";
+const OPEN_HOLDS: &str = "SELECT count(*)
+                          FROM (SELECT 1 FROM holds WHERE status = 'held' AND part_of IS NULL LIMIT $1) AS open";
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= $1";
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
                       WHERE t.turned_at >= clock_timestamp() - make_interval(secs => $1)
@@ -277,7 +279,7 @@ pub(super) async fn first_expiry(
 }
 
 pub(super) async fn open_holds(db: &impl GenericClient) -> Result<u64, StoreError> {
-    let rows = query(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", &[]).await?;
+    let rows = query(db, OPEN_HOLDS, &[&i64::from(OPEN_HOLDS_COUNTED)]).await?;
     Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
 }
 

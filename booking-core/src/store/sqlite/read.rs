@@ -16,7 +16,7 @@ use crate::store::rows::{
     BookingRow, HoldRow, InventoryRow, LineRow, PaymentRow, RefundRow, count, hold_id, inventory_id, payment_id, seat,
     turned_row,
 };
-use crate::store::{DueTask, Made, StockRow, StoreError, TurnedRow};
+use crate::store::{DueTask, Made, OPEN_HOLDS_COUNTED, StockRow, StoreError, TurnedRow};
 
 const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
                            h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
@@ -41,6 +41,8 @@ const FIRST_EXPIRY: &str = "SELECT h.expires_at FROM inventory i CROSS JOIN hold
                             WHERE i.name = ?1 AND i.held > 0
                                 AND h.inventory_id = i.id AND h.status = 'held' AND h.expires_at <= ?2
                             ORDER BY h.expires_at LIMIT 1";
+const OPEN_HOLDS: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM holds WHERE status = 'held' AND part_of IS NULL LIMIT ?1) AS open";
 const ROWS_FROM: &str = "SELECT name FROM inventory WHERE substr(name, 7, 10) >= ?1";
 const TURNED: &str = "SELECT i.name, t.version FROM turns t JOIN inventory i ON i.id = t.inventory_id
                       WHERE t.turned_at >= unixepoch() - ?1 ORDER BY t.turned_at DESC LIMIT ?2";
@@ -197,9 +199,7 @@ pub(super) fn first_expiry(db: &Connection, row: InventoryId, until: Moment) -> 
 }
 
 pub(super) fn open_holds(db: &Connection) -> Result<u64, StoreError> {
-    let count = one(db, "SELECT count(*) FROM holds WHERE status = 'held' AND part_of IS NULL", [], |row| {
-        row.get::<_, i64>(0)
-    })?;
+    let count = one(db, OPEN_HOLDS, params![OPEN_HOLDS_COUNTED], |row| row.get::<_, i64>(0))?;
     Ok(count.unwrap_or(0).unsigned_abs())
 }
 
