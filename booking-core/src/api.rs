@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, FORWARDED};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{self, Next};
@@ -21,6 +21,8 @@ pub mod problem;
 
 mod input;
 
+mod output;
+
 pub mod view;
 
 mod order;
@@ -36,9 +38,6 @@ mod booking;
 mod lab;
 
 use problem::Problem;
-
-/// The most a request's body may have.
-const BODY_BYTES: usize = 16 * 1024;
 
 /// Where the provider tells its news.
 pub(crate) const WEBHOOK: &str = "/api/payments/webhook";
@@ -60,7 +59,6 @@ pub fn router(service: Arc<Service>, ready: Arc<std::sync::atomic::AtomicBool>, 
         .merge(booking_router(Api { service, ready }))
         .fallback(move |request| fallback(request, has_lab))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(told_and_never_stored))
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use hyper_util::service::TowerToHyperService;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -32,6 +33,7 @@ use crate::provider::stripe::{self, StripeProvider};
 use crate::provider::wire::{BadAddress, Wire};
 use crate::seat_lock::SeatLock;
 use crate::service::{Parts, Service};
+use crate::serving::Threads;
 use crate::store::{Store, StoreError, Till};
 use crate::teller::Teller;
 use crate::{auditor, follower, outbox, reaper, reconciler};
@@ -224,26 +226,20 @@ impl App {
     ) -> io::Result<()> {
         self.expect_webhooks(&listener).map_err(io::Error::other)?;
         let ending = CancellationToken::new();
-        let (signal, ready) = (ending.clone(), Arc::clone(&self.ready));
-        let graceful = async move {
-            shutdown.await;
-            ready.store(false, Ordering::Relaxed);
-            signal.cancel();
-        };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(graceful).into_future();
+        let threads = Threads::start()?;
         let deadline = async {
-            ending.cancelled().await;
+            shutdown.await;
+            self.ready.store(false, Ordering::Relaxed);
+            ending.cancel();
             tokio::time::sleep(self.drain).await;
         };
-        let served = tokio::select! {
-            served = serving => served,
-            () = deadline => {
-                tracing::warn!("requests were still under way when the time to drain was over");
-                Ok(())
-            }
-        };
+        tokio::select! {
+            () = threads.serve(listener, TowerToHyperService::new(self.router()), ending.clone()) => {}
+            () = deadline => tracing::warn!("requests were still under way when the time to drain was over"),
+        }
         self.stop().await;
-        served
+        drop(threads);
+        Ok(())
     }
 
     /// Stops the workers and waits for what callers left behind.

@@ -11,10 +11,11 @@ use time::Date;
 use crate::domain::inventory::{Class, InventoryId, Offer, TrainNumber};
 use crate::domain::seat::Numbering;
 
-pub mod fares;
+mod fares;
 
 pub mod practice;
 
+use fares::Kind;
 use practice::Practice;
 
 const TRAINS: &str = include_str!("../data/trains.csv");
@@ -47,6 +48,7 @@ pub struct Train {
     pub runs_on: [bool; 7],
     /// The classes it carries, the dearest first.
     pub classes: Vec<Class>,
+    kind: Kind,
     /// Its stops in running order, as indexes of stations.
     stops: Vec<u16>,
 }
@@ -241,8 +243,8 @@ impl Catalogue {
     fn offer_of(&self, train: &Train, inventory: InventoryId) -> Offer {
         Offer {
             inventory,
-            capacity: fares::seats(&train.name, inventory.class),
-            price: fares::fare(&train.name, train.distance_km, inventory.class),
+            capacity: train.kind.seats(inventory.class),
+            price: train.kind.fare(train.distance_km, inventory.class),
             numbering: Numbering::Pool,
         }
     }
@@ -281,10 +283,12 @@ fn read_trains(text: &str, stations: &HashMap<String, u16>) -> Result<Vec<Train>
 fn read_train(record: &csv::StringRecord, stations: &HashMap<String, u16>) -> Result<Train, DamagedCatalogue> {
     let damaged = || DamagedCatalogue(format!("train {record:?}"));
     let name = field(record, 1)?.to_owned();
+    let kind = Kind::of(&name);
     let stops = field(record, 5)?.split(' ').map(|code| stations.get(code).copied().ok_or_else(damaged));
     Ok(Train {
         number: field(record, 0)?.parse().map_err(|_| damaged())?,
-        classes: fares::classes(&name).to_vec(),
+        classes: kind.classes().to_vec(),
+        kind,
         name,
         duration_min: field(record, 2)?.parse().map_err(|_| damaged())?,
         distance_km: field(record, 3)?.parse().map_err(|_| damaged())?,

@@ -12,6 +12,8 @@ pub mod telemetry;
 
 pub mod secret;
 
+mod home;
+
 pub mod store;
 
 pub mod strategy;
@@ -55,6 +57,8 @@ pub mod lab;
 pub mod site;
 
 pub mod api;
+
+mod serving;
 
 pub mod app;
 

@@ -1,20 +1,20 @@
 //! Showing a booking, cancelling it, and giving back a part of it.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderValue;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Api;
 use super::hold::{REPLAY_HEADER, tell_on_sale, tell_stock};
 use super::input::{Body, object};
 use super::order;
+use super::output::json;
 use super::problem::Problem;
 use super::view::booking::BookingView;
 use crate::domain::booking::Reference;
 use crate::service::cancelling::BookingAnswer;
 
-pub(super) async fn read(State(api): State<Api>, Path(reference): Path<String>) -> Result<Json<BookingView>, Problem> {
+pub(super) async fn read(State(api): State<Api>, Path(reference): Path<String>) -> Result<Response, Problem> {
     Ok(view(&api, &api.service.find_booking(named(&reference)?).await?))
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn shrink(
 }
 
 async fn respond(api: &Api, answer: &BookingAnswer) -> Response {
-    let mut response = view(api, answer).into_response();
+    let mut response = view(api, answer);
     let headers = response.headers_mut();
     if answer.replayed {
         headers.insert(REPLAY_HEADER, HeaderValue::from_static("true"));
@@ -50,8 +50,8 @@ async fn respond(api: &Api, answer: &BookingAnswer) -> Response {
     response
 }
 
-fn view(api: &Api, answer: &BookingAnswer) -> Json<BookingView> {
-    Json(BookingView::new(&api.service, answer))
+fn view(api: &Api, answer: &BookingAnswer) -> Response {
+    json(&BookingView::new(&api.service, answer))
 }
 
 fn named(reference: &str) -> Result<Reference, Problem> {

@@ -1,11 +1,10 @@
 //! Searching and looking.
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
 
 use super::input::{Pairs, query, text};
+use super::output::json;
 use super::problem::Problem;
 use super::view::{InventoryView, SearchView, StationView};
 use super::{Api, hold};
@@ -14,7 +13,7 @@ use crate::domain::inventory::{InventoryId, parse_date};
 
 const LONGEST_QUERY: usize = 60;
 
-pub(super) async fn trains(State(api): State<Api>, pairs: Pairs) -> Result<Json<SearchView>, Problem> {
+pub(super) async fn trains(State(api): State<Api>, pairs: Pairs) -> Result<Response, Problem> {
     let query = query(pairs, &["from", "to", "date"])?;
     let from = station(&api, text(&query, "from")?, "from")?;
     let to = station(&api, text(&query, "to")?, "to")?;
@@ -23,7 +22,7 @@ pub(super) async fn trains(State(api): State<Api>, pairs: Pairs) -> Result<Json<
         return Err(Problem::field("to", "must be another station than from"));
     }
     let trains = api.service.trains(&from.code, &to.code, date).await?;
-    Ok(Json(SearchView::new(api.service.catalogue(), (from, to), date, api.service.now(), &trains)))
+    Ok(json(&SearchView::new(api.service.catalogue(), (from, to), date, api.service.now(), &trains)))
 }
 
 fn station<'a>(api: &'a Api, code: &str, field: &'static str) -> Result<&'a Station, Problem> {
@@ -31,14 +30,14 @@ fn station<'a>(api: &'a Api, code: &str, field: &'static str) -> Result<&'a Stat
     known.ok_or_else(|| Problem::field(field, "is not a station code we know; look it up with /api/stations?q="))
 }
 
-pub(super) async fn stations(State(api): State<Api>, pairs: Pairs) -> Result<Json<serde_json::Value>, Problem> {
+pub(super) async fn stations(State(api): State<Api>, pairs: Pairs) -> Result<Response, Problem> {
     let query = query(pairs, &["q"])?;
     let typed = text(&query, "q")?.trim();
     if typed.is_empty() || typed.len() > LONGEST_QUERY {
         return Err(Problem::field("q", "must have 1 to 60 characters of a station's code or name"));
     }
     let found: Vec<StationView> = api.service.catalogue().suggest(typed).into_iter().map(StationView::from).collect();
-    Ok(Json(json!({"stations": found})))
+    Ok(json(&serde_json::json!({"stations": found})))
 }
 
 pub(super) async fn inventory(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -46,7 +45,7 @@ pub(super) async fn inventory(State(api): State<Api>, Path(id): Path<String>) ->
     let listing = api.service.listing(id).await?;
     let seats = api.service.seat_map(id).await?;
     let view = InventoryView::new(&api.service, &listing, seats.as_deref());
-    let mut response = Json(view).into_response();
+    let mut response = json(&view);
     hold::tell_stock(&api, response.headers_mut(), id, listing.seen.available).await;
     Ok(response)
 }

@@ -1,13 +1,13 @@
 //! Holding seats, and what the gateway in front is told about them.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Api;
-use super::input::{Body, Pairs, key, object, query, text};
+use super::input::{Body, Key, Pairs, object, query, text};
 use super::order;
+use super::output::{json, json_with};
 use super::problem::{Problem, sold_out_header};
 use super::view::HoldView;
 use crate::domain::hold::HoldId;
@@ -21,11 +21,10 @@ const STOCK: HeaderName = HeaderName::from_static("vestibule-stock");
 
 pub(super) async fn create(
     State(api): State<Api>,
-    headers: HeaderMap,
+    Key(key): Key,
     pairs: Pairs,
     body: Body,
 ) -> Result<Response, Problem> {
-    let key = key(&headers)?;
     let query = query(pairs, &["inventory"])?;
     let items = order::items(&object(body, &["inventory", "quantity", "seats", "items"])?)?;
     let repeated = query.contains_key("inventory").then(|| text(&query, "inventory")).transpose()?;
@@ -36,9 +35,9 @@ pub(super) async fn create(
     Ok(respond(&api, StatusCode::CREATED, &answer).await)
 }
 
-pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<HoldView>, Problem> {
+pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let hold = api.service.find_hold(hold_id(&id)?).await?;
-    Ok(Json(HoldView::new(&api.service, &hold)))
+    Ok(json(&HoldView::new(&api.service, &hold)))
 }
 
 pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -76,8 +75,7 @@ pub(super) fn hold_id(text: &str) -> Result<HoldId, Problem> {
 }
 
 async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response {
-    let view = HoldView::new(&api.service, &answer.hold);
-    let mut response = (status, Json(view)).into_response();
+    let mut response = json_with(status, &HoldView::new(&api.service, &answer.hold));
     if answer.replayed {
         add(response.headers_mut(), REPLAY_HEADER, "true");
     }

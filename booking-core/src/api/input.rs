@@ -1,26 +1,58 @@
 //! Reading what people send, and saying which part of it is wrong.
 
-use axum::body::Bytes;
-use axum::extract::Query;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Bytes, HttpBody as _};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
 
+/// The most a request's body may have.
+const BODY_BYTES: usize = 16 * 1024;
+
 /// What the extractor of a body returns.
-pub(super) type Body = Result<Bytes, BytesRejection>;
+pub(super) type Body = Result<Sent, Problem>;
 /// What the extractor of a query returns; pairs, so that a key given twice is seen.
 pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 const KEY_HEADER: &str = "idempotency-key";
 
+/// A body that came to its end, and was not too long.
+pub(super) struct Sent(Bytes);
+
+impl<S: Sync> FromRequest<S> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let body = request.into_body();
+        if body.size_hint().lower() > BODY_BYTES as u64 {
+            return Err(Problem::too_large());
+        }
+        match Limited::new(body, BODY_BYTES).collect().await {
+            Ok(whole) => Ok(Self(whole.to_bytes())),
+            Err(fault) if fault.is::<LengthLimitError>() => Err(Problem::too_large()),
+            Err(_) => Err(Problem::malformed("the body ended early; send it again")),
+        }
+    }
+}
+
+/// The idempotency key, which must be there, once.
+pub(super) struct Key(pub(super) String);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        key(&parts.headers).map(Self)
+    }
+}
+
 /// Returns the body, or says why there is none.
 pub(super) fn bytes(body: Body) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
-        _ => Problem::malformed("the body ended early; send it again"),
-    })
+    body.map(|Sent(bytes)| bytes)
 }
 
 /// Reads a JSON object that has no fields but the known ones.
@@ -64,8 +96,7 @@ pub(super) fn query(pairs: Pairs, known: &[&'static str]) -> Result<Map<String, 
     Ok(read)
 }
 
-/// Reads the idempotency key, which must be there, once.
-pub(super) fn key(headers: &HeaderMap) -> Result<String, Problem> {
+fn key(headers: &HeaderMap) -> Result<String, Problem> {
     let mut values = headers.get_all(KEY_HEADER).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Problem::key_required());

@@ -1,13 +1,13 @@
 //! Paying, and hearing from the provider.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::hold::{REPLAY_HEADER, hold_id};
-use super::input::{Body, bytes, key, object, text};
+use super::input::{Body, Key, bytes, object, text};
+use super::output::{json, json_with};
 use super::problem::Problem;
 use super::view::PaymentView;
 use crate::domain::payment::PaymentState;
@@ -16,10 +16,9 @@ use crate::service::paying::{PaymentAnswer, PaymentOrder};
 pub(super) async fn create(
     State(api): State<Api>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Key(key): Key,
     body: Body,
 ) -> Result<Response, Problem> {
-    let key = key(&headers)?;
     let hold = hold_id(&id)?;
     let body = object(body, &["method"])?;
     let method = text(&body, "method")?.to_owned();
@@ -43,23 +42,19 @@ fn respond(api: &Api, answer: &PaymentAnswer) -> Response {
         PaymentState::Failed { reason } => return Problem::declined(reason).into_response(),
         PaymentState::Refunding { .. } | PaymentState::Refunded { .. } => return Problem::refunded().into_response(),
     };
-    (status, Json(PaymentView::new(answer, api.service.now()))).into_response()
+    json_with(status, &PaymentView::new(answer, api.service.now()))
 }
 
-pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<PaymentView>, Problem> {
+pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found("payment"))?;
     let answer = api.service.find_payment(id, false).await?;
-    Ok(Json(PaymentView::new(&answer, api.service.now())))
+    Ok(json(&PaymentView::new(&answer, api.service.now())))
 }
 
-pub(super) async fn webhook(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<serde_json::Value>, Problem> {
+pub(super) async fn webhook(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let body = bytes(body)?;
     let signature =
         headers.get(api.service.signature_header()).and_then(|value| value.to_str().ok()).unwrap_or_default();
     api.service.webhook(signature, &body).await?;
-    Ok(Json(serde_json::json!({"received": true})))
+    Ok(json(&serde_json::json!({"received": true})))
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use time::Date;
 
 use super::seats::{ItemView, SeatMapView};
-use crate::catalogue::{Catalogue, Station};
+use crate::catalogue::{Catalogue, Station, Train};
 use crate::domain::booking::Reference;
 use crate::domain::hold::{Hold, HoldId, HoldState, HoldStatus};
-use crate::domain::inventory::{Class, InventoryId};
+use crate::domain::inventory::{Class, InventoryId, TrainNumber};
 use crate::domain::moment::Moment;
 use crate::domain::money::Paise;
 use crate::domain::payment::{Challenge, PaymentId, PaymentState, PaymentStatus};
@@ -24,14 +24,14 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// A station.
 #[derive(Debug, Serialize)]
-pub struct StationView {
-    code: String,
-    name: String,
+pub struct StationView<'a> {
+    code: &'a str,
+    name: &'a str,
 }
 
-impl From<&Station> for StationView {
-    fn from(station: &Station) -> Self {
-        Self { code: station.code.clone(), name: station.name.clone() }
+impl<'a> From<&'a Station> for StationView<'a> {
+    fn from(station: &'a Station) -> Self {
+        Self { code: &station.code, name: &station.name }
     }
 }
 
@@ -67,12 +67,12 @@ impl From<&Listing> for ListingView {
 
 /// A row with the train it belongs to.
 #[derive(Debug, Serialize)]
-pub struct InventoryView {
+pub struct InventoryView<'a> {
     #[serde(flatten)]
     listing: ListingView,
-    train: Option<TrainView>,
+    train: Option<TrainView<'a>>,
     /// Who offers the appointment, and when; `null` for a train.
-    practice: Option<PracticeView>,
+    practice: Option<PracticeView<'a>>,
     date: String,
     /// Whether seats have numbers: `pool`, `seats`, `tickets`.
     numbering: Numbering,
@@ -82,8 +82,8 @@ pub struct InventoryView {
     now: Moment,
 }
 
-impl InventoryView {
-    pub(super) fn new(service: &Service, listing: &Listing, seats: Option<&SeatMap>) -> Self {
+impl<'a> InventoryView<'a> {
+    pub(super) fn new(service: &'a Service, listing: &Listing, seats: Option<&SeatMap>) -> Self {
         let (catalogue, row) = (service.catalogue(), listing.inventory);
         Self {
             listing: listing.into(),
@@ -100,42 +100,41 @@ impl InventoryView {
 
 /// A practice, and when a slot of it begins.
 #[derive(Debug, Serialize)]
-pub struct PracticeView {
-    number: String,
-    name: String,
-    slot: String,
+pub struct PracticeView<'a> {
+    number: &'a str,
+    name: &'a str,
+    slot: &'a str,
 }
 
-impl PracticeView {
-    fn of(catalogue: &Catalogue, row: InventoryId) -> Option<Self> {
+impl<'a> PracticeView<'a> {
+    fn of(catalogue: &'a Catalogue, row: InventoryId) -> Option<Self> {
         let practice = catalogue.practice(row)?;
-        let slot = practice.slot(row)?.to_owned();
-        Some(Self { number: practice.number.clone(), name: practice.name.clone(), slot })
+        Some(Self { number: &practice.number, name: &practice.name, slot: practice.slot(row)? })
     }
 }
 
 /// A train.
 #[derive(Debug, Serialize)]
-pub struct TrainView {
-    number: String,
-    name: String,
-    origin: Option<StationView>,
-    destination: Option<StationView>,
+pub struct TrainView<'a> {
+    number: TrainNumber,
+    name: &'a str,
+    origin: Option<StationView<'a>>,
+    destination: Option<StationView<'a>>,
     distance_km: u32,
     duration_min: u32,
     /// The days on which it leaves its origin.
     days: Vec<&'static str>,
 }
 
-impl TrainView {
-    fn of(catalogue: &Catalogue, row: InventoryId) -> Option<Self> {
+impl<'a> TrainView<'a> {
+    fn of(catalogue: &'a Catalogue, row: InventoryId) -> Option<Self> {
         catalogue.train(row.train).map(|train| Self::new(catalogue, train))
     }
 
-    fn new(catalogue: &Catalogue, train: &crate::catalogue::Train) -> Self {
+    fn new(catalogue: &'a Catalogue, train: &'a Train) -> Self {
         Self {
-            number: train.number.to_string(),
-            name: train.name.clone(),
+            number: train.number,
+            name: &train.name,
             origin: catalogue.stops(train).next().map(StationView::from),
             destination: catalogue.stops(train).next_back().map(StationView::from),
             distance_km: train.distance_km,
@@ -147,9 +146,9 @@ impl TrainView {
 
 /// A train of the day between two stations.
 #[derive(Debug, Serialize)]
-pub struct TrainOfDayView {
+pub struct TrainOfDayView<'a> {
     #[serde(flatten)]
-    train: TrainView,
+    train: TrainView<'a>,
     /// Stops between boarding and leaving.
     stops_between: usize,
     /// Whether one boards where the train begins; else the date is the day on which it left there.
@@ -159,23 +158,23 @@ pub struct TrainOfDayView {
 
 /// The answer to a search.
 #[derive(Debug, Serialize)]
-pub struct SearchView {
-    from: StationView,
-    to: StationView,
+pub struct SearchView<'a> {
+    from: StationView<'a>,
+    to: StationView<'a>,
     date: String,
     now: Moment,
-    trains: Vec<TrainOfDayView>,
+    trains: Vec<TrainOfDayView<'a>>,
 }
 
-impl SearchView {
+impl<'a> SearchView<'a> {
     pub(super) fn new(
-        catalogue: &Catalogue,
-        (from, to): (&Station, &Station),
+        catalogue: &'a Catalogue,
+        (from, to): (&'a Station, &'a Station),
         date: Date,
         now: Moment,
-        trains: &[TrainOfDay<'_>],
+        trains: &[TrainOfDay<'a>],
     ) -> Self {
-        let train = |day: &TrainOfDay<'_>| TrainOfDayView {
+        let train = |day: &TrainOfDay<'a>| TrainOfDayView {
             train: TrainView::new(catalogue, day.found.train),
             stops_between: day.found.to_stop - day.found.from_stop - 1,
             from_origin: day.found.from_stop == 0,
@@ -188,12 +187,12 @@ impl SearchView {
 
 /// A hold. The countdown is `expires_at - now`, both by this server's clock.
 #[derive(Debug, Serialize)]
-pub struct HoldView {
+pub struct HoldView<'a> {
     id: HoldId,
     /// The row of the first item, and its train or practice.
     inventory: InventoryId,
-    train: Option<TrainView>,
-    practice: Option<PracticeView>,
+    train: Option<TrainView<'a>>,
+    practice: Option<PracticeView<'a>>,
     /// Seats of all items.
     quantity: u32,
     amount_paise: Paise,
@@ -214,8 +213,8 @@ pub struct HoldView {
     booking: Option<Reference>,
 }
 
-impl HoldView {
-    pub(super) fn new(service: &Service, hold: &Hold) -> Self {
+impl<'a> HoldView<'a> {
+    pub(super) fn new(service: &'a Service, hold: &Hold) -> Self {
         let booking = match hold.state {
             HoldState::Confirmed { booking, .. } => Some(booking),
             _ => None,

@@ -59,13 +59,13 @@ pub(super) struct Buyer {
 
 impl Buyer {
     pub(super) async fn buy(mut self) -> Bought {
-        let mut bought = Bought::default();
+        let (mut bought, name) = (Bought::default(), format!("bench-{}-{}-", self.row, self.client));
         for turn in 0_u64.. {
             let asked = self.clock.stopwatch();
             if asked >= self.ends {
                 break;
             }
-            let key = format!("bench-{}-{}-{turn}", self.row, self.client);
+            let key = format!("{name}{turn}");
             if self.counter.ask(self.row, key).await {
                 let wait = self.clock.stopwatch().saturating_sub(asked);
                 bought.waits_us.push(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));

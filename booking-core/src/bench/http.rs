@@ -4,17 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use hmac::{Hmac, KeyInit, Mac};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::service::TowerToHyperService;
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::WEBHOOK;
 use crate::app::random;
+use crate::serving::Threads;
 
 mod visit;
 
@@ -41,8 +45,15 @@ impl TicketKey {
     }
 
     fn verifies(&self, ticket: &str) -> bool {
-        let Some((number, tag)) = ticket.split_once('.') else { return false };
-        hex::decode(tag).is_ok_and(|tag| self.mac(number).verify_slice(&tag).is_ok())
+        let Some((number, written)) = ticket.split_once('.') else { return false };
+        let mut tag = [0; 32];
+        hex::decode_to_slice(written, &mut tag).is_ok() && self.mac(number).verify_slice(&tag).is_ok()
+    }
+
+    fn admits(&self, request: &Request<Incoming>) -> bool {
+        let ticket = request.headers().get(TICKET).and_then(|ticket| ticket.to_str().ok());
+        // The bank does not wait in line.
+        request.uri().path() == WEBHOOK || ticket.is_some_and(|ticket| self.verifies(ticket))
     }
 }
 
@@ -51,34 +62,35 @@ pub(super) struct Site {
     address: SocketAddr,
     key: Arc<TicketKey>,
     _serving: AbortOnDropHandle<()>,
+    _threads: Arc<Threads>,
 }
 
 impl Site {
     pub(super) async fn open(listener: TcpListener, router: Router) -> std::io::Result<Self> {
         let key = Arc::new(TicketKey(random()));
-        let guarded = router.layer(middleware::from_fn_with_state(Arc::clone(&key), admit));
-        let address = listener.local_addr()?;
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, guarded).await {
-                tracing::error!(%error, "the bench's own listener failed");
+        let (wicket, desk) = (Arc::clone(&key), TowerToHyperService::new(router));
+        let guarded = service_fn(move |request| {
+            let admitted = wicket.admits(&request).then(|| desk.call(request));
+            async {
+                match admitted {
+                    Some(answer) => answer.await,
+                    None => Ok(StatusCode::UNAUTHORIZED.into_response()),
+                }
             }
         });
-        Ok(Self { address, key, _serving: AbortOnDropHandle::new(serving) })
+        let address = listener.local_addr()?;
+        let threads = Arc::new(Threads::start()?);
+        let serving = {
+            let threads = Arc::clone(&threads);
+            tokio::spawn(async move { threads.serve(listener, guarded, CancellationToken::new()).await })
+        };
+        Ok(Self { address, key, _serving: AbortOnDropHandle::new(serving), _threads: threads })
     }
 
     /// Connects a visitor.
     pub(super) async fn visit(&self, number: usize) -> std::io::Result<Visit> {
         Visit::open(self.address, &self.key.sign(number)).await
     }
-}
-
-async fn admit(key: axum::extract::State<Arc<TicketKey>>, request: Request, next: Next) -> Response {
-    let ticket = request.headers().get(TICKET).and_then(|ticket| ticket.to_str().ok());
-    // The bank does not wait in line.
-    if request.uri().path() == WEBHOOK || ticket.is_some_and(|ticket| key.verifies(ticket)) {
-        return next.run(request).await;
-    }
-    StatusCode::UNAUTHORIZED.into_response()
 }
 
 #[cfg(test)]

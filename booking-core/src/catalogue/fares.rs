@@ -20,8 +20,9 @@
 use crate::domain::inventory::Class;
 use crate::domain::money::Paise;
 
+/// What kind of train it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Day,
     PlainDay,
     Night,
@@ -33,75 +34,75 @@ enum Kind {
 const FIVE_RUPEES: u32 = 500;
 const SHORTEST_KM: u32 = 100;
 
-fn kind(name: &str) -> Kind {
-    let has = |part: &str| name.contains(part);
-    let word = |wanted: &str| name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == wanted);
-    match () {
-        () if has("JANSHATABDI") || has("JAN SHATABDI") || has("JANSHTBDI") || has("INTERCITY") => Kind::PlainDay,
-        () if has("RAJDHANI") || word("RAJ") => Kind::Night,
-        () if has("VANDE BHARAT") || has("SHATABDI") || has("SHTBDI") || has("TEJAS") => Kind::Day,
-        () if has("DURONTO") => Kind::Fast,
-        () if has("GARIB") || has("HUMSAFAR") => Kind::OneClass,
-        () => Kind::Mail,
+impl Kind {
+    /// Tells the kind by the train's name.
+    pub(super) fn of(name: &str) -> Self {
+        let has = |part: &str| name.contains(part);
+        let word = |wanted: &str| name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == wanted);
+        match () {
+            () if has("JANSHATABDI") || has("JAN SHATABDI") || has("JANSHTBDI") || has("INTERCITY") => Self::PlainDay,
+            () if has("RAJDHANI") || word("RAJ") => Self::Night,
+            () if has("VANDE BHARAT") || has("SHATABDI") || has("SHTBDI") || has("TEJAS") => Self::Day,
+            () if has("DURONTO") => Self::Fast,
+            () if has("GARIB") || has("HUMSAFAR") => Self::OneClass,
+            () => Self::Mail,
+        }
     }
-}
 
-/// Returns the classes of a train, the dearest first.
-#[must_use]
-pub fn classes(train: &str) -> &'static [Class] {
-    use Class::{ChairCar, ExecutiveChair, FirstAc, SecondSitting, Sleeper, ThreeTierAc, TwoTierAc};
-    match kind(train) {
-        Kind::Day => &[ExecutiveChair, ChairCar],
-        Kind::PlainDay => &[ChairCar, SecondSitting],
-        Kind::Night => &[FirstAc, TwoTierAc, ThreeTierAc],
-        Kind::Fast => &[FirstAc, TwoTierAc, ThreeTierAc, Sleeper],
-        Kind::OneClass => &[ThreeTierAc],
-        Kind::Mail => &[FirstAc, TwoTierAc, ThreeTierAc, Sleeper, SecondSitting],
+    /// Returns the classes of a train, the dearest first.
+    pub(super) const fn classes(self) -> &'static [Class] {
+        use Class::{ChairCar, ExecutiveChair, FirstAc, SecondSitting, Sleeper, ThreeTierAc, TwoTierAc};
+        match self {
+            Self::Day => &[ExecutiveChair, ChairCar],
+            Self::PlainDay => &[ChairCar, SecondSitting],
+            Self::Night => &[FirstAc, TwoTierAc, ThreeTierAc],
+            Self::Fast => &[FirstAc, TwoTierAc, ThreeTierAc, Sleeper],
+            Self::OneClass => &[ThreeTierAc],
+            Self::Mail => &[FirstAc, TwoTierAc, ThreeTierAc, Sleeper, SecondSitting],
+        }
     }
-}
 
-/// Returns how many seats of a class a train carries.
-#[must_use]
-pub fn seats(train: &str, class: Class) -> u32 {
-    let (coaches, berths) = match class {
-        Class::FirstAc => (1, 24),
-        Class::ExecutiveChair => (2, 52),
-        Class::TwoTierAc => (2, 48),
-        Class::ThreeTierAc => (five_sixteen_or_nine(kind(train)), 64),
-        Class::ChairCar => (8, 78),
-        Class::Sleeper => (8, 72),
-        Class::SecondSitting => (4, 108),
-        // No train carries it.
-        Class::Slot(_) => (0, 0),
-    };
-    coaches * berths
-}
-
-const fn five_sixteen_or_nine(kind: Kind) -> u32 {
-    match kind {
-        Kind::OneClass => 16,
-        Kind::Night => 9,
-        _ => 5,
+    /// Returns how many seats of a class a train carries.
+    pub(super) const fn seats(self, class: Class) -> u32 {
+        let (coaches, berths) = match class {
+            Class::FirstAc => (1, 24),
+            Class::ExecutiveChair => (2, 52),
+            Class::TwoTierAc => (2, 48),
+            Class::ThreeTierAc => (self.coaches_of_three_tiers(), 64),
+            Class::ChairCar => (8, 78),
+            Class::Sleeper => (8, 72),
+            Class::SecondSitting => (4, 108),
+            // No train carries it.
+            Class::Slot(_) => (0, 0),
+        };
+        coaches * berths
     }
-}
 
-/// Returns what one seat costs for the whole run.
-#[must_use]
-pub fn fare(train: &str, distance_km: u32, class: Class) -> Paise {
-    let (fixed, per_km) = match class {
-        Class::FirstAc => (6_000, 330),
-        Class::ExecutiveChair => (6_000, 260),
-        Class::TwoTierAc => (5_000, 200),
-        Class::ThreeTierAc => (4_000, 138),
-        Class::ChairCar => (4_000, 120),
-        Class::Sleeper => (2_000, 50),
-        Class::SecondSitting => (1_500, 30),
-        Class::Slot(_) => (0, 0),
-    };
-    let plain = fixed + per_km * distance_km.max(SHORTEST_KM);
-    let dear = matches!(kind(train), Kind::Day | Kind::Night | Kind::Fast);
-    let paise = if dear { plain + plain / 4 } else { plain };
-    Paise::new(paise.div_ceil(FIVE_RUPEES) * FIVE_RUPEES)
+    const fn coaches_of_three_tiers(self) -> u32 {
+        match self {
+            Self::OneClass => 16,
+            Self::Night => 9,
+            _ => 5,
+        }
+    }
+
+    /// Returns what one seat costs for the whole run.
+    pub(super) fn fare(self, distance_km: u32, class: Class) -> Paise {
+        let (fixed, per_km) = match class {
+            Class::FirstAc => (6_000, 330),
+            Class::ExecutiveChair => (6_000, 260),
+            Class::TwoTierAc => (5_000, 200),
+            Class::ThreeTierAc => (4_000, 138),
+            Class::ChairCar => (4_000, 120),
+            Class::Sleeper => (2_000, 50),
+            Class::SecondSitting => (1_500, 30),
+            Class::Slot(_) => (0, 0),
+        };
+        let plain = fixed + per_km * distance_km.max(SHORTEST_KM);
+        let is_dear = matches!(self, Self::Day | Self::Night | Self::Fast);
+        let paise = if is_dear { plain + plain / 4 } else { plain };
+        Paise::new(paise.div_ceil(FIVE_RUPEES) * FIVE_RUPEES)
+    }
 }
 
 #[cfg(test)]
@@ -121,13 +122,13 @@ mod tests {
             ("GARIB RATH EXP", Kind::OneClass),
             ("DURONTO EXP", Kind::Fast),
         ] {
-            assert_eq!(kind(name), expected, "{name}");
+            assert_eq!(Kind::of(name), expected, "{name}");
         }
     }
 
     #[test]
     fn a_fare_is_whole_and_of_a_sensible_size() {
-        assert_eq!(fare("NDLS TEJAS RAJ", 1384, Class::ThreeTierAc), Paise::new(244_000));
-        assert_eq!(fare("ANY EXP", 13, Class::SecondSitting), Paise::new(4_500));
+        assert_eq!(Kind::of("NDLS TEJAS RAJ").fare(1384, Class::ThreeTierAc), Paise::new(244_000));
+        assert_eq!(Kind::of("ANY EXP").fare(13, Class::SecondSitting), Paise::new(4_500));
     }
 }

@@ -15,7 +15,6 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::books::Books;
-use super::home::Home;
 use super::{
     Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject,
     TakeRequest, Taken, Till, Transacted, TurnedRow,
@@ -30,6 +29,7 @@ use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
 use crate::fail_point::{self, COMMITTED, COMMITTING};
+use crate::home::Home;
 
 mod counting;
 mod ledger;

@@ -15,7 +15,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::books::Books;
-use super::home::Home;
 use super::judge::{OPTIMISTIC_TRIES, pause};
 use super::{
     Decide, DueTask, Guard, Made, OrderRequest, OrderTaken, Question, StockRow, Store, StoreError, Subject, TakeAnswer,
@@ -31,6 +30,7 @@ use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::ShardNumber;
 use crate::domain::seat::SeatNumber;
 use crate::fail_point::{self, COMMITTED, COMMITTING};
+use crate::home::Home;
 use wariness::Wariness;
 
 mod counting;

@@ -1,7 +1,7 @@
 //! The real timetable: how much there is, running order, running days, and how fast it answers.
 
 use booking_core::catalogue::{Catalogue, NotOnSale};
-use booking_core::domain::inventory::parse_date;
+use booking_core::domain::inventory::{Class, InventoryId, parse_date};
 
 fn numbers(catalogue: &Catalogue, from: &str, to: &str, date: &str) -> Vec<String> {
     let found = catalogue.search(from, to, parse_date(date).unwrap());
@@ -51,14 +51,13 @@ fn an_offer_says_why_not() {
 
 #[test]
 fn every_train_has_classes_seats_and_fares() {
-    let catalogue = Catalogue::embedded().unwrap();
+    let (catalogue, monday) = (Catalogue::embedded().unwrap(), parse_date("2026-11-23").unwrap());
     for train in catalogue.trains() {
         assert!(!train.classes.is_empty());
-        let fares: Vec<i64> = train
-            .classes
-            .iter()
-            .map(|&class| booking_core::catalogue::fares::fare(&train.name, train.distance_km, class).get())
-            .collect();
+        let date = (0..7).map(|days| monday + time::Duration::days(days)).find(|date| train.runs(*date)).unwrap();
+        let row = |&class: &Class| InventoryId { train: train.number, date, class };
+        let fare = |class| catalogue.offer(row(class)).unwrap().price.get();
+        let fares: Vec<i64> = train.classes.iter().map(fare).collect();
         assert!(fares.iter().all(|fare| *fare > 0 && fare % 500 == 0), "{train:?}");
         assert!(fares.is_sorted_by(|dear, cheap| dear > cheap), "{} {fares:?}", train.number);
     }

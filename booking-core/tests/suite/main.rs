@@ -4,6 +4,7 @@ mod api;
 mod catalogue;
 mod conformance;
 mod crash;
+mod ending;
 mod history;
 mod cut;
 mod database;

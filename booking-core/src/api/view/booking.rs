@@ -16,12 +16,12 @@ use crate::service::cancelling::BookingAnswer;
 
 /// A booking.
 #[derive(Debug, Serialize)]
-pub struct BookingView {
+pub struct BookingView<'a> {
     reference: Reference,
     status: &'static str,
     inventory: InventoryId,
-    train: Option<TrainView>,
-    practice: Option<PracticeView>,
+    train: Option<TrainView<'a>>,
+    practice: Option<PracticeView<'a>>,
     date: String,
     class: Class,
     class_name: &'static str,
@@ -104,8 +104,8 @@ impl From<&Refund> for PartView {
     }
 }
 
-impl BookingView {
-    pub(in crate::api) fn new(service: &Service, answer: &BookingAnswer) -> Self {
+impl<'a> BookingView<'a> {
+    pub(in crate::api) fn new(service: &'a Service, answer: &BookingAnswer) -> Self {
         let booking = &answer.booking;
         let (catalogue, inventory) = (service.catalogue(), booking.first().inventory);
         let refunds = answer.payment.as_ref().map(|payment| &payment.refunds);

@@ -98,11 +98,11 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
         "cores here",
         "elsewhere"
     );
-    let figures = bench::run(&plan, clock, tell).await?;
+    let figures = bench::run(&plan, clock, report).await?;
     write_json(arguments.json.as_deref(), &figures)
 }
 
-fn tell(run: &Figures) {
+fn report(run: &Figures) {
     let Figures { strategy, way, clients, holds_per_second, p50_ms, p99_ms, failed, .. } = run;
     let way = way.name();
     let [own, other] = [run.own_cores, run.other_cores].map(Option::unwrap_or_default);

@@ -1,8 +1,11 @@
-//! A thread of its own for a database: its connections live there, and the tasks that wait for its commits.
+//! A thread with a runtime of its own, for tasks that should stay together.
 //!
-//! Where many tasks share a few threads, one that is woken by a socket stands behind all that are ready. That is fair to
-//! them, but a busy row's next commit would wait for the whole crowd the last one has just answered, and the database with
-//! it. Here there is hardly anything but what comes from the database and goes there.
+//! A database has one: its connections live there, and the tasks that wait for its commits. Where many tasks share a few
+//! threads, one that is woken by a socket stands behind all that are ready. That is fair to them, but a busy row's next
+//! commit would wait for the whole crowd the last one has just answered, and the database with it. There, there is hardly
+//! anything but what comes from the database and goes to it.
+//!
+//! Visitors have one for each core ([`crate::serving`]).
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +15,7 @@ use tokio::runtime::{Builder, Handle};
 
 /// Is such a thread. It ends when what it was built for does.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(crate) struct Home {
     handle: Handle,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
