@@ -52,7 +52,12 @@ impl fmt::Display for Report {
             )?;
         }
         if let Some(share) = self.forecast.share {
-            writeln!(f, "  foretold   {} were given a firm forecast; {share} of them truly", self.forecast.judged)?;
+            writeln!(
+                f,
+                "  foretold   {} were given a firm forecast; {:.0} % came true",
+                self.forecast.judged,
+                share * 100.0
+            )?;
         }
         writeln!(
             f,
