@@ -89,8 +89,8 @@ def is_script(word):
 
 
 def plain(command):
-    """The command without settings of the environment in front."""
-    return re.sub(r"^([A-Z_]+=\S+ +)+", "", command)
+    """The command without settings of the environment in front, nor the folder where cargo puts our programs."""
+    return re.sub(r"^([A-Z_]+=\S+ +)*(target/(release|debug)/)?", "", command)
 
 
 def commands_to_check(page):
