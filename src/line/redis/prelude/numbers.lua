@@ -14,19 +14,23 @@ local function parse(set)
   return runs
 end
 
--- Writes runs as text, counted from `zero` on if that is given.
+-- Writes runs as text, counted from `zero` on if that is given. As `size`, it is called for each who is called.
 local function write(runs, zero)
-  local parts, less = {}, zero or 0
-  for i, run in ipairs(runs) do
+  local parts, less, format = {}, zero or 0, string.format
+  for i = 1, #runs do
+    local run = runs[i]
     local first, last = run[1] - less, run[2] - less
-    parts[i] = first == last and text(first) or text(first) .. '-' .. text(last)
+    parts[i] = first == last and format('%d', first) or format('%d-%d', first, last)
   end
   return table.concat(parts, ',')
 end
 
 local function size(runs)
-  local count = 0
-  for _, run in ipairs(runs) do count = count + run[2] - run[1] + 1 end
+  local count = #runs
+  for i = 1, count do
+    local run = runs[i]
+    count = count + run[2] - run[1]
+  end
   return count
 end
 
