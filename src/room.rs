@@ -291,11 +291,12 @@ impl Room {
         Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
     }
 
-    /// Ends a session at the next tick. One whose slot is free already, because the store's clock was put forward for a
-    /// while, would take somebody else's along.
+    /// Ends a session at the next tick, of which a pass says when it ends. Where the line has called the number again since,
+    /// its slot ends at another second; and where the slot is free already, because the store's clock was put forward for a
+    /// while, somebody else's would go along.
     pub fn end_session(&self, number: Number, ends_s: u64) {
-        if !self.mirror.read(|roll| roll.has_run_out(number)) {
-            push_bounded(&mut self.pending().ended, (ends_s, number));
+        if let Some(slot_ends_s) = self.mirror.read(|roll| roll.slot_end(number, ends_s)) {
+            push_bounded(&mut self.pending().ended, (slot_ends_s, number));
         }
     }
 

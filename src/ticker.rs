@@ -149,9 +149,6 @@ fn measure_upstream(room: &Room) {
 
 async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
     let shared = &room.shared;
-    if let Some(number) = room.take_recalled() {
-        return recall(room, number).await;
-    }
     let tick = room.take_tick();
     let said = room.mirror.in_places(tick.clone()).await;
     let asked_us = shared.clock.steady_us();
@@ -163,7 +160,13 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
         }
     };
     room.hear_line_clock(page.now_us, asked_us);
-    take(room, tick, page).await
+    let mut taken = take(room, tick, page).await?;
+    if let Some(number) = room.take_recalled()
+        && recall(room, number).await
+    {
+        (taken.resettled, taken.changed) = (true, true);
+    }
+    Ok(taken)
 }
 
 async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> {
@@ -184,26 +187,41 @@ async fn take(room: &Room, tick: Tick, page: Page) -> Result<Taken, StoreFault> 
         News::Roll(roll) if is_new => Ok(room.mirror.replace(*roll)),
         News::Roll(_) | News::Behind => {
             room.put_back(tick);
-            restore(room, &room.mirror.read(Roll::clone)).await
+            restore(room).await
         }
     }
 }
 
 /// Brings back a line of which nothing is left but the tickets: its numbers are taken as given, and each place is
-/// given back to whoever returns for it.
-async fn recall(room: &Room, number: Number) -> Result<Taken, StoreFault> {
-    restore(room, &Roll::bygone(number)).await.inspect_err(|_| room.recall(number))
+/// given back to whoever returns for it. Only the line that this gateway follows gives way: another, which the store has made
+/// since, may have been made in place of this one. Tells whether it is back, and followed from now on.
+async fn recall(room: &Room, number: Number) -> bool {
+    let young = room.mirror.known().epoch;
+    let offered = offer(room, &Roll::bygone(number, young)).await.inspect_err(|_| room.recall(number));
+    match offered {
+        Ok(roll) if roll.is_back_for(young) => {
+            room.presence.forget_told();
+            room.mirror.replace(roll);
+            true
+        }
+        _ => false,
+    }
 }
 
-/// Offers what is known, by the mirror or by a ticket, to a store that knows less, or to one of a newer epoch that
-/// may lack some of it.
-async fn restore(room: &Room, offered: &Roll) -> Result<Taken, StoreFault> {
-    let shared = &room.shared;
-    let roll = timed(&shared.metrics, "restore", shared.store.restore(&room.rules.name, offered)).await?;
-    tracing::warn!(room = %room.rules.name, epoch = roll.epoch(), "the line was restored from what was known here");
-    shared.metrics.restores.inc();
+/// Makes good what the store has lost, or what one of a newer epoch may lack, and takes the line as it is then.
+async fn restore(room: &Room) -> Result<Taken, StoreFault> {
+    let roll = offer(room, &room.mirror.read(Roll::clone)).await?;
     room.presence.forget_told();
     Ok(room.mirror.replace(roll))
+}
+
+/// Offers what is known, by the mirror or by a ticket, to a store that may know less.
+async fn offer(room: &Room, known: &Roll) -> Result<Roll, StoreFault> {
+    let shared = &room.shared;
+    let roll = timed(&shared.metrics, "restore", shared.store.restore(&room.rules.name, known)).await?;
+    tracing::warn!(room = %room.rules.name, epoch = roll.epoch(), "the line was restored from what was known here");
+    shared.metrics.restores.inc();
+    Ok(roll)
 }
 
 fn tell(room: &Room, taken: &Taken) {

@@ -2,7 +2,7 @@
 
 use super::{Era, Roll};
 use crate::line::bits::Bits;
-use crate::line::{Epoch, Number, Numbers, UNSEEN_S};
+use crate::line::{EPOCH_MARGIN, Epoch, Number, Numbers, UNSEEN_S};
 
 /// The epoch of a line of which nothing is known but tickets: it stands for all that it had.
 const BYGONE: Epoch = 0;
@@ -24,13 +24,21 @@ pub(in crate::line) struct Parting {
 const YOUNG_S: u64 = 60;
 
 impl Roll {
-    /// Makes all that a returning visitor's ticket tells of a line that was lost whole: that numbers were given, up
-    /// to this one at the least. Those who come back first may be the first in line, so many more count as given.
+    /// Makes all that a returning visitor's ticket tells of a line that was lost whole, and in whose place the one of the epoch
+    /// `young` was made: that numbers were given, up to this one at the least. Those who come back first may be the first in
+    /// line, so many more count as given.
     #[must_use]
-    pub fn bygone(number: Number) -> Self {
-        let eras = vec![Era { epoch: BYGONE, above: 0 }];
+    pub fn bygone(number: Number, young: Epoch) -> Self {
         let issued = number + BYGONE_MARGIN;
+        let eras = vec![Era { epoch: BYGONE, above: 0 }, Era { epoch: young, above: issued + EPOCH_MARGIN }];
         Self { eras, issued, unseen: Numbers::run(1, issued), ..Self::default() }
+    }
+
+    /// Tells whether this line is back by tickets, and the one of the epoch `young` has given way to it.
+    #[must_use]
+    pub fn is_back_for(&self, young: Epoch) -> bool {
+        let is_back = self.eras.first().is_some_and(|era| era.epoch == BYGONE);
+        is_back && self.has_begun(young) && !self.knows(young)
     }
 
     /// Tells whether `number` can have been given in `epoch`.
@@ -65,17 +73,19 @@ impl Roll {
         self.eras.len() == 1 && (self.issued == 0 || is_young) && epoch < self.epoch()
     }
 
-    /// Finds where this line and another parted; `None` where one goes on from the other, as far as epochs tell.
+    /// Finds where this line and another parted; `None` where one goes on from the other, as far as epochs tell. A line
+    /// that came back by tickets stands for the one that was lost, but for none that began later, be it in a second that it
+    /// has named an epoch after itself.
     pub(in crate::line) fn parting(&self, other: &Self) -> Option<Parting> {
         let eras = self.eras.iter().zip(&other.eras).take_while(|(mine, theirs)| mine == theirs).count();
         let (mine, theirs) = (self.eras.get(eras)?, other.eras.get(eras)?);
-        let stands_for_it = [mine, theirs].iter().any(|era| era.epoch == BYGONE) && self.knows(other.epoch());
+        let stands_for_it = mine.epoch == BYGONE && self.knows(other.epoch());
         (!stands_for_it).then_some(Parting { eras, last: mine.above.min(theirs.above) })
     }
 
     /// Tells whether this line puts aside what it did since it parted from another: that was too short ago for many to
     /// have come, or nobody has. What has given way to this line before does not come back, unlike what this line, or one that
-    /// began in the same second, has given way to; and a mere ticket puts no line aside that has come through a loss. Where
+    /// began in the same second, has given way to; and a mere ticket puts no line aside but the one that was made in place of its own. Where
     /// both have given numbers of an epoch that began in the same second, the one that went its own way earlier stays.
     pub(in crate::line) fn may_give_way(&self, other: &Self, parting: Parting, now_s: u64) -> bool {
         let (Some(own), Some(first)) = (self.eras.get(parting.eras), other.eras.get(parting.eras)) else {
@@ -86,8 +96,13 @@ impl Roll {
         let mut theirs = other.eras.iter().skip(parting.eras).filter(|era| other.knows(era.epoch));
         let has_given_way =
             theirs.any(|era| self.has_begun(era.epoch) && (own.epoch <= first.epoch || !self.knows(era.epoch)));
-        let may_ask = other.epoch() != BYGONE || self.eras.len() == 1;
-        is_unused || (is_young && other.issued > 0 && !has_given_way && may_ask)
+        let may_ask = !other.is_of_tickets() || (self.eras.len() == 1 && self.epoch() == other.epoch());
+        may_ask && (is_unused || (is_young && other.issued > 0 && !has_given_way))
+    }
+
+    /// Tells whether this is all that a ticket tells: no entry has made a line of it.
+    fn is_of_tickets(&self) -> bool {
+        self.seq == 0 && self.eras.first().is_some_and(|era| era.epoch == BYGONE)
     }
 
     /// Tells whether an epoch is one of this line, be it that its numbers had to give way.

@@ -77,10 +77,15 @@ impl Roll {
         self.covers(epoch, number) && self.over.contains(self.place(number))
     }
 
-    /// Tells whether a number was called and its session has run out in this line, whatever the clock shows by now.
+    /// Returns the second at which this line counts the session of a number as over, whatever the clock shows by now; `told`
+    /// for one whose call is not known here, and `None` for one that has run out.
     #[must_use]
-    pub fn has_run_out(&self, number: Number) -> bool {
+    pub fn slot_end(&self, number: Number, told: u64) -> Option<u64> {
         let place = self.place(number);
-        self.called.contains(place) && self.sessions.find(place, 0) == Standing::Over
+        match self.sessions.find(place, 0) {
+            Standing::Called { ends_s, .. } => Some(ends_s),
+            _ if self.called.contains(place) => None,
+            _ => Some(told),
+        }
     }
 }

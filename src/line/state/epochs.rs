@@ -38,6 +38,11 @@ impl LineState {
             None if self.roll.knows(offered.epoch()) && self.has_left_behind(offered.known()) => {
                 self.merge(offered, now_us);
             }
+            // Whoever has a ticket of a line that does not come back joins again, once its epoch is an older one.
+            Some(_) if offered.epoch() > self.roll.epoch() => {
+                let epoch = epoch_at(now_us).max(offered.epoch() + 1);
+                self.begin_epoch(epoch, self.rested_tat_us(now_us), now_us);
+            }
             _ => {}
         }
         &self.roll

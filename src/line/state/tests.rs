@@ -419,7 +419,7 @@ fn a_line_that_gave_way_does_not_come_back() {
 fn a_line_that_began_in_the_second_of_one_that_gave_way_gives_way_too() {
     let mut new = room(limits(1.0, 1));
     new.join(3, START_US);
-    let healed = new.restore(&Roll::bygone(1), START_US + 1).clone();
+    let healed = new.restore(&Roll::bygone(1, new.roll.epoch()), START_US + 1).clone();
     let mut another = room(limits(1.0, 1));
     another.join(2, START_US + 2);
     let roll = another.restore(&healed, START_US + 3);
@@ -595,11 +595,17 @@ fn a_line_of_which_only_tickets_are_left_comes_back_with_their_holders() {
     anew.steer(&Steering::Configure(limits(1.0, 1)), later);
     let newcomers = anew.join(3, later);
     assert_eq!(anew.roll.standing(epoch, 150, later / 1_000_000), Standing::Bygone);
-    let issued = anew.restore(&Roll::bygone(150), later).issued;
-    assert_eq!(issued, Roll::bygone(150).issued + EPOCH_MARGIN);
-    for other in [90, 300_000] {
-        assert_eq!(anew.restore(&Roll::bygone(other), later).issued, issued, "another gateway's adds nothing");
+    for line in [&mut anew, &mut LineState::new(later)] {
+        let before = line.roll.clone();
+        assert_eq!(line.restore(&Roll::bygone(150, epoch), later), &before, "it was made in place of another");
     }
+    let young = anew.roll.epoch();
+    let issued = anew.restore(&Roll::bygone(150, young), later).issued;
+    assert_eq!(issued, Roll::bygone(150, young).issued + EPOCH_MARGIN);
+    for other in [90, 300_000] {
+        assert_eq!(anew.restore(&Roll::bygone(other, young), later).issued, issued, "another gateway's adds nothing");
+    }
+    assert!(anew.roll.is_back_for(young) && !anew.roll.is_back_for(epoch));
     let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
     assert_eq!(standing(&anew, epoch, 180), Standing::Unseen, "also beyond the ticket that was seen");
     assert_eq!(standing(&anew, newcomers.epoch, 2), Standing::Foreign, "no number has two holders");
@@ -622,7 +628,7 @@ fn the_lowest_ticket_of_a_lost_line_may_come_back_first() {
     let mut anew = LineState::new(later);
     anew.steer(&Steering::Configure(limits(1.0, 1)), later);
     let epoch = anew.roll.epoch() - 600;
-    anew.restore(&Roll::bygone(5), later);
+    anew.restore(&Roll::bygone(5, anew.roll.epoch()), later);
     let newcomer = anew.join(1, later);
     let highest = 5 + 4_000_000;
     let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, later / 1_000_000);
@@ -639,7 +645,53 @@ fn a_ticket_of_long_ago_does_not_put_a_line_aside() {
     let later = START_US + 61_000_000;
     assert_eq!(line.roll.standing(line.roll.epoch() - 9, 7, later / 1_000_000), Standing::Foreign);
     let before = line.roll.clone();
-    assert_eq!(line.restore(&Roll::bygone(7), later), &before);
+    assert_eq!(line.restore(&Roll::bygone(7, before.epoch()), later), &before);
+}
+
+#[test]
+fn a_line_made_in_a_second_that_the_lost_one_has_named_is_another_line() {
+    let later = START_US + 600_000_000;
+    let mut lost = LineState::new(later);
+    lost.steer(&Steering::Configure(limits(1.0, 1)), later);
+    lost.restore(&Roll::bygone(5, lost.roll.epoch()), later);
+    let next_second = later + 1_000_000;
+    let mut anew = LineState::new(next_second);
+    assert_eq!(anew.roll.epoch(), lost.roll.epoch());
+    anew.steer(&Steering::Configure(limits(7.0, 1)), next_second);
+    let stranger = anew.join(1, next_second);
+    let healed = anew.restore(&lost.roll, next_second);
+    assert_eq!(healed.limits(), Some(limits(7.0, 1)), "what was set later stays");
+    assert!(healed.covers((START_US / 1_000_000) as u32, 5), "the lost line is back");
+    assert!(healed.is_strange(stranger.epoch, stranger.first), "no number has two holders");
+}
+
+#[test]
+fn who_has_a_ticket_of_a_line_that_does_not_come_back_is_told_so_though_its_epoch_is_a_later_one() {
+    let mut lost = room(limits(1.0, 1));
+    let of_lost = lost.join(3, START_US);
+    // The next server's clock is behind; it is set right when some have joined.
+    let behind = START_US - 600_000_000;
+    let mut anew = LineState::new(behind);
+    anew.steer(&Steering::Configure(limits(1.0, 1)), behind);
+    let joined = anew.join(2, behind);
+    let standing = |line: &LineState, epoch, number| line.roll.standing(epoch, number, START_US / 1_000_000);
+    assert_eq!(standing(&anew, of_lost.epoch, 3), Standing::Unheard);
+    anew.restore(&lost.roll, START_US);
+    assert_eq!(standing(&anew, of_lost.epoch, 3), Standing::Foreign);
+    assert_eq!(standing(&anew, joined.epoch, 2), Standing::Waiting { ahead: 0 }, "who is in line stays there");
+    let before = anew.roll.clone();
+    assert_eq!(anew.restore(&lost.roll, START_US), &before, "said twice, it changes nothing");
+}
+
+#[test]
+fn a_session_ends_in_the_line_when_its_call_says_whatever_a_pass_of_a_lost_line_says() {
+    let mut line = room(limits(1.0, 1));
+    let joined = line.join(2, START_US);
+    let told = joined.ends_s + 7;
+    assert_eq!(line.roll.slot_end(1, told), Some(joined.ends_s));
+    assert_eq!(line.roll.slot_end(2, told), Some(told), "its call is not known here");
+    line.roll.sessions.prune(joined.ends_s);
+    assert_eq!(line.roll.slot_end(1, told), None, "its slot is free");
 }
 
 #[derive(Clone, Debug)]

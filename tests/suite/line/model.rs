@@ -13,8 +13,8 @@ use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{
-    Arrival, EPOCH_MARGIN, Ended, LAPSE_LIMIT, LineStore as _, News, Numbers, Page, PersonId, Phase, Roll, RoomName,
-    Standing, Steering, StoreFault, UNSEEN_S,
+    Arrival, EPOCH_MARGIN, Ended, LAPSE_LIMIT, LineStore as _, News, Number, Numbers, Page, PersonId, Phase, Roll,
+    RoomName, Standing, Steering, StoreFault, UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
 
@@ -289,7 +289,7 @@ impl Pair<'_> {
             Step::RestoreFresh => self.restore(&self.mirror.clone()),
             Step::Lose => self.lose(0, None),
             Step::LoseAndJoin(count) => self.lose(*count, None),
-            Step::LoseAllBut(number) => self.lose(3, Some(Roll::bygone(*number))),
+            Step::LoseAllBut(number) => self.lose(3, Some(*number)),
             Step::Copy => self.copy().map_err(fail),
             Step::FailOver(say) => self.fail_over(say),
             Step::TakeOver(first) => self.take_over(first),
@@ -529,7 +529,7 @@ impl Pair<'_> {
         Ok(())
     }
 
-    fn lose(&mut self, joining: u64, remembered: Option<Roll>) -> Result<(), TestCaseError> {
+    fn lose(&mut self, joining: u64, ticket: Option<Number>) -> Result<(), TestCaseError> {
         self.follow()?;
         self.replica = None;
         let _: () = self.server.flushdb().map_err(fail)?;
@@ -539,9 +539,9 @@ impl Pair<'_> {
             self.do_step(&Step::Steer(Steering::Configure(limits(1.0, 1))))?;
             self.join(joining)?;
         }
-        let Some(remembered) = remembered else { return self.restore(&self.mirror.clone()) };
+        let Some(number) = ticket else { return self.restore(&self.mirror.clone()) };
         (self.mirror, self.stale) = (Roll::default(), Roll::default());
-        self.restore(&remembered)
+        self.restore(&Roll::bygone(number, self.model.roll().epoch()))
     }
 }
 

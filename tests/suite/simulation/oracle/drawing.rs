@@ -13,9 +13,9 @@ use super::{Key, Oracle, Told};
 const LARGE: u64 = 256;
 
 impl Oracle {
-    /// Tells whether the line knows a draw that takes long.
+    /// Tells whether somebody may know a draw that takes long: a mirror may be busy with one that the store has lost.
     pub fn has_large_lots(&self) -> bool {
-        self.draws.made.iter().any(|lots| lots.draw.last + 1 - lots.draw.first > LARGE)
+        self.ever.has_lots_of_more_than(LARGE)
     }
 
     /// Tells whether a draw is promised, and whether its entries are closed.

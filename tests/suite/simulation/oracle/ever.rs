@@ -94,6 +94,11 @@ impl Ever {
         Ok(lots)
     }
 
+    /// Tells whether a draw of so many has been published, be it that the line was lost since.
+    pub fn has_lots_of_more_than(&self, count: u64) -> bool {
+        self.draws.iter().any(|lots| lots.draw.last + 1 - lots.draw.first > count)
+    }
+
     /// Tells whether a promise that has come back is as it was published.
     pub fn has_promised(&self, commitment: [u8; 32], above: Number) -> bool {
         self.promises.get(&commitment) == Some(&above)

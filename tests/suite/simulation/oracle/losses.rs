@@ -34,6 +34,7 @@ impl Oracle {
             self.check_settings(&before, roll);
         }
         self.forget_who_came_since_they_parted(&before, roll);
+        self.forget_what_is_put_aside(&Roll { issued: self.books.issued, ..before.clone() });
         if roll.epoch() != self.books.epoch {
             self.census.count("begins an epoch");
             self.begin_anew(machine);

@@ -33,6 +33,11 @@ impl World {
 
     /// Lets something go wrong, if it can at this moment; tells whether it has.
     fn befall(&mut self, trouble: Trouble, index: usize, for_us: u64) -> bool {
+        let takes_over =
+            matches!(trouble, Trouble::StoreFailsOver | Trouble::StoreLosesAll | Trouble::EverythingIsLost);
+        if takes_over && self.has_just_begun_an_epoch() {
+            return false;
+        }
         match trouble {
             Trouble::GatewayCrashes => return self.crash(index, for_us),
             Trouble::AllGatewaysCrash => return self.crash_all(for_us),
@@ -59,8 +64,10 @@ impl World {
     }
 
     fn crash(&mut self, index: usize, down_us: u64) -> bool {
-        // Where no two faults are to overlap, whoever remembers what the store has lost lives until it is restored.
-        let is_needed = !self.plan.overlaps && self.network.lost.is_some();
+        // Whoever remembers what the store has lost lives until it is restored: where no two faults are to overlap, or the
+        // server that took over has a clock that is behind.
+        let is_behind = self.store_skew_us < self.furthest_skew_us;
+        let is_needed = self.network.lost.is_some() && (!self.plan.overlaps || is_behind);
         let crashes = self.gateways[index].life != Life::Down && !is_needed;
         if crashes {
             self.oracle.census.count_if(self.network.lost.is_some(), "gateway gone before the store was healed");
@@ -133,6 +140,7 @@ impl World {
         if loses {
             let epoch = self.machine.roll().epoch();
             self.replicas.clear();
+            self.set_the_clock_of_a_stranger();
             self.machine.lose(self.store_clock_us());
             self.go_on_after_a_loss();
             self.network.lost = self.network.lost.or(Some(epoch));
@@ -148,11 +156,24 @@ impl World {
             let after_us = self.chance.below(down_us);
             self.crash(index, after_us);
         }
-        // A server that takes over when nobody knows of another line has the right time, or a later one.
-        self.turn_store_clock(self.furthest_skew_us);
+        self.set_the_clock_of_a_stranger();
         self.machine.lose(self.store_clock_us());
         self.go_on_after_a_loss();
         self.network.lost = None;
+    }
+
+    /// A server that takes over when nobody knows of another line has the right time, or a later one.
+    fn set_the_clock_of_a_stranger(&mut self) {
+        if self.gateways.iter().all(|gateway| gateway.any_room().is_none()) {
+            self.turn_store_clock(self.furthest_skew_us);
+        }
+    }
+
+    /// Tells whether an epoch is named after this very second, or the next. It takes another server longer than that to
+    /// take over, so none names an epoch as one that it has lost.
+    fn has_just_begun_an_epoch(&self) -> bool {
+        let (epoch, second) = (u64::from(self.machine.roll().epoch()), self.store_clock_us() / SECOND);
+        (second..=second + 1).contains(&epoch)
     }
 
     fn go_on_after_a_loss(&mut self) {
