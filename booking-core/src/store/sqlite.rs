@@ -34,6 +34,7 @@ use crate::home::Home;
 use wariness::Wariness;
 
 mod counting;
+mod ids;
 mod ledger;
 mod read;
 mod take;
@@ -41,7 +42,7 @@ mod wariness;
 mod write;
 
 /// In the order in which they were given out: a database remembers how many it has had, so a new one stands last.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("sqlite/0001_first.sql"),
     include_str!("sqlite/0002_indexes.sql"),
     include_str!("sqlite/0005_seats.sql"),
@@ -51,6 +52,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("sqlite/0009_one_index.sql"),
     include_str!("sqlite/0010_asked_again.sql"),
     include_str!("sqlite/0011_holds_in_order.sql"),
+    include_str!("sqlite/0012_recent_ids.sql"),
 ];
 
 /// How many calls may wait for the thread; a caller beyond that waits for a slot.
@@ -145,9 +147,9 @@ async fn work(mut connection: Connection, mut mailbox: mpsc::Receiver<Job>) {
     }
 }
 
-/// What holds for the connection. A hold's id is as good as random, so each hold of a commit changes a page of its own:
-/// with the usual thousand pages of WAL, every eighth commit of a busy row would stop to copy them into the file. The
-/// WAL may have as many as the cache (64 MiB of 4 KiB each), and a page that changes again meanwhile is copied once.
+/// What holds for the connection. The commits of a busy row change a hundred pages each: with the usual thousand pages of WAL,
+/// every tenth would stop to copy them into the file. The WAL may have as many as the cache (64 MiB of 4 KiB each), and a page
+/// that changes again meanwhile is copied once.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
                        PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;
                        PRAGMA wal_autocheckpoint = 16384;";

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use time::Date;
 
 use super::fault;
+use super::ids::of_id;
 use crate::domain::booking::{Booking, Reference};
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::InventoryId;
@@ -18,10 +19,14 @@ use crate::store::rows::{
 };
 use crate::store::{DueTask, Made, OPEN_HOLDS_COUNTED, StockRow, StoreError, TurnedRow};
 
-const HOLD: &str = "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
-                           h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
-                    FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ?1";
-const MADE: &str = "SELECT created_at, status IN ('expired', 'cancelled') FROM holds WHERE id = ?1";
+const HOLD: &str = concat!(
+    "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
+            h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
+     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.number = ",
+    of_id!()
+);
+const MADE: &str =
+    concat!("SELECT created_at, status IN ('expired', 'cancelled') FROM holds WHERE number = ", of_id!());
 const PARTS: &str = "SELECT i.name, h.quantity, h.amount, h.numbers
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ?1";
 const PAYMENT: &str =

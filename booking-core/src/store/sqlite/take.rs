@@ -5,6 +5,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::ids::Notes;
 use super::wariness::Wariness;
 use super::{commit, fault, read};
 use crate::domain::hold::{Hold, HoldId, Line};
@@ -20,13 +21,13 @@ const DECREMENT: &str = "UPDATE inventory SET available = available - ?2, held =
 const DECREMENT_IF_UNCHANGED: &str =
     "UPDATE inventory SET available = available - ?2, held = held + ?2, version = version + 1
      WHERE id = ?1 AND version = ?3 RETURNING available";
-const KNOWN: &str = "SELECT 1 FROM holds WHERE id = ?1";
+const KNOWN: &str = "SELECT 1 FROM hold_ids WHERE id = ?1";
 const OWNED: &str = "SELECT number FROM seats WHERE inventory_id = ?1";
 const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 const HOLD: &str =
     "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at,
                         part_of, parts, numbers)
-     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING";
+     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10)";
 
 /// Takes seats of one row in one commit. Where there are enough for all, a key that was used before is noticed when it is
 /// written down again; otherwise, or while some come again, keys are looked up first.
@@ -230,15 +231,15 @@ fn changed_under_a_lock() -> StoreError {
 
 /// Writes holds of one row; `false` when one of them exists, and then nothing may be committed.
 fn write_holds(tx: &Transaction<'_>, granted: &[&Hold], shelf: &Shelf) -> Result<bool, StoreError> {
-    let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
-    all(granted.iter().map(|hold| write_line(&mut sql, hold, 0, hold.first(), shelf)))
+    let mut pen = Pen::of(tx)?;
+    all(granted.iter().map(|hold| pen.write_line(hold, 0, hold.first(), shelf)))
 }
 
 /// Writes a hold, a row for each line; `false` as [`write_holds`].
 fn write_lines(tx: &Transaction<'_>, hold: &Hold, shelves: &[Shelf]) -> Result<bool, StoreError> {
-    let mut sql = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
+    let mut pen = Pen::of(tx)?;
     let lines = hold.lines.iter().zip(shelves).enumerate();
-    all(lines.map(|(index, (line, shelf))| write_line(&mut sql, hold, index, line, shelf)))
+    all(lines.map(|(index, (line, shelf))| pen.write_line(hold, index, line, shelf)))
 }
 
 /// Tells whether all were written; stops at the first that was not.
@@ -246,26 +247,35 @@ fn all(mut written: impl Iterator<Item = Result<bool, StoreError>>) -> Result<bo
     written.find(|written| !matches!(written, Ok(true))).unwrap_or(Ok(true))
 }
 
-/// Writes one line of a hold: the first under the hold's own id, the others as parts of it; `false` when it exists.
-fn write_line(
-    sql: &mut CachedStatement<'_>,
-    hold: &Hold,
-    index: usize,
-    line: &Line,
-    shelf: &Shelf,
-) -> Result<bool, StoreError> {
-    let (id, first) = (hold.id.of_line(index), index == 0);
-    let params = params![
-        id.as_bytes(),
-        shelf.id,
-        line.quantity,
-        line.amount.get(),
-        hold.request_hash,
-        hold.created_at.as_ms(),
-        hold.expires_at.as_ms(),
-        (!first).then(|| hold.id.as_bytes()),
-        if first { hold.lines.len() as i64 - 1 } else { 0 },
-        numbers(&line.seats),
-    ];
-    sql.execute(params).map(|written| written == 1).map_err(|error| fault(&error))
+/// Writes holds of one transaction.
+struct Pen<'a> {
+    tx: &'a Transaction<'a>,
+    hold: CachedStatement<'a>,
+    notes: Notes<'a>,
+}
+
+impl<'a> Pen<'a> {
+    fn of(tx: &'a Transaction<'a>) -> Result<Self, StoreError> {
+        let hold = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
+        Ok(Self { tx, hold, notes: Notes::of(tx)? })
+    }
+
+    /// Writes one line of a hold: the first under the hold's own id, the others as parts of it; `false` when it exists.
+    fn write_line(&mut self, hold: &Hold, index: usize, line: &Line, shelf: &Shelf) -> Result<bool, StoreError> {
+        let (id, first) = (hold.id.of_line(index), index == 0);
+        let params = params![
+            id.as_bytes(),
+            shelf.id,
+            line.quantity,
+            line.amount.get(),
+            hold.request_hash,
+            hold.created_at.as_ms(),
+            hold.expires_at.as_ms(),
+            (!first).then(|| hold.id.as_bytes()),
+            if first { hold.lines.len() as i64 - 1 } else { 0 },
+            numbers(&line.seats),
+        ];
+        self.hold.execute(params).map_err(|error| fault(&error))?;
+        self.notes.note(id, self.tx.last_insert_rowid())
+    }
 }

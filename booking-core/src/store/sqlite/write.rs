@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::ids::of_id;
 use super::{commit, fault, ledger, read};
 use crate::domain::booking::Booking;
 use crate::domain::hold::Hold;
@@ -23,9 +24,11 @@ const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) SELECT id, 
                    ON CONFLICT DO NOTHING";
 const DISOWN: &str = "DELETE FROM seats WHERE inventory_id = (SELECT id FROM inventory WHERE name = ?1)
                       AND number = ?2 AND hold_id = ?3";
-const HOLD: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
-                    WHERE id = ?1";
-const SHRINK: &str = "UPDATE holds SET quantity = ?2, amount = ?3, numbers = ?4 WHERE id = ?1";
+const HOLD: &str = concat!(
+    "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6 WHERE number = ",
+    of_id!()
+);
+const SHRINK: &str = concat!("UPDATE holds SET quantity = ?2, amount = ?3, numbers = ?4 WHERE number = ", of_id!());
 const PARTS: &str = "UPDATE holds SET status = ?2, attempt = ?3, changed_at = ?4, expires_at = ?5, extensions = ?6
                      WHERE part_of = ?1";
 const PAYMENT: &str =
