@@ -22,6 +22,7 @@ NOT_RUN = {
     ("README.md", "vestibule crowd http://127.0.0.1:8080/book/"): "5,000 people take four minutes; docs/sale.md sends 200",
     ("docs/fairness.md", "SIMULATION_FROM=100000"): "takes hours; ./test plays 2,000 seeds of it",
     ("docs/guarding.md", "fuzz/run"): "builds a fuzzer; ./test shows the readers what one kept (tests/suite/torture.rs)",
+    ("docs/reports/rehearsal.md", "vestibule rehearse --visitors 2000"): "says what made the report; docs/rehearse.md sends fewer",
     ("waiting-room-ui/README.md", "cd test && npm ci"): CHROMIUM,
 }
 
