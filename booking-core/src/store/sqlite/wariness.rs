@@ -1,6 +1,6 @@
 //! Whether keys are looked up before a group is written.
 //!
-//! That a key was used before is rare, and the database notices anyhow: the hold's id is its primary key. But then the whole
+//! That a key was used before is rare, and is noticed anyhow when the hold's id is noted (`ids`). But then the whole
 //! group is undone and written again. So once that has happened the next groups look first; somebody who repeats keys all the
 //! time costs little more than the looking.
 //!
