@@ -37,8 +37,7 @@ if is_all then
 end
 local is_heard = has_answered(gateway)
 local here = up_to(get('issued'), parse(ARGV[4]))
--- Of an unanswered gateway they are there, but it may be gone before it says so again.
-if is_heard then come(here) else greet(here) end
+if is_heard then come(here) else stay(here) end
 leave_door(gone)
 -- What one says who was not known is of before its lease ran out: others may have named them since.
 if is_heard and lease and not is_all then go(gone) end

@@ -117,8 +117,7 @@ impl Attendance {
         if has_answered {
             here.for_each(|number| self.come(number));
         } else {
-            // They are there, but the gateway may be gone before it says so again.
-            self.come_back(&here.collect());
+            here.for_each(|number| self.stay(number));
         }
         for number in tick.gone.iter() {
             self.door.remove(number);
@@ -156,6 +155,12 @@ impl Attendance {
         self.muster.come(number);
         self.grace.seen.insert(number);
         self.door.remove(number);
+    }
+
+    /// Notes who is with a gateway that has yet to answer the muster: it may be gone before it says so again.
+    fn stay(&mut self, number: Number) {
+        self.muster.stay(number);
+        self.grace.seen.insert(number);
     }
 
     fn call_muster(&mut self, now_us: u64) {

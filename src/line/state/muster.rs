@@ -17,7 +17,7 @@ pub(super) struct Muster {
     here: Bits,
     /// Those of them for whom this was said again: maybe by another gateway.
     twice: Bits,
-    /// Who was here when it began; empty once every gateway has answered.
+    /// Who was here when it began, or has come since to a gateway that has yet to answer; empty once every gateway has.
     before: Bits,
     begun_us: u64,
     /// Somebody who waits may have gone from all gateways.
@@ -54,6 +54,11 @@ impl Muster {
         if !self.here.insert(number) {
             self.twice.insert(number);
         }
+    }
+
+    /// Notes who is here as far as is known, until every gateway has answered.
+    pub(super) fn stay(&mut self, number: Number) {
+        self.before.insert(number);
     }
 
     /// Notes for whom a gateway vouches no more.

@@ -106,6 +106,7 @@ on_every_store!(
     what_a_gateway_says_whose_lease_ran_out_takes_nobody_away_from_another,
     a_tick_that_a_later_one_overtook_takes_nobody_away,
     until_every_gateway_has_answered_nobody_counts_as_away,
+    who_comes_to_a_gateway_that_has_not_answered_is_here_until_all_have,
     who_is_here_through_two_gateways_stays_while_either_holds,
     a_gateway_that_may_not_have_been_heard_says_all_and_so_do_the_others,
     the_grace_period_takes_a_place,
@@ -245,6 +246,19 @@ async fn until_every_gateway_has_answered_nobody_counts_as_away(stand: Stand) {
     stand.clock.advance_ms(1_000);
     stand.tick(tick(3)).await;
     assert_eq!(stand.called().await, [1, 4], "2 and 3 were at the gateway that died");
+}
+
+async fn who_comes_to_a_gateway_that_has_not_answered_is_here_until_all_have(stand: Stand) {
+    first_falls_silent(&stand).await;
+    stand.tick(everyone(3, Numbers::default())).await;
+    stand.tick(everyone(3, Numbers::default())).await;
+    stand.tick(everyone(2, Numbers::run(4, 5))).await;
+    assert_eq!(stand.tick(tick(3)).await.present, 2);
+
+    stand.tick(everyone(2, Numbers::run(4, 5))).await;
+    assert_eq!(stand.tick(here(3, Numbers::run(1, 2))).await.present, 4, "they are with one that has yet to answer");
+    assert_eq!(stand.tick(Tick { gone: Numbers::run(2, 2), ..tick(3) }).await.present, 4, "2 may be with another");
+    assert_eq!(stand.tick(everyone(3, Numbers::run(1, 1))).await.present, 3, "now it has answered, without 2");
 }
 
 async fn who_is_here_through_two_gateways_stays_while_either_holds(stand: Stand) {

@@ -63,11 +63,17 @@ local function forget_gateways()
   put('unsettled', 0)
 end
 
--- Notes who has come, or come back, but is not told of for good: as Attendance::come_back.
+-- Notes who has come back to a place that was forgotten: as Attendance::come_back.
 local function greet(here)
   if is_empty(here) then return end
   stand_at_door(here)
   mark(BACK, here, true)
+  mark(SEEN, here, true)
+end
+
+-- Notes who is with a gateway that has yet to answer the muster: it may be gone before it says so again.
+local function stay(here)
+  mark(BEFORE, here, true)
   mark(SEEN, here, true)
 end
 

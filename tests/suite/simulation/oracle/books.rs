@@ -58,7 +58,7 @@ struct Lease {
 }
 
 /// For whom all gateways together have vouched since they were last asked, whom they named again, and who was here when
-/// they were asked.
+/// they were asked or has been named since by one that has yet to answer.
 #[derive(Clone, Debug, Default)]
 struct Muster {
     here: BTreeSet<Number>,
@@ -188,7 +188,7 @@ impl Books {
             lease.sure.clear();
         }
         for number in tick.here.iter().filter(|number| *number <= self.issued && !lease.has_answered) {
-            self.door.insert(number, Door::Fresh { since_us: self.axis_us });
+            self.muster.before.insert(number);
             self.seen_us.insert(number, self.axis_us);
         }
         for number in tick.here.iter().filter(|number| *number <= self.issued && lease.has_answered) {
@@ -269,13 +269,14 @@ impl Books {
         });
     }
 
-    /// Tells whether the store must count `number` as present: a gateway vouches for it, or it has just come.
+    /// Tells whether the store must count `number` as present: a gateway vouches for it, or did before the muster that goes
+    /// on, or it has just come.
     pub fn is_surely_here(&self, number: Number) -> bool {
         let at_the_door = match self.door.get(&number) {
             Some(Door::Fresh { since_us }) => self.axis_us < since_us + DOOR_US,
             _ => false,
         };
-        at_the_door || self.is_vouched_for(number)
+        at_the_door || self.muster.before.contains(&number) || self.is_vouched_for(number)
     }
 
     /// Tells whether the store may count `number` as present: whom a gateway that fell silent has named counts
