@@ -43,10 +43,10 @@ pub const FORWARD: Coefficient = gateway("a forwarded request, processor", 22.0,
 /// Bytes of the gateway's copy of the line for each number, where half of them were called at random.
 pub const MIRROR: Coefficient =
     other("a number in line, a gateway's mirror", 1.0, "bytes", "cargo bench --bench line -- mirror");
-/// Bytes of Redis for each who waits.
-pub const LINE: Coefficient = other("somebody who waits, Redis", 0.58, "bytes", VAST);
+/// Bytes of Redis for each who waits, while gateways say anew who is here.
+pub const LINE: Coefficient = other("somebody who waits, Redis", 0.66, "bytes", "cargo bench --bench line -- memory");
 /// Bytes of Redis for each who was let in and whose session runs, where every tick calls one or two.
-pub const SESSION: Coefficient = other("a session, Redis", 9.9, "bytes", "cargo bench --bench line -- memory");
+pub const SESSION: Coefficient = other("a session, Redis", 6.0, "bytes", "cargo bench --bench line -- memory");
 /// Processor time of Redis for a tick that calls some, whatever the line's length: as with ten million, of whom 20,000 are
 /// let in a second.
 pub const TICK: Coefficient = other("a tick, Redis", 500.0, "µs", VAST);

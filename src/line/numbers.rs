@@ -43,6 +43,23 @@ impl Numbers {
         }
     }
 
+    /// Returns the set counted from `zero` on: every number less by that.
+    ///
+    /// # Panics
+    /// When a number is below `zero`.
+    #[must_use]
+    pub fn counted_from(&self, zero: Number) -> Self {
+        let less = |number: Number| number.checked_sub(zero).expect("no number is below zero");
+        Self(self.runs().map(|(first, last)| (less(first), less(last))).collect())
+    }
+
+    /// Takes a set that is counted from `zero` on; returns nothing where a number would be too large.
+    #[must_use]
+    pub fn counting_from(&self, zero: Number) -> Option<Self> {
+        let more = |number: Number| number.checked_add(zero).filter(|number| *number < Number::MAX);
+        self.runs().map(|(first, last)| Some((more(first)?, more(last)?))).collect::<Option<_>>().map(Self)
+    }
+
     /// Tells whether nobody is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {

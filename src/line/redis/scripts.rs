@@ -14,7 +14,7 @@ use crate::line::{
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "3";
+pub const LAYOUT: &str = "4";
 
 /// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
 /// small for about eight million persons.

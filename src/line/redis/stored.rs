@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::chains::link_after;
 use super::reply::{Reply, corrupt};
 use super::words::{
-    LIMITS, begins_epoch, draw_text, limit_words, promise_text, read_draw, read_entry, read_limits, read_phase,
-    read_promise, write_entry,
+    LIMITS, begins_epoch, draw_text, letters, limit_words, promise_text, read_draw, read_entry, read_letters,
+    read_limits, read_phase, read_promise, write_entry,
 };
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
@@ -199,7 +199,7 @@ fn sessions_of(sessions: &Sessions) -> (Vec<[u64; 2]>, Vec<String>) {
     by_end.sort_by_key(|(_, run)| run.ends_s);
     let text = |(first, run): (&Number, &SessionRun)| {
         let before_us = i128::from(run.ends_s) * 1_000_000 - i128::from(run.at_us);
-        format!("{}|{before_us}|{first}|0={}", run.ends_s, Numbers::run(0, run.last - first))
+        format!("{}|{before_us}|{first}|{}{}", run.ends_s, letters(0), Numbers::run(0, run.last - first))
     };
     (in_use.iter().map(|(ends_s, count)| [*ends_s, *count]).collect(), by_end.into_iter().map(text).collect())
 }
@@ -221,24 +221,28 @@ fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Ses
 /// A last second and, for each call whose sessions end in it, the instant and who was called.
 type CallsOfSecond = (u64, Vec<(u64, Vec<(Number, Number)>)>);
 
-/// Reads `second|us|number|us=runs;us=runs`: how long before the second the first call was, the lowest number, then how
-/// long after the one before each call was, and the runs, counted from the number that follows the last one; where it was
-/// just that one, they are left out.
+/// Reads what `note_runs` writes: a last second, how long before it the first call was, the lowest number, then of each
+/// call how long after the one before it was, and who was called.
 fn read_runs(text: &str) -> Option<CallsOfSecond> {
     let mut words = text.splitn(4, '|');
     let ends_s: u64 = words.next()?.parse().ok()?;
     let before_us: i64 = words.next()?.parse().ok()?;
     let mut zero: Number = words.next()?.parse().ok()?;
-    let mut at_us = i64::try_from(ends_s.checked_mul(1_000_000)?).ok()?.checked_sub(before_us)?;
-    let call = |text: &str| {
-        let (us, called) = text.split_once('=').unwrap_or((text, "0"));
-        at_us = at_us.checked_add(us.parse().ok()?)?;
-        let run = |(first, last): (Number, Number)| Some((zero.checked_add(first)?, zero.checked_add(last)?));
-        let runs: Vec<_> = called.parse::<Numbers>().ok()?.runs().map(run).collect::<Option<_>>()?;
-        zero = runs.last()?.1.checked_add(1)?;
-        Some((u64::try_from(at_us).ok()?, runs))
-    };
-    Some((ends_s, words.next()?.split(';').map(call).collect::<Option<_>>()?))
+    let mut at_us = ends_s.checked_mul(1_000_000)?.checked_add_signed(before_us.checked_neg()?)?;
+    let (mut calls, mut rest) = (Vec::new(), words.next().filter(|rest| !rest.is_empty())?);
+    while !rest.is_empty() {
+        let (after_us, after) = read_letters(rest)?;
+        let (called, next) = after.split_at(after.find(|c: char| c >= '@').unwrap_or(after.len()));
+        let called = if called.is_empty() { "0" } else { called };
+        let (passed_over, called) = called.split_once('+').unwrap_or(("0", called));
+        zero = zero.checked_add(passed_over.parse().ok()?)?;
+        at_us = at_us.checked_add(after_us)?;
+        let runs: Vec<_> = called.parse::<Numbers>().ok()?.counting_from(zero)?.runs().collect();
+        zero = runs.last()?.1 + 1;
+        calls.push((at_us, runs));
+        rest = next;
+    }
+    Some((ends_s, calls))
 }
 
 pub fn read_eras(text: &str) -> Result<Vec<Era>, StoreFault> {
@@ -263,12 +267,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn letters_are_read_as_they_were_written() {
+        for number in [0, 31, 32, 1_023, 1_024, 100_000, u64::MAX] {
+            let text = format!("{}5-7", letters(number));
+            assert_eq!(read_letters(&text), Some((number, "5-7")), "{text}");
+        }
+        for text in ["", "A", "5`", "é`", "AAAAAAAAAAAAAAAAAA`"] {
+            assert_eq!(read_letters(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn runs_are_read() {
         let runs = |text| read_runs(text).unwrap();
         let (first_us, next_us) = (1_795_000_000_100_000, 1_795_000_000_200_000);
         let calls = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(46, 46)])];
-        assert_eq!(runs("1795000600|599900000|12|0=0-28,33;100000"), (1_795_000_600, calls));
-        for text in ["", "7", "7|5=1", "7|x|1|0=1", "7|1|2", "7|1|2|0=5-3", "7|1|18446744073709551615|0=1"] {
+        assert_eq!(runs("1795000600|599900000|12|`0-28,33CAU`"), (1_795_000_600, calls.clone()));
+        let passed_over = vec![(first_us, vec![(12, 40), (45, 45)]), (next_us, vec![(48, 48), (51, 52)])];
+        assert_eq!(runs("1795000600|599900000|12|`0-28,33CAU`2+0,3-4"), (1_795_000_600, passed_over));
+        for text in [
+            "",
+            "7",
+            "7|5`1",
+            "7|x|1|`1",
+            "7|1|2",
+            "7|1|2|",
+            "7|1|2|5",
+            "7|1|2|A",
+            "7|1|2|`5-3",
+            "7|1|2|`1+",
+            "7|1|18446744073709551615|`1",
+        ] {
             assert_eq!(read_runs(text), None, "{text}");
         }
     }

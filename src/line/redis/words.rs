@@ -94,7 +94,7 @@ pub fn write_entry(entry: &Entry) -> String {
     let mut text = [
         difference(true, entry.at_us, start_us(entry.epoch)),
         entry.issued.to_string(),
-        entry.called.to_string(),
+        called_text(&entry.called),
         difference(called, entry.ends_s, at_s),
         difference(called || entry.tat_us > 0, entry.tat_us, entry.at_us),
         if entry.by_hand == 0 { String::new() } else { entry.by_hand.to_string() },
@@ -125,7 +125,7 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
     let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
-    entry.called = word().parse().ok()?;
+    entry.called = read_called(word())?;
     entry.ends_s = sum(at_us / 1_000_000, word())?;
     entry.tat_us = sum(at_us, word())?;
     entry.by_hand = or_zero(word())?;
@@ -144,6 +144,46 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
         None => None,
     };
     Some(entry)
+}
+
+/// Writes who was called: the lowest number, then, if they are more, `+` and all of them counted from that one.
+fn called_text(called: &Numbers) -> String {
+    let Some((first, _)) = called.runs().next() else { return String::new() };
+    match called.len() {
+        1 => first.to_string(),
+        _ => format!("{first}+{}", called.counted_from(first)),
+    }
+}
+
+fn read_called(text: &str) -> Option<Numbers> {
+    match text.split_once('+') {
+        Some((first, called)) => {
+            let called = called.parse::<Numbers>().ok()?.counting_from(first.parse().ok()?);
+            called.filter(|called| !called.is_empty())
+        }
+        None => text.parse().ok(),
+    }
+}
+
+/// Writes a number in digits of 32, each a letter, the lowest of another case: such numbers need nothing between them.
+pub fn letters(mut number: u64) -> String {
+    let mut word = vec![96 + (number % 32) as u8];
+    while number >= 32 {
+        number /= 32;
+        word.push(64 + (number % 32) as u8);
+    }
+    word.iter().rev().copied().map(char::from).collect()
+}
+
+/// Reads a number in letters off the head of a text; returns it and the rest.
+pub fn read_letters(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|letter| matches!(letter, '`'..='\x7f'))? + 1;
+    let digit = |number: u64, letter: u8| {
+        let digit = letter.checked_sub(64).filter(|digit| *digit < 64)? % 32;
+        number.checked_mul(32)?.checked_add(digit.into())
+    };
+    let number = text[..end].bytes().try_fold(0, digit)?;
+    Some((number, &text[end..]))
 }
 
 fn settings_text(settings: &Settings) -> String {

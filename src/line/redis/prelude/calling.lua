@@ -105,11 +105,14 @@ end
 local function session_end() return now_s + (get('session_duration_s') or 0) end
 
 local function call_in(runs, by_hand)
-  local ends, tat = session_end(), spend(size(runs))
+  local ends, tat, first = session_end(), spend(size(runs)), runs[1][1]
+  -- Written once, for the runs and for the log.
+  local called = write(runs, first)
   mark(WAITING, runs, false)
   mark(CALLED, runs, true)
-  begin_sessions(runs, ends)
+  begin_sessions(runs, called, ends)
   tally('called', runs)
   put('tat', math.max(get('tat'), tat))
-  append({called = write(runs), ends = ends, tat = tat, by_hand = by_hand and text(size(runs))})
+  local told = called == '0' and text(first) or text(first) .. '+' .. called
+  append({called = told, ends = ends, tat = tat, by_hand = by_hand and text(size(runs))})
 end

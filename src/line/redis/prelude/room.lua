@@ -69,19 +69,24 @@ end
 local function understands(seq) return tonumber(seq) >= get('drawn_seq') end
 
 -- The runs called together stand in a list: their last second, how long before it the first call was, the lowest number,
--- then for each call how long after the one before it was and who was called, counted from the number that follows the
--- last one; nothing is said of who if it was just that one: `second|us|number|0=0-28,33;100000;100000=0-1`. Those that have
--- run out leave the list when they reach its head; readers pass them over.
-local function note_runs(runs, ends)
+-- then for each call in letters how long after the one before it was, then who was called, `called`, counted from the lowest
+-- of them; before that how many were passed over since the last one, if any were; nothing if it was just the next one. The
+-- first of these called 30, the second one more, and the third two after two who were away:
+--   1795000600|599900000|12|`0-28,33CAU`CAU`2+0-1
+-- Those that have run out leave the list when they reach its head; readers pass them over.
+local function note_runs(runs, called, ends)
   local first, top = runs[1][1], get('run_top')
-  local tail = top and first > top and redis.call('LINDEX', RUNS, -1) or ''
+  local tail = top and first > top and now >= get('run_us') and redis.call('LINDEX', RUNS, -1) or ''
   local goes_on = string.match(tail, '^%d+') == text(ends) and #tail < RUNS_TOGETHER
-  local called = write(runs, goes_on and top + 1 or first)
-  if called == '0' then called = '' else called = '=' .. called end
+  if goes_on and first > top + 1 then
+    called = text(first - top - 1) .. '+' .. called
+  elseif called == '0' then
+    called = ''
+  end
   if goes_on then
-    redis.call('LSET', RUNS, -1, tail .. ';' .. text(now - get('run_us')) .. called)
+    redis.call('LSET', RUNS, -1, tail .. letters(now - get('run_us')) .. called)
   else
-    redis.call('RPUSH', RUNS, table.concat({text(ends), text(ends * 1000000 - now), text(first), '0' .. called}, '|'))
+    redis.call('RPUSH', RUNS, table.concat({text(ends), text(ends * 1000000 - now), text(first), letters(0) .. called}, '|'))
   end
   put('run_top', runs[#runs][2])
   put('run_us', now)
@@ -122,8 +127,10 @@ end
 local function each_called(item, visit)
   local low, calls = string.match(item, '^%d+|%-?%d+|(%d+)|(.*)$')
   local from = tonumber(low)
-  for call in string.gmatch(calls, '[^;]+') do
-    local runs = parse(string.match(call, '=(.+)') or '0')
+  for call in string.gmatch(calls, '[`-\127]([^@-\127]*)') do
+    local passed_over, called = string.match(call, '^(%d+)%+(.*)')
+    if passed_over then from, call = from + tonumber(passed_over), called end
+    local runs = parse(call == '' and '0' or call)
     for _, run in ipairs(runs) do run[1], run[2] = run[1] + from, run[2] + from end
     from = runs[#runs][2] + 1
     visit(runs)
@@ -151,12 +158,12 @@ local function drop_run_out()
   drop('run_top')
 end
 
-local function begin_sessions(runs, ends)
+local function begin_sessions(runs, called, ends)
   local count, first_end = size(runs), get('first_end') or ends
   if ends < first_end then drop_run_out() end
   redis.call('HINCRBY', SESSIONS, text(ends), text(count))
   put('first_end', math.min(first_end, ends))
-  note_runs(runs, ends)
+  note_runs(runs, called, ends)
   put('in_use', get('in_use') + count)
 end
 
