@@ -1,7 +1,10 @@
 //! Memory of Redis for a million who wait, after an hour of an honest sale.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use redis::Commands as _;
-use vestibule::line::{Ended, Numbers, Steering, Tick};
+use vestibule::line::{Ended, Numbers, Roll, Steering, Tick};
 
 use crate::stand::{Chance, START_US, Stand, WAITING, limits, tick};
 
@@ -19,6 +22,8 @@ struct Crowd {
     gateways: u64,
     /// Who went, by the second in which they come back.
     away: Vec<(u64, u64)>,
+    /// The gateways that were not heard, because of a muster: they say all with their next tick.
+    unheard: BTreeSet<u64>,
 }
 
 impl Crowd {
@@ -29,6 +34,14 @@ impl Crowd {
 
     fn shows_up(&self, number: u64) -> bool {
         Chance(number ^ 0xabcd).below(50) > 0
+    }
+
+    /// Whom a gateway names when it says all who are with it, those included who have just come.
+    fn all_of(&self, gateway: u64, roll: &Roll, came: Range<u64>) -> Numbers {
+        let away: BTreeSet<u64> = self.away.iter().map(|(_, number)| *number).collect();
+        let first = came.start;
+        let waiting = roll.waiting.iter_from(0).take_while(|number| *number < first);
+        self.of(gateway, waiting.chain(came).filter(|number| !away.contains(number)))
     }
 
     fn of(&self, gateway: u64, numbers: impl Iterator<Item = u64>) -> Numbers {
@@ -62,19 +75,21 @@ fn after_an_hour(gateways: u64) {
     let before = stand.dataset_bytes();
     stand.fill();
     assert!(stand.join(NO_SHOWS) > 0);
-    let mut crowd = Crowd { chance: Chance(7), gateways, away: Vec::new() };
+    let mut crowd = Crowd { chance: Chance(7), gateways, away: Vec::new(), unheard: BTreeSet::new() };
     for gateway in 0..gateways {
         let here = crowd.of(gateway, 1..=WAITING + NO_SHOWS);
         let page = stand.tick(Tick { all_here: true, ..tick(gateway, here, stand.mirror.known()) });
         assert!(page.vouched, "it was heard");
     }
     stand.steer(&Steering::Limits(limits(RATE as f64, RATE / 10)));
-    (1..=TICKS).for_each(|count| one_tick(&mut stand, &mut crowd, count));
+    let most = (1..=TICKS).fold(0.0, |most: f64, count| most.max(one_tick(&mut stand, &mut crowd, count)));
     print_memory(&mut stand, gateways, before);
+    println!("at most, while a muster went on: {most:.3}");
 }
 
-/// Five join, everybody ticks, and five are called.
-fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) {
+/// Five join, everybody ticks, and five are called. Returns the bytes for each who waits, if a muster goes on.
+fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) -> f64 {
+    let mut most: f64 = 0.0;
     let second = count * TICK_US / 1_000_000;
     let joined = stand.join(RATE / 10);
     let first = stand.mirror.waiting.iter_from(0).next().unwrap_or(joined);
@@ -84,25 +99,39 @@ fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) {
     for gateway in 0..crowd.gateways {
         stand.clock.advance_us(TICK_US / crowd.gateways);
         let came = joined..joined + RATE / 10;
-        let here = crowd.of(gateway, came.chain(back.iter().copied()));
+        let here = crowd.of(gateway, came.clone().chain(back.iter().copied()));
         let gone = crowd.of(gateway, going.iter().copied());
         let left = crowd.of(gateway, going.iter().copied().filter(|number| number % 200 == 0));
         let ended = crowd.of(gateway, (early..early + RATE / 10).filter(|number| number % 10 == 0));
         let ended = (!ended.is_empty()).then_some(Ended { ends_s: ended_s, numbers: ended }).into_iter().collect();
-        stand.tick(Tick { gone, left, ended, ..tick(gateway, here, stand.mirror.known()) });
+        let all_here = crowd.unheard.remove(&gateway);
+        let here = if all_here { crowd.all_of(gateway, &stand.mirror, came) } else { here };
+        let page = stand.tick(Tick { all_here, gone, left, ended, ..tick(gateway, here, stand.mirror.known()) });
+        if !page.vouched {
+            crowd.unheard.insert(gateway);
+        }
+        if !crowd.unheard.is_empty() {
+            let sum: u64 = keys_with_bytes(stand).iter().map(|(_, bytes)| bytes).sum();
+            most = most.max(sum as f64 / stand.mirror.waiting.count() as f64);
+        }
     }
+    most
+}
+
+fn keys_with_bytes(stand: &mut Stand) -> Vec<(String, u64)> {
+    let keys: Vec<String> = stand.server.scan().expect("keys").map(|key| key.expect("a key")).collect();
+    let bytes_of = |key: &String| {
+        redis::cmd("MEMORY").arg(&["USAGE", key, "SAMPLES", "0"]).query(&mut stand.server).expect("bytes")
+    };
+    let bytes: Vec<u64> = keys.iter().map(bytes_of).collect();
+    keys.into_iter().zip(bytes).collect()
 }
 
 fn print_memory(stand: &mut Stand, gateways: u64, before: f64) {
-    let keys: Vec<String> = stand.server.scan().expect("keys").map(|key| key.expect("a key")).collect();
-    let mut sum = 0;
+    let keys = keys_with_bytes(stand);
     println!("\n{gateways} gateways, after an hour at {RATE} admissions a second:");
-    for key in keys {
-        let bytes: u64 =
-            redis::cmd("MEMORY").arg(&["USAGE", &key, "SAMPLES", "0"]).query(&mut stand.server).expect("bytes");
-        println!("{bytes:>10}  {key}");
-        sum += bytes;
-    }
+    keys.iter().for_each(|(key, bytes)| println!("{bytes:>10}  {key}"));
+    let sum: u64 = keys.iter().map(|(_, bytes)| bytes).sum();
     let waiting = stand.mirror.waiting.count();
     let active = stand.mirror.active(stand.clock.now_us() / 1_000_000);
     let used = stand.dataset_bytes() - before;
