@@ -37,6 +37,7 @@ mod counting;
 mod ids;
 mod ledger;
 mod read;
+mod rows;
 mod take;
 mod wariness;
 mod write;

@@ -8,9 +8,9 @@
 //!
 //! No id is in both, and who writes holds the lock of the whole database, so an id is in them once.
 
-use rusqlite::{CachedStatement, Transaction, params};
+use rusqlite::{Transaction, params};
 
-use super::fault;
+use super::rows::Rows;
 use super::write::execute;
 use crate::domain::hold::HoldId;
 use crate::store::StoreError;
@@ -23,9 +23,11 @@ macro_rules! of_id {
 }
 pub(super) use of_id;
 
-const SETTLED: &str = "SELECT 1 FROM settled_ids WHERE id = ?1";
-const NOTE: &str = "INSERT INTO recent_ids (id, hold) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-// What fails undoes the whole transaction. Left to undo one statement by itself, SQLite would keep a copy of each page it changes.
+const SETTLED: Rows =
+    Rows { into: "SELECT 1 FROM (", columns: 1, then: ") AS new CROSS JOIN settled_ids ON id = new.column1" };
+// What fails undoes the whole transaction. Left to undo one statement by itself, SQLite would keep a copy of each page it changes;
+// so it would with `ON CONFLICT DO NOTHING`, for a column that is null.
+const NOTE: Rows = Rows { into: "INSERT OR IGNORE INTO recent_ids (id, hold)", columns: 2, then: "" };
 const SETTLE: &str = "INSERT OR FAIL INTO settled_ids SELECT id, hold FROM recent_ids WHERE id >= ?1 AND id < ?2";
 const FORGET: &str = "DELETE FROM recent_ids WHERE id >= ?1 AND id < ?2";
 
@@ -35,30 +37,25 @@ const HOLDS: i64 = 256;
 /// Parts of all ids, by their first five bits.
 const PARTS: i64 = 32;
 
-/// Notes ids of holds that have just been written, in one transaction.
-pub(super) struct Notes<'a> {
-    tx: &'a Transaction<'a>,
-    look: CachedStatement<'a>,
-    note: CachedStatement<'a>,
-}
-
-impl<'a> Notes<'a> {
-    pub fn of(tx: &'a Transaction<'a>) -> Result<Self, StoreError> {
-        let prepare = |sql| tx.prepare_cached(sql).map_err(|error| fault(&error));
-        Ok(Self { tx, look: prepare(SETTLED)?, note: prepare(NOTE)? })
+/// Notes the ids of a block of holds that have just been written one after the other, of which the last is `last`; `false`
+/// when another hold has one of them, and then nothing may be committed.
+pub(super) fn note(tx: &Transaction<'_>, ids: &[HoldId], last: i64) -> Result<bool, StoreError> {
+    if SETTLED.finds(tx, ids, |id, values| values.bind(id.as_bytes()))? {
+        return Ok(false);
     }
-
-    /// Notes whose id this is; `false` when another hold has it, and then nothing may be committed.
-    pub fn note(&mut self, id: HoldId, hold: i64) -> Result<bool, StoreError> {
-        let is_settled = self.look.exists([id.as_bytes()]).map_err(|error| fault(&error))?;
-        if is_settled || self.note.execute(params![id.as_bytes(), hold]).map_err(|error| fault(&error))? == 0 {
-            return Ok(false);
-        }
-        if hold % HOLDS == 0 {
-            settle(self.tx, (hold / HOLDS) % PARTS)?;
-        }
-        Ok(true)
+    let first = last + 1 - ids.len() as i64;
+    let numbered: Vec<(&HoldId, i64)> = ids.iter().zip(first..).collect();
+    let noted = NOTE.write(tx, &numbered, |(id, hold), values| {
+        values.bind(id.as_bytes())?;
+        values.bind(hold)
+    })?;
+    if noted < ids.len() {
+        return Ok(false);
     }
+    if last / HOLDS > (first - 1) / HOLDS {
+        settle(tx, (last / HOLDS) % PARTS)?;
+    }
+    Ok(true)
 }
 
 fn settle(tx: &Transaction<'_>, part: i64) -> Result<(), StoreError> {
@@ -76,6 +73,7 @@ mod tests {
 
     use super::*;
     use crate::store::sqlite::prepare;
+    use crate::store::sqlite::rows::blocks;
 
     fn database() -> Connection {
         let mut db = Connection::open_in_memory().unwrap();
@@ -107,21 +105,19 @@ mod tests {
             let mut db = database();
             let tx = db.transaction().unwrap();
             let mut most = 0;
-            let mut notes = Notes::of(&tx).unwrap();
-            for hold in 1..=LAST {
-                assert!(notes.note(id(hold, shard), hold).unwrap());
-                if hold % HOLDS == 0 {
-                    most = most.max(count(&tx, "recent_ids"));
-                }
+            let holds: Vec<i64> = (1..=LAST).collect();
+            for holds in holds.chunks(100).flat_map(blocks) {
+                let ids: Vec<HoldId> = holds.iter().map(|hold| id(*hold, shard)).collect();
+                assert!(note(&tx, &ids, holds[holds.len() - 1]).unwrap());
+                most = most.max(count(&tx, "recent_ids"));
             }
-            drop(notes);
             tx.commit().unwrap();
             assert_eq!(count(&db, "hold_ids"), LAST);
             assert!(most <= HOLDS * PARTS, "{most} are in the small index");
             assert!((1..=LAST).all(|hold| found(&db, id(hold, shard)) == [hold]));
             let tx = db.transaction().unwrap();
-            let mut notes = Notes::of(&tx).unwrap();
-            assert!((1..=LAST).all(|hold| !notes.note(id(hold, shard), LAST + 1).unwrap()), "an id names one hold");
+            let is_new = |hold| note(&tx, &[id(LAST + 1, shard), id(hold, shard)], LAST + 2).unwrap();
+            assert!((1..=LAST).all(|hold| !is_new(hold)), "an id names one hold");
         }
     }
 

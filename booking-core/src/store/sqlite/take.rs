@@ -3,12 +3,13 @@
 //! The conditions and keys stand in the statements all the same: they are what decides when somebody has read outside a
 //! transaction, as the optimistic way does.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::ids::Notes;
+use super::ids::note;
+use super::rows::{Rows, Values, blocks};
 use super::wariness::Wariness;
 use super::{commit, fault, read};
-use crate::domain::hold::{Hold, HoldId, Line};
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::inventory::InventoryId;
 use crate::domain::seat::{Numbering, SeatNumber};
 use crate::store::judge::{Shelf, grants, replay, seats};
@@ -24,10 +25,13 @@ const DECREMENT_IF_UNCHANGED: &str =
 const KNOWN: &str = "SELECT 1 FROM hold_ids WHERE id = ?1";
 const OWNED: &str = "SELECT number FROM seats WHERE inventory_id = ?1";
 const OWN: &str = "INSERT INTO seats (inventory_id, number, hold_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const HOLD: &str =
-    "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at,
-                        part_of, parts, numbers)
-     VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7, ?6, ?8, ?9, ?10)";
+/// What is written of a line of a hold.
+const HOLD: Rows = Rows {
+    into: "INSERT INTO holds (id, inventory_id, quantity, amount, request_hash, status, created_at, expires_at, changed_at,
+                              part_of, parts, numbers)",
+    columns: 12,
+    then: "",
+};
 
 /// Takes seats of one row in one commit. Where there are enough for all, a key that was used before is noticed when it is
 /// written down again; otherwise, or while some come again, keys are looked up first.
@@ -231,51 +235,48 @@ fn changed_under_a_lock() -> StoreError {
 
 /// Writes holds of one row; `false` when one of them exists, and then nothing may be committed.
 fn write_holds(tx: &Transaction<'_>, granted: &[&Hold], shelf: &Shelf) -> Result<bool, StoreError> {
-    let mut pen = Pen::of(tx)?;
-    all(granted.iter().map(|hold| pen.write_line(hold, 0, hold.first(), shelf)))
+    let rows: Vec<_> = granted.iter().map(|hold| HoldRow { id: hold.id, hold, index: 0, shelf }).collect();
+    write_rows(tx, &rows)
 }
 
 /// Writes a hold, a row for each line; `false` as [`write_holds`].
 fn write_lines(tx: &Transaction<'_>, hold: &Hold, shelves: &[Shelf]) -> Result<bool, StoreError> {
-    let mut pen = Pen::of(tx)?;
-    let lines = hold.lines.iter().zip(shelves).enumerate();
-    all(lines.map(|(index, (line, shelf))| pen.write_line(hold, index, line, shelf)))
+    let row = |(index, shelf)| HoldRow { id: hold.id.of_line(index), hold, index, shelf };
+    write_rows(tx, &shelves.iter().enumerate().map(row).collect::<Vec<_>>())
 }
 
-/// Tells whether all were written; stops at the first that was not.
-fn all(mut written: impl Iterator<Item = Result<bool, StoreError>>) -> Result<bool, StoreError> {
-    written.find(|written| !matches!(written, Ok(true))).unwrap_or(Ok(true))
+/// A line of a hold: the first stands under the hold's own id, the others as parts of it.
+struct HoldRow<'a> {
+    id: HoldId,
+    hold: &'a Hold,
+    index: usize,
+    shelf: &'a Shelf,
 }
 
-/// Writes holds of one transaction.
-struct Pen<'a> {
-    tx: &'a Transaction<'a>,
-    hold: CachedStatement<'a>,
-    notes: Notes<'a>,
-}
-
-impl<'a> Pen<'a> {
-    fn of(tx: &'a Transaction<'a>) -> Result<Self, StoreError> {
-        let hold = tx.prepare_cached(HOLD).map_err(|error| fault(&error))?;
-        Ok(Self { tx, hold, notes: Notes::of(tx)? })
+fn write_rows(tx: &Transaction<'_>, rows: &[HoldRow<'_>]) -> Result<bool, StoreError> {
+    for rows in blocks(rows) {
+        HOLD.write(tx, rows, bind_hold)?;
+        let ids: Vec<HoldId> = rows.iter().map(|row| row.id).collect();
+        if !note(tx, &ids, tx.last_insert_rowid())? {
+            return Ok(false);
+        }
     }
+    Ok(true)
+}
 
-    /// Writes one line of a hold: the first under the hold's own id, the others as parts of it; `false` when it exists.
-    fn write_line(&mut self, hold: &Hold, index: usize, line: &Line, shelf: &Shelf) -> Result<bool, StoreError> {
-        let (id, first) = (hold.id.of_line(index), index == 0);
-        let params = params![
-            id.as_bytes(),
-            shelf.id,
-            line.quantity,
-            line.amount.get(),
-            hold.request_hash,
-            hold.created_at.as_ms(),
-            hold.expires_at.as_ms(),
-            (!first).then(|| hold.id.as_bytes()),
-            if first { hold.lines.len() as i64 - 1 } else { 0 },
-            numbers(&line.seats),
-        ];
-        self.hold.execute(params).map_err(|error| fault(&error))?;
-        self.notes.note(id, self.tx.last_insert_rowid())
-    }
+fn bind_hold(row: &HoldRow<'_>, values: &mut Values<'_, '_>) -> rusqlite::Result<()> {
+    let HoldRow { id, hold, index, shelf } = row;
+    let (line, first) = (&hold.lines[*index], *index == 0);
+    values.bind(id.as_bytes())?;
+    values.bind(shelf.id)?;
+    values.bind(line.quantity)?;
+    values.bind(line.amount.get())?;
+    values.bind(hold.request_hash)?;
+    values.bind("held")?;
+    values.bind(hold.created_at.as_ms())?;
+    values.bind(hold.expires_at.as_ms())?;
+    values.bind(hold.created_at.as_ms())?;
+    values.bind((!first).then(|| hold.id.as_bytes()))?;
+    values.bind(if first { hold.lines.len() as i64 - 1 } else { 0 })?;
+    values.bind(numbers(&line.seats))
 }
