@@ -49,6 +49,8 @@ pub struct Plan {
     pub clients: Vec<usize>,
     /// How long each run lasts.
     pub run: Duration,
+    /// How often everything is run, in turn, so that quick and slow minutes of a machine fall on all alike; at least once.
+    pub rounds: u32,
     /// What a client does, one run each.
     pub ways: Vec<Way>,
     /// What was added to every sync of the database from outside, in milliseconds; only written into the figures.
@@ -82,7 +84,7 @@ impl Way {
     }
 }
 
-/// Is what one run measured.
+/// Is what one run measured, or several of a kind together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figures {
     /// `postgresql` or `sqlite`.
@@ -128,7 +130,7 @@ pub enum BenchError {
     OneSided,
 }
 
-/// Measures everything in the plan; `report` is called after each run.
+/// Measures everything in the plan; `report` is called in the last round, after each run.
 ///
 /// The row of each run is one that nobody has touched: the busiest train of the catalogue, a day far ahead, another for
 /// each run. It stays in the database.
@@ -140,11 +142,20 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     mut report: impl FnMut(&Figures),
 ) -> Result<Vec<Figures>, BenchError> {
-    let mut all = Vec::new();
+    let mut kinds: Vec<(Way, Strategy, usize, Vec<Rush>)> = Vec::new();
     for &way in &plan.ways {
         for &strategy in &plan.strategies {
-            for &clients in &plan.clients {
-                let figures = measure(plan, way, strategy, clients, &clock).await?;
+            kinds.extend(plan.clients.iter().map(|&clients| (way, strategy, clients, Vec::new())));
+        }
+    }
+    let database = if plan.database.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
+    let mut all = Vec::new();
+    for round in 1..=plan.rounds {
+        for (way, strategy, clients, rushes) in &mut kinds {
+            rushes.push(measure(plan, *way, *strategy, *clients, &clock).await?);
+            if round == plan.rounds {
+                let rush = Rush::together(*clients, std::mem::take(rushes));
+                let figures = rush.figures(database, plan.sync_added_ms, *way, *strategy);
                 report(&figures);
                 all.push(figures);
             }
@@ -159,7 +170,7 @@ async fn measure(
     strategy: Strategy,
     clients: usize,
     clock: &Arc<dyn Clock>,
-) -> Result<Figures, BenchError> {
+) -> Result<Rush, BenchError> {
     let row = untouched_row(clock);
     let config = Config { database: plan.database.clone(), ..settings(strategy, &[row]) };
     let mut app = App::start(config, Arc::clone(clock)).await?;
@@ -176,8 +187,7 @@ async fn measure(
     }
     let rush = rush(row, counters, plan.run, clock).await;
     app.stop().await;
-    let database = if plan.database.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
-    Ok(rush.figures(database, plan.sync_added_ms, way, strategy))
+    Ok(rush)
 }
 
 fn settings(strategy: Strategy, rows: &[InventoryId]) -> Config {
@@ -222,6 +232,20 @@ async fn rush(row: InventoryId, counters: Vec<Counter>, run: Duration, clock: &A
 }
 
 impl Rush {
+    /// Counts several as one, each with its time.
+    fn together(clients: usize, rushes: Vec<Self>) -> Self {
+        let seconds = rushes.iter().map(|rush| rush.seconds).sum();
+        let cores = |of: fn((f64, f64)) -> f64| -> Option<f64> {
+            let busy = rushes.iter().map(|rush| rush.cores.map(|cores| of(cores) * rush.seconds));
+            busy.sum::<Option<f64>>().map(|busy_s| busy_s / seconds)
+        };
+        let cores = cores(|(own, _)| own).zip(cores(|(_, other)| other));
+        let failed = rushes.iter().map(|rush| rush.failed).sum();
+        let mut waits_us: Vec<u64> = rushes.into_iter().flat_map(|rush| rush.waits_us).collect();
+        waits_us.sort_unstable();
+        Self { clients, waits_us, failed, seconds, cores }
+    }
+
     fn figures(&self, database: &str, sync_added_ms: u32, way: Way, strategy: Strategy) -> Figures {
         Figures {
             database: database.to_owned(),

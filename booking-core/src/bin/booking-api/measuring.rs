@@ -25,15 +25,18 @@ pub struct Bench {
     /// sqlite:FILE, sqlite::memory: or postgres://…
     #[arg(long, env = "BOOKING_DATABASE")]
     database: String,
-    /// all, or the name of one.
-    #[arg(long, default_value = "all")]
-    strategy: String,
+    /// all, or the names of some.
+    #[arg(long, value_delimiter = ',', default_value = "all")]
+    strategy: Vec<String>,
     /// How many clients at once, one run for each number.
     #[arg(long, value_delimiter = ',', default_value = "1,8,64,256")]
     clients: Vec<usize>,
     /// How long each run lasts.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// How often each run is made; strategies take turns, so that quick and slow minutes of a machine fall on all of them.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// What a client does: calls the service, asks over http with a ticket, or goes through a purchase.
     #[arg(long, value_delimiter = ',', default_value = "service")]
     way: Vec<String>,
@@ -85,7 +88,8 @@ pub async fn bench(arguments: Bench) -> anyhow::Result<()> {
     }
     let ways = arguments.way.iter().map(|name| way(name)).collect::<anyhow::Result<_>>()?;
     let (database, clients, sync_added_ms) = (arguments.database, arguments.clients, arguments.sync_added_ms);
-    let plan = bench::Plan { database, strategies, clients, run, ways, sync_added_ms };
+    let rounds = arguments.rounds;
+    let plan = bench::Plan { database, strategies, clients, run, rounds, ways, sync_added_ms };
     say!(
         "{:<12} {:<9} {:>7} {:>12} {:>9} {:>9} {:>7} {:>10} {:>9}",
         "strategy",
@@ -152,20 +156,19 @@ fn write_json(path: Option<&Path>, figures: &impl Serialize) -> anyhow::Result<(
     std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads which strategies to measure: one, or all that sell seats without numbers and work on the database.
-fn strategies(name: &str, database: &str) -> anyhow::Result<Vec<Strategy>> {
+/// Reads which strategies to measure: some, or all that sell seats without numbers and work on the database.
+fn strategies(names: &[String], database: &str) -> anyhow::Result<Vec<Strategy>> {
     let locks_rows = !database.starts_with("sqlite:");
     let works = |strategy: &Strategy| {
         strategy.numbering() == Numbering::Pool && (locks_rows || *strategy != Strategy::Pessimistic)
     };
     let possible: Vec<Strategy> = Strategy::ALL.into_iter().filter(works).collect();
-    let chosen: Vec<Strategy> =
-        possible.iter().copied().filter(|strategy| name == "all" || strategy.name() == name).collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
-        bail!("there is no strategy {name:?} to measure here; choose all, {}", names.join(", "));
+    let possible_names: Vec<&str> = possible.iter().map(|strategy| strategy.name()).collect();
+    if let Some(name) = names.iter().find(|name| *name != "all" && !possible_names.contains(&name.as_str())) {
+        bail!("there is no strategy {name:?} to measure here; choose all, {}", possible_names.join(", "));
     }
-    Ok(chosen)
+    let is_chosen = |strategy: &Strategy| names.iter().any(|name| name == "all" || name == strategy.name());
+    Ok(possible.into_iter().filter(is_chosen).collect())
 }
 
 fn way(name: &str) -> anyhow::Result<Way> {
