@@ -3,12 +3,14 @@
 //! Everything else is handed a [`Clock`], so that a test or a simulation can turn time by hand
 //! and a decision stays a function of its arguments.
 
+mod date;
 mod far;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+pub use date::{HttpDate, http_date};
 pub use far::{Between, FarClock};
 
 /// Tells the time, in microseconds or milliseconds since the Unix epoch.

@@ -61,6 +61,8 @@ pub mod room;
 pub mod ticker;
 /// A connection that is cut when its peer takes nothing.
 pub mod patience;
+/// A stream of which a little was read already.
+pub mod resumed;
 /// How often one address may join.
 pub mod limit;
 /// Crawlers that need no place, by their published addresses.

@@ -16,7 +16,6 @@ mod renewing;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use tokio_util::task::TaskTracker;
@@ -29,7 +28,7 @@ use crate::line::{PersonId, Standing};
 use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
-use crate::proxy::{ChainHeader, Passage, Proxy, Target};
+use crate::proxy::{ChainHeader, Passage, Proxy, Target, VisitorBody};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
@@ -97,21 +96,28 @@ struct Asker {
 
 /// A request, what it is for, and who asks.
 struct Visit {
-    request: Request<Incoming>,
+    request: Request<VisitorBody>,
     target: Target,
     asker: Asker,
 }
 
 impl Pipeline {
     /// Answers a request that came from `peer` over a connection with this slot.
-    pub fn handle(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
+    pub fn handle(self: &Arc<Self>, request: Request<VisitorBody>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
         let (parts, body) = request.into_parts();
         let span = telemetry::request(&parts, self.scheme(), || self.site.trusted_proxies.contains(peer));
         let handling = span.in_scope(|| self.answer(parts, body, peer, &span, slot));
         handling.traced(span)
     }
 
-    fn answer(self: &Arc<Self>, parts: Parts, body: Incoming, peer: IpAddr, span: &Span, slot: &Arc<Slot>) -> Handling {
+    fn answer(
+        self: &Arc<Self>,
+        parts: Parts,
+        body: VisitorBody,
+        peer: IpAddr,
+        span: &Span,
+        slot: &Arc<Slot>,
+    ) -> Handling {
         let target = Target::parse(&parts, self.scheme());
         let request = Request::from_parts(parts, body);
         let headers = request.headers();

@@ -38,6 +38,8 @@ pub mod headers;
 mod trace;
 mod trailers;
 
+mod visitor_body;
+
 mod address;
 mod request_body;
 
@@ -59,6 +61,7 @@ pub use fleet::{BackendView, Fleet, FleetRules};
 pub use headers::Passage;
 pub use response_body::ResponseBody;
 pub use target::{BadTarget, Target};
+pub use visitor_body::VisitorBody;
 pub use way::OwnedTasks;
 pub use words::{UpstreamWord, UpstreamWords};
 
@@ -228,7 +231,7 @@ impl Proxy {
     /// Dropping the future closes the connection it used. The upstream may have seen the request.
     pub async fn forward(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<VisitorBody>,
         target: &Target,
         passage: &Passage<'_>,
     ) -> Result<Response<ResponseBody>, ProxyFault> {
@@ -301,7 +304,7 @@ impl Proxy {
         self.pools.iter().for_each(|pool| pool.retire());
     }
 
-    fn asked(&self, request: &mut Request<Incoming>) -> Result<Option<Asked>, ProxyFault> {
+    fn asked(&self, request: &mut Request<VisitorBody>) -> Result<Option<Asked>, ProxyFault> {
         if !headers::asks_for_websocket(request) {
             return Ok(None);
         }
@@ -311,7 +314,7 @@ impl Proxy {
 
     fn outgoing(
         &self,
-        request: Request<Incoming>,
+        request: Request<VisitorBody>,
         target: &Target,
         passage: &Passage<'_>,
         websocket: bool,

@@ -4,6 +4,7 @@
 
 pub mod announced;
 mod connection;
+mod fast_path;
 mod turns;
 
 use std::io;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
-use hyper::body::Incoming;
 use hyper::header;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -23,7 +22,9 @@ use self::wire::{Ended, Heard, Wire};
 use crate::limit::Slot;
 use crate::live::Seat;
 use crate::patience::Patient;
+use crate::proxy::VisitorBody;
 use crate::proxy::headers::asks_for_websocket;
+use crate::resumed::Resumed;
 use crate::room::Room;
 use crate::status::{State, Status};
 use crate::token::Ticket;
@@ -44,7 +45,7 @@ const COMING_AGAIN_MS: u64 = 10_000;
 
 /// What a handshake asks for, if it is one.
 #[must_use]
-pub fn accept_key(request: &Request<Incoming>) -> Option<String> {
+pub fn accept_key(request: &Request<VisitorBody>) -> Option<String> {
     let headers = request.headers();
     let version = headers.get(header::SEC_WEBSOCKET_VERSION)?;
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
@@ -53,7 +54,7 @@ pub fn accept_key(request: &Request<Incoming>) -> Option<String> {
 
 /// Tells whether a browser asked from one of the host's own pages. A program sends no origin.
 #[must_use]
-pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
+pub fn is_same_origin(request: &Request<VisitorBody>, host: &str) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -64,7 +65,7 @@ pub fn is_same_origin(request: &Request<Incoming>, host: &str) -> bool {
 ///
 /// Not an `async fn`: that would keep the space of the request for as long as the connection lives.
 pub fn serve(
-    request: Request<Incoming>,
+    request: Request<VisitorBody>,
     slot: Arc<Slot>,
     room: Arc<Room>,
     ticket: Ticket,
@@ -83,8 +84,11 @@ pub fn serve(
 type Stream = Either<TcpStream, TokioIo<Upgraded>>;
 
 fn of(upgraded: Upgraded) -> Wire<Stream> {
-    match upgraded.downcast::<TokioIo<Patient>>() {
-        Ok(parts) => Wire::begun(Either::Left(parts.io.into_inner().into_inner()), &parts.read_buf),
+    match upgraded.downcast::<TokioIo<Resumed<Patient>>>() {
+        Ok(parts) => {
+            let (unread, stream) = parts.io.into_inner().into_parts();
+            Wire::begun(Either::Left(stream.into_inner()), &[parts.read_buf, unread].concat())
+        }
         Err(upgraded) => Wire::begun(Either::Right(TokioIo::new(upgraded)), &[]),
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
 use super::{Asker, Entry, Handling, Pipeline, Visit, now_s};
-use crate::proxy::{Passage, ProxyFault, Target, UpstreamWord, UpstreamWords};
+use crate::proxy::{Passage, ProxyFault, Target, UpstreamWord, UpstreamWords, VisitorBody};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
 use crate::telemetry;
@@ -53,7 +53,7 @@ impl Pipeline {
     async fn ask(
         &self,
         i: usize,
-        request: Request<Incoming>,
+        request: Request<VisitorBody>,
         target: &Target,
         passage: &Passage<'_>,
         age_s: Option<u64>,
@@ -116,6 +116,6 @@ impl Pipeline {
 }
 
 /// Tells whether the body is so large that sending it takes the visitor a while.
-fn is_upload(request: &Request<Incoming>) -> bool {
+fn is_upload(request: &Request<VisitorBody>) -> bool {
     request.body().size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES)
 }

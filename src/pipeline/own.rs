@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
@@ -23,7 +22,7 @@ use super::{Asker, Handling, OWN_PREFIX, Pipeline, Proved, Visit, sign};
 use crate::gate::{self, Decision};
 use crate::line::draw::Pending;
 use crate::line::{Number, Roll, Standing};
-use crate::proxy::Target;
+use crate::proxy::{Target, VisitorBody};
 use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::Room;
 use crate::status::{State, Status};
@@ -92,10 +91,10 @@ impl Pipeline {
 
     fn with_room(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<VisitorBody>,
         target: &Target,
         asker: &Asker,
-        answer: fn(&Self, &Request<Incoming>, &Arc<Room>, &Asker) -> Answer,
+        answer: fn(&Self, &Request<VisitorBody>, &Arc<Room>, &Asker) -> Answer,
     ) -> Answer {
         match self.named_room(target, None) {
             Ok(room) => answer(self, request, room, asker),
@@ -104,7 +103,7 @@ impl Pipeline {
     }
 
     /// One step of a poll.
-    fn status(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+    fn status(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Answer {
         let (headers, now_ms) = (request.headers(), room.shared.clock.now_ms());
         let credentials = self.credentials(headers, room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
@@ -139,7 +138,7 @@ impl Pipeline {
     }
 
     /// The bearer's own ticket, and the log entry that says when it was called.
-    fn receipt(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+    fn receipt(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Answer {
         let Some(ticket) = self.ticket(request.headers(), room, asker) else {
             return self.refuse(asker.reads, &Refused::Nonsense("Show the ticket whose receipt you want."));
         };
@@ -163,7 +162,7 @@ impl Pipeline {
     }
 
     /// What is published of the room's draw, and, to whoever shows a ticket that was in it, the own place.
-    fn draw(&self, request: &Request<Incoming>, room: &Arc<Room>, asker: &Asker) -> Answer {
+    fn draw(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Answer {
         let ticket = self.ticket(request.headers(), room, asker);
         let told = room.mirror.read(|roll| {
             let number = ticket.filter(|ticket| roll.covers(ticket.epoch, ticket.number)).map(|ticket| ticket.number);
@@ -203,7 +202,7 @@ impl Pipeline {
     }
 
     /// Keeps a choice of language, and goes back to the page where it was made.
-    fn choose_language(&self, request: &Request<Incoming>, target: &Target) -> Answer {
+    fn choose_language(&self, request: &Request<VisitorBody>, target: &Target) -> Answer {
         let back = visitor::came_from(request.headers(), target.host()).unwrap_or("/");
         let mut answer = respond::go_back(back);
         if let Some(language) = parameter(target, "lang").and_then(Language::of_tag) {
@@ -292,18 +291,18 @@ impl Pipeline {
     }
 
     /// Reads the room's name from a JSON body; a form's body names nothing, its query does.
-    async fn room_of(&self, body: Incoming, target: &Target) -> Result<&Arc<Room>, String> {
+    async fn room_of(&self, body: VisitorBody, target: &Target) -> Result<&Arc<Room>, String> {
         self.asked_room(body, target).await.map(|(room, _)| room)
     }
 
     /// Does the same, and reads the solution that a program brings along.
-    async fn asked_room(&self, body: Incoming, target: &Target) -> Result<(&Arc<Room>, Option<String>), String> {
+    async fn asked_room(&self, body: VisitorBody, target: &Target) -> Result<(&Arc<Room>, Option<String>), String> {
         let asked = serde_json::from_slice::<RoomBody>(&self.read_body(body).await?).ok();
         let (named, altcha) = asked.map_or((None, None), |asked| (asked.room, asked.altcha));
         Ok((self.named_room(target, named)?, altcha))
     }
 
-    async fn read_body(&self, body: Incoming) -> Result<Bytes, String> {
+    async fn read_body(&self, body: VisitorBody) -> Result<Bytes, String> {
         let too_long = |_| format!("The body is longer than {BODY_CAP_BYTES} bytes or broke off.");
         let read = timeout(BODY_TIMEOUT, Limited::new(body, BODY_CAP_BYTES).collect()).await;
         Ok(read.map_err(|_| "The body did not come in time.".to_owned())?.map_err(too_long)?.to_bytes())

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
-use super::{BoxError, ProxyFault, trailers};
+use super::{BoxError, ProxyFault, VisitorBody, trailers};
 
 /// The least that must arrive from a visitor in one waiting period of the header timeout, in bytes.
 const MIN_PROGRESS_BYTES: u64 = 1024;
@@ -81,7 +81,7 @@ pub(super) struct RequestBody(Option<Streamed>);
 
 #[derive(Debug)]
 struct Streamed {
-    incoming: Incoming,
+    incoming: VisitorBody,
     left_bytes: u64,
     upload: Arc<Upload>,
 }
@@ -97,7 +97,7 @@ impl RequestBody {
     /// # Errors
     ///
     /// [`ProxyFault::BodyTooLarge`] when its declared length is over the limit already.
-    pub(super) fn new(incoming: Incoming, limit_bytes: u64) -> Result<(Self, Option<Arc<Upload>>), ProxyFault> {
+    pub(super) fn new(incoming: VisitorBody, limit_bytes: u64) -> Result<(Self, Option<Arc<Upload>>), ProxyFault> {
         if incoming.is_end_stream() {
             return Ok((Self::empty(), None));
         }

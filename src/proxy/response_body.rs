@@ -49,6 +49,12 @@ impl ResponseBody {
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
+    /// Returns the whole of it where that is at hand.
+    #[must_use]
+    pub const fn at_hand(&self) -> Option<&Bytes> {
+        if let Kind::Full(bytes) = &self.0 { Some(bytes) } else { None }
+    }
+
     pub(super) fn upstream(
         incoming: Incoming,
         lease: Lease,

@@ -1,5 +1,6 @@
 //! The life of one connection: who it is from, what it speaks, and its requests one after the other or together.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -15,19 +16,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fast_path::{self, Rest};
 use super::turns::{InTurn, Turns, Verdict};
 use super::{Door, announced};
 use crate::limit::Slot;
 use crate::patience::{Patient, READER_TIMEOUT};
-use crate::pipeline::Pipeline;
-use crate::proxy::OwnedTasks;
+use crate::pipeline::{Handling, Pipeline};
+use crate::proxy::{OwnedTasks, VisitorBody};
 use crate::respond::Answer;
 use crate::tls;
 
 /// A request's head has to be there within this time, and so has all that comes before the first.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of a head is read: beyond it the request is refused. So is one of more than 100 headers, which is hyper's own
 /// bound: to name it would cost every request an allocation.
@@ -128,12 +131,13 @@ impl Reception {
     }
 
     async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: IpAddr) {
-        let stopping = self.door.stopping.clone();
+        let (stopping, caller) = (self.door.stopping.clone(), self.caller(peer));
+        let Some(Rest { stream, first }) = fast_path::serve(stream, &caller, &stopping.soft).await else { return };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(HEAD_CAP_BYTES)
-            .serve_connection(TokioIo::new(stream), self.service(peer))
+            .serve_connection(TokioIo::new(stream), caller.service(first))
             .with_upgrades();
         let mut connection = pin!(connection);
         tokio::select! {
@@ -153,7 +157,7 @@ impl Reception {
         let (stopping, turns) = (self.door.stopping.clone(), Arc::<Turns>::default());
         let mut builder = http2::Builder::new(OwnedTasks(self.tasks.clone()));
         bound(&mut builder);
-        let (noted, service) = (Arc::clone(&turns), self.service(peer));
+        let (noted, service) = (Arc::clone(&turns), self.caller(peer).service(None));
         let service = service_fn(move |request| {
             let (turns, turn) = (Arc::clone(&noted), noted.begin());
             let answer = service.call(request);
@@ -183,18 +187,45 @@ impl Reception {
         }
     }
 
+    fn caller(self, peer: IpAddr) -> Caller {
+        let Self { pipeline, slot, door, .. } = self;
+        Caller { pipeline, slot, notice: door.stopping.notice.clone(), peer }
+    }
+}
+
+/// Whose requests come over a connection.
+pub(super) struct Caller {
+    pipeline: Arc<Pipeline>,
+    slot: Arc<Slot>,
+    notice: CancellationToken,
+    peer: IpAddr,
+}
+
+impl Caller {
+    /// Answers one of them.
+    pub(super) fn handle(&self, request: Request<VisitorBody>) -> Handling {
+        self.pipeline.handle(request, self.peer, &self.slot)
+    }
+
+    /// Tells whether this gateway stops, so that no connection is to stay.
+    pub(super) fn is_to_leave(&self) -> bool {
+        self.notice.is_cancelled()
+    }
+
+    /// Answers all that come, the first as has been begun already.
     fn service(
         self,
-        peer: IpAddr,
+        first: Option<Handling>,
     ) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send + 'static> + Send + 'static
     {
-        let Self { pipeline, slot, door, .. } = self;
+        let first = Cell::new(first);
         service_fn(move |request: Request<Incoming>| {
             let is_http2 = request.version() == Version::HTTP_2;
-            let (handling, door) = (pipeline.handle(request, peer, &slot), Arc::clone(&door));
+            let handling = first.take().unwrap_or_else(|| self.handle(request.map(VisitorBody::from)));
+            let notice = self.notice.clone();
             async move {
                 let mut answer = handling.answer().await;
-                if !is_http2 && door.stopping.notice.is_cancelled() {
+                if !is_http2 && notice.is_cancelled() {
                     ask_to_leave(&mut answer);
                 }
                 Ok::<_, Infallible>(answer)

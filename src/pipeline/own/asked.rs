@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
@@ -10,7 +9,7 @@ use super::super::renewing::with_renewal;
 use super::super::{Asker, Pipeline, Proved, Visit, now_s, sign};
 use super::parameter;
 use crate::gate::{self, Decision};
-use crate::proxy::Target;
+use crate::proxy::{Target, VisitorBody};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
 use crate::route::Route;
@@ -55,7 +54,7 @@ impl Pipeline {
         &self,
         room: &Arc<Room>,
         original: Option<&Original>,
-        request: &Request<Incoming>,
+        request: &Request<VisitorBody>,
         target: &Target,
         asker: &Asker,
     ) -> Answer {
@@ -95,7 +94,7 @@ impl Pipeline {
         &self,
         room: &Room,
         held_up: Decision,
-        request: &Request<Incoming>,
+        request: &Request<VisitorBody>,
         asked_for: &Target,
         asker: &Asker,
     ) -> Answer {
@@ -151,7 +150,7 @@ impl Pipeline {
 
     /// Reads what a proxy asks about. What names it must come from the proxy alone: of two headers that differ neither
     /// counts, where the question names one only that does, and a host counts from a trusted proxy only.
-    fn original(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Option<Original> {
+    fn original(&self, request: &Request<VisitorBody>, target: &Target, asker: &Asker) -> Option<Original> {
         let headers = request.headers();
         let named = parameter(target, "uri");
         let uri = match named {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -14,7 +13,7 @@ use qrcode::{EcLevel, QrCode};
 use super::super::{Asker, Pipeline, Visit};
 use super::{destination, parameter};
 use crate::line::{Kind, Mark, Standing};
-use crate::proxy::Target;
+use crate::proxy::{Target, VisitorBody};
 use crate::respond::{self, Answer, Offer, Refused};
 use crate::room::{JoinFault, Room};
 use crate::token::device_link::{DeviceLink, LINK_LIFETIME_MS};
@@ -26,7 +25,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 impl Pipeline {
     /// Makes a link for the bearer of a place.
-    pub(super) fn make_link(&self, request: &Request<Incoming>, target: &Target, asker: &Asker) -> Answer {
+    pub(super) fn make_link(&self, request: &Request<VisitorBody>, target: &Target, asker: &Asker) -> Answer {
         if !websocket::is_same_origin(request, target.host()) {
             return self.refuse(asker.reads, &Refused::Origin);
         }

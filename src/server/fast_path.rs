@@ -1,0 +1,126 @@
+//! The fast path of HTTP/1.1: plain requests that are answered from memory, without hyper. In a rush that is nearly
+//! everybody.
+//!
+//! It takes what is [`plain`], and writes answers that are all there. With anything else hyper goes on, which reads again
+//! what was read and is handed the answer that is under way: nothing is asked twice. Then the connection stays with hyper.
+
+mod head;
+mod plain;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::io::poll_read_buf;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use super::connection::{Caller, HEADER_TIMEOUT};
+use crate::pipeline::Handling;
+use crate::respond::Answer;
+use crate::resumed::Resumed;
+
+/// As much is read at once.
+const READ_BYTES: usize = 8 << 10;
+
+/// What hyper goes on with.
+pub(super) struct Rest<S> {
+    pub(super) stream: Resumed<S>,
+    /// The answer to the first request, where that has been asked already.
+    pub(super) first: Option<Handling>,
+}
+
+/// Serves plain requests as long as there are only such: `None` when the connection is over.
+pub(super) async fn serve<S>(mut stream: S, caller: &Caller, soft: &CancellationToken) -> Option<Rest<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut read, stop, timer) = (BytesMut::new(), pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
+    let mut silence = Silence { soft, stop, timer, is_asked: false, since: Instant::now() };
+    while silence.ends(&mut stream, &mut read).await {
+        let mut heard = read.split().freeze();
+        while !heard.is_empty() {
+            let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
+            let answer = match until_heard(caller.handle(plain.request), &mut stream, &mut read).await {
+                Handling::AtOnce(answer) => answer,
+                later @ Handling::Later(_) => {
+                    return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(later)));
+                }
+            };
+            let Some(out) = written(&answer).filter(|_| !caller.is_to_leave()) else {
+                return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(answer.into())));
+            };
+            drop((answer, plain.bytes));
+            stream.write_all(&out).await.ok()?;
+            stream.flush().await.ok()?;
+        }
+    }
+    // Whoever has gone, or was silent for too long, needs no more than that.
+    let _ = stream.shutdown().await;
+    None
+}
+
+fn written(answer: &Answer) -> Option<Vec<u8>> {
+    head::written(answer, answer.body().at_hand()?)
+}
+
+/// Waits for an answer as long as the visitor neither goes away nor says anything more.
+async fn until_heard<S: AsyncRead + Unpin>(mut handling: Handling, stream: &mut S, read: &mut BytesMut) -> Handling {
+    if let Handling::Later(later) = &mut handling {
+        let answered = poll_fn(|cx| match later.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => poll_read_buf(Pin::new(&mut *stream), cx, read).map(|_: io::Result<usize>| None),
+        });
+        if let Some(answer) = answered.await {
+            return answer.into();
+        }
+    }
+    handling
+}
+
+impl<S> Rest<S> {
+    fn new(before: &[&[u8]], stream: S, first: Option<Handling>) -> Self {
+        Self { stream: Resumed::new(Bytes::from(before.concat()), stream), first }
+    }
+}
+
+/// How long a visitor may say nothing, and that the gateway may stop meanwhile.
+///
+/// Both wake the connection's task, whose waker is always the same: so each is asked for that once, and then only looked
+/// at. To ask anew with every request would cost as much as to read it.
+struct Silence<'a, 'b> {
+    soft: &'b CancellationToken,
+    stop: Pin<&'a mut WaitForCancellationFuture<'b>>,
+    timer: Pin<&'a mut Sleep>,
+    is_asked: bool,
+    since: Instant,
+}
+
+impl Silence<'_, '_> {
+    /// Reads what the visitor says next; false where that is nothing, or nothing in time.
+    async fn ends<S: AsyncRead + Unpin>(&mut self, stream: &mut S, read: &mut BytesMut) -> bool {
+        self.since = Instant::now();
+        read.reserve(READ_BYTES);
+        let heard = poll_fn(|cx| match poll_read_buf(Pin::new(&mut *stream), cx, read) {
+            Poll::Pending if self.is_over(cx) => Poll::Ready(Ok(0)),
+            polled => polled,
+        });
+        heard.await.is_ok_and(|bytes| bytes > 0)
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        if !std::mem::replace(&mut self.is_asked, true) {
+            let stops = self.stop.as_mut().poll(cx).is_ready();
+            return self.timer.as_mut().poll(cx).is_ready() || stops;
+        }
+        if self.timer.is_elapsed() {
+            let until = self.since + HEADER_TIMEOUT;
+            self.timer.as_mut().reset(until);
+            return self.timer.as_mut().poll(cx).is_ready();
+        }
+        self.soft.is_cancelled()
+    }
+}
