@@ -12,17 +12,25 @@ use booking_core::domain::inventory::{InventoryId, parse_date};
 use booking_core::domain::moment::Moment;
 use booking_core::provider::stripe::StripeProvider;
 use booking_core::provider::{Provider as _, signature};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tokio::io::AsyncWriteExt as _;
 use vestibule::config::{Config, Environment};
 use vestibule::proxy::headers::visitor_address;
 use vestibule::proxy::words::take_words;
 use vestibule::proxy::{ChainHeader, Target};
 use vestibule::route::{HeaderPattern, HostPattern, ItemPattern, PathPattern};
 use vestibule::server::announced;
+use vestibule::server::fast_path::plain::{self, Plain};
 use vestibule::token::device_link::DeviceLink;
 use vestibule::token::proof::{self, Challenge};
 use vestibule::token::{BypassLink, Carrier, KeyRing, LinkId, Pass, PassVerifier, RoomHash, Ticket, TicketId};
@@ -60,13 +68,14 @@ impl Reader {
 }
 
 /// Every reader.
-pub const READERS: [Named; 10] = [
+pub const READERS: [Named; 11] = [
     ("tickets_and_links", tickets_and_links),
     ("passes", passes),
     ("proofs", proofs),
     ("paths_and_hosts", paths_and_hosts),
     ("headers", headers),
     ("announced_addresses", announced_addresses),
+    ("plain_requests", plain_requests),
     ("frames", frames),
     ("configurations_and_key_rings", configurations_and_key_rings),
     ("exported_logs", exported_logs),
@@ -216,6 +225,51 @@ pub fn announced_addresses() -> Reader {
 }
 
 /// Frames of a live connection, as a visitor sends them.
+/// What a request says: method, target, headers and body.
+type Said = (Method, Uri, HeaderMap, Bytes);
+
+/// Reads the first request of a connection as hyper does; `None` where it refuses it.
+async fn read_by_hyper(bytes: &[u8]) -> Option<Said> {
+    let (mut visitor, gateway) = tokio::io::duplex(bytes.len() + 1);
+    visitor.write_all(bytes).await.unwrap();
+    let (told, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let told = told.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let _ = told.send((parts.method, parts.uri, parts.headers, body.collect().await?.to_bytes()));
+            Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+        }
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(gateway), service);
+    tokio::select! {
+        biased;
+        said = hear.recv() => said,
+        _ = connection => hear.try_recv().ok(),
+    }
+}
+
+pub fn plain_requests() -> Reader {
+    let examples = [
+        "GET /book/1?a=b HTTP/1.1\r\nHost: shop.example\r\nAccept: text/html\r\nCookie: a=1\r\n\r\n",
+        "POST /j HTTP/1.1\r\nhost: a\r\nConnection: keep-alive\r\nContent-Length: 9\r\n\r\n{\"a\":\"b\"}GET / HTTP/1.1",
+        "\r\nGET http://a:80/ HTTP/1.1\nHost:a \r\ncontent-length: 0\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n",
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    Reader::new(examples, move |bytes| {
+        let mut heard = Bytes::copy_from_slice(bytes);
+        let Some(Plain { request, bytes: taken }) = plain::take(&mut heard) else { return assert_eq!(heard, bytes) };
+        assert_eq!([taken, heard].concat(), bytes, "nothing is lost");
+        let said = runtime.block_on(async {
+            let (parts, body) = request.into_parts();
+            (parts.method, parts.uri, parts.headers, body.collect().await.unwrap().to_bytes())
+        });
+        assert_eq!(runtime.block_on(read_by_hyper(bytes)), Some(said), "hyper reads it alike");
+    })
+}
+
 pub fn frames() -> Reader {
     let mask = [7, 0, 0xff, 9];
     // What a frame begins with, how its length is written, and how much of it there is.

@@ -4,7 +4,7 @@
 
 pub mod announced;
 mod connection;
-mod fast_path;
+pub mod fast_path;
 mod turns;
 
 use std::io;

@@ -5,7 +5,7 @@
 //! what was read and is handed the answer that is under way: nothing is asked twice. Then the connection stays with hyper.
 
 mod head;
-mod plain;
+pub mod plain;
 
 use std::future::poll_fn;
 use std::io;

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes};
 use httparse::{Header, Status};
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 
 use crate::proxy::VisitorBody;
@@ -21,13 +21,15 @@ const BODY_CAP_BYTES: usize = 4 << 10;
 
 /// A request, and its very bytes, for whoever has to read it again.
 #[derive(Debug)]
-pub(super) struct Plain {
-    pub(super) request: Request<VisitorBody>,
-    pub(super) bytes: Bytes,
+pub struct Plain {
+    /// What it says.
+    pub request: Request<VisitorBody>,
+    /// Its head and its body, as they came.
+    pub bytes: Bytes,
 }
 
 /// Takes the first request from what was `heard`. Where it is not plain, or not all there, that stays as it is.
-pub(super) fn take(heard: &mut Bytes) -> Option<Plain> {
+pub fn take(heard: &mut Bytes) -> Option<Plain> {
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_CAP];
     let mut head = httparse::Request::new(&mut []);
     let Ok(Status::Complete(head_bytes)) = head.parse_with_uninit_headers(heard, &mut headers) else { return None };
@@ -39,13 +41,12 @@ pub(super) fn take(heard: &mut Bytes) -> Option<Plain> {
         "POST" => Method::POST,
         _ => return None,
     };
-    let headers = map(heard, head.headers)?;
-    let end = head_bytes + body_bytes(&headers)?;
+    let end = head_bytes + body_bytes(head.headers)?;
     let body = (end <= heard.len()).then(|| heard.slice(head_bytes..end))?;
     let mut request = Request::new(VisitorBody::AtHand(body));
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from_maybe_shared(heard.slice_ref(head.path?.as_bytes())).ok()?;
-    *request.headers_mut() = headers;
+    *request.headers_mut() = map(heard, head.headers)?;
     let bytes = heard.slice(..end);
     heard.advance(end);
     Some(Plain { request, bytes })
@@ -61,22 +62,26 @@ fn map(heard: &Bytes, headers: &[Header<'_>]) -> Option<HeaderMap> {
 }
 
 /// Returns the length of the body; `None` where anything else is said of it, or of the connection.
-fn body_bytes(headers: &HeaderMap) -> Option<usize> {
-    const NOT_PLAIN: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
-    let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    if NOT_PLAIN.iter().any(|name| headers.contains_key(name)) || !headers.get_all(header::CONNECTION).iter().all(stays)
-    {
-        return None;
-    }
-    let mut told = headers.get_all(header::CONTENT_LENGTH).iter();
-    match (told.next(), told.next()) {
-        (None, _) => Some(0),
-        (Some(length), None) => {
-            let digits = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-            digits.parse().ok().filter(|bytes| *bytes <= BODY_CAP_BYTES)
+fn body_bytes(headers: &[Header<'_>]) -> Option<usize> {
+    let mut length = None;
+    for header in headers {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("transfer-encoding") || is("expect") || is("upgrade") {
+            return None;
         }
-        (Some(_), Some(_)) => None,
+        if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") {
+            return None;
+        }
+        if is("content-length") && length.replace(number(header.value)?).is_some() {
+            return None;
+        }
     }
+    Some(length.unwrap_or(0)).filter(|bytes| *bytes <= BODY_CAP_BYTES)
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]

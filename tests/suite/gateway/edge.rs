@@ -157,6 +157,43 @@ async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
 }
 
 #[tokio::test]
+async fn requests_of_all_kinds_follow_each_other_on_one_connection() {
+    let stand = Setup::room("admissions_per_second = 0\nbypass = [\"/assets/*\"]").start().await;
+    let mut visitor = stand.waiting(1).await.remove(0);
+    let status = visitor.head("GET", "/.vestibule/status") + "\r\n";
+    let of_a_place = "\"position\":1";
+    let asked = [
+        (status.clone(), of_a_place),
+        (visitor.head("POST", "/.vestibule/join") + "Content-Length: 15\r\n\r\n{\"room\":\"sale\"}", of_a_place),
+        (visitor.head("GET", "/book") + "Accept: text/html\r\n\r\n", "<html"),
+        (visitor.head("HEAD", "/.vestibule/status") + "\r\n", ""),
+        (status.clone(), of_a_place),
+        (visitor.head("GET", "/assets/a.css") + "\r\n", "the site at /assets/a.css"),
+        (
+            visitor.head("POST", "/.vestibule/join") + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            of_a_place,
+        ),
+        (status, of_a_place),
+    ];
+    for first in 0..asked.len() {
+        let asked = &asked[first..];
+        let open = async || Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+        let (mut together, mut in_turn) = (open().await, open().await);
+        together.send(asked.iter().map(|(request, _)| request.as_str()).collect::<String>()).await.unwrap();
+        for (request, expected) in asked {
+            in_turn.send(request).await.unwrap();
+            for wire in [&mut together, &mut in_turn] {
+                let answer = within(wire.message(request.starts_with("HEAD"))).await.unwrap();
+                assert!(answer.text().contains(expected), "{request}{}{}", answer.head, answer.text());
+            }
+        }
+    }
+    assert_eq!(visitor.position().await, Some(1));
+    assert_eq!(stand.operator.room().await["issued"], 1);
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_sent_to_a_waiting_room_goes_nowhere() {
     let stand = Setup::room("admissions_per_second = 0").start().await;
     let mut program = stand.visitor().program();

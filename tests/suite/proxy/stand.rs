@@ -185,7 +185,7 @@ async fn answer(
         scheme: "http",
         method_decides: false,
     };
-    let outcome = proxy.forward(Request::from_parts(parts, body), &target, &passage).await;
+    let outcome = proxy.forward(Request::from_parts(parts, body.into()), &target, &passage).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
 
