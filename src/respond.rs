@@ -139,7 +139,7 @@ pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_c
             page(code, (language, coding), |reader| pages.waiting(status, support_code, reader))
         }
         Reads::Json => {
-            let mut answer = tell_as(StatusCode::TOO_MANY_REQUESTS, status);
+            let mut answer = with_body(StatusCode::TOO_MANY_REQUESTS, JSON, status.json());
             answer.headers_mut().insert(header::RETRY_AFTER, status.next_update_seconds.into());
             answer
         }
@@ -149,17 +149,21 @@ pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_c
 /// Tells something to a program.
 #[must_use]
 pub fn tell(what: &impl serde::Serialize) -> Answer {
-    tell_as(StatusCode::OK, what)
-}
-
-/// A status is a little shorter.
-const TEXT_EXPECTED_BYTES: usize = 640;
-
-fn tell_as(status: StatusCode, what: &impl serde::Serialize) -> Answer {
     let mut text = Vec::with_capacity(TEXT_EXPECTED_BYTES);
     let body = serde_json::to_writer(&mut text, what).map(|()| text).unwrap_or_default();
-    with_body(status, "application/json", body)
+    with_body(StatusCode::OK, JSON, body)
 }
+
+/// Tells a program where its visitor stands.
+#[must_use]
+pub fn tell_status(status: &Status) -> Answer {
+    with_body(StatusCode::OK, JSON, status.json())
+}
+
+const JSON: &str = "application/json";
+
+/// What is told with a status in it is a little shorter.
+const TEXT_EXPECTED_BYTES: usize = 640;
 
 /// Says goodbye to someone who has left the line.
 #[must_use]
@@ -169,7 +173,7 @@ pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
             let action = Some(Action::Go("/", Label::JoinAgain));
             show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, (language, coding))
         }
-        Reads::Json => tell(status),
+        Reads::Json => tell_status(status),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The status object: what a visitor is told, the same on every channel.
 
+mod json;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use crate::mirror::Seconds;
 use crate::room::Room;
 use crate::schedule::{Schedule, Stage};
 use crate::token::Ticket;
+use json::Written;
 
 /// Where a visitor is on the way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,9 +109,6 @@ const UNFORESEEN_S: f64 = 10.0;
 /// Nobody is asked to poll more often, in seconds, and one more.
 const LEAST_S: f64 = 1.0;
 
-/// What stands before the time of saying.
-const AS_OF: &str = "\"as_of\":";
-
 impl Status {
     /// Tells where the holder of `ticket` stands now.
     ///
@@ -175,12 +175,16 @@ impl Status {
     /// saying left aside.
     #[must_use]
     pub fn written(&self) -> (String, u64) {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let (before, since) = text.split_once(AS_OF).unwrap_or((&text, ""));
+        let Written { text, as_of } = Written::of(self);
         let mut hasher = DefaultHasher::new();
-        (before, since.trim_start_matches(|c: char| c.is_ascii_digit())).hash(&mut hasher);
-        let gist = hasher.finish();
-        (text, gist)
+        (&text[..as_of.start], &text[as_of.end..]).hash(&mut hasher);
+        (String::from_utf8(text).unwrap_or_default(), hasher.finish())
+    }
+
+    /// Writes it down as JSON: what serde would write.
+    #[must_use]
+    pub fn json(&self) -> Vec<u8> {
+        Written::of(self).text
     }
 
     fn of_room(room: &Room, roll: &Roll, now: Between) -> Self {

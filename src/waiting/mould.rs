@@ -13,7 +13,7 @@ use minijinja::HtmlEscape;
 use super::checksum::{Checksum, Known};
 use super::figures::{Figure, Shown};
 use super::packing::{self, Coding};
-use super::words::{Words, in_script};
+use super::words::{Words, harmless};
 use super::{Language, Reader};
 use crate::forecast::Forecast;
 use crate::status::{DrawStage, State, Status};
@@ -179,10 +179,10 @@ impl Mould {
         for piece in &self.pieces {
             page.put(piece);
             match piece.gap {
-                Gap::Nonce => page.fill(reader.nonce),
-                Gap::Code => page.fill(&escaped(code)),
-                Gap::Status => page.fill(&in_script(status)),
-                Gap::Figure(figure) => page.fill(&escaped(&figure.say(status, words).unwrap_or_default())),
+                Gap::Nonce => page.fill(reader.nonce.as_bytes()),
+                Gap::Code => page.fill(escaped(code).as_bytes()),
+                Gap::Status => page.fill(&harmless(status.json())),
+                Gap::Figure(figure) => page.fill(escaped(&figure.say(status, words).unwrap_or_default()).as_bytes()),
             }
         }
         page.put(&self.last);
@@ -247,8 +247,7 @@ impl Page {
         }
     }
 
-    fn fill(&mut self, value: &str) {
-        let value = value.as_bytes();
+    fn fill(&mut self, value: &[u8]) {
         let Some((sum, length)) = &mut self.packed else { return self.out.extend_from_slice(value) };
         sum.read(value);
         *length += value.len() as u32;

@@ -110,7 +110,16 @@ impl Words {
 
 /// Writes JSON so that it can stand in a script element, whatever is in it.
 pub(super) fn in_script(what: &impl serde::Serialize) -> String {
-    serde_json::to_string(what).unwrap_or_default().replace('<', "\\u003c")
+    let json = serde_json::to_vec(what).unwrap_or_default();
+    String::from_utf8(harmless(json)).unwrap_or_default()
+}
+
+/// Makes JSON such that it can stand there.
+pub(super) fn harmless(json: Vec<u8>) -> Vec<u8> {
+    match memchr::memchr(b'<', &json) {
+        None => json,
+        Some(_) => String::from_utf8_lossy(&json).replace('<', "\\u003c").into_bytes(),
+    }
 }
 
 /// Puts values in the places of their names, as in `{n} people`.
