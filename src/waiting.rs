@@ -8,9 +8,11 @@ mod checksum;
 mod figures;
 mod language;
 mod mould;
+mod numerals;
 mod packing;
 mod proof;
 mod sample;
+mod sentence;
 mod theme;
 mod words;
 

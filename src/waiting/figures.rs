@@ -185,7 +185,7 @@ impl Words {
 
     /// Says the time of day of a moment in UTC, which is all that is known of a reader's clock: "10:04:31".
     fn clock(&self, ms: u64) -> String {
-        [ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1_000 % 60].map(|n| self.two(n)).join(":")
+        self.time([ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1_000 % 60])
     }
 
     /// Says a wait as a range, in one unit where both ends can share it.
@@ -196,11 +196,11 @@ impl Words {
         }
         let to = Length::of(eta.high as f64, FINEST_S);
         let from = Length::of(eta.low as f64, if to.unit == "second" { FINEST_S } else { 60.0 });
-        let (low, high) = (self.length(from), self.length(to));
-        if low == high {
+        let high = self.length(to);
+        if from == to {
             return high;
         }
-        let low = if from.unit == to.unit && from.minutes == 0 { self.count(from.n) } else { low };
+        let low = if from.unit == to.unit && from.minutes == 0 { self.count(from.n) } else { self.length(from) };
         self.say("range", &[("low", &low), ("high", &high)])
     }
 
@@ -258,7 +258,7 @@ const JUST_NOW_MS: u64 = 3_000;
 const FINEST_S: f64 = 100.0;
 
 /// A length of time in the unit in which a person would say it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Length {
     unit: &'static str,
     n: u64,

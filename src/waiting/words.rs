@@ -4,15 +4,14 @@
 //! short notices, as a heading and a text. `{name}` in a sentence leaves room for a value. A sentence that counts has
 //! a form for each plural category of its language (Unicode CLDR); numbers are written as the language writes them.
 
-use icu_decimal::DecimalFormatter;
-use icu_decimal::input::Decimal;
 use icu_locale_core::Locale;
-use icu_plurals::{PluralCategory, PluralRules};
 use serde_json::{Map, Value};
 
 use super::Files;
 use super::language::Language;
+use super::numerals::{CATEGORIES, Numerals, Plurals};
 use super::packing::Piece;
+use super::sentence::Sentence;
 
 /// One language's sentences.
 pub(super) struct Words {
@@ -24,10 +23,12 @@ pub(super) struct Words {
     pub(super) live_piece: Piece,
     /// What stands still, for the template.
     pub(super) page: minijinja::Value,
-    live: Map<String, Value>,
+    live: Vec<(String, Sentence)>,
+    /// Those that count, in the forms of [`CATEGORIES`].
+    counting: Vec<(String, [Sentence; CATEGORIES.len()])>,
     notices: Map<String, Value>,
-    plurals: PluralRules,
-    numbers: DecimalFormatter,
+    plurals: Plurals,
+    numerals: Numerals,
 }
 
 impl Words {
@@ -51,48 +52,46 @@ impl Words {
             live_piece: Piece::new(live_json.as_str()),
             live_json,
             page: minijinja::value::Serde(&page).into(),
-            live,
+            live: sentences(&live, |said| said.as_str().map(Sentence::of)),
+            counting: sentences(&live, |said| said.as_object().map(forms)),
             notices,
-            plurals: PluralRules::try_new_cardinal((&locale).into()).expect("its rules are built in"),
-            numbers: DecimalFormatter::try_new((&locale).into(), Default::default()).expect("its digits are built in"),
+            plurals: Plurals::of(&locale),
+            numerals: Numerals::of(&locale),
         }
     }
 
     /// Writes a whole number.
     pub(super) fn count(&self, n: u64) -> String {
-        self.numbers.format(&n.into()).to_string()
+        let mut written = String::with_capacity(COUNT_EXPECTED_BYTES);
+        self.numerals.write(n, 1, &mut written);
+        written
     }
 
-    /// Writes a number with two digits at the least.
-    pub(super) fn two(&self, n: u64) -> String {
-        let mut digits = Decimal::from(n);
-        digits.absolute.pad_start(2);
-        self.numbers.format(&digits).to_string()
+    /// Writes the time of day: hours, minutes and seconds with two digits each.
+    pub(super) fn time(&self, [hours, minutes, seconds]: [u64; 3]) -> String {
+        let mut written = String::with_capacity(COUNT_EXPECTED_BYTES);
+        self.numerals.write(hours, 2, &mut written);
+        for n in [minutes, seconds] {
+            written.push(':');
+            self.numerals.write(n, 2, &mut written);
+        }
+        written
     }
 
     /// Says a sentence, with values in the places of their names.
     pub(super) fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
-        fill(self.live.get(key).and_then(Value::as_str).unwrap_or_default(), values)
+        find(&self.live, key).map(|sentence| sentence.say(values)).unwrap_or_default()
     }
 
     /// Says a sentence that counts.
     pub(super) fn plural(&self, key: &str, n: u64) -> String {
-        let category = match self.plurals.category_for(n) {
-            PluralCategory::Zero => "zero",
-            PluralCategory::One => "one",
-            PluralCategory::Two => "two",
-            PluralCategory::Few => "few",
-            PluralCategory::Many => "many",
-            PluralCategory::Other => "other",
-        };
-        let forms = &self.live[key];
-        let form = forms.get(category).or(forms.get("other")).and_then(Value::as_str).unwrap_or_default();
-        fill(form, &[("n", &self.count(n))])
+        let form = find(&self.counting, key).map(|forms| &forms[self.plurals.category(n)]);
+        form.map(|form| form.say(&[("n", &self.count(n))])).unwrap_or_default()
     }
 
     /// Says a short text of the notices, such as what a button says.
     pub(super) fn short(&self, key: &str, values: &[(&str, &str)]) -> String {
-        fill(self.notices.get(key).and_then(Value::as_str).unwrap_or_default(), values)
+        Sentence::of(self.notices.get(key).and_then(Value::as_str).unwrap_or_default()).say(values)
     }
 
     /// Returns the heading and the text of a notice, if this language has it.
@@ -104,8 +103,29 @@ impl Words {
     /// Says a sentence of those that stand still.
     pub(super) fn still(&self, key: &str, values: &[(&str, &str)]) -> String {
         let text = self.page.get_attr(key).unwrap_or_default();
-        fill(text.as_str().unwrap_or_default(), values)
+        Sentence::of(text.as_str().unwrap_or_default()).say(values)
     }
+}
+
+/// Most numbers take no more.
+const COUNT_EXPECTED_BYTES: usize = 32;
+
+/// Cuts those sentences that `cut` takes; sorted by their keys.
+fn sentences<S>(all: &Map<String, Value>, cut: impl Fn(&Value) -> Option<S>) -> Vec<(String, S)> {
+    let mut cut: Vec<_> = all.iter().filter_map(|(key, said)| Some((key.clone(), cut(said)?))).collect();
+    cut.sort_by(|(a, _), (b, _)| a.cmp(b));
+    cut
+}
+
+fn find<'s, S>(sorted: &'s [(String, S)], key: &str) -> Option<&'s S> {
+    let at = sorted.binary_search_by(|(named, _)| named.as_str().cmp(key)).ok()?;
+    Some(&sorted[at].1)
+}
+
+/// Cuts a sentence that counts; a form that is not there is like the last.
+fn forms(said: &Map<String, Value>) -> [Sentence; CATEGORIES.len()] {
+    let form = |category| said.get(category).or(said.get("other")).and_then(Value::as_str).unwrap_or_default();
+    CATEGORIES.map(|category| Sentence::of(form(category)))
 }
 
 /// Writes JSON so that it can stand in a script element, whatever is in it.
@@ -122,25 +142,11 @@ pub(super) fn harmless(json: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Puts values in the places of their names, as in `{n} people`.
-fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    let room: usize = values.iter().map(|(_, value)| value.len()).sum();
-    let (mut filled, mut rest) = (String::with_capacity(text.len() + room), text);
-    while let Some((before, behind)) = rest.split_once('{') {
-        filled.push_str(before);
-        let named =
-            values.iter().find_map(|(name, value)| Some((value, behind.strip_prefix(name)?.strip_prefix('}')?)));
-        let (value, behind) = named.map_or(("{", behind), |(value, behind)| (*value, behind));
-        filled.push_str(value);
-        rest = behind;
-    }
-    filled.push_str(rest);
-    filled
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use icu_plurals::PluralRules;
 
     use super::*;
 
@@ -216,11 +222,5 @@ mod tests {
         assert_eq!(Words::of(Language::Hi).count(1_234_567), "12,34,567");
         assert_eq!(Words::of(Language::Bn).count(1_234_567), "১২,৩৪,৫৬৭");
         assert_eq!(Words::of(Language::De).count(90_311), "90.311");
-    }
-
-    #[test]
-    fn a_sentence_is_filled_once_and_from_nothing_else() {
-        let values = [("n", "{m}"), ("m", "7")];
-        assert_eq!(fill("{n} of {m}, {k} {", &values), "{m} of 7, {k} {");
     }
 }
