@@ -172,9 +172,10 @@ impl Mould {
 
     /// Fills the gaps.
     pub(super) fn fill(&self, status: &Status, code: &str, words: &Words, reader: Reader<'_>) -> Vec<u8> {
+        let pieces = self.pieces.iter().chain([&self.last]);
         let mut page = match reader.coding {
-            Coding::Identity => Page::plain(),
-            Coding::Gzip => Page::packed(),
+            Coding::Identity => Page::plain(pieces.map(|piece| piece.text.len()).sum()),
+            Coding::Gzip => Page::packed(pieces.map(|piece| piece.deflated.len()).sum()),
         };
         for piece in &self.pieces {
             page.put(piece);
@@ -209,7 +210,8 @@ impl Piece {
 
 /// Writes a text so that it can stand in HTML, whatever is in it. Most texts of ours can as they are.
 fn escaped(text: &str) -> Cow<'_, str> {
-    if text.contains(['<', '>', '&', '"', '\'', '/']) { HtmlEscape(text).to_string().into() } else { text.into() }
+    let is_special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | b'/');
+    if text.bytes().any(is_special) { HtmlEscape(text).to_string().into() } else { text.into() }
 }
 
 /// The length of a stored block of nothing, and the same with all bits turned.
@@ -217,6 +219,9 @@ const EMPTY: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// How much a stored block holds.
 const STORED_CAP_BYTES: usize = u16::MAX as usize;
+
+/// What stands in the gaps of a page is mostly less, and so is what is around a packed one.
+const GAPS_EXPECTED_BYTES: usize = 2 << 10;
 
 /// A page that is being written.
 struct Page {
@@ -226,12 +231,12 @@ struct Page {
 }
 
 impl Page {
-    fn plain() -> Self {
-        Self { out: Vec::with_capacity(64 << 10), packed: None }
+    fn plain(known_bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(known_bytes + GAPS_EXPECTED_BYTES), packed: None }
     }
 
-    fn packed() -> Self {
-        let mut out = Vec::with_capacity(16 << 10);
+    fn packed(known_bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(known_bytes + GAPS_EXPECTED_BYTES);
         out.extend_from_slice(&packing::HEADER);
         Self { out, packed: Some((Checksum::default(), 0)) }
     }
@@ -241,7 +246,7 @@ impl Page {
             None => self.out.extend_from_slice(piece.text.as_bytes()),
             Some((sum, length)) => {
                 self.out.extend_from_slice(&piece.deflated);
-                sum.pass(piece.sum);
+                sum.pass(&piece.sum);
                 *length += piece.text.len() as u32;
             }
         }
@@ -272,7 +277,7 @@ impl Page {
 /// Writes a stored block, but for what says that it is one.
 fn store(out: &mut Vec<u8>, block: &[u8]) {
     let length = block.len() as u16;
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&(!length).to_le_bytes());
+    let both = u32::from(length) | u32::from(!length) << 16;
+    out.extend_from_slice(&both.to_le_bytes());
     out.extend_from_slice(block);
 }
