@@ -372,6 +372,6 @@ fn now_s(room: &Room) -> u64 {
 
 /// A short text that names a ticket to the operator and gives nothing away.
 fn support_code(ticket: &Ticket) -> String {
-    let id = ticket.id.to_string().to_uppercase();
-    format!("{}-{}", &id[..4], &id[4..8])
+    let digits = (ticket.id.0 >> 96) as u32;
+    format!("{:04X}-{:04X}", digits >> 16, digits & 0xffff)
 }
