@@ -1,7 +1,10 @@
 //! Who asks, and how: cookies or headers, a browser or a program.
 
+use std::sync::LazyLock;
+
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request};
+use memchr::memmem::Finder;
 
 use crate::gate::Credentials;
 use crate::person::{cookies, find_cookie};
@@ -110,12 +113,20 @@ fn coding(headers: &HeaderMap) -> Coding {
 /// The cookie of the language that a visitor has chosen by hand.
 const LANGUAGE_COOKIE: &str = "vestibule-language";
 
+/// Finds its name anywhere: most visitors have chosen none, and their cookies need not be read one by one.
+static CHOICE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LANGUAGE_COOKIE));
+
 /// Picks the language of the pages: the one that was chosen by hand, else what the browser asks for, else English.
 #[must_use]
 pub fn language(headers: &HeaderMap) -> Language {
-    let chosen = find_cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
     let asked = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Language::accepted);
-    chosen.or_else(asked).unwrap_or_default()
+    chosen(headers).or_else(asked).unwrap_or_default()
+}
+
+fn chosen(headers: &HeaderMap) -> Option<Language> {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let may_be_there = lines.any(|line| CHOICE.find(line.as_bytes()).is_some());
+    if may_be_there { find_cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag) } else { None }
 }
 
 /// Writes the `Set-Cookie` that keeps a choice of language for a year.

@@ -110,9 +110,9 @@ impl Language {
     /// RFC 4647, 3.4): by weight, then by order. `None` where it asks for none of them, or for any.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
-        let mut wishes: Vec<(Reverse<u16>, Self)> = header.split(',').take(WISHES_CAP).filter_map(wish).collect();
-        wishes.sort_by_key(|(weight, _)| *weight);
-        wishes.first().map(|(_, language)| *language)
+        // The first of those that weigh most.
+        let wishes = header.split(',').take(WISHES_CAP).filter_map(wish);
+        wishes.min_by_key(|(weight, _)| *weight).map(|(_, language)| language)
     }
 }
 

@@ -107,11 +107,13 @@ impl Coding {
         let (mut gzip, mut any, mut identity) = (None, None, None);
         let codings = headers.into_iter().flat_map(|header| header.split(',')).take(CODINGS_CAP);
         for (name, weight) in codings.filter_map(weighted) {
-            match name.to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => gzip = Some(weight),
-                "*" => any = Some(weight),
-                "identity" => identity = Some(weight),
-                _ => {}
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if is("gzip") || is("x-gzip") {
+                gzip = Some(weight);
+            } else if is("*") {
+                any = Some(weight);
+            } else if is("identity") {
+                identity = Some(weight);
             }
         }
         let gzip = gzip.or(any).unwrap_or(0.0);
