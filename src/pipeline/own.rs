@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -44,15 +44,6 @@ struct RoomBody {
     room: Option<String>,
     /// A solution of what was asked for before, where the room asks.
     altcha: Option<String>,
-}
-
-/// What a program is told of its place.
-#[derive(Serialize)]
-struct Joined<'a> {
-    ticket: &'a str,
-    /// Of whoever is let in at once.
-    pass: Option<String>,
-    status: Status,
 }
 
 impl Pipeline {
@@ -254,7 +245,7 @@ impl Pipeline {
         if pass.is_none() {
             room.expect_newcomer_back((ticket.epoch, ticket.number), status.next_update_seconds);
         }
-        respond::tell(&Joined { ticket: &sealed, pass, status })
+        respond::tell_place(&sealed, pass.as_deref(), &status)
     }
 
     async fn leave(self: Arc<Self>, Visit { request, target, asker }: Visit) -> Answer {
