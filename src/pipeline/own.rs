@@ -99,7 +99,7 @@ impl Pipeline {
         let credentials = self.credentials(headers, room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         let renewal = self.renewal(headers, room, decision.ticket());
-        with_renewal(respond::tell(&self.status_of(decision, headers, room, asker)), renewal)
+        with_renewal(respond::tell_status(&self.status_of(decision, headers, room, asker)), renewal)
     }
 
     fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {

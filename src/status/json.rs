@@ -65,18 +65,10 @@ impl Json {
     }
 
     fn number(&mut self, n: Option<u64>) {
-        let Some(mut n) = n else { return self.null() };
-        let (mut digits, count) = ([0; DIGITS_CAP], n.checked_ilog10().unwrap_or(0) as usize + 1);
-        for digit in digits[..count].iter_mut().rev() {
-            *digit = b'0' + (n % 10) as u8;
-            n /= 10;
-        }
-        // All of them: to copy as many as there are is more work.
-        self.at(&digits);
-        self.0.truncate(self.0.len() - DIGITS_CAP + count);
+        let Some(n) = n else { return self.null() };
+        self.at(itoa::Buffer::new().format(n).as_bytes());
     }
 
-    /// Most rates are whole. What others look like, and what is no number, serde knows.
     fn rate(&mut self, rate: Option<f64>) {
         let Some(rate) = rate else { return self.null() };
         let whole = rate as u32;
@@ -116,9 +108,6 @@ impl Json {
         self.at(b"}");
     }
 }
-
-/// No number has more digits.
-const DIGITS_CAP: usize = 20;
 
 impl State {
     const fn name(self) -> &'static str {
