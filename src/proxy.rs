@@ -33,6 +33,7 @@ pub mod target;
 pub mod words;
 
 mod chain;
+mod pen;
 pub mod headers;
 
 mod trace;

@@ -15,9 +15,10 @@
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, Entry, HeaderName, HeaderValue};
 
 use super::chain::{self, ChainHeader};
+use super::pen::Pen;
 use super::target::Target;
 use super::trailers::Announced;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
@@ -42,19 +43,20 @@ const WRITTEN: usize = 10;
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
-/// RFC 9110, section 7.6.1, and the names that older software treats alike.
-pub(super) const HOP_BY_HOP: [HeaderName; 10] = [
-    header::CONNECTION,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// Tells the headers of one hop: RFC 9110, section 7.6.1, and the names that older software treats alike.
+pub(super) fn is_of_hop(name: &str) -> bool {
+    match name.len() {
+        2 => name == "te",
+        7 => matches!(name, "trailer" | "upgrade"),
+        10 => matches!(name, "connection" | "keep-alive"),
+        14 => name == "http2-settings",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        18 => name == "proxy-authenticate",
+        19 => name == "proxy-authorization",
+        _ => false,
+    }
+}
 
 /// What the gateway decided about a request before forwarding it.
 #[derive(Debug, Clone, Copy)]
@@ -107,13 +109,14 @@ pub fn visitor_address(
 /// and the request goes on as a plain one.
 #[must_use]
 pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
+    if request.method() != hyper::Method::GET || request.version() != hyper::Version::HTTP_11 {
+        return false;
+    }
     let headers = request.headers();
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let sole = protocols.next().filter(|_| protocols.next().is_none());
     let nominated = || tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     sole.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && request.method() == hyper::Method::GET
-        && request.version() == hyper::Version::HTTP_11
         && !headers.contains_key(header::CONTENT_LENGTH)
         && !headers.contains_key(header::TRANSFER_ENCODING)
         && nominated()
@@ -124,22 +127,21 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
 pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
     headers.reserve(WRITTEN);
-    pass_hop(headers, websocket);
-    headers.remove(header::EXPECT);
-    let before = if passage.peer_is_trusted { chain::addresses(headers, passage.chain) } else { Vec::new() };
-    strip_claims(headers, passage);
+    pass_hop(headers, websocket, |name| name == "expect" || is_claim(name, passage));
     strip_own_cookies(headers);
-    set_forwarded(headers, target, passage, &before);
-    set(headers, header::HOST, target.host());
+    let pen = &mut Pen::new();
+    let host = match headers.get(header::HOST) {
+        Some(told) if told == target.host() => told.clone(),
+        _ => pen.bytes(target.host()).value(),
+    };
+    set_forwarded(headers, &host, passage, pen);
+    headers.insert(header::HOST, host);
     headers.insert(REQUEST_ID, passage.request.header_value());
-    if !passage.room.is_empty() {
-        set(headers, ROOM, passage.room);
-    }
-    if let Some(visitor) = passage.visitor {
-        set(headers, VISITOR, visitor);
-    }
-    if let Some(pass) = passage.pass {
-        set(headers, PASS, pass);
+    let room = Some(passage.room).filter(|room| !room.is_empty());
+    for (name, told) in [(ROOM, room), (VISITOR, passage.visitor), (PASS, passage.pass)] {
+        if let Some(told) = told {
+            headers.insert(name, pen.bytes(told).value());
+        }
     }
 }
 
@@ -147,30 +149,40 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
 ///
 /// `Alt-Svc` goes too: it would lead the visitor around the gate.
 pub fn clean_response(headers: &mut HeaderMap, websocket: bool) -> UpstreamWords {
-    pass_hop(headers, websocket);
+    let mut has_words = false;
+    pass_hop(headers, websocket, |name| {
+        has_words |= name.starts_with(OWN_PREFIX);
+        name == "alt-svc"
+    });
     headers.remove(header::TE);
-    headers.remove(header::ALT_SVC);
     strip_own_set_cookies(headers);
-    take_words(headers)
+    if has_words { take_words(headers) } else { UpstreamWords::default() }
 }
 
-/// Takes off what is of this hop, and says anew what is to be said on the next one.
-fn pass_hop(headers: &mut HeaderMap, websocket: bool) {
-    let announced = (!websocket).then(|| Announced::of(headers));
-    strip_hop_by_hop(headers);
-    match announced {
-        Some(announced) => announced.say(headers),
-        None => set_upgrade(headers),
+/// Takes off what is of this hop and what is not wanted on the next, and says anew what is to be said there.
+fn pass_hop(headers: &mut HeaderMap, websocket: bool, mut is_unwanted: impl FnMut(&str) -> bool) {
+    let stays = |name: &&HeaderName| is_unwanted(name.as_str()) || is_of_hop(name.as_str());
+    let mut names: Vec<HeaderName> = headers.keys().filter(stays).cloned().collect();
+    if names.contains(&header::CONNECTION) {
+        names.extend(nominated(headers));
+    }
+    let tells_of_trailers = names.contains(&header::TE) || names.contains(&header::TRAILER);
+    let announced = (tells_of_trailers && !websocket).then(|| Announced::of(headers));
+    names.into_iter().for_each(|name| drop(headers.remove(name)));
+    if let Some(announced) = announced {
+        announced.say(headers);
+    }
+    if websocket {
+        set_upgrade(headers);
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated = tokens(headers, &header::CONNECTION).filter_map(|token| token.parse().ok());
-    let of_hop = headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned();
-    let names: Vec<HeaderName> = nominated.chain(of_hop).collect();
-    for name in names {
-        headers.remove(name);
-    }
+/// Returns the headers that `Connection` nominates. Nearly always it says no more than `keep-alive`, which is of the hop in
+/// any case.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let lines = lines.filter(|line| !line.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+    lines.flat_map(tokens_of).filter_map(|token| token.parse().ok())
 }
 
 fn set_upgrade(headers: &mut HeaderMap) {
@@ -178,81 +190,75 @@ fn set_upgrade(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Drops the names a visitor may not use; those that trusted proxies write stay.
-fn strip_claims(headers: &mut HeaderMap, passage: &Passage<'_>) {
-    let believed = passage.peer_is_trusted.then_some(passage.chain);
-    let forged = |name: &str| {
-        let is_of_x = name.starts_with(FORWARDED_PREFIX) || name == "x-real-ip";
-        let is_claim = (is_of_x && believed != Some(ChainHeader::XForwardedFor))
-            || (name == "forwarded" && believed != Some(ChainHeader::Forwarded));
-        let is_other_method = passage.method_decides && METHOD_OVERRIDES.contains(&name);
-        name.contains('_') || name.starts_with(OWN_PREFIX) || is_claim || is_other_method
-    };
-    let names: Vec<HeaderName> = headers.keys().filter(|name| forged(name.as_str())).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+/// Tells the names a visitor may not use; those that trusted proxies write are no claims.
+fn is_claim(name: &str, passage: &Passage<'_>) -> bool {
+    let is_believed = |chain| passage.peer_is_trusted && passage.chain == chain;
+    let is_of_x = name.starts_with(FORWARDED_PREFIX) || name == "x-real-ip";
+    name.contains('_')
+        || name.starts_with(OWN_PREFIX)
+        || (is_of_x && !is_believed(ChainHeader::XForwardedFor))
+        || (name == "forwarded" && !is_believed(ChainHeader::Forwarded))
+        || (passage.method_decides && METHOD_OVERRIDES.contains(&name))
 }
 
 /// Writes both headers of the chain, the one that was not believed anew from the one that was.
-fn set_forwarded(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, before: &[Option<IpAddr>]) {
+fn set_forwarded(headers: &mut HeaderMap, host: &HeaderValue, passage: &Passage<'_>, pen: &mut Pen) {
     let Passage { peer, scheme, .. } = *passage;
-    for hop in before {
-        match (passage.chain, hop) {
-            (ChainHeader::XForwardedFor, Some(hop)) => {
-                append(headers, header::FORWARDED, &forwarded_node(*hop, &hop.to_string()));
+    let (proto, host_again) = (HeaderValue::from_static(scheme), host.clone());
+    if passage.peer_is_trusted {
+        retell(headers, passage.chain, pen);
+        let (name, element) = (pen.address(peer).value(), element(pen, peer, scheme, host));
+        append(headers, X_FORWARDED_FOR, name, pen);
+        append(headers, header::FORWARDED, element, pen);
+        headers.entry(X_FORWARDED_PROTO).or_insert(proto);
+        headers.entry(X_FORWARDED_HOST).or_insert(host_again);
+    } else {
+        let name = pen.address(peer).value();
+        headers.insert(X_FORWARDED_FOR, name.clone());
+        headers.insert(header::FORWARDED, element(pen, peer, scheme, host));
+        headers.insert(X_REAL_IP, name);
+        headers.insert(X_FORWARDED_PROTO, proto);
+        headers.insert(X_FORWARDED_HOST, host_again);
+    }
+}
+
+/// Says what one header of the chain tells in the other as well.
+fn retell(headers: &mut HeaderMap, chain: ChainHeader, pen: &mut Pen) {
+    for hop in chain::addresses(headers, chain) {
+        let (name, value) = match (chain, hop) {
+            (ChainHeader::XForwardedFor, Some(hop)) => (header::FORWARDED, node(pen, hop).value()),
+            (ChainHeader::XForwardedFor, None) => (header::FORWARDED, HeaderValue::from_static("for=unknown")),
+            (ChainHeader::Forwarded, Some(hop)) => (X_FORWARDED_FOR, pen.address(hop).value()),
+            (ChainHeader::Forwarded, None) => (X_FORWARDED_FOR, HeaderValue::from_static("unknown")),
+        };
+        append(headers, name, value, pen);
+    }
+}
+
+/// Writes one element of RFC 7239 about an address; hosts with a port need quotes there.
+fn element(pen: &mut Pen, peer: IpAddr, scheme: &str, host: &HeaderValue) -> HeaderValue {
+    let has_port = host.as_bytes().iter().any(|byte| matches!(byte, b':' | b'['));
+    let quote = if has_port { "\"" } else { "" };
+    node(pen, peer).bytes(";proto=").bytes(scheme).bytes(";host=").bytes(quote).bytes(host).bytes(quote).value()
+}
+
+/// Names an address in it; one of version 6 needs quotes.
+fn node(pen: &mut Pen, peer: IpAddr) -> &mut Pen {
+    let (before, after) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    pen.bytes(before).address(peer).bytes(after)
+}
+
+/// Adds to the end of a list that a trusted proxy began, if one did.
+fn append(headers: &mut HeaderMap, name: HeaderName, last: HeaderValue, pen: &mut Pen) {
+    match headers.entry(name) {
+        Entry::Vacant(place) => drop(place.insert(last)),
+        Entry::Occupied(mut list) => {
+            for value in list.iter() {
+                pen.bytes(value.to_str().unwrap_or("unknown")).bytes(", ");
             }
-            (ChainHeader::XForwardedFor, None) => append(headers, header::FORWARDED, "for=unknown"),
-            (ChainHeader::Forwarded, Some(hop)) => append(headers, X_FORWARDED_FOR, &hop.to_string()),
-            (ChainHeader::Forwarded, None) => append(headers, X_FORWARDED_FOR, "unknown"),
+            list.insert(pen.bytes(last).value());
         }
     }
-    let name = peer.to_string();
-    append(headers, X_FORWARDED_FOR, &name);
-    append(headers, header::FORWARDED, &forwarded_element(forwarded_node(peer, &name), scheme, target.host()));
-    if !passage.peer_is_trusted {
-        set(headers, X_REAL_IP, &name);
-    }
-    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
-    headers.entry(X_FORWARDED_HOST).or_insert_with(|| printable(target.host()));
-}
-
-/// Writes one element of RFC 7239 about a node; hosts with a port need quotes there.
-fn forwarded_element(mut node: String, scheme: &str, host: &str) -> String {
-    let quote = if host.contains([':', '[']) { "\"" } else { "" };
-    [";proto=", scheme, ";host=", quote, host, quote].into_iter().for_each(|part| node.push_str(part));
-    node
-}
-
-/// Names a node whose address reads `name`; one of version 6 needs quotes there.
-fn forwarded_node(peer: IpAddr, name: &str) -> String {
-    let (before, after) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-    let mut node = String::with_capacity(96);
-    [before, name, after].into_iter().for_each(|part| node.push_str(part));
-    node
-}
-
-/// Adds to the end of a list that a trusted proxy began; there is nothing to add to otherwise.
-fn append(headers: &mut HeaderMap, name: HeaderName, last: &str) {
-    if !headers.contains_key(&name) {
-        return set(headers, name, last);
-    }
-    let mut list = String::with_capacity(64);
-    for value in headers.get_all(&name) {
-        list.push_str(value.to_str().unwrap_or("unknown"));
-        list.push_str(", ");
-    }
-    list.push_str(last);
-    set(headers, name, &list);
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.insert(name, printable(value));
-}
-
-/// Turns a value of ours into a header value; one with control bytes in it becomes empty, not split.
-fn printable(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn strip_own_cookies(headers: &mut HeaderMap) {
@@ -308,8 +314,11 @@ fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
 }
 
 pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+    headers.get_all(name).into_iter().flat_map(tokens_of)
+}
+
+fn tokens_of(line: &HeaderValue) -> impl Iterator<Item = &str> {
+    line.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

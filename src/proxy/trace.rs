@@ -13,11 +13,14 @@ pub(super) type Chance = (u128, u64, f64);
 /// recorded for the part `sampling` of all; with `None` the upstream is left to begin its own.
 pub(super) fn keep_or_begin(headers: &mut HeaderMap, sampling: Option<f64>, chance: impl FnOnce() -> Chance) {
     let mut told = headers.get_all(&TRACEPARENT).iter();
-    let is_sound = told.next().is_some_and(|value| is_sound(value.as_bytes())) && told.next().is_none();
-    if is_sound {
+    let first = told.next();
+    let is_told = first.is_some();
+    if first.is_some_and(|value| is_sound(value.as_bytes())) && told.next().is_none() {
         return;
     }
-    headers.remove(&TRACEPARENT);
+    if is_told {
+        headers.remove(&TRACEPARENT);
+    }
     headers.remove(&TRACESTATE);
     let Some(sampling) = sampling else { return };
     let (trace, span, draw) = chance();

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::body::Frame;
 use hyper::header::{self, HeaderName};
 
-use super::headers::{FORWARDED_PREFIX, HOP_BY_HOP, METHOD_OVERRIDES, tokens};
+use super::headers::{FORWARDED_PREFIX, METHOD_OVERRIDES, is_of_hop, tokens};
 use super::words::OWN_PREFIX;
 
 /// The names that a trailer may not have, besides those of a hop and of the gateway.
@@ -94,7 +94,7 @@ impl Announced {
 fn may_cross(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_claim = text.contains('_') || text.starts_with(OWN_PREFIX) || text.starts_with(FORWARDED_PREFIX);
-    let is_taken = FORBIDDEN.contains(name) || HOP_BY_HOP.contains(name) || METHOD_OVERRIDES.contains(&text);
+    let is_taken = FORBIDDEN.contains(name) || is_of_hop(text) || METHOD_OVERRIDES.contains(&text);
     !is_claim && !is_taken
 }
 

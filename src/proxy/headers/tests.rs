@@ -164,8 +164,8 @@ fn of_two_chains_the_one_that_the_proxies_write_counts() {
 
 #[test]
 fn forwarded_is_quoted_where_it_must_be() {
-    let node = forwarded_node("2001:db8::1".parse().unwrap(), "2001:db8::1");
-    let element = forwarded_element(node, "http", "a:81");
+    let host = HeaderValue::from_static("a:81");
+    let element = element(&mut Pen::new(), "2001:db8::1".parse().unwrap(), "http", &host);
     assert_eq!(element, "for=\"[2001:db8::1]\";proto=http;host=\"a:81\"");
 }
 
