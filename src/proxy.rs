@@ -67,8 +67,8 @@ pub use way::OwnedTasks;
 pub use words::{UpstreamWord, UpstreamWords};
 
 use fleet::Load;
-use pool::{Failure, Lease, Pool};
-use request_body::{RequestBody, Upload};
+use pool::{Errand, Lease, Pool};
+use request_body::RequestBody;
 use tunnel::Tunnel;
 
 use crate::telemetry;
@@ -199,6 +199,17 @@ pub struct Proxy {
     stop: CancellationToken,
 }
 
+/// A request made ready for the upstream, or what is wrong with it.
+#[must_use = "it has yet to be sent"]
+pub struct Outgoing(Result<Ready, ProxyFault>);
+
+struct Ready {
+    errand: Errand,
+    asked: Option<Asked>,
+    /// When its answer has to be over.
+    deadline: Option<Instant>,
+}
+
 /// The visitor's half of a WebSocket that was asked for, and its place among the tunnels.
 struct Asked {
     down: OnUpgrade,
@@ -214,6 +225,32 @@ impl Proxy {
         let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), stop.clone())).collect();
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
         Self { fleet, pools, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
+    }
+
+    /// Makes an admitted request ready for the upstream. From now on its time runs, and nothing else is needed of it: who
+    /// waits for the answer keeps no more than that.
+    pub fn prepare(&self, request: Request<VisitorBody>, target: &Target, passage: &Passage<'_>) -> Outgoing {
+        Outgoing(self.ready(request, target, passage))
+    }
+
+    fn ready(
+        &self,
+        mut request: Request<VisitorBody>,
+        target: &Target,
+        passage: &Passage<'_>,
+    ) -> Result<Ready, ProxyFault> {
+        let deadline = self.limits.whole_timeout.map(|whole| Instant::now() + whole);
+        let asked = self.asked(&mut request)?;
+        let (mut parts, body) = request.into_parts();
+        let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
+        headers::clean_request(&mut parts.headers, target, passage, asked.is_some());
+        trace::keep_or_begin(&mut parts.headers, self.limits.trace_sampling, rand::random);
+        parts.uri = target.to_uri();
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        let request = Some(Box::new(Request::from_parts(parts, body)));
+        let errand = Errand { request, upload, is_upgrade: asked.is_some() };
+        Ok(Ready { errand, asked, deadline })
     }
 
     /// Forwards an admitted request to its `target` and returns the answer, whose body is still arriving.
@@ -232,14 +269,21 @@ impl Proxy {
     /// Dropping the future closes the connection it used. The upstream may have seen the request.
     pub async fn forward(
         &self,
-        mut request: Request<VisitorBody>,
+        request: Request<VisitorBody>,
         target: &Target,
         passage: &Passage<'_>,
     ) -> Result<Response<ResponseBody>, ProxyFault> {
-        let deadline = self.limits.whole_timeout.map(|whole| Instant::now() + whole);
-        let asked = self.asked(&mut request)?;
-        let (request, upload) = self.outgoing(request, target, passage, asked.is_some())?;
-        let exchange = pin!(self.exchange(request, upload));
+        self.send(self.prepare(request, target, passage)).await
+    }
+
+    /// Sends what was made ready, which [`Self::forward`] does in one go.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<ResponseBody>, ProxyFault> {
+        let Ready { errand, asked, deadline } = outgoing.0?;
+        let exchange = pin!(self.exchange(errand));
         let (lease, response) = match deadline {
             Some(deadline) => timeout_at(deadline, exchange).await.unwrap_or(Err(ProxyFault::HeaderTimeout))?,
             None => exchange.await?,
@@ -252,32 +296,29 @@ impl Proxy {
 
     /// Sends a request to the address that seems best; to another, at most once to each, while nothing can have
     /// happened (P3).
-    async fn exchange(
-        &self,
-        mut request: Request<RequestBody>,
-        upload: Option<Arc<Upload>>,
-    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+    async fn exchange(&self, mut errand: Errand) -> Result<(Lease, Response<Incoming>), ProxyFault> {
         let mut tried = Vec::new();
         let mut last = ProxyFault::Overloaded;
-        while let Some(i) = self.fleet.choose(self.chance(), &tried) {
+        while let Some(request) = &mut errand.request
+            && let Some(i) = self.fleet.choose(self.chance(), &tried)
+        {
             let load = Load::on(&self.fleet, i);
             let address = &self.fleet.backends()[i].way.address;
             let span = telemetry::attempt(request.method(), address.host(), address.port(), tried.len());
             telemetry::pass_on(&span, request.headers_mut());
-            match self.pools[i].exchange(request, upload.clone()).instrument(span.clone()).await {
+            match self.pools[i].exchange(&mut errand).instrument(span.clone()).await {
                 Ok((lease, response)) => {
                     telemetry::answered(&span, response.status(), true);
                     self.fleet.note(i, is_gateway_error(response.status()));
                     return Ok((lease.with(load), response));
                 }
-                Err(Failure { fault, again }) => {
+                Err(fault) => {
                     telemetry::failed(&span, &fault);
                     let is_its_own = fault.is_upstreams() && !matches!(fault, ProxyFault::Overloaded);
                     if is_its_own {
                         self.fleet.note(i, true);
                     }
-                    let Some(again) = again else { return Err(fault) };
-                    (request, last) = (again, fault);
+                    last = fault;
                     tried.push(i);
                 }
             }
@@ -311,23 +352,6 @@ impl Proxy {
         }
         let slot = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
         Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
-    }
-
-    fn outgoing(
-        &self,
-        request: Request<VisitorBody>,
-        target: &Target,
-        passage: &Passage<'_>,
-        websocket: bool,
-    ) -> Result<(Request<RequestBody>, Option<Arc<Upload>>), ProxyFault> {
-        let (mut parts, body) = request.into_parts();
-        let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
-        headers::clean_request(&mut parts.headers, target, passage, websocket);
-        trace::keep_or_begin(&mut parts.headers, self.limits.trace_sampling, rand::random);
-        parts.uri = target.to_uri();
-        parts.version = Version::HTTP_11;
-        parts.extensions.clear();
-        Ok((Request::from_parts(parts, body), upload))
     }
 
     fn answer(&self, response: Response<Incoming>, lease: Lease, deadline: Option<Instant>) -> Response<ResponseBody> {

@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::body::Body as _;
 
 use super::{Asker, Entry, Handling, Pipeline, Visit, now_s};
-use crate::proxy::{Passage, ProxyFault, Target, UpstreamWord, UpstreamWords, VisitorBody};
+use crate::proxy::{Outgoing, Passage, ProxyFault, Target, UpstreamWord, UpstreamWords, VisitorBody};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
 use crate::telemetry;
@@ -28,7 +28,9 @@ impl Pipeline {
         };
         let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
         let timer = room.counts.proxy_duration.start_timer();
-        let answer = self.ask(i, request, &target, &passage, age_s).await;
+        let is_upload = is_upload(&request);
+        let outgoing = self.proxies[i].prepare(request, &target, &passage);
+        let answer = self.ask(i, outgoing, age_s, is_upload).await;
         timer.observe_duration();
         let mut answer = self.answered(answer, &asker);
         room.counts.forwarded(answer.status().as_u16());
@@ -43,23 +45,26 @@ impl Pipeline {
     }
 
     pub(super) fn bypass(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
-        self.later(visit, async move |pipeline, Visit { request, target, asker }| {
-            let answer = pipeline.ask(i, request, &target, &pipeline.passage(&asker), None).await;
+        let Visit { request, target, asker } = visit;
+        let is_upload = is_upload(&request);
+        let outgoing = self.proxies[i].prepare(request, &target, &self.passage(&asker));
+        let pipeline = Arc::clone(self);
+        Handling::Later(Box::pin(async move {
+            let answer = pipeline.ask(i, outgoing, None, is_upload).await;
             pipeline.answered(answer, &asker)
-        })
+        }))
     }
 
     /// Forwards a request to a room's upstream, and notes how that does.
     async fn ask(
         &self,
         i: usize,
-        request: Request<VisitorBody>,
-        target: &Target,
-        passage: &Passage<'_>,
+        outgoing: Outgoing,
         age_s: Option<u64>,
+        is_upload: bool,
     ) -> Result<Answer, ProxyFault> {
-        let asked = self.site.rooms[i].health.ask(age_s, is_upload(&request));
-        let answer = self.proxies[i].forward(request, target, passage).await;
+        let asked = self.site.rooms[i].health.ask(age_s, is_upload);
+        let answer = self.proxies[i].send(outgoing).await;
         match &answer {
             Ok(answer) => asked.answered(answer.status()),
             Err(fault) => asked.failed(fault),
@@ -69,13 +74,11 @@ impl Pipeline {
 
     /// Forwards a request that belongs to no room.
     pub(super) fn forward_plain(self: &Arc<Self>, visit: Visit) -> Handling {
-        self.later(visit, async move |pipeline, Visit { request, target, asker }| match &pipeline.open {
-            Some(proxy) => {
-                let answer = proxy.forward(request, &target, &pipeline.passage(&asker)).await;
-                pipeline.answered(answer, &asker)
-            }
-            None => pipeline.refuse(asker.reads, &Refused::NotFound),
-        })
+        let Visit { request, target, asker } = visit;
+        let Some(proxy) = &self.open else { return self.refuse(asker.reads, &Refused::NotFound).into() };
+        let outgoing = proxy.prepare(request, &target, &self.passage(&asker));
+        let (pipeline, proxy) = (Arc::clone(self), Arc::clone(proxy));
+        Handling::Later(Box::pin(async move { pipeline.answered(proxy.send(outgoing).await, &asker) }))
     }
 
     fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {

@@ -10,7 +10,6 @@ use crate::telemetry;
 
 /// An answer, at once or later. What waits is in a box, so that nobody who is answered at once pays for its size: in a
 /// rush that is nearly everybody.
-#[expect(clippy::large_enum_variant, reason = "a box for each answer is what this saves")]
 pub enum Handling {
     /// Here it is.
     AtOnce(Answer),

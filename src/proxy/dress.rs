@@ -62,11 +62,6 @@ fn absolute(scheme: Scheme, authority: Option<Authority>, path: PathAndQuery) ->
     built.unwrap_or_else(|_| Uri::from(path))
 }
 
-/// Tells whether a request asks for another protocol, which HTTP/1.1 alone can do.
-pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(header::UPGRADE)
-}
-
 /// Tells whether the upstream said that it has not looked at the request (RFC 9113, section 8.7).
 pub(super) fn was_refused_unseen(error: &hyper::Error) -> bool {
     let told = error.source().and_then(|source| source.downcast_ref::<h2::Error>());

@@ -91,6 +91,9 @@ impl Fleet {
     /// Chooses the less busy of two, of those that are up and were not tried; where none is up, of all that were not
     /// tried: better to ask one that may be down than nobody. `chance` picks the two.
     pub(super) fn choose(&self, chance: u64, tried: &[usize]) -> Option<usize> {
+        if self.backends.len() == 1 {
+            return tried.is_empty().then_some(0);
+        }
         let now_ms = self.now_ms();
         let untried = |i: &usize| !tried.contains(i);
         let is_up = |i: &usize| self.backends[*i].is_up(now_ms);

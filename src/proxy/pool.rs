@@ -5,15 +5,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::{Method, Request, Response};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +35,8 @@ struct Connection {
     heard: Heard,
     /// Whether it has carried a request before.
     reused: bool,
+    /// How long an answer is waited for. It stays with the connection, for to put a timer off costs less than a new one.
+    patience: Option<Pin<Box<Sleep>>>,
     /// As many hands are on a connection of HTTP/2 as there are of this, and one.
     hands: Arc<()>,
 }
@@ -40,6 +44,16 @@ struct Connection {
 struct Idle {
     connection: Connection,
     since: Instant,
+}
+
+/// What comes back when there is no answer: the fault, and the request if it was not written.
+type Unsent = TrySendError<Request<RequestBody>>;
+
+/// Whether a connection is wanted as well that cannot take a request at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unready {
+    Too,
+    Not,
 }
 
 /// The connections to one address, none of which outlives `stop`.
@@ -70,6 +84,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    fn new(connection: Connection, pool: &Arc<Pool>, upload: Option<Arc<Upload>>) -> Self {
+        Self { connection, pool: Arc::clone(pool), upload, _load: None }
+    }
+
     pub(super) fn with(self, load: Load) -> Self {
         Self { _load: Some(load), ..self }
     }
@@ -88,16 +106,14 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Why an exchange failed, and the request if it may be sent again.
-pub(super) struct Failure {
-    pub(super) fault: ProxyFault,
-    pub(super) again: Option<Request<RequestBody>>,
-}
-
-impl From<ProxyFault> for Failure {
-    fn from(fault: ProxyFault) -> Self {
-        Self { fault, again: None }
-    }
+/// A request for the upstream, on its way through many hands: in a box, for else each would move all of it.
+pub(super) struct Errand {
+    /// Gone once it was sent; back if that failed and it may be sent again.
+    pub(super) request: Option<Box<Request<RequestBody>>>,
+    /// How its body does, where it has one.
+    pub(super) upload: Option<Arc<Upload>>,
+    /// Whether it asks for another protocol, which HTTP/1.1 alone can do.
+    pub(super) is_upgrade: bool,
 }
 
 impl Pool {
@@ -120,33 +136,25 @@ impl Pool {
     /// It is sent a second time, over a fresh connection, only when nothing can have happened the first time
     /// (P3): hyper gave it back unwritten; the upstream refused it unseen, as HTTP/2 can say; or the first connection
     /// was a reused one that closed without one byte of an answer, and the request is a safe one without a body.
-    /// Where that fails as well, and nothing has happened still, the request comes back with the failure.
+    /// Where that fails as well, and nothing has happened still, the errand has its request back.
     pub(super) async fn exchange(
         self: &Arc<Self>,
-        request: Request<RequestBody>,
-        upload: Option<Arc<Upload>>,
-    ) -> Result<(Lease, Response<Incoming>), Failure> {
-        let only_http1 = dress::is_upgrade(&request);
-        let connection = match self.checkout(only_http1).await {
-            Ok(connection) => connection,
-            Err(fault) => return Err(Failure { fault, again: Some(request) }),
-        };
-        let failure = match self.attempt(connection, request, upload.as_ref()).await {
-            Ok((connection, response)) => return Ok((self.lease(connection, upload), response)),
-            Err(failure) => failure,
-        };
-        let Some(request) = failure.again else { return Err(failure) };
-        let connection = match self.connect(only_http1).await {
-            Ok(connection) => connection,
-            Err(fault) => return Err(Failure { fault, again: Some(request) }),
-        };
-        let (connection, response) = self.attempt(connection, request, upload.as_ref()).await?;
-        Ok((self.lease(connection, upload), response))
+        errand: &mut Errand,
+    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+        let connection = self.checkout(errand.is_upgrade).await?;
+        match self.attempt(connection, errand).await {
+            Err(_) if errand.request.is_some() => {}
+            outcome => return outcome,
+        }
+        let connection = self.connect(errand.is_upgrade).await?;
+        self.attempt(connection, errand).await
     }
 
     /// Drops the idle connections that were not used for too long; returns how many are left.
     pub(super) fn sweep(&self) -> usize {
-        self.fresh_idle().len() + self.fresh_shared().iter().filter(|shared| !shared.connection.is_in_use()).count()
+        let now = Instant::now();
+        let shared = self.fresh_shared(now).iter().filter(|shared| !shared.connection.is_in_use()).count();
+        self.fresh_idle(now).len() + shared
     }
 
     /// Returns how many connections are open, idle or not.
@@ -154,31 +162,27 @@ impl Pool {
         self.limits.max_connections - self.slots.available_permits()
     }
 
-    fn lease(self: &Arc<Self>, connection: Connection, upload: Option<Arc<Upload>>) -> Lease {
-        Lease { connection, pool: Arc::clone(self), upload, _load: None }
-    }
-
     /// Locks the list of idle connections, without those that have grown too old.
-    fn fresh_idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+    fn fresh_idle(&self, now: Instant) -> MutexGuard<'_, VecDeque<Idle>> {
         // A panic cannot leave the list half changed, so that a poisoned one is still sound.
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| self.is_old(oldest)) {
+        while idle.front().is_some_and(|oldest| self.is_old(oldest, now)) {
             idle.pop_front();
         }
         idle
     }
 
     /// Locks the list of shared connections, without those that ended or that nobody has used for too long.
-    fn fresh_shared(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn fresh_shared(&self, now: Instant) -> MutexGuard<'_, Vec<Idle>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|shared| {
-            !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !self.is_old(shared))
+            !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !self.is_old(shared, now))
         });
         shared
     }
 
-    fn is_old(&self, idle: &Idle) -> bool {
-        idle.since.elapsed() >= self.limits.idle_timeout
+    fn is_old(&self, idle: &Idle, now: Instant) -> bool {
+        now.duration_since(idle.since) >= self.limits.idle_timeout
     }
 
     fn keep(&self, mut connection: Connection) {
@@ -187,10 +191,11 @@ impl Pool {
             return;
         }
         connection.reused = true;
-        let mut idle = self.fresh_idle();
+        let now = Instant::now();
+        let mut idle = self.fresh_idle(now);
         // Asked under the lock, so that nothing comes in behind the last look.
         if idle.len() < self.limits.max_idle && !self.is_retired() {
-            idle.push_back(Idle { connection, since: Instant::now() });
+            idle.push_back(Idle { connection, since: now });
         }
     }
 
@@ -201,16 +206,24 @@ impl Pool {
     /// Drops the idle connections and keeps none from now on.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
-        self.fresh_idle().clear();
-        self.fresh_shared().clear();
+        let now = Instant::now();
+        self.fresh_idle(now).clear();
+        self.fresh_shared(now).clear();
     }
 
     async fn checkout(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
-        if self.way.is_http2() && !only_http1 {
-            return self.join().await;
+        let is_shared = self.way.is_http2() && !only_http1;
+        let at_hand = if is_shared { self.share() } else { self.pop(Unready::Not) };
+        match at_hand {
+            Some(connection) => Ok(connection),
+            None if is_shared => Box::pin(self.join()).await,
+            None => Box::pin(self.wait_or_connect(only_http1)).await,
         }
-        loop {
-            let Some(mut connection) = self.pop() else { return self.connect(only_http1).await };
+    }
+
+    /// Waits until an idle connection can take a request; makes one where none can.
+    async fn wait_or_connect(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
+        while let Some(mut connection) = self.pop(Unready::Too) {
             if connection.sender.is_ready() {
                 return Ok(connection);
             }
@@ -219,6 +232,7 @@ impl Pool {
                 return Ok(connection);
             }
         }
+        self.connect(only_http1).await
     }
 
     /// Takes a hand on a connection that carries others' requests; makes one where there is none with room.
@@ -235,23 +249,25 @@ impl Pool {
     }
 
     fn share(&self) -> Option<Connection> {
-        let mut shared = self.fresh_shared();
+        let now = Instant::now();
+        let mut shared = self.fresh_shared(now);
         let has_room = |shared: &&mut Idle| Arc::strong_count(&shared.connection.hands) <= STREAMS_EACH;
         let found = shared.iter_mut().find(has_room)?;
-        found.since = Instant::now();
+        found.since = now;
         found.connection.another_hand()
     }
 
     /// Takes the idle connection that was used last, of those that can take a request at once if there are any: the
     /// others' drivers have yet to notice that the last answer is over, or that the peer is gone.
-    fn pop(&self) -> Option<Connection> {
-        let mut idle = self.fresh_idle();
+    fn pop(&self, unready: Unready) -> Option<Connection> {
+        let mut idle = self.fresh_idle(Instant::now());
         while idle.back().is_some_and(|idle| idle.connection.sender.is_closed()) {
             idle.pop_back();
         }
-        let last = idle.len().checked_sub(1)?;
         let ready = idle.iter().rposition(|idle| idle.connection.sender.is_ready());
-        idle.remove(ready.unwrap_or(last)).map(|idle| idle.connection)
+        let last = || idle.len().checked_sub(1).filter(|_| unready == Unready::Too);
+        let found = ready.or_else(last)?;
+        idle.remove(found).map(|idle| idle.connection)
     }
 
     /// Makes a connection. In a box, for it is rare and takes much more space than what is done all the time.
@@ -264,9 +280,10 @@ impl Pool {
         let connecting = self.way.connect(only_http1, slot, (&self.tasks, &self.stop));
         let connected = timeout(self.limits.connect_timeout, connecting).await;
         let Fresh { sender, heard } = connected.map_err(|_| ProxyFault::ConnectTimeout)??;
-        let connection = Connection { sender, heard, reused: false, hands: Arc::default() };
+        let connection = Connection { sender, heard, reused: false, patience: None, hands: Arc::default() };
         if let Some(hand) = connection.another_hand().filter(|_| !self.is_retired()) {
-            self.fresh_shared().push(Idle { connection: hand, since: Instant::now() });
+            let now = Instant::now();
+            self.fresh_shared(now).push(Idle { connection: hand, since: now });
         }
         Ok(connection)
     }
@@ -274,29 +291,34 @@ impl Pool {
     /// Waits for the head of an answer, for as long as the upstream may think; longer where the visitor still sends.
     async fn answer(
         &self,
-        sender: &mut Sender,
-        request: Request<RequestBody>,
+        connection: &mut Connection,
+        request: Box<Request<RequestBody>>,
         upload: Option<&Arc<Upload>>,
-    ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, ProxyFault> {
-        let mut answer = pin!(sender.try_send(request));
+    ) -> Result<Result<Response<Incoming>, Box<Unsent>>, ProxyFault> {
+        let limit = self.limits.header_timeout;
+        let patience = connection.patience.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let mut answer = pin!(connection.sender.try_send(*request));
         let mut progress = Progress::default();
         loop {
-            match timeout(self.limits.header_timeout, &mut answer).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(_) => match upload {
-                    Some(upload) => upload.judge_wait(&mut progress)?,
-                    None => return Err(ProxyFault::HeaderTimeout),
-                },
+            patience.as_mut().reset(Instant::now() + limit);
+            let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome.map_err(Box::new))),
+                Poll::Pending => patience.as_mut().poll(cx).map(|()| None),
+            });
+            match (outcome.await, upload) {
+                (Some(outcome), _) => return Ok(outcome),
+                (None, Some(upload)) => upload.judge_wait(&mut progress)?,
+                (None, None) => return Err(ProxyFault::HeaderTimeout),
             }
         }
     }
 
     async fn attempt(
-        &self,
+        self: &Arc<Self>,
         mut connection: Connection,
-        mut request: Request<RequestBody>,
-        upload: Option<&Arc<Upload>>,
-    ) -> Result<(Connection, Response<Incoming>), Failure> {
+        errand: &mut Errand,
+    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+        let mut request = errand.request.take().expect("an errand has its request until it is sent");
         let dressed = match connection.sender {
             Sender::Http1(_) => Dress::Http1,
             Sender::Http2(_) => Dress::Http2(self.way.address.scheme()),
@@ -305,20 +327,20 @@ impl Pool {
         let may_be_lost = connection.reused || dressed != Dress::Http1;
         let spare = (may_be_lost && request.body().is_end_stream()).then(|| copy_head(&request));
         let heard_bytes = connection.heard.bytes();
-        let mut failed = match self.answer(&mut connection.sender, request, upload).await? {
-            Ok(response) => return Ok((connection, response)),
+        let mut failed = match self.answer(&mut connection, request, errand.upload.as_ref()).await? {
+            Ok(response) => return Ok((Lease::new(connection, self, errand.upload.take()), response)),
             Err(failed) => failed,
         };
-        if let Some(fault) = upload.and_then(|upload| upload.fault()) {
-            return Err(fault.into());
+        if let Some(fault) = errand.upload.as_ref().and_then(|upload| upload.fault()) {
+            return Err(fault);
         }
         let (unsent, error) = (failed.take_message(), failed.into_error());
         let silent = connection.heard.bytes() == heard_bytes;
         let is_lost = silent && connection.reused && dressed == Dress::Http1;
-        let nothing_happened =
-            |spare: &Request<RequestBody>| dress::was_refused_unseen(&error) || (is_lost && is_safe(spare.method()));
-        let again = unsent.or_else(|| spare.filter(nothing_happened));
-        Err(Failure { fault: fault_of(error, silent), again })
+        let nothing_happened = |method: &Method| dress::was_refused_unseen(&error) || (is_lost && is_safe(method));
+        let spare = spare.filter(|spare| nothing_happened(spare.method()));
+        errand.request = unsent.map(Box::new).or(spare);
+        Err(fault_of(error, silent))
     }
 }
 
@@ -329,7 +351,7 @@ impl Connection {
 
     fn another_hand(&self) -> Option<Self> {
         let sender = self.sender.share()?;
-        Some(Self { sender, heard: self.heard.clone(), reused: true, hands: Arc::clone(&self.hands) })
+        Some(Self { sender, heard: self.heard.clone(), reused: true, patience: None, hands: Arc::clone(&self.hands) })
     }
 }
 
@@ -337,8 +359,8 @@ const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-fn copy_head(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::empty());
+fn copy_head(request: &Request<RequestBody>) -> Box<Request<RequestBody>> {
+    let mut copy = Box::new(Request::new(RequestBody::empty()));
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());

@@ -23,7 +23,8 @@ pub struct ResponseBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Full(Bytes),
-    Upstream(Upstream),
+    /// In a box, for an answer goes through many hands.
+    Upstream(Box<Upstream>),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -64,7 +65,7 @@ impl ResponseBody {
         let mut upstream =
             Upstream { incoming, lease: Some(lease), silence_limit, deadline, silence: None, heard: true };
         upstream.give_back_at_end();
-        Self(Kind::Upstream(upstream))
+        Self(Kind::Upstream(Box::new(upstream)))
     }
 }
 

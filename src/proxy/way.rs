@@ -1,10 +1,14 @@
 //! The way to one address: a connection is made and greeted, and what it speaks is found out.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
@@ -124,7 +128,8 @@ impl Running<'_> {
         let heard = Heard::default();
         let io = TokioIo::new(Watched::new(stream, heard.clone()));
         if !is_http2 {
-            let (sender, driver) = http1::Builder::new().handshake(io).await.map_err(ProxyFault::BadAnswer)?;
+            let (sender, driver) =
+                http1::Builder::new().writev(false).handshake(io).await.map_err(ProxyFault::BadAnswer)?;
             self.drive(driver.with_upgrades(), held);
             return Ok(Fresh { sender: Sender::Http1(sender), heard });
         }
@@ -146,13 +151,26 @@ impl Running<'_> {
         self.tasks.spawn(async move {
             let _held = held;
             // What goes wrong here reaches whoever waits for the answer.
-            tokio::select! {
-                biased;
-                _ = driver => {}
-                () = stop.cancelled() => {}
-            }
+            until_cancelled(driver, &stop).await;
         });
     }
+}
+
+/// Runs a task's work until it ends or `stop` is cancelled. That is asked for once, and not anew at each wake of the task,
+/// of which there are some for each request: to be told of it is a wake, too.
+async fn until_cancelled(work: impl Future, stop: &CancellationToken) {
+    let (mut work, mut cancelled) = (pin!(work), pin!(stop.cancelled()));
+    let mut asked: Option<Waker> = None;
+    let step = |cx: &mut Context<'_>| {
+        let has_asked = asked.as_ref().is_some_and(|asked| asked.will_wake(cx.waker()));
+        if !has_asked {
+            asked = Some(cx.waker().clone());
+            let _ = cancelled.as_mut().poll(cx);
+        }
+        let has_ended = work.as_mut().poll(cx).is_ready() || stop.is_cancelled();
+        if has_ended { Poll::Ready(()) } else { Poll::Pending }
+    };
+    poll_fn(step).await;
 }
 
 impl Sender {
@@ -186,13 +204,14 @@ impl Sender {
         }
     }
 
-    pub(super) async fn try_send(
+    /// Sends a request at once, and then waits for the answer.
+    pub(super) fn try_send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2(sender) => sender.try_send_request(request).await,
+            Self::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Self::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 }
@@ -204,5 +223,28 @@ pub struct OwnedTasks(pub TaskTracker);
 impl<F: Future<Output: Send + 'static> + Send + 'static> Executor<F> for OwnedTasks {
     fn execute(&self, stream: F) {
         self.0.spawn(stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_until_it_ends_or_is_cancelled() {
+        let stop = CancellationToken::new();
+        until_cancelled(ready(()), &stop).await;
+        let theirs = stop.clone();
+        let endless = tokio::spawn(async move { until_cancelled(pending::<()>(), &theirs).await });
+        // As often as it likes: it has begun by then, and asks no more.
+        for _ in 0..9 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!endless.is_finished());
+        stop.cancel();
+        endless.await.unwrap();
+        until_cancelled(pending::<()>(), &stop).await;
     }
 }
