@@ -224,7 +224,6 @@ pub fn announced_addresses() -> Reader {
     })
 }
 
-/// Frames of a live connection, as a visitor sends them.
 /// What a request says: method, target, headers and body.
 type Said = (Method, Uri, HeaderMap, Bytes);
 
@@ -249,6 +248,7 @@ async fn read_by_hyper(bytes: &[u8]) -> Option<Said> {
     }
 }
 
+/// Requests that are answered without hyper, which has to read them alike.
 pub fn plain_requests() -> Reader {
     let examples = [
         "GET /book/1?a=b HTTP/1.1\r\nHost: shop.example\r\nAccept: text/html\r\nCookie: a=1\r\n\r\n",
@@ -270,6 +270,7 @@ pub fn plain_requests() -> Reader {
     })
 }
 
+/// Frames of a live connection, as a visitor sends them.
 pub fn frames() -> Reader {
     let mask = [7, 0, 0xff, 9];
     // What a frame begins with, how its length is written, and how much of it there is.

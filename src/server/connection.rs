@@ -29,7 +29,8 @@ use crate::proxy::{OwnedTasks, VisitorBody};
 use crate::respond::Answer;
 use crate::tls;
 
-/// A request's head has to be there within this time, and so has all that comes before the first.
+/// A request's head has to be there within this time of its first byte, which has to come within the same after the answer
+/// before, and so has all that comes before the first.
 pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of a head is read: beyond it the request is refused. So is one of more than 100 headers, which is hyper's own
@@ -141,6 +142,8 @@ impl Reception {
             .with_upgrades();
         let mut connection = pin!(connection);
         tokio::select! {
+            // First of all it reads what was read before: told to end without that, it would end without an answer.
+            biased;
             // A visitor who breaks off is no fault of ours.
             _ = connection.as_mut() => {}
             () = stopping.soft.cancelled() => {

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::{coop, yield_now};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
@@ -25,6 +26,9 @@ use crate::resumed::Resumed;
 
 /// As much is read at once.
 const READ_BYTES: usize = 8 << 10;
+
+/// Whoever sends many requests at once has so many answered before the others have a turn.
+const TURN: usize = 16;
 
 /// What hyper goes on with.
 pub(super) struct Rest<S> {
@@ -41,7 +45,7 @@ where
     let (mut read, stop, timer) = (BytesMut::new(), pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
     let mut silence = Silence { soft, stop, timer, is_asked: false, since: Instant::now() };
     while silence.ends(&mut stream, &mut read).await {
-        let mut heard = read.split().freeze();
+        let (mut heard, mut answers) = (read.split().freeze(), 0);
         while !heard.is_empty() {
             let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
             let answer = match until_heard(caller.handle(plain.request), &mut stream, &mut read).await {
@@ -56,6 +60,10 @@ where
             drop((answer, plain.bytes));
             stream.write_all(&out).await.ok()?;
             stream.flush().await.ok()?;
+            answers += 1;
+            if answers % TURN == 0 {
+                yield_now().await;
+            }
         }
     }
     // Whoever has gone, or was silent for too long, needs no more than that.
@@ -89,8 +97,8 @@ impl<S> Rest<S> {
 
 /// How long a visitor may say nothing, and that the gateway may stop meanwhile.
 ///
-/// Both wake the connection's task, whose waker is always the same: so each is asked for that once, and then only looked
-/// at. To ask anew with every request would cost as much as to read it.
+/// Both wake the connection's task, whose waker is always the same: so the stop is asked for that once, and the timer
+/// whenever it has run out, and else they are only looked at. To ask anew with every request would cost as much as to read it.
 struct Silence<'a, 'b> {
     soft: &'b CancellationToken,
     stop: Pin<&'a mut WaitForCancellationFuture<'b>>,
@@ -112,14 +120,15 @@ impl Silence<'_, '_> {
     }
 
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        if !std::mem::replace(&mut self.is_asked, true) {
-            let stops = self.stop.as_mut().poll(cx).is_ready();
-            return self.timer.as_mut().poll(cx).is_ready() || stops;
+        if !coop::has_budget_remaining() {
+            // The task is woken again at once, and would ask in vain: a timer then says nothing and wakes nobody.
+            return self.soft.is_cancelled();
         }
-        if self.timer.is_elapsed() {
-            let until = self.since + HEADER_TIMEOUT;
-            self.timer.as_mut().reset(until);
-            return self.timer.as_mut().poll(cx).is_ready();
+        let is_first = !std::mem::replace(&mut self.is_asked, true);
+        let stops = is_first && self.stop.as_mut().poll(cx).is_ready();
+        if is_first || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(self.since + HEADER_TIMEOUT);
+            return self.timer.as_mut().poll(cx).is_ready() || stops || self.soft.is_cancelled();
         }
         self.soft.is_cancelled()
     }

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::stand::{Setup, eventually, json};
+use super::stand::{Setup, Stand, eventually, json};
 use super::upstream::Upstream;
 use super::visitor::Visitor;
 use crate::proxy::wire::{Wire, within};
@@ -191,6 +191,31 @@ async fn requests_of_all_kinds_follow_each_other_on_one_connection() {
     assert_eq!(visitor.position().await, Some(1));
     assert_eq!(stand.operator.room().await["issued"], 1);
     stand.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_site_when_the_gateway_stops_is_answered() {
+    const MANY: usize = 20;
+    let Stand { gateway, upstream, .. } = Setup::room("queueing_method = \"passthrough\"").start().await;
+    let request = format!("POST /slow HTTP/1.1\r\nHost: {}\r\nContent-Length: 1\r\n\r\nx", gateway.address);
+    let mut wires = Vec::new();
+    for _ in 0..MANY {
+        let mut wire = Wire::new(TcpStream::connect(gateway.address).await.unwrap());
+        wire.send(&request).await.unwrap();
+        wires.push(wire);
+    }
+    eventually("all at the site", async || (upstream.count("/slow") == MANY).then_some(())).await;
+    let address = gateway.address;
+    let answered = async {
+        eventually("the doors to close", async || TcpStream::connect(address).await.is_err().then_some(())).await;
+        (0..MANY).for_each(|_| upstream.release());
+        for wire in &mut wires {
+            let answer = within(wire.message(false)).await.unwrap();
+            assert_eq!((answer.text().as_str(), answer.header("connection")), ("the site at /slow", Some("close")));
+        }
+    };
+    tokio::join!(within(gateway.stop()), answered);
+    assert_eq!(upstream.count("/slow"), MANY);
 }
 
 #[tokio::test]
