@@ -253,7 +253,7 @@ impl Proxy {
         Ok(Ready { errand, asked, deadline })
     }
 
-    /// Forwards an admitted request to its `target` and returns the answer, whose body is still arriving.
+    /// Forwards a request that was made ready and returns the answer, whose body is still arriving.
     ///
     /// The answer carries [`UpstreamWords`] in its extensions when the upstream said any. A 101 comes back only
     /// for a WebSocket that was asked for; its tunnel begins once the caller's server has written the answer,
@@ -267,20 +267,6 @@ impl Proxy {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection it used. The upstream may have seen the request.
-    pub async fn forward(
-        &self,
-        request: Request<VisitorBody>,
-        target: &Target,
-        passage: &Passage<'_>,
-    ) -> Result<Response<ResponseBody>, ProxyFault> {
-        self.send(self.prepare(request, target, passage)).await
-    }
-
-    /// Sends what was made ready, which [`Self::forward`] does in one go.
-    ///
-    /// # Errors
-    ///
-    /// As there.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Response<ResponseBody>, ProxyFault> {
         let Ready { errand, asked, deadline } = outgoing.0?;
         let exchange = pin!(self.exchange(errand));

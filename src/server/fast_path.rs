@@ -133,3 +133,34 @@ impl Silence<'_, '_> {
         self.soft.is_cancelled()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_silent_after_much_is_asked_for_as_well() {
+        let (soft, (mut near, mut far)) = (CancellationToken::new(), tokio::io::duplex(1 << 10));
+        let (stop, timer) = (pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
+        let mut silence = Silence { soft: &soft, stop, timer, is_asked: false, since: Instant::now() };
+        far.write_all(&[0; 1 << 10]).await.unwrap();
+        poll_fn(|_| {
+            while coop::has_budget_remaining() {
+                assert!(near.read_u8().now_or_never().is_some());
+            }
+            assert!(silence.ends(&mut near, &mut BytesMut::new()).now_or_never().is_none());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(!silence.is_asked, "the timer would not have heard");
+        yield_now().await;
+        let mut all = BytesMut::new();
+        while silence.ends(&mut near, &mut all).now_or_never() == Some(true) {}
+        assert!(silence.is_asked && !all.is_empty());
+        soft.cancel();
+        assert!(!silence.ends(&mut near, &mut all).await);
+    }
+}

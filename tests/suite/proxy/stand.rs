@@ -185,7 +185,8 @@ async fn answer(
         scheme: "http",
         method_decides: false,
     };
-    let outcome = proxy.forward(Request::from_parts(parts, body.into()), &target, &passage).await;
+    let outgoing = proxy.prepare(Request::from_parts(parts, body.into()), &target, &passage);
+    let outcome = proxy.send(outgoing).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
 
