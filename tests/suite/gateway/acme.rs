@@ -67,8 +67,9 @@ impl Authority {
 
 fn run(program: &str, arguments: &[&str]) -> Child {
     let mut command = Command::new(program);
-    // Without its wait before each look, and with every tenth question refused once, as may happen.
-    command.args(arguments).env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "10");
+    // Without its wait before each look, and with three questions of a hundred refused, as may happen. Who is refused three
+    // times in a row rests for a minute: with ten of a hundred that was so in one run of twenty-five.
+    command.args(arguments).env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "3");
     command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     command.spawn().unwrap_or_else(|e| panic!("{program}, of Debian's package pebble: {e}"))
 }
