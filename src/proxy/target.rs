@@ -17,7 +17,7 @@
 //! - **Framing**: `Transfer-Encoding` is absent or one `chunked`; `Content-Length` is absent or one number; not both.
 //!   (hyper has refused most of the rest before, and has dropped a `Content-Length` beside a `chunked`.)
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::Ipv6Addr;
 
 use hyper::header::{self, HeaderMap};
@@ -158,24 +158,21 @@ fn canonical_host(host: &[u8], scheme: &str) -> Result<String, BadTarget> {
     let mut canonical = String::with_capacity(host.len());
     canonical.push_str(name);
     canonical.make_ascii_lowercase();
-    let own_port = if scheme == "https" { "443" } else { "80" };
+    let own_port = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != own_port) {
-        canonical.push(':');
-        canonical.push_str(port);
+        write!(canonical, ":{port}").expect("a string takes every write");
     }
     Ok(canonical)
 }
 
-/// Takes a host apart; the port comes without leading zeros.
-fn split_port(host: &str) -> Option<(&str, Option<&str>)> {
+fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     let after_brackets = host.rfind(']').map_or(0, |at| at + 1);
     let Some(colon) = host.get(after_brackets..)?.find(':') else {
         return Some((host, None));
     };
     let (name, port) = host.split_at(after_brackets + colon);
-    let digits = port.get(1..)?.trim_start_matches('0');
-    let is_port = digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
-    is_port.then_some((name, Some(digits)))
+    let digits = port.get(1..).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some((name, Some(digits.parse().ok().filter(|&port| port != 0)?)))
 }
 
 fn is_dns_name(name: &str) -> bool {
