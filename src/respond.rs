@@ -173,7 +173,7 @@ pub fn tell_place(ticket: &str, pass: Option<&str>, status: &Status) -> Answer {
 
 const JSON: &str = "application/json";
 
-/// What is told with a status in it is a little shorter.
+/// Most of what else is told is shorter.
 const TEXT_EXPECTED_BYTES: usize = 640;
 
 /// Says goodbye to someone who has left the line.
