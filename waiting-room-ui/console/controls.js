@@ -1,6 +1,6 @@
 // What an operator can do to a room. Fields that are being edited are never overwritten by a poll.
 import { act, change } from "./api.js";
-import { field, guard, h, text, twoStep } from "./dom.js";
+import { emptied, field, guard, h, text, twoStep } from "./dom.js";
 import { effectOfLimit, effectOn, isMany, isManyfold, rateOfSlider, sliderOfRate } from "./effect.js";
 import { count, rate } from "./format.js";
 import { adapting, inForce } from "./health.js";
@@ -91,7 +91,7 @@ function pace(name, done) {
     event.preventDefault();
     const asked = wanted, before = now.admissions_per_second;
     if (isManyfold(asked, before) && !(await ask(`Let in ${rate(asked)} a second instead of ${rate(before)}? The site gets so many more from the next second on.`, `Yes, ${rate(asked)} a second`))) return;
-    if (await done(change(name, { admissions_per_second: asked }), `Rate set to ${rate(asked)} a second.`)) wanted = null;
+    if (await done(change(name, { admissions_per_second: asked }), `Rate set to ${rate(asked)} a second.`) && wanted === asked) wanted = null;
   }
 
   return { element: panel("Rate", form), update(room) { now = room; show(); } };
@@ -129,7 +129,7 @@ function active(name, done) {
     event.preventDefault();
     const asked = wanted;
     if (asked === null && !(await ask("Take the limit of people inside away? Then the rate alone decides how many the site gets.", "Yes, no limit"))) return;
-    if (await done(change(name, { total_active_users: asked }), asked === null ? "No limit of people inside." : `At most ${count(asked)} people inside.`)) wanted = undefined;
+    if (await done(change(name, { total_active_users: asked }), asked === null ? "No limit of people inside." : `At most ${count(asked)} people inside.`) && wanted === asked) wanted = undefined;
   }
   return { element: panel("People inside", form), update(room) { now = room; show(); } };
 }
@@ -140,8 +140,8 @@ function message(name, done) {
   const clear = h("button", { type: "button", class: "plain", onclick: () => done(act(name, "message", { text: null }), "Message taken away.") }, "Take it away");
   async function send(event) {
     event.preventDefault();
-    const said = words.value.trim();
-    if (said && (await done(act(name, "message", { text: said }), "Message shown to everyone in line."))) words.value = "";
+    const written = words.value, said = written.trim();
+    if (said && (await done(act(name, "message", { text: said }), "Message shown to everyone in line."))) emptied(words, written);
   }
   return {
     element: panel("Message to everyone in line", now, h("form", { class: "stack", onsubmit: send }, field("New message", words), h("div", { class: "row" }, h("button", {}, "Show it"), clear))),
@@ -159,10 +159,10 @@ function soldOut(name, done) {
   let drawn = null, known = [];
   async function send(event) {
     event.preventDefault();
-    const value = key.value.trim();
+    const written = key.value, value = written.trim();
     if (value === EVERYTHING && !(await ask("Mark everything as sold out? Everybody who asks is turned away until it is put back on sale.", "Yes, everything"))) return;
     if (value && value !== EVERYTHING && !known.includes(value) && !(await ask(`Nothing was ever heard of “${value}”. If it is misspelt, what you mean stays on sale. Mark it all the same?`, "Yes, mark it"))) return;
-    if (value && (await done(act(name, "sold-out", { key: value }), `${itemWords(value)} is answered as sold out.`))) key.value = "";
+    if (value && (await done(act(name, "sold-out", { key: value }), `${itemWords(value)} is answered as sold out.`))) emptied(key, written);
   }
   const back = (value) => h("button", { type: "button", class: "plain", "aria-label": `Put ${itemWords(value)} back on sale`, onclick: () => done(act(name, "on-sale", { key: value }), `${itemWords(value)} is on sale again.`) }, "Back on sale");
   return {

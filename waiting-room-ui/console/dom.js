@@ -35,6 +35,11 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
+/** Empties a control whose words were sent, unless others were written in it since. */
+export function emptied(control, sent) {
+  if (control.value === sent) control.value = "";
+}
+
 /** Makes a place where a question is asked before something is done: `ask(question, yes)` answers whether to do it. */
 export function guard() {
   const words = h("p"), sure = h("button", { type: "button", class: "danger solid", onclick: () => end(true) });

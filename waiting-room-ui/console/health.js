@@ -49,12 +49,13 @@ function toneOf({ adaptive }) {
 
 /** Makes the control of the floor: with one, the rate adapts. */
 export function adapting(name, done) {
-  const number = h("input", { type: "number", min: "0.001", step: "any", required: true, inputmode: "decimal", oninput: () => { dirty = true; } });
+  const number = h("input", { type: "number", min: "0.001", step: "any", required: true, inputmode: "decimal", oninput: () => { edits += 1; } });
   const now = h("p", { class: "hint" });
   const off = h("button", { type: "button", class: "plain", onclick: () => set(null, "The rate is fixed.") }, "Turn off");
-  let dirty = false;
+  let edits = 0;
   async function set(floor, said) {
-    if (await done(change(name, { adaptive_floor: floor }), said)) dirty = false;
+    const sent = edits;
+    if (await done(change(name, { adaptive_floor: floor }), said) && edits === sent) edits = 0;
   }
   function send(event) {
     event.preventDefault();
@@ -66,7 +67,7 @@ export function adapting(name, done) {
       const on = floor != null;
       text(now, on ? `The rate moves between ${rate(floor)} and ${rate(ceiling)} a second, as the upstream bears it.` : "The rate is fixed. With a least rate, it slows down when the upstream does; the rate that is set is then the highest.");
       off.hidden = !on;
-      if (!dirty && document.activeElement !== number) number.value = floor ?? "";
+      if (!edits && document.activeElement !== number) number.value = floor ?? "";
     },
   };
 }

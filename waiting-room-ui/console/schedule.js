@@ -1,6 +1,6 @@
 // When the sale opens, starts and ends, and the draw at its start.
 import { act, change } from "./api.js";
-import { field, guard, h, text } from "./dom.js";
+import { emptied, field, guard, h, text } from "./dom.js";
 import { count } from "./format.js";
 
 const INSTANTS = [["opens_at", "Places from"], ["starts_at", "Let in from"], ["ends_at", "Until"]];
@@ -28,23 +28,25 @@ export function drawWords(draw) {
 
 /** Makes the panel; `panel(title, …)` frames it. */
 export function schedule(name, done, panel) {
-  const fields = INSTANTS.map(([key, label]) => ({ key, label, input: h("input", { type: "datetime-local", step: "1", oninput: () => { dirty = true; } }) }));
+  const fields = INSTANTS.map(([key, label]) => ({ key, label, input: h("input", { type: "datetime-local", step: "1", oninput: () => { edits += 1; } }) }));
   const words = h("p", { class: "hint" }), lots = h("p", { class: "hint", hidden: true }), seal = h("code", { class: "seal" });
   const { element: sure, ask } = guard();
   const value = h("input", { type: "text", maxlength: "1000", required: true, autocomplete: "off" });
   const reveal = h("form", { class: "stack", hidden: true, onsubmit: draw }, field("The public value, exactly as published", value), h("div", { class: "row" }, h("button", { class: "solid" }, "Draw lots with it")));
-  let dirty = false;
+  let edits = 0;
 
   async function send(event) {
     event.preventDefault();
     const instants = Object.fromEntries(fields.map(({ key, input }) => [key, input.value === "" ? null : new Date(input.value).getTime()]));
-    if (await done(change(name, instants), "Schedule set.")) dirty = false;
+    const sent = edits;
+    if (await done(change(name, instants), "Schedule set.") && edits === sent) edits = 0;
   }
 
   async function draw(event) {
     event.preventDefault();
+    const written = value.value;
     if (!(await ask("Draw lots with this value? The order is then fixed; it cannot be drawn again.", "Yes, draw"))) return;
-    if (await done(act(name, "draw", { public_value: value.value.trim() }), "Lots are drawn.")) value.value = "";
+    if (await done(act(name, "draw", { public_value: written.trim() }), "Lots are drawn.")) emptied(value, written);
   }
 
   const form = h("form", { class: "stack", onsubmit: send }, fields.map(({ label, input }) => field(label, input)), h("div", { class: "row" }, h("button", {}, "Set")));
@@ -59,7 +61,7 @@ export function schedule(name, done, panel) {
         lots.replaceChildren(`${drawWords(room.draw)} Its seal: `, seal);
       }
       reveal.hidden = room.draw?.stage !== "awaiting_public_value";
-      if (!dirty && !fields.some(({ input }) => input === document.activeElement)) fields.forEach(({ key, input }) => { input.value = localValue(room[key]); });
+      if (!edits && !fields.some(({ input }) => input === document.activeElement)) fields.forEach(({ key, input }) => { input.value = localValue(room[key]); });
     },
   };
 }

@@ -288,6 +288,30 @@ describe("what an operator does", () => {
     await end();
   });
 
+  test("what is written while an answer is on its way stays", async () => {
+    const { admin, page, end } = await visit("wide", { several: false });
+    const sent = async (label, first, press, said, next) => {
+      const control = page.getByLabel(label, { exact: true }), asked = admin.calls.length;
+      await control.fill(first);
+      await page.locator("form", { has: control }).getByRole("button", { name: press, exact: true }).click();
+      await until(() => admin.calls.length > asked, `${label} is sent`);
+      await control.fill(next);
+      await page.getByText(said).waitFor();
+      await control.blur();
+      const polled = admin.tick;
+      await until(() => admin.tick > polled + 1, "figures after that");
+      assert.equal(await control.inputValue(), next, label);
+    };
+    await page.getByRole("button", { name: "Pause" }).waitFor();
+    admin.answerAfterMs = 1500;
+    await sent("Item", "12951:2026-11-23:2A", "Mark as sold out", "12951:2026-11-23:2A is answered as sold out.", "*");
+    await sent("New message", "Soon", "Show it", "Message shown to everyone in line.", "Now");
+    await sent("People let in a second", "51", "Apply", "Rate set to 51 a second.", "52");
+    await sent("At most, empty for no limit", "500", "Set", "At most 500 people inside.", "600");
+    await sent("Never below, a second", "5", "Adapt", "The rate adapts, and never falls below 5 a second.", "6");
+    await end();
+  });
+
   test("the audit trail is searched, in this room and in all", async () => {
     const { page, end } = await visit("wide", { several: false });
     await page.getByRole("button", { name: "Pause", exact: true }).click();

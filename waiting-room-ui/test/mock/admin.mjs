@@ -59,7 +59,7 @@ function preview(request, response) {
 export async function startAdmin({ several = true } = {}) {
   const rooms = [newRoom("tatkal", "Tatkal booking")];
   if (several) rooms.push(newRoom("concert", "Opening night", { phase: "paused", waiting: 412, sold_out: [], stock: {}, eta_seconds_for_newcomer: null }), newRoom("vaccine", "Autumn vaccination", { waiting: 0, phase: "open", sold_out: [], stock: {} }));
-  const admin = { findings: FINDINGS, rooms, calls: [], entries: [], past: {}, failing: false, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
+  const admin = { findings: FINDINGS, rooms, calls: [], entries: [], past: {}, failing: false, answerAfterMs: 0, aheadMs: 0, storeUp: true, frozen: false, tick: 0 };
 
   async function api(request, response, path) {
     if (admin.failing) return request.socket.destroy();
@@ -77,6 +77,7 @@ export async function startAdmin({ several = true } = {}) {
     if (verb === "past") return json(response, 200, { samples: admin.past[name] ?? [] });
     const room = rooms.find((one) => one.name === name), body = await bodyOf(request);
     admin.calls.push([request.method, verb ?? "", body]);
+    await new Promise((done) => setTimeout(done, admin.answerAfterMs));
     if (request.method === "PATCH" && body.admissions_per_second > 1000) return json(response, 422, { type: "/problems/invalid", title: "Invalid", status: 422, detail: "admissions_per_second must be at most 1000." });
     if (request.method === "PATCH") Object.assign(room, body);
     else VERBS[verb](room, body);
