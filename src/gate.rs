@@ -37,6 +37,8 @@ pub struct Credentials<'a> {
 pub struct View<'a> {
     /// The room's name.
     pub room: &'a str,
+    /// What tickets call it.
+    pub room_hash: RoomHash,
     /// How people get in.
     pub method: QueueingMethod,
     /// How many may wait; beyond it the room is full.
@@ -120,8 +122,7 @@ pub enum Refusal {
 #[must_use]
 pub fn ticket(credentials: &Credentials<'_>, view: &View<'_>, now_ms: u64) -> Option<Ticket> {
     let text = credentials.ticket?;
-    let room = RoomHash::of(view.room);
-    let open = |now_ms| Ticket::open(text, room, view.ring, now_ms, view.ticket_lifetime_ms);
+    let open = |now_ms| Ticket::open(text, view.room_hash, view.ring, now_ms, view.ticket_lifetime_ms);
     let line_ms = view.line_now.latest_ms;
     open(now_ms).or_else(|| open(line_ms)).or_else(|| open(now_ms.max(line_ms).max(view.last_issue_ms)))
 }
@@ -215,6 +216,7 @@ mod tests {
         fn view(&self, method: QueueingMethod, max_waiting: u64) -> View<'_> {
             View {
                 room: "sale",
+                room_hash: RoomHash::of("sale"),
                 method,
                 max_waiting,
                 ticket_lifetime_ms: 3_600_000,

@@ -36,7 +36,7 @@ use crate::route::ItemPattern;
 use crate::sold_out::SoldOut;
 use crate::telemetry;
 use crate::token::proof::WorkRule;
-use crate::token::{KeyRing, PassVerifier};
+use crate::token::{KeyRing, PassVerifier, RoomHash};
 pub use drawing::DrawFault;
 use introducing::Introduced;
 pub use joining::{JoinFault, Joining, Place};
@@ -109,6 +109,8 @@ pub struct Shared {
 pub struct Room {
     /// What does not change.
     pub rules: RoomRules,
+    /// What tickets call it.
+    pub hash: RoomHash,
     /// What all rooms share.
     pub shared: Shared,
     /// What requests are counted in.
@@ -184,6 +186,7 @@ impl Room {
     pub fn new(rules: RoomRules, shared: Shared) -> Self {
         Self {
             counts: shared.metrics.of_room(rules.name.as_str()),
+            hash: RoomHash::of(rules.name.as_str()),
             live: Arc::new(Live::new(rules.updates_per_second)),
             rules,
             shared,
@@ -238,6 +241,7 @@ impl Room {
         self.mirror.read(|roll| {
             look(&View {
                 room: self.rules.name.as_str(),
+                room_hash: self.hash,
                 method: self.rules.method,
                 max_waiting: self.rules.max_waiting,
                 ticket_lifetime_ms: TICKET_LIFETIME_MS,

@@ -4,7 +4,7 @@ use hyper::{HeaderMap, Method};
 
 use super::{Asker, Pipeline};
 use crate::room::Room;
-use crate::token::{BypassLink, Carrier, RoomHash};
+use crate::token::{BypassLink, Carrier};
 use crate::visitor;
 
 impl Pipeline {
@@ -19,6 +19,6 @@ impl Pipeline {
         let Some(text) = visitor::bypass(headers, self.site.is_tls) else { return false };
         let (ring, now_ms) = (room.shared.ring.load(), room.shared.clock.now_ms());
         let link = BypassLink::open(Carrier::Cookie, text, &ring, now_ms);
-        link.is_some_and(|link| link.opens(RoomHash::of(room.rules.name.as_str())))
+        link.is_some_and(|link| link.opens(room.hash))
     }
 }

@@ -9,7 +9,7 @@ use crate::proxy::Target;
 use crate::respond::{Answer, Refused};
 use crate::room::{Place, Room};
 use crate::telemetry;
-use crate::token::{RoomHash, Ticket};
+use crate::token::Ticket;
 
 /// Whether a newcomer has shown what the room asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Pipeline {
 /// Makes the ticket of a place: a person's on every device the very same, but for when it was issued.
 fn ticket_of(room: &Room, place: &Place, person: Option<PersonId>) -> Ticket {
     Ticket {
-        room: RoomHash::of(room.rules.name.as_str()),
+        room: room.hash,
         epoch: place.epoch,
         number: place.number,
         id: person.map_or_else(|| person::ticket_of_anybody(rand::random()), person::ticket_of),

@@ -8,7 +8,7 @@ use crate::line::{Kind, Mark};
 use crate::proxy::Target;
 use crate::respond::{self, Answer, Offer, Refused};
 use crate::room::{JoinFault, Room};
-use crate::token::{BypassLink, Carrier, RoomHash};
+use crate::token::{BypassLink, Carrier};
 use crate::{visitor, websocket};
 
 impl Pipeline {
@@ -56,7 +56,7 @@ impl Pipeline {
         let shared = &self.site.rooms.first()?.shared;
         let text = parameter(target, "link")?;
         let link = BypassLink::open(Carrier::Link, text, &shared.ring.load(), shared.clock.now_ms())?;
-        let opened = |room: &&std::sync::Arc<Room>| link.opens(RoomHash::of(room.rules.name.as_str()));
+        let opened = |room: &&std::sync::Arc<Room>| link.opens(room.hash);
         let room = self.site.rooms.iter().filter(opened).min_by_key(|room| room.rules.name.as_str())?;
         Some((room, link))
     }

@@ -16,8 +16,8 @@ use crate::line::{Kind, Mark, Standing};
 use crate::proxy::{Target, VisitorBody};
 use crate::respond::{self, Answer, Offer, Refused};
 use crate::room::{JoinFault, Room};
+use crate::token::Ticket;
 use crate::token::device_link::{DeviceLink, LINK_LIFETIME_MS};
-use crate::token::{RoomHash, Ticket};
 use crate::{visitor, websocket};
 
 /// All but letters, digits and what a path is made of.
@@ -86,8 +86,8 @@ impl Pipeline {
 
     fn link_of(&self, target: &Target) -> Option<(&Room, DeviceLink)> {
         let room = self.named_room(target, None).ok()?;
-        let (hash, now_ms) = (RoomHash::of(room.rules.name.as_str()), room.shared.clock.now_ms());
-        let link = DeviceLink::open(parameter(target, "link")?, hash, &room.shared.ring.load(), now_ms)?;
+        let now_ms = room.shared.clock.now_ms();
+        let link = DeviceLink::open(parameter(target, "link")?, room.hash, &room.shared.ring.load(), now_ms)?;
         self.is_held(room, &link.ticket).then_some((room, link))
     }
 

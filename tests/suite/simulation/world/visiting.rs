@@ -11,7 +11,7 @@ use vestibule::presence::Holder;
 use vestibule::room::{JoinFault, Place, Room};
 use vestibule::status::{State, Status};
 use vestibule::token::pass::ISSUER;
-use vestibule::token::{Pass, RoomHash, Ticket};
+use vestibule::token::{Pass, Ticket};
 
 use super::{Due, World};
 use crate::simulation::oracle::{Shown, Told};
@@ -292,7 +292,7 @@ impl World {
             return;
         };
         let ticket = Ticket {
-            room: RoomHash::of(room.rules.name.as_str()),
+            room: room.hash,
             epoch: place.epoch,
             number: place.number,
             id: person::ticket_of_anybody(u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits())),
