@@ -17,7 +17,7 @@
 //! - **Framing**: `Transfer-Encoding` is absent or one `chunked`; `Content-Length` is absent or one number; not both.
 //!   (hyper has refused most of the rest before, and has dropped a `Content-Length` beside a `chunked`.)
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use hyper::header::{self, HeaderMap};
@@ -160,13 +160,15 @@ fn canonical_host(host: &[u8], scheme: &str) -> Result<String, BadTarget> {
     canonical.make_ascii_lowercase();
     let own_port = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != own_port) {
-        write!(canonical, ":{port}").expect("a string takes every write");
+        canonical.push(':');
+        canonical.push_str(itoa::Buffer::new().format(port));
     }
     Ok(canonical)
 }
 
 fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
-    let after_brackets = host.rfind(']').map_or(0, |at| at + 1);
+    let end_of_brackets = host.starts_with('[').then(|| host.rfind(']')).flatten();
+    let after_brackets = end_of_brackets.map_or(0, |at| at + 1);
     let Some(colon) = host.get(after_brackets..)?.find(':') else {
         return Some((host, None));
     };
@@ -198,7 +200,9 @@ fn canonical(uri: &Uri) -> Result<PathAndQuery, BadTarget> {
     if told.query().is_some_and(|query| query.bytes().any(is_control)) {
         return Err(BadTarget::BadPath);
     }
-    if uri.path() == "*" || is_canonical(told.path().as_bytes()) {
+    // Where there is a query and no path, `path()` says `/`, and the text does not.
+    let says_path = told.as_str().starts_with('/');
+    if uri.path() == "*" || (says_path && is_canonical(told.path().as_bytes())) {
         return Ok(told.clone());
     }
     let mut text = canonical_path(told.path())?;

@@ -100,6 +100,8 @@ fn there_is_exactly_one_host() {
     assert_eq!(parse("GET", "http://u@a/", &[("host", "a")]), Err(BadTarget::BadHost));
     let same = parse("GET", "http://A:80/x?y", &[("host", "a")]).unwrap();
     assert_eq!((same.host(), same.path(), same.query()), ("a", "/x", Some("y")));
+    let without_path = parse("GET", "http://a?y", &[("host", "a")]).unwrap().to_uri();
+    assert_eq!(without_path.path_and_query().unwrap().as_str(), "/?y", "as it is sent");
 }
 
 #[test]
