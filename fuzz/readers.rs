@@ -12,20 +12,21 @@ use booking_core::domain::inventory::{InventoryId, parse_date};
 use booking_core::domain::moment::Moment;
 use booking_core::provider::stripe::StripeProvider;
 use booking_core::provider::{Provider as _, signature};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vestibule::config::{Config, Environment};
 use vestibule::proxy::headers::visitor_address;
+use vestibule::proxy::wire::take_head;
 use vestibule::proxy::words::take_words;
 use vestibule::proxy::{ChainHeader, Target};
 use vestibule::route::{HeaderPattern, HostPattern, ItemPattern, PathPattern};
@@ -68,7 +69,7 @@ impl Reader {
 }
 
 /// Every reader.
-pub const READERS: [Named; 11] = [
+pub const READERS: [Named; 12] = [
     ("tickets_and_links", tickets_and_links),
     ("passes", passes),
     ("proofs", proofs),
@@ -76,6 +77,7 @@ pub const READERS: [Named; 11] = [
     ("headers", headers),
     ("announced_addresses", announced_addresses),
     ("plain_requests", plain_requests),
+    ("upstream_answers", upstream_answers),
     ("frames", frames),
     ("configurations_and_key_rings", configurations_and_key_rings),
     ("exported_logs", exported_logs),
@@ -267,6 +269,94 @@ pub fn plain_requests() -> Reader {
             (parts.method, parts.uri, parts.headers, body.collect().await.unwrap().to_bytes())
         });
         assert_eq!(runtime.block_on(read_by_hyper(bytes)), Some(said), "hyper reads it alike");
+    })
+}
+
+/// What an answer says: status, headers, body and trailers.
+type Answered = (StatusCode, HeaderMap, Bytes, HeaderMap);
+
+/// Takes off what nobody believes beside chunks.
+fn without_length(mut headers: HeaderMap) -> HeaderMap {
+    if headers.contains_key("transfer-encoding") {
+        headers.remove("content-length");
+    }
+    headers
+}
+
+/// Reads an answer that comes in two pieces; `None` where it is none, or not all there when the connection closes.
+fn answer_read(method: &Method, pieces: [&[u8]; 2]) -> Option<Answered> {
+    let (mut pieces, mut heard) = (pieces.into_iter(), BytesMut::new());
+    let (parts, mut framing) = loop {
+        match take_head(&mut heard, method).ok()? {
+            Some((answer, _)) if answer.status() == 101 || !answer.status().is_informational() => {
+                break answer.into_parts();
+            }
+            Some(_) => {}
+            None => heard.extend_from_slice(pieces.next()?),
+        }
+    };
+    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+    while !framing.is_over() {
+        match framing.take(&mut heard).ok()?.map(hyper::body::Frame::into_data) {
+            Some(Ok(data)) => body.extend_from_slice(&data),
+            Some(Err(last)) => trailers = last.into_trailers().ok()?,
+            None if framing.is_over() => {}
+            None => match pieces.next() {
+                Some(piece) => heard.extend_from_slice(piece),
+                None if framing.may_end() => framing.end(),
+                None => return None,
+            },
+        }
+    }
+    Some((parts.status, without_length(parts.headers), body.into(), trailers))
+}
+
+/// Reads it as hyper does.
+async fn answer_read_by_hyper(method: &Method, bytes: &[u8]) -> Option<Answered> {
+    let (near, mut far) = tokio::io::duplex(bytes.len() + 1_024);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.ok()?;
+    let request = Request::builder().method(method).header("host", "a").body(Empty::<Bytes>::new()).unwrap();
+    let answered = async move {
+        let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
+        let whole = body.collect().await.ok()?;
+        let trailers = whole.trailers().cloned().unwrap_or_default();
+        Some((parts.status, without_length(parts.headers), whole.to_bytes(), trailers))
+    };
+    let upstream = async move {
+        let asked = far.read(&mut [0; 512]).await;
+        asked.and(far.write_all(bytes).await).and(far.shutdown().await)
+    };
+    tokio::join!(answered, connection, upstream).0
+}
+
+/// Answers of an upstream that are read without hyper, which has to understand them alike.
+pub fn upstream_answers() -> Reader {
+    let examples = [
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nEmpty:\r\n\r\nhello",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\nmore",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nx-sum: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello\r\n0\r\nx: y\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nuntil the end",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nETag: \"a\"\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nx",
+        "HTTP/1.1 200\nContent-Length : 1\n\na",
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    Reader::new(examples, move |bytes| {
+        for method in [Method::GET, Method::HEAD] {
+            let Some(answer) = answer_read(&method, [bytes, &[]]) else { continue };
+            let (half, rest) = bytes.split_at(bytes.len() / 2);
+            assert_eq!(answer_read(&method, [half, rest]).as_ref(), Some(&answer), "in two pieces");
+            // hyper hands the connection over where it is another protocol's.
+            if answer.0 != StatusCode::SWITCHING_PROTOCOLS {
+                let theirs = runtime.block_on(answer_read_by_hyper(&method, bytes));
+                assert_eq!(theirs.as_ref(), Some(&answer), "hyper understands it alike");
+            }
+        }
     })
 }
 

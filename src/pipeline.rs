@@ -141,6 +141,13 @@ impl Pipeline {
         Handling::Later(Box::pin(work(Arc::clone(self), visit)))
     }
 
+    /// Lets go of connections to the upstreams that are of no use any more.
+    pub fn sweep(&self) {
+        for proxy in self.proxies.iter().chain(&self.open) {
+            let _depth = proxy.sweep();
+        }
+    }
+
     /// Lets go of what is kept for requests to come: there will be fewer of them.
     pub fn retire(&self) {
         self.proxies.iter().chain(&self.open).for_each(|proxy| proxy.retire());

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::header;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
@@ -47,7 +46,10 @@ mod request_body;
 mod dress;
 mod way;
 
+pub mod wire;
+
 mod fleet;
+mod shelf;
 
 mod check;
 mod pool;
@@ -67,7 +69,7 @@ pub use way::OwnedTasks;
 pub use words::{UpstreamWord, UpstreamWords};
 
 use fleet::Load;
-use pool::{Errand, Lease, Pool};
+use pool::{Coming, Errand, Lease, Pool};
 use request_body::RequestBody;
 use tunnel::Tunnel;
 
@@ -95,10 +97,10 @@ pub enum ProxyFault {
     BodyTimeout,
     /// The upstream closed the connection without an answer.
     #[error("the upstream closed the connection without an answer")]
-    NoAnswer(#[source] hyper::Error),
+    NoAnswer(#[source] BoxError),
     /// What the upstream said is not an HTTP answer.
     #[error("the upstream's answer is not HTTP")]
-    BadAnswer(#[source] hyper::Error),
+    BadAnswer(#[source] BoxError),
     /// The upstream switched to a protocol that nobody asked for.
     #[error("the upstream switched protocols unasked")]
     UnaskedUpgrade,
@@ -135,7 +137,7 @@ impl ProxyFault {
 pub struct ProxyLimits {
     /// The most connections open to each address, idle ones included, tunnels not.
     pub max_connections: usize,
-    /// The most connections kept idle to each address.
+    /// The most connections kept idle to each address, of those for plain requests and as many of the others.
     pub max_idle: usize,
     /// The most WebSockets at a time.
     pub max_tunnels: usize,
@@ -222,7 +224,7 @@ impl Proxy {
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
         let ways = fleet.backends().iter().map(|backend| Arc::clone(&backend.way));
-        let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), stop.clone())).collect();
+        let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), &stop)).collect();
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
         Self { fleet, pools, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
     }
@@ -282,7 +284,7 @@ impl Proxy {
 
     /// Sends a request to the address that seems best; to another, at most once to each, while nothing can have
     /// happened (P3).
-    async fn exchange(&self, mut errand: Errand) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+    async fn exchange(&self, mut errand: Errand) -> Result<(Lease, Response<Coming>), ProxyFault> {
         let mut tried = Vec::new();
         let mut last = ProxyFault::Overloaded;
         while let Some(request) = &mut errand.request
@@ -316,9 +318,8 @@ impl Proxy {
         mixed(self.choices.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Closes connections that have been idle for too long, and says how much is in use.
-    ///
-    /// Every exchange sweeps as well; a proxy that nobody uses needs to be asked now and then.
+    /// Closes connections that have been idle for too long or that the upstream has closed, and says how much is in use. To
+    /// be asked now and then, for nobody watches a connection that is idle.
     pub fn sweep(&self) -> ProxyDepth {
         ProxyDepth {
             idle: self.pools.iter().map(|pool| pool.sweep()).sum(),
@@ -340,15 +341,15 @@ impl Proxy {
         Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
     }
 
-    fn answer(&self, response: Response<Incoming>, lease: Lease, deadline: Option<Instant>) -> Response<ResponseBody> {
+    fn answer(&self, response: Response<Coming>, lease: Lease, deadline: Option<Instant>) -> Response<ResponseBody> {
         let body_timeout = self.limits.body_timeout;
-        let response = response.map(|body| ResponseBody::upstream(body, lease, body_timeout, deadline));
+        let response = response.map(|coming| ResponseBody::upstream(coming, lease, body_timeout, deadline));
         cleaned(response, false)
     }
 
     fn switch(
         &self,
-        mut response: Response<Incoming>,
+        mut response: Response<Coming>,
         asked: Option<Asked>,
     ) -> Result<Response<ResponseBody>, ProxyFault> {
         let protocol = response.headers().get(header::UPGRADE);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,9 @@ use connection::Reception;
 
 /// How many connections wait for a thread to take them.
 const BACKLOG: i32 = 4_096;
+
+/// How often each thread looks for connections to the upstreams that are of no use any more.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// How a stop goes.
 #[derive(Clone, Debug)]
@@ -125,10 +129,15 @@ pub fn spawn(
 }
 
 async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, door: Arc<Door>, tasks: TaskTracker) {
-    let mut is_short = false;
+    let (mut is_short, mut beat) = (false, interval(SWEEP));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            _ = beat.tick() => {
+                pipeline.sweep();
+                continue;
+            }
             () = door.stopping.soft.cancelled() => break,
         };
         match accepted {

@@ -12,6 +12,7 @@
 //! - Where rooms are told apart by method, the headers by which some sites let a request have another one are dropped.
 //! - The gateway's own cookies never reach the upstream, and an upstream may not set them.
 
+use std::iter;
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
@@ -296,8 +297,12 @@ fn strip_own_set_cookies(headers: &mut HeaderMap) {
 }
 
 fn pairs(cookies: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let pairs = cookies.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-    pairs.filter(|pair| !pair.is_empty())
+    let (mut from, mut ends) = (0, memchr::memchr_iter(b';', cookies).chain([cookies.len()]));
+    let pairs = iter::from_fn(move || {
+        let end = ends.next()?;
+        Some(&cookies[std::mem::replace(&mut from, end + 1)..end])
+    });
+    pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
 /// Recognises `vestibule-ticket`, `vestibule-pass`, `vestibule-bypass`, their `__Host-` forms and those with a room's suffix.

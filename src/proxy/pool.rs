@@ -3,8 +3,9 @@
 //! The pool is ours because a pool per worker over `hyper::client::conn` costs measurably less than a shared
 //! one, and because the retry rule (P3) has to know exactly what an attempt may have done.
 
-use std::collections::VecDeque;
-use std::fmt;
+mod errand;
+mod lease;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,22 +15,28 @@ use std::task::Poll;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::{Method, Request, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(super) use errand::Errand;
+pub(super) use lease::{Coming, Lease};
+
+use errand::{copy_head, is_safe};
+
 use super::dress::{self, Dress};
-use super::fleet::Load;
 use super::request_body::{Progress, RequestBody, Upload};
+use super::shelf::{Idle, Shelf};
 use super::watched::Heard;
 use super::way::{Fresh, Sender, Way};
+use super::wire::{Unanswered, Wire};
 use super::{ProxyFault, ProxyLimits};
 
 /// The requests that one connection of HTTP/2 carries before another is made.
 const STREAMS_EACH: usize = 100;
 
-/// A connection, its sending side, and a count of what the upstream has said on it.
+/// A connection of hyper's: its sending side, and a count of what the upstream has said on it.
 struct Connection {
     sender: Sender,
     heard: Heard,
@@ -41,9 +48,11 @@ struct Connection {
     hands: Arc<()>,
 }
 
-struct Idle {
-    connection: Connection,
-    since: Instant,
+/// What carries one exchange.
+enum Carrier {
+    /// For what is plain, in the clear.
+    Wire(Box<Wire>),
+    Hyper(Connection),
 }
 
 /// What comes back when there is no answer: the fault, and the request if it was not written.
@@ -60,10 +69,10 @@ enum Unready {
 pub(super) struct Pool {
     way: Arc<Way>,
     limits: ProxyLimits,
-    /// The most recently used last, and taken first: those that are not needed grow old and are dropped.
-    idle: Mutex<VecDeque<Idle>>,
+    wires: Shelf<Box<Wire>>,
+    idle: Shelf<Connection>,
     /// Connections that carry several requests, with when each was last used.
-    shared: Mutex<Vec<Idle>>,
+    shared: Mutex<Vec<Idle<Connection>>>,
     /// Held while a connection is made that others may wait for, to share it.
     connecting: tokio::sync::Mutex<()>,
     /// One permit for each open connection, idle or not.
@@ -74,60 +83,20 @@ pub(super) struct Pool {
     stop: CancellationToken,
 }
 
-/// A connection on loan for one exchange; closed when dropped, kept when given back.
-pub(super) struct Lease {
-    connection: Connection,
-    pool: Arc<Pool>,
-    upload: Option<Arc<Upload>>,
-    /// Its address is busy with it for as long.
-    _load: Option<Load>,
-}
-
-impl Lease {
-    fn new(connection: Connection, pool: &Arc<Pool>, upload: Option<Arc<Upload>>) -> Self {
-        Self { connection, pool: Arc::clone(pool), upload, _load: None }
-    }
-
-    pub(super) fn with(self, load: Load) -> Self {
-        Self { _load: Some(load), ..self }
-    }
-
-    /// Puts the connection back, unless its request is still being sent: then it would make the next one wait.
-    pub(super) fn give_back(self) {
-        if self.upload.is_none_or(|upload| upload.is_done()) {
-            self.pool.keep(self.connection);
-        }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").finish_non_exhaustive()
-    }
-}
-
-/// A request for the upstream, on its way through many hands: in a box, for else each would move all of it.
-pub(super) struct Errand {
-    /// Gone once it was sent; back if that failed and it may be sent again.
-    pub(super) request: Option<Box<Request<RequestBody>>>,
-    /// How its body does, where it has one.
-    pub(super) upload: Option<Arc<Upload>>,
-    /// Whether it asks for another protocol, which HTTP/1.1 alone can do.
-    pub(super) is_upgrade: bool,
-}
-
 impl Pool {
-    pub(super) fn new(way: Arc<Way>, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(way: Arc<Way>, limits: ProxyLimits, tasks: TaskTracker, stop: &CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             way,
             limits,
-            idle: Mutex::default(),
+            wires: Shelf::new(limits.max_idle, limits.idle_timeout),
+            idle: Shelf::new(limits.max_idle, limits.idle_timeout),
             shared: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             slots: Arc::new(Semaphore::new(limits.max_connections)),
             retired: AtomicBool::new(false),
             tasks,
-            stop,
+            // One of its own, for each wait for an answer locks it.
+            stop: stop.child_token(),
         })
     }
 
@@ -140,21 +109,32 @@ impl Pool {
     pub(super) async fn exchange(
         self: &Arc<Self>,
         errand: &mut Errand,
-    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
-        let connection = self.checkout(errand.is_upgrade).await?;
-        match self.attempt(connection, errand).await {
+    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
+        let is_plain = self.way.is_in_the_clear() && errand.is_plain();
+        let carrier = match is_plain.then(|| self.pop_wire()).flatten() {
+            Some(wire) => Carrier::Wire(wire),
+            None if is_plain => self.connect_wire().await?,
+            None => Carrier::Hyper(self.checkout(errand.is_upgrade).await?),
+        };
+        match self.attempt(carrier, errand).await {
             Err(_) if errand.request.is_some() => {}
             outcome => return outcome,
         }
-        let connection = self.connect(errand.is_upgrade).await?;
-        self.attempt(connection, errand).await
+        let carrier = match is_plain {
+            true => self.connect_wire().await?,
+            false => Carrier::Hyper(self.connect(errand.is_upgrade).await?),
+        };
+        self.attempt(carrier, errand).await
     }
 
-    /// Drops the idle connections that were not used for too long; returns how many are left.
+    /// Drops the idle connections that were not used for too long, and the wires that the upstream closed, which nobody else
+    /// watches; returns how many are left.
     pub(super) fn sweep(&self) -> usize {
         let now = Instant::now();
         let shared = self.fresh_shared(now).iter().filter(|shared| !shared.connection.is_in_use()).count();
-        self.fresh_idle(now).len() + shared
+        let mut wires = self.wires.fresh();
+        wires.retain(|wire| wire.connection.is_ready());
+        wires.len() + self.idle.fresh().len() + shared
     }
 
     /// Returns how many connections are open, idle or not.
@@ -162,40 +142,27 @@ impl Pool {
         self.limits.max_connections - self.slots.available_permits()
     }
 
-    /// Locks the list of idle connections, without those that have grown too old.
-    fn fresh_idle(&self, now: Instant) -> MutexGuard<'_, VecDeque<Idle>> {
-        // A panic cannot leave the list half changed, so that a poisoned one is still sound.
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| self.is_old(oldest, now)) {
-            idle.pop_front();
-        }
-        idle
-    }
-
     /// Locks the list of shared connections, without those that ended or that nobody has used for too long.
-    fn fresh_shared(&self, now: Instant) -> MutexGuard<'_, Vec<Idle>> {
+    fn fresh_shared(&self, now: Instant) -> MutexGuard<'_, Vec<Idle<Connection>>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|shared| {
-            !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !self.is_old(shared, now))
+            let is_old = now.duration_since(shared.since) >= self.limits.idle_timeout;
+            !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !is_old)
         });
         shared
     }
 
-    fn is_old(&self, idle: &Idle, now: Instant) -> bool {
-        now.duration_since(idle.since) >= self.limits.idle_timeout
-    }
-
-    fn keep(&self, mut connection: Connection) {
-        let is_shared = matches!(connection.sender, Sender::Http2(_));
-        if is_shared || connection.sender.is_closed() || self.stop.is_cancelled() {
-            return;
-        }
-        connection.reused = true;
-        let now = Instant::now();
-        let mut idle = self.fresh_idle(now);
-        // Asked under the lock, so that nothing comes in behind the last look.
-        if idle.len() < self.limits.max_idle && !self.is_retired() {
-            idle.push_back(Idle { connection, since: now });
+    fn keep(&self, carrier: Carrier) {
+        match carrier {
+            Carrier::Wire(mut wire) if wire.may_stay() => {
+                wire.rest();
+                self.wires.keep(wire, || !self.is_retired() && !self.stop.is_cancelled());
+            }
+            Carrier::Wire(_) | Carrier::Hyper(Connection { sender: Sender::Http2(_), .. }) => {}
+            Carrier::Hyper(connection) if connection.sender.is_closed() || self.stop.is_cancelled() => {}
+            Carrier::Hyper(connection) => {
+                self.idle.keep(Connection { reused: true, ..connection }, || !self.is_retired());
+            }
         }
     }
 
@@ -206,9 +173,9 @@ impl Pool {
     /// Drops the idle connections and keeps none from now on.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
-        let now = Instant::now();
-        self.fresh_idle(now).clear();
-        self.fresh_shared(now).clear();
+        self.wires.fresh().clear();
+        self.idle.fresh().clear();
+        self.fresh_shared(Instant::now()).clear();
     }
 
     async fn checkout(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
@@ -251,7 +218,7 @@ impl Pool {
     fn share(&self) -> Option<Connection> {
         let now = Instant::now();
         let mut shared = self.fresh_shared(now);
-        let has_room = |shared: &&mut Idle| Arc::strong_count(&shared.connection.hands) <= STREAMS_EACH;
+        let has_room = |shared: &&mut Idle<Connection>| Arc::strong_count(&shared.connection.hands) <= STREAMS_EACH;
         let found = shared.iter_mut().find(has_room)?;
         found.since = now;
         found.connection.another_hand()
@@ -260,7 +227,7 @@ impl Pool {
     /// Takes the idle connection that was used last, of those that can take a request at once if there are any: the
     /// others' drivers have yet to notice that the last answer is over, or that the peer is gone.
     fn pop(&self, unready: Unready) -> Option<Connection> {
-        let mut idle = self.fresh_idle(Instant::now());
+        let mut idle = self.idle.fresh();
         while idle.back().is_some_and(|idle| idle.connection.sender.is_closed()) {
             idle.pop_back();
         }
@@ -276,7 +243,12 @@ impl Pool {
     }
 
     async fn connect_anew(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
+        // A wire that nobody uses makes room.
+        let make_room = || drop(self.wires.fresh().pop_front());
+        let slot = self.slot().or_else(|_| {
+            make_room();
+            self.slot()
+        })?;
         let connecting = self.way.connect(only_http1, slot, (&self.tasks, &self.stop));
         let connected = timeout(self.limits.connect_timeout, connecting).await;
         let Fresh { sender, heard } = connected.map_err(|_| ProxyFault::ConnectTimeout)??;
@@ -286,6 +258,34 @@ impl Pool {
             self.fresh_shared(now).push(Idle { connection: hand, since: now });
         }
         Ok(connection)
+    }
+
+    fn slot(&self) -> Result<OwnedSemaphorePermit, ProxyFault> {
+        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)
+    }
+
+    /// Takes the wire that was used last.
+    fn pop_wire(&self) -> Option<Box<Wire>> {
+        let mut idle = self.wires.fresh();
+        loop {
+            let Idle { connection: wire, .. } = idle.pop_back()?;
+            if wire.is_ready() {
+                return Some(wire);
+            }
+        }
+    }
+
+    /// Makes a wire; where as many connections are open as may be, one of hyper's that nobody uses does as well.
+    fn connect_wire(&self) -> Pin<Box<dyn Future<Output = Result<Carrier, ProxyFault>> + Send + '_>> {
+        Box::pin(async {
+            let slot = match self.slot() {
+                Ok(slot) => slot,
+                Err(full) => return self.pop(Unready::Not).map(Carrier::Hyper).ok_or(full),
+            };
+            let dialled = timeout(self.limits.connect_timeout, self.way.dial()).await;
+            let stream = dialled.map_err(|_| ProxyFault::ConnectTimeout)??;
+            Ok(Carrier::Wire(Box::new(Wire::new(stream, slot, self.stop.clone()))))
+        })
     }
 
     /// Waits for the head of an answer, for as long as the upstream may think; longer where the visitor still sends.
@@ -315,9 +315,39 @@ impl Pool {
 
     async fn attempt(
         self: &Arc<Self>,
+        carrier: Carrier,
+        errand: &mut Errand,
+    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
+        match carrier {
+            Carrier::Wire(wire) => self.attempt_by_wire(wire, errand).await,
+            Carrier::Hyper(connection) => self.attempt_by_hyper(connection, errand).await,
+        }
+    }
+
+    async fn attempt_by_wire(
+        self: &Arc<Self>,
+        mut wire: Box<Wire>,
+        errand: &mut Errand,
+    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
+        let request = errand.request.as_mut().expect("an errand has its request until it is sent");
+        Dress::Http1.put_on(request);
+        let may_be_lost = wire.is_reused() && is_safe(request.method()) && request.body().is_end_stream();
+        let answer = wire.exchange(request, self.limits.header_timeout).await;
+        let nothing_happened = may_be_lost && matches!(answer, Err(Unanswered::Silent(_))) && !self.stop.is_cancelled();
+        errand.request.take_if(|_| !nothing_happened);
+        match answer {
+            Ok(answer) => Ok((Lease::new(Carrier::Wire(wire), self, None), answer.map(Coming::Wire))),
+            Err(Unanswered::TooLate) => Err(ProxyFault::HeaderTimeout),
+            Err(Unanswered::Silent(fault)) => Err(ProxyFault::NoAnswer(fault.into())),
+            Err(Unanswered::Bad(fault)) => Err(ProxyFault::BadAnswer(fault.into())),
+        }
+    }
+
+    async fn attempt_by_hyper(
+        self: &Arc<Self>,
         mut connection: Connection,
         errand: &mut Errand,
-    ) -> Result<(Lease, Response<Incoming>), ProxyFault> {
+    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
         let mut request = errand.request.take().expect("an errand has its request until it is sent");
         let dressed = match connection.sender {
             Sender::Http1(_) => Dress::Http1,
@@ -328,7 +358,10 @@ impl Pool {
         let spare = (may_be_lost && request.body().is_end_stream()).then(|| copy_head(&request));
         let heard_bytes = connection.heard.bytes();
         let mut failed = match self.answer(&mut connection, request, errand.upload.as_ref()).await? {
-            Ok(response) => return Ok((Lease::new(connection, self, errand.upload.take()), response)),
+            Ok(answer) => {
+                let lease = Lease::new(Carrier::Hyper(connection), self, errand.upload.take());
+                return Ok((lease, answer.map(Coming::Hyper)));
+            }
             Err(failed) => failed,
         };
         if let Some(fault) = errand.upload.as_ref().and_then(|upload| upload.fault()) {
@@ -355,19 +388,6 @@ impl Connection {
     }
 }
 
-const fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-fn copy_head(request: &Request<RequestBody>) -> Box<Request<RequestBody>> {
-    let mut copy = Box::new(Request::new(RequestBody::empty()));
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    *copy.version_mut() = request.version();
-    copy
-}
-
 fn fault_of(error: hyper::Error, silent: bool) -> ProxyFault {
-    if silent { ProxyFault::NoAnswer(error) } else { ProxyFault::BadAnswer(error) }
+    if silent { ProxyFault::NoAnswer(error.into()) } else { ProxyFault::BadAnswer(error.into()) }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pool::Lease;
+use super::pool::{Coming, Lease};
 use super::{BoxError, ProxyFault, trailers};
 
 /// An answer's body: nothing, bytes at hand, the upstream's stream, or any other stream.
@@ -57,13 +57,16 @@ impl ResponseBody {
     }
 
     pub(super) fn upstream(
-        incoming: Incoming,
-        lease: Lease,
+        mut coming: Coming,
+        mut lease: Lease,
         silence_limit: Duration,
         deadline: Option<Instant>,
     ) -> Self {
-        let mut upstream =
-            Upstream { incoming, lease: Some(lease), silence_limit, deadline, silence: None, heard: true };
+        if let Some(whole) = lease.at_hand(&mut coming) {
+            lease.give_back();
+            return Self::full(whole);
+        }
+        let mut upstream = Upstream { coming, lease: Some(lease), silence_limit, deadline, silence: None, heard: true };
         upstream.give_back_at_end();
         Self(Kind::Upstream(Box::new(upstream)))
     }
@@ -77,7 +80,8 @@ impl Default for ResponseBody {
 
 #[derive(Debug)]
 struct Upstream {
-    incoming: Incoming,
+    coming: Coming,
+    /// The connection that it comes over; none once it is over.
     lease: Option<Lease>,
     silence_limit: Duration,
     /// When it has to be over, silent or not.
@@ -90,7 +94,7 @@ struct Upstream {
 
 impl Upstream {
     fn give_back_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.coming.is_over() {
             self.give_back();
         }
     }
@@ -105,7 +109,8 @@ impl Upstream {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Poll::Ready(Some(Err(ProxyFault::BodyTimeout.into())));
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = lease.poll_frame(&mut self.coming, cx) else {
             return self.poll_silence(cx).map(|fault| Some(Err(fault.into())));
         };
         self.heard = true;
@@ -118,7 +123,7 @@ impl Upstream {
                 self.give_back();
                 last.and_then(trailers::cleaned_frame).map(Ok)
             }
-            Err(fault) => Some(Err(fault.into())),
+            Err(fault) => Some(Err(fault)),
         })
     }
 
@@ -150,7 +155,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Upstream(upstream) => upstream.incoming.is_end_stream(),
+            Kind::Upstream(upstream) => upstream.coming.is_over(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -158,7 +163,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Upstream(upstream) => upstream.incoming.size_hint(),
+            Kind::Upstream(upstream) => upstream.coming.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

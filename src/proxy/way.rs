@@ -76,6 +76,19 @@ impl Way {
         self.is_http2.load(Ordering::Relaxed)
     }
 
+    /// Tells whether a plain request can be written as it is.
+    pub(super) fn is_in_the_clear(&self) -> bool {
+        self.address.scheme() == Scheme::Http
+    }
+
+    /// Makes a connection on which nothing was said yet. It is not bounded in time.
+    pub(super) async fn dial(&self) -> Result<TcpStream, ProxyFault> {
+        let stream = TcpStream::connect((self.address.host(), self.address.port())).await;
+        let stream = stream.map_err(ProxyFault::Unreachable)?;
+        stream.set_nodelay(true).map_err(ProxyFault::Unreachable)?;
+        Ok(stream)
+    }
+
     /// Makes a connection; the work that keeps it going runs on `tasks`, with `held` in its hands, until `stop`. It is
     /// not bounded in time.
     pub(super) async fn connect<H: Send + 'static>(
@@ -84,9 +97,7 @@ impl Way {
         held: H,
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) -> Result<Fresh, ProxyFault> {
-        let stream = TcpStream::connect((self.address.host(), self.address.port())).await;
-        let stream = stream.map_err(ProxyFault::Unreachable)?;
-        stream.set_nodelay(true).map_err(ProxyFault::Unreachable)?;
+        let stream = self.dial().await?;
         let running = Running { tasks, stop };
         let Some(tls) = &self.tls else {
             let is_http2 = self.address.scheme() == Scheme::H2c;
@@ -128,8 +139,11 @@ impl Running<'_> {
         let heard = Heard::default();
         let io = TokioIo::new(Watched::new(stream, heard.clone()));
         if !is_http2 {
-            let (sender, driver) =
-                http1::Builder::new().writev(false).handshake(io).await.map_err(ProxyFault::BadAnswer)?;
+            let (sender, driver) = http1::Builder::new()
+                .writev(false)
+                .handshake(io)
+                .await
+                .map_err(|error| ProxyFault::BadAnswer(error.into()))?;
             self.drive(driver.with_upgrades(), held);
             return Ok(Fresh { sender: Sender::Http1(sender), heard });
         }
@@ -141,7 +155,7 @@ impl Running<'_> {
             .keep_alive_timeout(PING)
             .handshake(io)
             .await
-            .map_err(ProxyFault::BadAnswer)?;
+            .map_err(|error| ProxyFault::BadAnswer(error.into()))?;
         self.drive(driver, held);
         Ok(Fresh { sender: Sender::Http2(sender), heard })
     }

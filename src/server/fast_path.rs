@@ -1,5 +1,5 @@
-//! The fast path of HTTP/1.1: plain requests that are answered from memory, without hyper. In a rush that is nearly
-//! everybody.
+//! The fast path of HTTP/1.1: plain requests that are answered from memory, or by an upstream in few words, without hyper. In
+//! a rush that is nearly everybody.
 //!
 //! It takes what is [`plain`], and writes answers that are all there. With anything else hyper goes on, which reads again
 //! what was read and is handed the answer that is under way: nothing is asked twice. Then the connection stays with hyper.
@@ -48,7 +48,7 @@ where
         let (mut heard, mut answers) = (read.split().freeze(), 0);
         while !heard.is_empty() {
             let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
-            let answer = match until_heard(caller.handle(plain.request), &mut stream, &mut read).await {
+            let answer = match silence.until_heard(caller.handle(plain.request), &mut stream, &mut read).await {
                 Handling::AtOnce(answer) => answer,
                 later @ Handling::Later(_) => {
                     return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(later)));
@@ -73,20 +73,6 @@ where
 
 fn written(answer: &Answer) -> Option<Vec<u8>> {
     head::written(answer, answer.body().at_hand()?)
-}
-
-/// Waits for an answer as long as the visitor neither goes away nor says anything more.
-async fn until_heard<S: AsyncRead + Unpin>(mut handling: Handling, stream: &mut S, read: &mut BytesMut) -> Handling {
-    if let Handling::Later(later) = &mut handling {
-        let answered = poll_fn(|cx| match later.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => poll_read_buf(Pin::new(&mut *stream), cx, read).map(|_: io::Result<usize>| None),
-        });
-        if let Some(answer) = answered.await {
-            return answer.into();
-        }
-    }
-    handling
 }
 
 impl<S> Rest<S> {
@@ -119,16 +105,43 @@ impl Silence<'_, '_> {
         heard.await.is_ok_and(|bytes| bytes > 0)
     }
 
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        if !coop::has_budget_remaining() {
-            // The task is woken again at once, and would ask in vain: a timer then says nothing and wakes nobody.
-            return self.soft.is_cancelled();
+    /// Waits for an answer as long as the visitor neither goes away nor says anything more, and the gateway does not stop.
+    async fn until_heard<S: AsyncRead + Unpin>(
+        &mut self,
+        mut handling: Handling,
+        stream: &mut S,
+        read: &mut BytesMut,
+    ) -> Handling {
+        if let Handling::Later(later) = &mut handling {
+            let answered = poll_fn(|cx| match later.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending if self.stops(cx) => Poll::Ready(None),
+                Poll::Pending => poll_read_buf(Pin::new(&mut *stream), cx, read).map(|_: io::Result<usize>| None),
+            });
+            if let Some(answer) = answered.await {
+                return answer.into();
+            }
         }
-        let is_first = !std::mem::replace(&mut self.is_asked, true);
-        let stops = is_first && self.stop.as_mut().poll(cx).is_ready();
-        if is_first || self.timer.is_elapsed() {
+        handling
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let stops = self.stops(cx);
+        // Without a budget the task is woken again at once, and would ask in vain: a timer then says nothing and wakes nobody.
+        if self.is_asked && self.timer.is_elapsed() && coop::has_budget_remaining() {
             self.timer.as_mut().reset(self.since + HEADER_TIMEOUT);
-            return self.timer.as_mut().poll(cx).is_ready() || stops || self.soft.is_cancelled();
+            return self.timer.as_mut().poll(cx).is_ready() || stops;
+        }
+        stops
+    }
+
+    /// Says whether the gateway stops. The first time it has the task woken when it does, and when the time is over.
+    fn stops(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.is_asked && coop::has_budget_remaining() {
+            self.is_asked = true;
+            self.timer.as_mut().reset(self.since + HEADER_TIMEOUT);
+            let (_, stops) = (self.timer.as_mut().poll(cx), self.stop.as_mut().poll(cx));
+            return stops.is_ready();
         }
         self.soft.is_cancelled()
     }

@@ -4,6 +4,7 @@ mod acme;
 mod adaptive;
 mod admin_tls;
 mod announced;
+mod answers;
 mod asking;
 mod busy;
 mod clocks;

@@ -1,7 +1,6 @@
 //! Writes an answer that is all there.
 
 use bytes::Bytes;
-use hyper::header::{self, HeaderMap};
 use hyper::{Response, StatusCode};
 
 use crate::clock;
@@ -10,29 +9,39 @@ use crate::clock;
 const HEAD_EXPECTED_BYTES: usize = 768;
 
 /// Writes head and body in the order of hyper's; `None` where the status or a header says more about the body or the
-/// connection than is known here.
+/// connection than is known here. An upstream's answer may bring its length and its date.
 pub(super) fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Vec<u8>> {
-    let (status, headers) = (answer.status(), answer.headers());
-    if !is_known(status, headers) {
+    let (status, mut has_date) = (answer.status(), false);
+    let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if status.is_informational() || (!has_body && !body.is_empty()) {
         return None;
     }
+    let (mut digits, mut length) = (itoa::Buffer::new(), None);
+    let bytes = digits.format(body.len()).as_bytes();
     let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + body.len());
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     let reason = status.canonical_reason().unwrap_or_default();
     put(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
-    for (name, value) in headers {
-        put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    for (name, value) in answer.headers() {
+        let name = name.as_str();
+        match name {
+            "connection" | "transfer-encoding" => return None,
+            "content-length" if length.replace(value).is_some() => return None,
+            "date" => has_date = true,
+            _ => {}
+        }
+        put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
-    let mut digits = itoa::Buffer::new();
-    put(&[b"content-length: ", digits.format(body.len()).as_bytes(), b"\r\n"]);
-    put(&[b"date: ", &clock::http_date(), b"\r\n\r\n", body]);
+    match length {
+        Some(length) if !has_body || length.as_bytes() != bytes => return None,
+        None if has_body => put(&[b"content-length: ", bytes, b"\r\n"]),
+        _ => {}
+    }
+    if !has_date {
+        put(&[b"date: ", &clock::http_date(), b"\r\n"]);
+    }
+    put(&[b"\r\n", body]);
     Some(out)
-}
-
-fn is_known(status: StatusCode, headers: &HeaderMap) -> bool {
-    let has_body = status.as_u16() >= 200 && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let said = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::DATE];
-    has_body && !said.iter().any(|name| headers.contains_key(name))
 }
 
 #[cfg(test)]
@@ -49,11 +58,27 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_body_or_says_its_own_length_is_not_written() {
-        for (status, name) in [(204, "x"), (304, "x"), (101, "x"), (200, "content-length"), (200, "transfer-encoding")]
-        {
-            let answer = Response::builder().status(status).header(name, "1").body(()).unwrap();
+    fn what_an_upstream_says_of_length_and_date_is_not_said_again() {
+        let answer = Response::builder().header("date", "then").header("content-length", "4").body(()).unwrap();
+        let text = written(&answer, &Bytes::from_static(b"gone")).unwrap();
+        assert_eq!(text, b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 4\r\n\r\ngone");
+    }
+
+    #[test]
+    fn what_has_no_body_has_no_length() {
+        let answer = Response::builder().status(304).header("etag", "e").header("date", "then").body(()).unwrap();
+        let text = written(&answer, &Bytes::new()).unwrap();
+        assert_eq!(text, b"HTTP/1.1 304 Not Modified\r\netag: e\r\ndate: then\r\n\r\n");
+    }
+
+    #[test]
+    fn what_switches_or_says_another_length_is_not_written() {
+        let names = ["x", "content-length", "transfer-encoding", "connection"];
+        for (status, name) in [(101, 0), (200, 1), (200, 2), (200, 3), (204, 1), (304, 1)] {
+            let answer = Response::builder().status(status).header(names[name], "1").body(()).unwrap();
             assert!(written(&answer, &Bytes::new()).is_none(), "{status} {name}");
         }
+        let twice = Response::builder().header("content-length", "0").header("content-length", "0").body(()).unwrap();
+        assert!(written(&twice, &Bytes::new()).is_none());
     }
 }

@@ -182,7 +182,8 @@ async fn nothing_with_side_effects_is_sent_twice() {
         let get_with_body = "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
         for unsafe_one in [POST, delete, get_with_body] {
             let stand = fickle("").await;
-            assert_eq!(stand.ask(GET).await.text(), "ok");
+            // Twice the same, for what has a body to come goes over connections of another kind.
+            assert_eq!(stand.ask(unsafe_one).await.status(), 200);
             let told = stand.ask(unsafe_one).await.text();
             assert!(told.starts_with("NoAnswer("), "{told}");
             assert_eq!(connections(&stand), [0, 0], "{unsafe_one:?}");

@@ -46,6 +46,11 @@ impl Wire {
         self.stream.get_mut().write_all(bytes.as_ref()).await
     }
 
+    /// Says that nothing more will be said.
+    pub async fn hang_up(&mut self) -> io::Result<()> {
+        self.stream.get_mut().shutdown().await
+    }
+
     /// Reads a head with its empty line; an end of the stream in it is an error.
     pub async fn head(&mut self) -> io::Result<String> {
         let mut head = String::new();

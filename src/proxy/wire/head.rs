@@ -1,0 +1,186 @@
+//! The heads of a plain request and of its answer.
+
+use std::mem::MaybeUninit;
+
+use bytes::BytesMut;
+use httparse::{Header, ParserConfig, Status};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::{Framing, WireFault};
+use crate::proxy::headers::tokens;
+use crate::proxy::request_body::RequestBody;
+
+/// An answer of more headers is not read, as with hyper.
+const HEADERS_CAP: usize = 100;
+
+/// Nor is one with a longer head.
+const HEAD_CAP_BYTES: usize = 400 << 10;
+
+/// A head is rarely longer.
+const HEAD_EXPECTED_BYTES: usize = 768;
+
+/// As many headers are written into an answer, or more.
+const WRITTEN: usize = 4;
+
+/// Writes a request, with its body.
+pub(super) fn written(request: &Request<RequestBody>) -> Vec<u8> {
+    let body = request.body().at_hand().unwrap_or_default();
+    let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + body.len());
+    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    put(&[request.method().as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
+    let mut has_length = !body.is_empty();
+    for (name, value) in request.headers() {
+        if name == header::CONTENT_LENGTH {
+            has_length = true;
+        } else {
+            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+    }
+    if has_length {
+        put(&[b"content-length: ", itoa::Buffer::new().format(body.len()).as_bytes(), b"\r\n"]);
+    }
+    put(&[b"\r\n", body]);
+    out
+}
+
+/// Takes the head of an answer to a request of some method from what was heard, and says whether the connection may stay
+/// when it is over; `None` where it is not all there.
+///
+/// # Errors
+/// A [`WireFault`] where it is no head, or does not say clearly where the body ends.
+pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Framing>, bool)>, WireFault> {
+    let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_CAP];
+    let mut head = httparse::Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut head, heard, &mut space)?;
+    let Status::Complete(bytes) = parsed else {
+        return if heard.len() > HEAD_CAP_BYTES { Err(WireFault::TooLong) } else { Ok(None) };
+    };
+    let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(WireFault::BadHead)?;
+    let is_old = head.version != Some(1);
+    let start = heard.as_ptr().addr();
+    let mut lines = Vec::with_capacity(head.headers.len());
+    for line in head.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| WireFault::BadHead)?;
+        let at = line.value.as_ptr().addr() - start;
+        lines.push((name, at..at + line.value.len()));
+    }
+    let said = heard.split_to(bytes).freeze();
+    let mut headers = HeaderMap::with_capacity(lines.len() + WRITTEN);
+    for (name, at) in lines {
+        // An empty value lies nowhere.
+        let value = if at.is_empty() { HeaderValue::from_static("") } else { value(said.slice(at))? };
+        headers.append(name, value);
+    }
+    let (framing, may_stay) = framing(method, status, is_old, &mut headers)?;
+    let mut answer = Response::new(framing);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(Some((answer, may_stay)))
+}
+
+fn value(bytes: bytes::Bytes) -> Result<HeaderValue, WireFault> {
+    HeaderValue::from_maybe_shared(bytes).map_err(|_| WireFault::BadHead)
+}
+
+/// Finds out where the body ends (RFC 9112, section 6.3), and whether the connection may stay.
+fn framing(
+    method: &Method,
+    status: StatusCode,
+    is_old: bool,
+    headers: &mut HeaderMap,
+) -> Result<(Framing, bool), WireFault> {
+    let says = |word: &str| tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
+    let may_stay = !says("close") && (!is_old || says("keep-alive"));
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if has_none || *method == Method::HEAD {
+        return Ok((Framing::over(), may_stay && !switches));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let is_sole = codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if is_old || !is_sole {
+            return Err(WireFault::Unclear);
+        }
+        // Whoever says both may mean either: what comes after is not to be trusted.
+        let is_clear = headers.remove(header::CONTENT_LENGTH).is_none();
+        return Ok((Framing::chunked(), may_stay && is_clear));
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok((Framing::until_end(), false)) };
+    if lengths.any(|other| other != length) {
+        return Err(WireFault::Unclear);
+    }
+    Ok((Framing::sized(number(length).ok_or(WireFault::Unclear)?), may_stay))
+}
+
+fn number(digits: &HeaderValue) -> Option<u64> {
+    let digits = digits.to_str().ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(method: Method, text: &str) -> String {
+        let mut heard = BytesMut::from(text);
+        match take(&mut heard, &method) {
+            Ok(Some((answer, may_stay))) => {
+                format!("{} {:?} {may_stay} {}", answer.status().as_str(), answer.body(), heard.len())
+            }
+            Ok(None) => "more".to_owned(),
+            Err(fault) => format!("{fault:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_says_where_it_ends() {
+        let cases = [
+            ("200 OK\r\nContent-Length: 3\r\n\r\nabc", "200 Framing(Sized(3)) true 3"),
+            ("200 OK\r\nContent-Length: 0\r\n\r\n", "200 Framing(Nothing) true 0"),
+            ("200 OK\r\nContent-Length: 3\r\nConnection: x, Close\r\n\r\n", "200 Framing(Sized(3)) false 0"),
+            ("200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", "200 Framing(Sized(3)) true 0"),
+            ("200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", "200 Framing(Chunk) true 0"),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", "200 Framing(Chunk) false 0"),
+            ("200 OK\r\n\r\n", "200 Framing(UntilEnd) false 0"),
+            ("204 No Content\r\nContent-Length: 3\r\n\r\n", "204 Framing(Nothing) true 0"),
+            ("304 Not Modified\r\nContent-Length: 3\r\n\r\n", "304 Framing(Nothing) true 0"),
+            ("101 Switching Protocols\r\n\r\n", "101 Framing(Nothing) false 0"),
+            ("200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length: +3\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length:\r\n\r\n", "Unclear"),
+            ("200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "Unclear"),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length: 3\r\n", "more"),
+            ("099 Odd\r\n\r\n", "BadHead"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(taken(Method::GET, &format!("HTTP/1.1 {text}")), expected, "{text:?}");
+        }
+        assert_eq!(taken(Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), "200 Framing(Nothing) true 0");
+        let old = |more: &str| taken(Method::GET, &format!("HTTP/1.0 200 OK\r\n{more}\r\n"));
+        assert_eq!(old("Content-Length: 3\r\n"), "200 Framing(Sized(3)) false 0");
+        assert_eq!(old("Content-Length: 3\r\nConnection: keep-alive\r\n"), "200 Framing(Sized(3)) true 0");
+        assert_eq!(old("Content-Length: 3\r\nConnection: keep-alive, close\r\n"), "200 Framing(Sized(3)) false 0");
+        assert_eq!(old("Transfer-Encoding: chunked\r\n"), "Unclear");
+        assert_eq!(taken(Method::GET, &format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(HEAD_CAP_BYTES))), "TooLong");
+        assert!(taken(Method::GET, &format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(101))).starts_with("Head("));
+    }
+
+    #[test]
+    fn a_request_is_written_with_the_length_of_its_body() {
+        let request = |body: Option<&'static str>| {
+            let body = crate::proxy::VisitorBody::AtHand(body.unwrap_or_default().into());
+            let request = Request::post("/a?b").header("host", "h").header("content-length", "7");
+            request.body(RequestBody::new(body, 9).unwrap().0).unwrap()
+        };
+        let text = |request: &Request<RequestBody>| String::from_utf8(written(request)).unwrap();
+        assert_eq!(text(&request(Some("abc"))), "POST /a?b HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc");
+        assert_eq!(text(&request(None)), "POST /a?b HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n");
+        let bare = Request::options("*").body(RequestBody::empty()).unwrap();
+        assert_eq!(text(&bare), "OPTIONS * HTTP/1.1\r\n\r\n");
+    }
+}
