@@ -295,6 +295,9 @@ fn answer_read(method: &Method, pieces: [&[u8]; 2]) -> Option<Answered> {
             None => heard.extend_from_slice(pieces.next()?),
         }
     };
+    if let Some(whole) = framing.whole(&mut heard) {
+        return Some((parts.status, without_length(parts.headers), whole, HeaderMap::new()));
+    }
     let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
     while !framing.is_over() {
         match framing.take(&mut heard).ok()?.map(hyper::body::Frame::into_data) {

@@ -85,15 +85,19 @@ impl Framing {
         }
     }
 
-    /// Takes the whole of a body whose length is known from what was heard; `None` where that is not all.
-    pub(super) fn whole(&mut self, heard: &mut BytesMut) -> Option<Bytes> {
-        let bytes = match self.0 {
-            Left::Nothing => 0,
-            Left::Sized(bytes) => usize::try_from(bytes).ok().filter(|bytes| *bytes <= heard.len())?,
+    /// Takes the whole of a body from what was heard, where that is all of it and nothing is said after it.
+    pub fn whole(&mut self, heard: &mut BytesMut) -> Option<Bytes> {
+        let whole = match self.0 {
+            Left::Nothing => Bytes::new(),
+            Left::Sized(bytes) => {
+                let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= heard.len())?;
+                heard.split_to(bytes).freeze()
+            }
+            Left::Chunk => chunks(heard)?,
             _ => return None,
         };
         self.0 = Left::Nothing;
-        Some(if bytes == 0 { Bytes::new() } else { heard.split_to(bytes).freeze() })
+        Some(whole)
     }
 
     /// Takes the next piece from what was heard; `None` where it is over, or more has to be heard.
@@ -122,19 +126,11 @@ impl Framing {
                     self.0 = Left::Chunk;
                 }
                 Left::ChunkEnd => return Err(WireFault::Unclear),
-                Left::Chunk => match httparse::parse_chunk_size(heard).map_err(|_| WireFault::Unclear)? {
-                    Status::Complete((line_bytes, bytes)) => {
-                        let line = &heard[..line_bytes - LINE_END.len()];
-                        // The reader takes a line without a number for one of zero, and what is in an extension for its own.
-                        if !line.first().is_some_and(u8::is_ascii_hexdigit) || line.contains(&b'\n') {
-                            return Err(WireFault::Unclear);
-                        }
-                        heard.advance(line_bytes);
-                        self.0 = if bytes == 0 { Left::Trailers } else { Left::InChunk(bytes) };
-                    }
-                    Status::Partial if heard.len() > LINE_CAP_BYTES => return Err(WireFault::TooLong),
-                    Status::Partial => return Ok(None),
-                },
+                Left::Chunk => {
+                    let Some((line_bytes, bytes)) = chunk(heard)? else { return Ok(None) };
+                    heard.advance(line_bytes);
+                    self.0 = if bytes == 0 { Left::Trailers } else { Left::InChunk(bytes) };
+                }
                 Left::Trailers => match trailers(heard)? {
                     Some(trailers) => {
                         self.0 = Left::Nothing;
@@ -145,6 +141,43 @@ impl Framing {
             }
         }
     }
+}
+
+/// Reads the line before a chunk: how long it is itself, and how long the chunk. `None` where it is not all there.
+fn chunk(heard: &[u8]) -> Result<Option<(usize, u64)>, WireFault> {
+    match httparse::parse_chunk_size(heard).map_err(|_| WireFault::Unclear)? {
+        Status::Complete((line_bytes, bytes)) => {
+            let line = &heard[..line_bytes - LINE_END.len()];
+            // The reader takes a line without a number for one of zero, and a line feed for a part of an extension.
+            let is_clear = line.first().is_some_and(u8::is_ascii_hexdigit) && !line.contains(&b'\n');
+            if is_clear { Ok(Some((line_bytes, bytes))) } else { Err(WireFault::Unclear) }
+        }
+        Status::Partial if heard.len() > LINE_CAP_BYTES => Err(WireFault::TooLong),
+        Status::Partial => Ok(None),
+    }
+}
+
+/// Takes what is in all chunks, where all have come and no trailers follow them.
+fn chunks(heard: &mut BytesMut) -> Option<Bytes> {
+    let (mut at, mut pieces) = (0, Vec::new());
+    loop {
+        let (line_bytes, bytes) = chunk(&heard[at..]).ok()??;
+        let begin = at + line_bytes;
+        let end = begin.checked_add(usize::try_from(bytes).ok()?)?;
+        at = end.checked_add(LINE_END.len())?;
+        if heard.get(end..at)? != LINE_END {
+            return None;
+        }
+        if bytes == 0 {
+            break;
+        }
+        pieces.push(begin..end);
+    }
+    let heard = heard.split_to(at).freeze();
+    Some(match &pieces[..] {
+        [only] => heard.slice(only.clone()),
+        many => many.iter().flat_map(|piece| &heard[piece.clone()]).copied().collect(),
+    })
 }
 
 /// Takes as many bytes as there are, up to so many.
@@ -235,5 +268,24 @@ mod tests {
         assert_eq!((read(&mut endless, "ab"), endless.may_end()), (("ab".to_owned(), "more".to_owned()), true));
         assert_eq!(Framing::sized(2).whole(&mut BytesMut::from("abc")).unwrap(), "ab");
         assert!(Framing::sized(4).whole(&mut BytesMut::from("abc")).is_none());
+    }
+
+    #[test]
+    fn chunks_that_have_all_come_are_one_piece() {
+        let whole = |text: &str| {
+            let mut heard = BytesMut::from(text);
+            let whole = Framing::chunked().whole(&mut heard);
+            assert!(whole.is_some() || heard == text, "what is not whole stays");
+            whole.map(|whole| (String::from_utf8(whole.to_vec()).unwrap(), heard.len()))
+        };
+        assert_eq!(whole("5\r\nhello\r\n0\r\n\r\n"), Some(("hello".to_owned(), 0)));
+        assert_eq!(whole("2;x\r\nhe\r\n03\r\nllo\r\n0\r\n\r\nHTTP"), Some(("hello".to_owned(), 4)));
+        assert_eq!(whole("0\r\n\r\n"), Some((String::new(), 0)));
+        for part in ["", "5", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "0\r\nx: y\r\n\r\n"] {
+            assert_eq!(whole(part), None, "{part:?}");
+        }
+        for odd in ["5\r\nhello!\r\n0\r\n\r\n", "\r\n\r\n", "ffffffffffffffff\r\n", "0\r\n\n"] {
+            assert_eq!(whole(odd), None, "{odd:?}");
+        }
     }
 }
