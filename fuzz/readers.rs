@@ -332,7 +332,7 @@ async fn answer_read_by_hyper(method: &Method, bytes: &[u8]) -> Option<Answered>
     tokio::join!(answered, connection, upstream).0
 }
 
-/// Answers of an upstream that are read without hyper, which has to understand them alike.
+/// Answers of an upstream that are read without hyper: whatever is taken for a whole one, hyper has to understand alike.
 pub fn upstream_answers() -> Reader {
     let examples = [
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nEmpty:\r\n\r\nhello",

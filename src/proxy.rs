@@ -255,7 +255,7 @@ impl Proxy {
         Ok(Ready { errand, asked, deadline })
     }
 
-    /// Forwards a request that was made ready and returns the answer, whose body is still arriving.
+    /// Forwards a request that was made ready and returns the answer, whose body may still be arriving.
     ///
     /// The answer carries [`UpstreamWords`] in its extensions when the upstream said any. A 101 comes back only
     /// for a WebSocket that was asked for; its tunnel begins once the caller's server has written the answer,

@@ -102,7 +102,7 @@ impl Pool {
 
     /// Sends a request and waits for the head of its answer.
     ///
-    /// It is sent a second time, over a fresh connection, only when nothing can have happened the first time
+    /// It is sent a second time, over another connection, only when nothing can have happened the first time
     /// (P3): hyper gave it back unwritten; the upstream refused it unseen, as HTTP/2 can say; or the first connection
     /// was a reused one that closed without one byte of an answer, and the request is a safe one without a body.
     /// Where that fails as well, and nothing has happened still, the errand has its request back.
@@ -110,7 +110,7 @@ impl Pool {
         self: &Arc<Self>,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        let is_plain = self.way.is_in_the_clear() && errand.is_plain();
+        let is_plain = self.way.takes_plain() && errand.is_plain();
         let carrier = match is_plain.then(|| self.pop_wire()).flatten() {
             Some(wire) => Carrier::Wire(wire),
             None if is_plain => self.connect_wire().await?,
@@ -278,10 +278,7 @@ impl Pool {
     /// Makes a wire; where as many connections are open as may be, one of hyper's that nobody uses does as well.
     fn connect_wire(&self) -> Pin<Box<dyn Future<Output = Result<Carrier, ProxyFault>> + Send + '_>> {
         Box::pin(async {
-            let slot = match self.slot() {
-                Ok(slot) => slot,
-                Err(full) => return self.pop(Unready::Not).map(Carrier::Hyper).ok_or(full),
-            };
+            let Ok(slot) = self.slot() else { return self.wait_or_connect(false).await.map(Carrier::Hyper) };
             let dialled = timeout(self.limits.connect_timeout, self.way.dial()).await;
             let stream = dialled.map_err(|_| ProxyFault::ConnectTimeout)??;
             Ok(Carrier::Wire(Box::new(Wire::new(stream, slot, self.stop.clone()))))

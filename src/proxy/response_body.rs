@@ -15,7 +15,7 @@ use super::{BoxError, ProxyFault, trailers};
 
 /// An answer's body: nothing, bytes at hand, the upstream's stream, or any other stream.
 ///
-/// The upstream's is passed on frame by frame as the visitor reads, never gathered; its connection goes back
+/// The upstream's is passed on frame by frame as the visitor reads, and gathered only where all of it came with its head; its connection goes back
 /// to the pool with its last byte, and is closed when the body is dropped before.
 #[derive(Debug)]
 pub struct ResponseBody(Kind);

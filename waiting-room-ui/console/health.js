@@ -52,10 +52,10 @@ export function adapting(name, done) {
   const number = h("input", { type: "number", min: "0.001", step: "any", required: true, inputmode: "decimal", oninput: () => { edits += 1; } });
   const now = h("p", { class: "hint" });
   const off = h("button", { type: "button", class: "plain", onclick: () => set(null, "The rate is fixed.") }, "Turn off");
-  let edits = 0;
+  let edits = 0, saved = 0;
   async function set(floor, said) {
     const sent = edits;
-    if (await done(change(name, { adaptive_floor: floor }), said) && edits === sent) edits = 0;
+    if (await done(change(name, { adaptive_floor: floor }), said)) saved = sent;
   }
   function send(event) {
     event.preventDefault();
@@ -67,7 +67,7 @@ export function adapting(name, done) {
       const on = floor != null;
       text(now, on ? `The rate moves between ${rate(floor)} and ${rate(ceiling)} a second, as the upstream bears it.` : "The rate is fixed. With a least rate, it slows down when the upstream does; the rate that is set is then the highest.");
       off.hidden = !on;
-      if (!edits && document.activeElement !== number) number.value = floor ?? "";
+      if (edits === saved && document.activeElement !== number) number.value = floor ?? "";
     },
   };
 }

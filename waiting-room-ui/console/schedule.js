@@ -33,13 +33,13 @@ export function schedule(name, done, panel) {
   const { element: sure, ask } = guard();
   const value = h("input", { type: "text", maxlength: "1000", required: true, autocomplete: "off" });
   const reveal = h("form", { class: "stack", hidden: true, onsubmit: draw }, field("The public value, exactly as published", value), h("div", { class: "row" }, h("button", { class: "solid" }, "Draw lots with it")));
-  let edits = 0;
+  let edits = 0, saved = 0;
 
   async function send(event) {
     event.preventDefault();
     const instants = Object.fromEntries(fields.map(({ key, input }) => [key, input.value === "" ? null : new Date(input.value).getTime()]));
     const sent = edits;
-    if (await done(change(name, instants), "Schedule set.") && edits === sent) edits = 0;
+    if (await done(change(name, instants), "Schedule set.")) saved = sent;
   }
 
   async function draw(event) {
@@ -61,7 +61,7 @@ export function schedule(name, done, panel) {
         lots.replaceChildren(`${drawWords(room.draw)} Its seal: `, seal);
       }
       reveal.hidden = room.draw?.stage !== "awaiting_public_value";
-      if (!edits && !fields.some(({ input }) => input === document.activeElement)) fields.forEach(({ key, input }) => { input.value = localValue(room[key]); });
+      if (edits === saved && !fields.some(({ input }) => input === document.activeElement)) fields.forEach(({ key, input }) => { input.value = localValue(room[key]); });
     },
   };
 }

@@ -20,7 +20,7 @@ const HEAD_CAP_BYTES: usize = 400 << 10;
 /// A head is rarely longer.
 const HEAD_EXPECTED_BYTES: usize = 768;
 
-/// As many headers are written into an answer, or more.
+/// There is room for so many headers more, which the gateway writes into an answer.
 const WRITTEN: usize = 4;
 
 /// Writes a request, with its body.
@@ -69,19 +69,13 @@ pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Fr
     let said = heard.split_to(bytes).freeze();
     let mut headers = HeaderMap::with_capacity(lines.len() + WRITTEN);
     for (name, at) in lines {
-        // An empty value lies nowhere.
-        let value = if at.is_empty() { HeaderValue::from_static("") } else { value(said.slice(at))? };
-        headers.append(name, value);
+        headers.append(name, HeaderValue::from_maybe_shared(said.slice(at)).map_err(|_| WireFault::BadHead)?);
     }
     let (framing, may_stay) = framing(method, status, is_old, &mut headers)?;
     let mut answer = Response::new(framing);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     Ok(Some((answer, may_stay)))
-}
-
-fn value(bytes: bytes::Bytes) -> Result<HeaderValue, WireFault> {
-    HeaderValue::from_maybe_shared(bytes).map_err(|_| WireFault::BadHead)
 }
 
 /// Finds out where the body ends (RFC 9112, section 6.3), and whether the connection may stay.

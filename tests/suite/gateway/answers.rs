@@ -63,6 +63,10 @@ impl Scripted {
         Setup::rooms(&format!("[room.sale]\n{upstream}\nqueueing_method = \"passthrough\"\n")).start().await
     }
 
+    fn came(&self) -> usize {
+        self.came.load(Ordering::Relaxed)
+    }
+
     fn here(&self) -> usize {
         self.here.load(Ordering::Relaxed)
     }
@@ -95,10 +99,13 @@ async fn answers_of_all_kinds_follow_each_other_on_one_connection() {
             assert_eq!(answer.text(), *body, "{path} {}", answer.head);
             assert!(said.contains(answer.first_line()), "{path} {}", answer.head);
             assert_eq!(answer.head.matches("date: ").count(), 1, "{path} {}", answer.head);
+            if *path == "/chunks" {
+                assert_eq!(answer.header("content-length"), Some("8"), "all of it has come");
+            }
         }
     }
-    let rounds = 2 * asked.len();
-    assert!(site.came.load(Ordering::Relaxed) <= 1 + rounds, "only what says too much costs a connection");
+    let too_much = 2 * asked.len();
+    assert!(site.came() <= 1 + too_much, "only what says too much costs a connection");
     stand.stop().await;
 }
 
@@ -121,7 +128,7 @@ async fn what_the_site_has_closed_is_let_go_of_without_a_request() {
     let site = Scripted::start().await;
     let stand = site.behind().await;
     assert_eq!(stand.visitor().program().get("/bye").await.text(), "bye");
-    assert_eq!(site.here(), 1);
+    assert_eq!(site.came(), 1);
     eventually("the connection to be let go of", async || (site.here() == 0).then_some(())).await;
     stand.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use vestibule::proxy::ProxyLimits;
 
-use super::stand::{Record, Stand, hasty, limits, polite};
+use super::stand::{AT_HAND, Record, Stand, hasty, limits, polite};
 use super::wire::{Wire, within};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -167,10 +167,14 @@ fn connections(stand: &Stand) -> Vec<usize> {
 #[tokio::test]
 async fn a_safe_request_on_a_dying_connection_is_sent_again() {
     within(async {
-        let stand = fickle("").await;
-        assert_eq!(stand.ask(GET).await.text(), "ok");
-        assert_eq!(stand.ask(GET).await.status(), 200);
-        assert_eq!(connections(&stand), [0, 0, 1]);
+        // Of hyper's connections as well as of our own: what asks for another protocol goes over one of hyper's.
+        let upgrade = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        for safe in [GET, upgrade] {
+            let stand = fickle("").await;
+            assert_eq!(stand.ask(safe).await.text(), "ok");
+            assert_eq!(stand.ask(safe).await.status(), 200);
+            assert_eq!(connections(&stand), [0, 0, 1], "{safe:?}");
+        }
     })
     .await;
 }
@@ -180,9 +184,10 @@ async fn nothing_with_side_effects_is_sent_twice() {
     within(async {
         let delete = "DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n";
         let get_with_body = "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
-        for unsafe_one in [POST, delete, get_with_body] {
+        let at_hand = |request: &str| request.replace("Host: a", &format!("Host: a\r\n{AT_HAND}: yes"));
+        // What has a body to come goes over one of hyper's connections, and all else over our own.
+        for unsafe_one in [POST, delete, get_with_body, &at_hand(POST), &at_hand(get_with_body)] {
             let stand = fickle("").await;
-            // Twice the same, for what has a body to come goes over connections of another kind.
             assert_eq!(stand.ask(unsafe_one).await.status(), 200);
             let told = stand.ask(unsafe_one).await.text();
             assert!(told.starts_with("NoAnswer("), "{told}");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
@@ -17,9 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vestibule::proxy::{
     BadTarget, ChainHeader, Fleet, FleetRules, Passage, Proxy, ProxyLimits, ResponseBody, Target, UpstreamWords,
+    VisitorBody,
 };
 
 use super::wire::{Message, Wire};
+
+/// A request with this header has its body gathered before it is forwarded.
+pub const AT_HAND: &str = "at-hand";
 
 /// What an upstream saw: which connection, and each request that was whole.
 #[derive(Clone, Default)]
@@ -169,7 +174,12 @@ async fn answer(
     proxy: Arc<Proxy>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, std::convert::Infallible> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // As the fast path has a short body, which is all there when it is asked for.
+    let body = match parts.headers.remove(AT_HAND) {
+        Some(_) => VisitorBody::AtHand(body.collect().await.unwrap().to_bytes()),
+        None => body.into(),
+    };
     let target = match Target::parse(&parts, "http") {
         Ok(target) => target,
         Err(fault) => return Ok(refused(fault)),
@@ -185,7 +195,7 @@ async fn answer(
         scheme: "http",
         method_decides: false,
     };
-    let outgoing = proxy.prepare(Request::from_parts(parts, body.into()), &target, &passage);
+    let outgoing = proxy.prepare(Request::from_parts(parts, body), &target, &passage);
     let outcome = proxy.send(outgoing).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
