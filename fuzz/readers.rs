@@ -16,7 +16,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -139,9 +138,9 @@ pub fn proofs() -> Reader {
     })
 }
 
-fn parts(path: &[u8], host: &[u8]) -> Option<Parts> {
+fn request(path: &[u8], host: &[u8]) -> Option<Request<()>> {
     let request = Request::builder().method(Method::GET).uri(path).header("host", HeaderValue::from_bytes(host).ok()?);
-    Some(request.body(()).ok()?.into_parts().0)
+    request.body(()).ok()
 }
 
 pub fn paths_and_hosts() -> Reader {
@@ -154,9 +153,9 @@ pub fn paths_and_hosts() -> Reader {
         b"*",
     ];
     Reader::new(examples, move |bytes| {
-        let tried = [parts(bytes, b"shop.example"), parts(b"/", bytes)].into_iter().flatten();
-        for target in tried.filter_map(|parts| Target::parse(&parts, "http").ok()) {
-            let again = parts(target.to_uri().to_string().as_bytes(), target.host().as_bytes()).unwrap();
+        let tried = [request(bytes, b"shop.example"), request(b"/", bytes)].into_iter().flatten();
+        for target in tried.filter_map(|request| Target::parse(&request, "http").ok()) {
+            let again = request(target.to_uri().to_string().as_bytes(), target.host().as_bytes()).unwrap();
             assert_eq!(Target::parse(&again, "http").as_ref(), Ok(&target), "what is sent has the same meaning");
             let is_dot = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
             assert!(!target.path().split('/').any(is_dot) && !target.path().contains(['\\', '\n']), "{target}");

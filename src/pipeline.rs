@@ -16,7 +16,6 @@ mod renewing;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use tokio_util::task::TaskTracker;
 use tracing::Span;
@@ -104,22 +103,19 @@ struct Visit {
 impl Pipeline {
     /// Answers a request that came from `peer` over a connection with this slot.
     pub fn handle(self: &Arc<Self>, request: Request<VisitorBody>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
-        let (parts, body) = request.into_parts();
-        let span = telemetry::request(&parts, self.scheme(), || self.site.trusted_proxies.contains(peer));
-        let handling = span.in_scope(|| self.answer(parts, body, peer, &span, slot));
+        let span = telemetry::request(&request, self.scheme(), || self.site.trusted_proxies.contains(peer));
+        let handling = span.in_scope(|| self.answer(request, peer, &span, slot));
         handling.traced(span)
     }
 
     fn answer(
         self: &Arc<Self>,
-        parts: Parts,
-        body: VisitorBody,
+        request: Request<VisitorBody>,
         peer: IpAddr,
         span: &Span,
         slot: &Arc<Slot>,
     ) -> Handling {
-        let target = Target::parse(&parts, self.scheme());
-        let request = Request::from_parts(parts, body);
+        let target = Target::parse(&request, self.scheme());
         let headers = request.headers();
         let address = visitor_address(headers, peer, self.site.chain, |ip| self.site.trusted_proxies.contains(ip));
         let id = RequestId::of(span, rand::random);
@@ -175,7 +171,7 @@ impl Pipeline {
             return self.bypass(i, visit);
         }
         if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
-            return self.sold_out(room, asker).into();
+            return self.sold_out(room, asker);
         }
         let renewal = self.renewal(request.headers(), room, decision.ticket());
         let handling = match decision {
@@ -278,9 +274,12 @@ impl Pipeline {
         room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }
 
-    fn sold_out(&self, room: &Room, asker: &Asker) -> Answer {
+    fn sold_out(&self, room: &Room, asker: &Asker) -> Handling {
         room.counts.sold_out_responses.inc();
-        respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut)
+        match respond::ready(asker.reads, &Refused::SoldOut) {
+            Some(ready) => Handling::Ready(ready),
+            None => respond::refuse(&self.site.pages, asker.reads, &Refused::SoldOut).into(),
+        }
     }
 
     fn refuse(&self, reads: Reads, refused: &Refused<'_>) -> Answer {

@@ -5,6 +5,7 @@ mod offer;
 mod proof;
 mod ready;
 mod told;
+mod written;
 
 use std::sync::LazyLock;
 
@@ -22,7 +23,9 @@ use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
 pub use caching::keep_from_shared_caches;
 pub use offer::{Offer, offer};
 pub use proof::{ProofAsked, ask_for_proof};
+pub use ready::{Ready, ready};
 use told::Told;
+pub use written::{Written, written};
 
 /// An answer with the one body type of the gateway.
 pub type Answer = Response<ResponseBody>;
@@ -78,9 +81,10 @@ pub enum Refused<'a> {
 /// Tells why not.
 #[must_use]
 pub fn refuse(pages: &Pages, reads: Reads, refused: &Refused<'_>) -> Answer {
-    match reads {
-        Reads::Html(language, coding) => refuse_visitor(pages, (language, coding), refused),
-        Reads::Json => ready::answer(refused).unwrap_or_else(|| refuse_program(refused).map(ResponseBody::full)),
+    match (reads, ready(reads, refused)) {
+        (_, Some(ready)) => ready.answer(),
+        (Reads::Html(language, coding), None) => refuse_visitor(pages, (language, coding), refused),
+        (Reads::Json, None) => refuse_program(refused).map(ResponseBody::full),
     }
 }
 

@@ -5,9 +5,8 @@
 
 use std::fmt::{self, Write as _};
 
-use hyper::Method;
 use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
+use hyper::{Method, Request};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 pub use vestibule_telemetry::{
@@ -60,8 +59,8 @@ impl fmt::Display for RequestId {
 }
 
 /// Begins the span of a visitor's request. It goes on with the trace that the request names if that `is_believed`.
-pub fn request(parts: &Parts, scheme: &'static str, is_believed: impl FnOnce() -> bool) -> Span {
-    let method = method_word(&parts.method);
+pub fn request<B>(request: &Request<B>, scheme: &'static str, is_believed: impl FnOnce() -> bool) -> Span {
+    let method = method_word(request.method());
     let span = info_span!(
         target: TARGET,
         "request",
@@ -74,13 +73,13 @@ pub fn request(parts: &Parts, scheme: &'static str, is_believed: impl FnOnce() -
         http.response.status_code = Empty,
         http.route = Empty,
         url.scheme = scheme,
-        network.protocol.version = version(parts.version),
+        network.protocol.version = version(request.version()),
         "error.type" = Empty,
         vestibule.room = Empty,
         vestibule.decision = Empty,
     );
     if !span.is_disabled() && is_believed() {
-        continue_from(&span, &parts.headers);
+        continue_from(&span, request.headers());
     }
     span
 }

@@ -97,8 +97,8 @@ fn room_cookie<'a>(headers: &'a HeaderMap, kind: CookieKind, room: &str, is_tls:
 /// Tells what the asker can read: whoever accepts HTML is a browser.
 #[must_use]
 pub fn reads(headers: &HeaderMap) -> Reads {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepted.any(|value| value.contains("text/html")) {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    if accepted.any(|value| PAGE.find(value.as_bytes()).is_some()) {
         Reads::Html(language(headers), coding(headers))
     } else {
         Reads::Json
@@ -112,6 +112,9 @@ fn coding(headers: &HeaderMap) -> Coding {
 
 /// The cookie of the language that a visitor has chosen by hand.
 const LANGUAGE_COOKIE: &str = "vestibule-language";
+
+/// Finds the kind of a page among what is accepted.
+static PAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("text/html"));
 
 /// Finds its name anywhere: most visitors have chosen none, and their cookies need not be read one by one.
 static CHOICE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LANGUAGE_COOKIE));

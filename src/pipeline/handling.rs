@@ -5,12 +5,14 @@ use std::pin::Pin;
 use tracing::{Instrument as _, Span};
 
 use super::renewing::{Renewal, with_renewal};
-use crate::respond::Answer;
+use crate::respond::{Answer, Ready};
 use crate::telemetry;
 
 /// An answer, at once or later. What waits is in a box, so that nobody who is answered at once pays for its size: in a
 /// rush that is nearly everybody.
 pub enum Handling {
+    /// Here it is, as it was made before.
+    Ready(&'static Ready),
     /// Here it is.
     AtOnce(Answer),
     /// It takes its time.
@@ -27,6 +29,7 @@ impl Handling {
     /// Waits for the answer, if it is not there.
     pub async fn answer(self) -> Answer {
         match self {
+            Self::Ready(ready) => ready.answer(),
             Self::AtOnce(answer) => answer,
             Self::Later(answer) => answer.await,
         }
@@ -36,6 +39,7 @@ impl Handling {
     pub(super) fn renewing(self, renewal: Option<Renewal>) -> Self {
         match (self, renewal) {
             (handling, None) => handling,
+            (Self::Ready(ready), renewal) => Self::AtOnce(with_renewal(ready.answer(), renewal)),
             (Self::AtOnce(answer), renewal) => Self::AtOnce(with_renewal(answer, renewal)),
             (Self::Later(answer), renewal) => Self::Later(Box::pin(async { with_renewal(answer.await, renewal) })),
         }
@@ -45,6 +49,10 @@ impl Handling {
     pub(super) fn traced(self, span: Span) -> Self {
         match self {
             handling if span.is_disabled() => handling,
+            Self::Ready(ready) => {
+                telemetry::answered(&span, ready.status(), false);
+                Self::Ready(ready)
+            }
             Self::AtOnce(answer) => {
                 telemetry::answered(&span, answer.status(), false);
                 Self::AtOnce(answer)

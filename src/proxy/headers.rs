@@ -39,7 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// As many headers are written for the upstream, so that there is room for them at once.
-const WRITTEN: usize = 10;
+pub const WRITTEN: usize = 10;
 
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -150,13 +150,19 @@ pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage
 ///
 /// `Alt-Svc` goes too: it would lead the visitor around the gate.
 pub fn clean_response(headers: &mut HeaderMap, websocket: bool) -> UpstreamWords {
-    let mut has_words = false;
+    let (mut has_words, mut has_cookies, mut has_te) = (false, false, false);
     pass_hop(headers, websocket, |name| {
         has_words |= name.starts_with(OWN_PREFIX);
+        has_cookies |= name == "set-cookie";
+        has_te |= name == "te";
         name == "alt-svc"
     });
-    headers.remove(header::TE);
-    strip_own_set_cookies(headers);
+    if has_te {
+        headers.remove(header::TE);
+    }
+    if has_cookies {
+        strip_own_set_cookies(headers);
+    }
     if has_words { take_words(headers) } else { UpstreamWords::default() }
 }
 
@@ -322,7 +328,7 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
     headers.get_all(name).into_iter().flat_map(tokens_of)
 }
 
-fn tokens_of(line: &HeaderValue) -> impl Iterator<Item = &str> {
+pub(super) fn tokens_of(line: &HeaderValue) -> impl Iterator<Item = &str> {
     line.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 

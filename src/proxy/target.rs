@@ -20,10 +20,9 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use hyper::header::{self, HeaderMap};
-use hyper::http::request::Parts;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery, Uri};
-use hyper::{Method, Version};
+use hyper::{Method, Request, Version};
 use thiserror::Error;
 
 /// Says why a request is not forwarded. All of these are the client's fault, and none will pass on a retry.
@@ -68,11 +67,11 @@ impl Target {
     /// # Errors
     ///
     /// [`BadTarget`] for anything that two readers could understand differently.
-    pub fn parse(parts: &Parts, scheme: &str) -> Result<Self, BadTarget> {
-        check_framing(&parts.headers)?;
-        check_form(&parts.method, &parts.uri, parts.version)?;
-        let host = host_of(&parts.headers, &parts.uri, scheme)?;
-        let path_and_query = canonical(&parts.uri)?;
+    pub fn parse<B>(request: &Request<B>, scheme: &str) -> Result<Self, BadTarget> {
+        let host = check_headers(request.headers())?;
+        check_form(request.method(), request.uri(), request.version())?;
+        let host = host_of(host, request.uri(), scheme)?;
+        let path_and_query = canonical(request.uri())?;
         Ok(Self { host, path_and_query })
     }
 
@@ -107,17 +106,27 @@ impl fmt::Display for Target {
     }
 }
 
-fn check_framing(headers: &HeaderMap) -> Result<(), BadTarget> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let plain = match (codings.next(), lengths.next()) {
+/// Checks what the headers say of the framing, and returns what they say of the host, in one walk through them.
+fn check_headers(headers: &HeaderMap) -> Result<Option<&HeaderValue>, BadTarget> {
+    let (mut host, mut coding, mut length) = (None, None, None);
+    for (name, value) in headers {
+        let (told, again) = match name {
+            name if name == header::HOST => (&mut host, BadTarget::NotOneHost),
+            name if name == header::TRANSFER_ENCODING => (&mut coding, BadTarget::BadFraming),
+            name if name == header::CONTENT_LENGTH => (&mut length, BadTarget::BadFraming),
+            _ => continue,
+        };
+        if told.replace(value).is_some() {
+            return Err(again);
+        }
+    }
+    let is_plain = match (coding, length) {
         (None, None) => true,
         (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (None, Some(length)) => !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit),
         (Some(_), Some(_)) => false,
     };
-    let sole = codings.next().is_none() && lengths.next().is_none();
-    if plain && sole { Ok(()) } else { Err(BadTarget::BadFraming) }
+    if is_plain { Ok(host) } else { Err(BadTarget::BadFraming) }
 }
 
 fn check_form(method: &Method, uri: &Uri, version: Version) -> Result<(), BadTarget> {
@@ -132,15 +141,11 @@ fn check_form(method: &Method, uri: &Uri, version: Version) -> Result<(), BadTar
     if allowed && star_allowed { Ok(()) } else { Err(BadTarget::BadForm) }
 }
 
-fn host_of(headers: &HeaderMap, uri: &Uri, scheme: &str) -> Result<String, BadTarget> {
-    let mut told = headers.get_all(header::HOST).iter();
-    let header = told.next();
-    if told.next().is_some() {
-        return Err(BadTarget::NotOneHost);
-    }
-    let header = header.map(|host| canonical_host(host.as_bytes(), scheme)).transpose()?;
+fn host_of(header: Option<&HeaderValue>, uri: &Uri, scheme: &str) -> Result<String, BadTarget> {
+    let header =
+        header.map(|host| canonical_host(host.to_str().map_err(|_| BadTarget::BadHost)?, scheme)).transpose()?;
     let line_scheme = uri.scheme_str().unwrap_or(scheme);
-    let of_line = |host: &Authority| canonical_host(host.as_str().as_bytes(), line_scheme);
+    let of_line = |host: &Authority| canonical_host(host.as_str(), line_scheme);
     match (uri.authority().map(of_line).transpose()?, header) {
         (None, None) => Err(BadTarget::NotOneHost),
         (Some(line), Some(header)) if line != header => Err(BadTarget::HostsDiffer),
@@ -148,8 +153,7 @@ fn host_of(headers: &HeaderMap, uri: &Uri, scheme: &str) -> Result<String, BadTa
     }
 }
 
-fn canonical_host(host: &[u8], scheme: &str) -> Result<String, BadTarget> {
-    let host = std::str::from_utf8(host).map_err(|_| BadTarget::BadHost)?;
+fn canonical_host(host: &str, scheme: &str) -> Result<String, BadTarget> {
     let (name, port) = split_port(host).ok_or(BadTarget::BadHost)?;
     let name = name.strip_suffix('.').unwrap_or(name);
     if !(is_dns_name(name) || is_ipv6(name)) {
@@ -169,7 +173,7 @@ fn canonical_host(host: &[u8], scheme: &str) -> Result<String, BadTarget> {
 fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     let end_of_brackets = host.starts_with('[').then(|| host.rfind(']')).flatten();
     let after_brackets = end_of_brackets.map_or(0, |at| at + 1);
-    let Some(colon) = host.get(after_brackets..)?.find(':') else {
+    let Some(colon) = host.bytes().skip(after_brackets).position(|byte| byte == b':') else {
         return Some((host, None));
     };
     let (name, port) = host.split_at(after_brackets + colon);

@@ -1,11 +1,15 @@
-//! Refusals to programs that say the same every time, made once: a flood is answered with them.
+//! Refusals to programs that say the same every time, made and written once: a flood is answered with them.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use hyper::Response;
+use hyper::{Response, StatusCode};
+use memchr::memmem;
 
-use super::{Answer, Refused, refuse_program};
+use super::written::{Written, written};
+use super::{Answer, Reads, Refused, refuse_program};
+use crate::clock::http_date;
 use crate::line::StoreFault;
 use crate::proxy::ResponseBody;
 use crate::room::JoinFault;
@@ -24,10 +28,51 @@ static FIXED: [Refused<'static>; 8] = [
     Refused::NoPass,
 ];
 
-static READY: LazyLock<[Response<Bytes>; FIXED.len()]> = LazyLock::new(|| FIXED.each_ref().map(refuse_program));
+static READY: LazyLock<[Ready; FIXED.len()]> =
+    LazyLock::new(|| FIXED.each_ref().map(|why| Ready::of(refuse_program(why))));
 
-/// Returns the answer to a program, if it is one of those.
-pub(super) fn answer(refused: &Refused<'_>) -> Option<Answer> {
+/// An answer that says the same every time, but for the date.
+#[derive(Debug)]
+pub struct Ready {
+    answer: Response<Bytes>,
+    text: Vec<u8>,
+    date: Range<usize>,
+}
+
+impl Ready {
+    fn of(answer: Response<Bytes>) -> Self {
+        let text = written(&answer, answer.body()).expect("it says nothing of the connection").front;
+        let from = memmem::find(&text, DATE).expect("it is dated") + DATE.len();
+        Self { answer, date: from..from + http_date().len(), text }
+    }
+
+    /// Returns it as an answer like others.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        self.answer.clone().map(ResponseBody::full)
+    }
+
+    /// Returns its status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+
+    /// Writes it as it is sent, with the date of now.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        let mut front = self.text.clone();
+        front[self.date.clone()].copy_from_slice(&http_date());
+        Written { front, rest: Bytes::new() }
+    }
+}
+
+/// What stands before the date in a head.
+const DATE: &[u8] = b"\r\ndate: ";
+
+/// Returns the answer to whoever reads it so, if it is one of those.
+#[must_use]
+pub fn ready(reads: Reads, refused: &Refused<'_>) -> Option<&'static Ready> {
     let place = match refused {
         Refused::SoldOut => 0,
         Refused::Full => 1,
@@ -39,7 +84,7 @@ pub(super) fn answer(refused: &Refused<'_>) -> Option<Answer> {
         Refused::NoPass => 7,
         _ => return None,
     };
-    Some(READY[place].clone().map(ResponseBody::full))
+    (reads == Reads::Json).then(|| &READY[place])
 }
 
 #[cfg(test)]
@@ -49,9 +94,16 @@ mod tests {
     #[test]
     fn what_is_ready_is_what_would_be_made() {
         for refused in &FIXED {
-            let (ready, made) = (answer(refused).unwrap(), refuse_program(refused));
-            assert_eq!((ready.status(), ready.headers()), (made.status(), made.headers()), "{refused:?}");
-            assert_eq!(format!("{:?}", ready.body()), format!("{:?}", ResponseBody::full(made.into_body())));
+            let (ready, made) = (ready(Reads::Json, refused).unwrap(), refuse_program(refused));
+            let answer = ready.answer();
+            assert_eq!((answer.status(), answer.headers()), (made.status(), made.headers()), "{refused:?}");
+            assert_eq!(answer.body().at_hand(), Some(made.body()));
+            let undated = |text: &[u8]| [&text[..ready.date.start], &text[ready.date.end..]].concat();
+            let (told, anew) = (ready.written(), written(&made, made.body()).unwrap());
+            assert_eq!(undated(&told.front), undated(&anew.front), "{refused:?}");
+            assert!(told.rest.is_empty() && anew.rest.is_empty());
+            let date = std::str::from_utf8(&told.front[ready.date.clone()]).unwrap();
+            assert!(httpdate::parse_http_date(date).is_ok(), "{date}");
         }
     }
 }

@@ -4,7 +4,6 @@
 //! It takes what is [`plain`], and writes answers that are all there. With anything else hyper goes on, which reads again
 //! what was read and is handed the answer that is under way: nothing is asked twice. Then the connection stays with hyper.
 
-mod head;
 pub mod plain;
 
 use std::future::poll_fn;
@@ -21,7 +20,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::connection::{Caller, HEADER_TIMEOUT};
 use crate::pipeline::Handling;
-use crate::respond::Answer;
+use crate::respond::{self, Written};
 use crate::resumed::Resumed;
 
 /// As much is read at once.
@@ -48,18 +47,12 @@ where
         let (mut heard, mut answers) = (read.split().freeze(), 0);
         while !heard.is_empty() {
             let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
-            let answer = match silence.until_heard(caller.handle(plain.request), &mut stream, &mut read).await {
-                Handling::AtOnce(answer) => answer,
-                later @ Handling::Later(_) => {
-                    return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(later)));
-                }
+            let handling = silence.until_heard(caller.handle(plain.request), &mut stream, &mut read).await;
+            let Some(out) = written(&handling).filter(|_| !caller.is_to_leave()) else {
+                return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(handling)));
             };
-            let Some(out) = written(&answer).filter(|_| !caller.is_to_leave()) else {
-                return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(answer.into())));
-            };
-            drop((answer, plain.bytes));
-            stream.write_all(&out).await.ok()?;
-            stream.flush().await.ok()?;
+            drop((handling, plain.bytes));
+            out.send(&mut stream).await.ok()?;
             answers += 1;
             if answers % TURN == 0 {
                 yield_now().await;
@@ -71,8 +64,12 @@ where
     None
 }
 
-fn written(answer: &Answer) -> Option<Vec<u8>> {
-    head::written(answer, answer.body().at_hand()?)
+fn written(handling: &Handling) -> Option<Written> {
+    match handling {
+        Handling::Ready(ready) => Some(ready.written()),
+        Handling::AtOnce(answer) => respond::written(answer, answer.body().at_hand()?),
+        Handling::Later(_) => None,
+    }
 }
 
 impl<S> Rest<S> {

@@ -75,7 +75,7 @@ impl Pipeline {
                 respond::verified(HeaderMap::new())
             }
             decision if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for) => {
-                let answer = self.sold_out(room, asker);
+                let answer = self.sold_out(room, asker).answer().await;
                 if shows_page { answer } else { respond::denied(answer) }
             }
             Decision::Admit(ticket, _) => respond::verified(passed(room, &ticket, credentials.pass)),
@@ -163,7 +163,7 @@ impl Pipeline {
         let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
         let host = forwarded.unwrap_or(target.host());
         let described = Request::builder().method(method.clone()).uri(uri).header(header::HOST, host).body(()).ok()?;
-        let target = Target::parse(&described.into_parts().0, self.scheme()).ok()?;
+        let target = Target::parse(&described, self.scheme()).ok()?;
         Some(Original { target, method, is_told: named.is_some() })
     }
 }

@@ -18,7 +18,7 @@ fn passage() -> Passage<'static> {
 
 fn target(host: &str) -> Target {
     let request = Request::builder().uri("/book").header("host", host).body(()).unwrap();
-    Target::parse(&request.into_parts().0, "https").unwrap()
+    Target::parse(&request, "https").unwrap()
 }
 
 fn map(lines: &[(&'static str, &str)]) -> HeaderMap {

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::{Framing, WireFault};
-use crate::proxy::headers::tokens;
+use crate::proxy::headers::tokens_of;
 use crate::proxy::request_body::RequestBody;
 
 /// An answer of more headers is not read, as with hyper.
@@ -85,29 +85,58 @@ fn framing(
     is_old: bool,
     headers: &mut HeaderMap,
 ) -> Result<(Framing, bool), WireFault> {
-    let says = |word: &str| tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
-    let may_stay = !says("close") && (!is_old || says("keep-alive"));
+    let Said { closes, stays, is_chunked, length } = Said::of(headers);
+    let may_stay = !closes && (!is_old || stays);
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
     let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if has_none || *method == Method::HEAD {
         return Ok((Framing::over(), may_stay && !switches));
     }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        let is_sole = codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if is_old || !is_sole {
-            return Err(WireFault::Unclear);
-        }
+    match (is_chunked, length) {
+        (Some(false), _) | (None, Some(None)) => Err(WireFault::Unclear),
+        (Some(true), _) if is_old => Err(WireFault::Unclear),
+        (Some(true), None) => Ok((Framing::chunked(), may_stay)),
         // Whoever says both may mean either: what comes after is not to be trusted.
-        let is_clear = headers.remove(header::CONTENT_LENGTH).is_none();
-        return Ok((Framing::chunked(), may_stay && is_clear));
+        (Some(true), Some(_)) => {
+            headers.remove(header::CONTENT_LENGTH);
+            Ok((Framing::chunked(), false))
+        }
+        (None, Some(Some(bytes))) => Ok((Framing::sized(bytes), may_stay)),
+        (None, None) => Ok((Framing::until_end(), false)),
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(length) = lengths.next() else { return Ok((Framing::until_end(), false)) };
-    if lengths.any(|other| other != length) {
-        return Err(WireFault::Unclear);
+}
+
+/// What the headers of an answer say of the connection and of the body's end.
+#[derive(Default)]
+struct Said {
+    closes: bool,
+    stays: bool,
+    /// Whether that is the one coding, where there is any.
+    is_chunked: Option<bool>,
+    /// The length, where one is said; none in it where that is no number, or where there are two.
+    length: Option<Option<u64>>,
+}
+
+impl Said {
+    /// Reads them in one walk: to look for each name costs more.
+    fn of(headers: &HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            if name == header::CONNECTION {
+                for token in tokens_of(value) {
+                    said.closes |= token.eq_ignore_ascii_case("close");
+                    said.stays |= token.eq_ignore_ascii_case("keep-alive");
+                }
+            } else if name == header::TRANSFER_ENCODING {
+                let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                said.is_chunked = Some(is_chunked && said.is_chunked.is_none());
+            } else if name == header::CONTENT_LENGTH {
+                let bytes = number(value).filter(|bytes| said.length.is_none_or(|before| before == Some(*bytes)));
+                said.length = Some(bytes);
+            }
+        }
+        said
     }
-    Ok((Framing::sized(number(length).ok_or(WireFault::Unclear)?), may_stay))
 }
 
 fn number(digits: &HeaderValue) -> Option<u64> {

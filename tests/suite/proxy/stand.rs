@@ -180,7 +180,8 @@ async fn answer(
         Some(_) => VisitorBody::AtHand(body.collect().await.unwrap().to_bytes()),
         None => body.into(),
     };
-    let target = match Target::parse(&parts, "http") {
+    let request = Request::from_parts(parts, body);
+    let target = match Target::parse(&request, "http") {
         Ok(target) => target,
         Err(fault) => return Ok(refused(fault)),
     };
@@ -195,7 +196,7 @@ async fn answer(
         scheme: "http",
         method_decides: false,
     };
-    let outgoing = proxy.prepare(Request::from_parts(parts, body), &target, &passage);
+    let outgoing = proxy.prepare(request, &target, &passage);
     let outcome = proxy.send(outgoing).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
