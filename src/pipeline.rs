@@ -378,6 +378,6 @@ fn now_s(room: &Room) -> u64 {
 
 /// A short text that names a ticket to the operator and gives nothing away.
 fn support_code(ticket: &Ticket) -> String {
-    let digits = (ticket.id.0 >> 96) as u32;
-    format!("{:04X}-{:04X}", digits >> 16, digits & 0xffff)
+    let [a, b, c, d, ..] = ticket.id.0.to_be_bytes();
+    [[a, b], [c, d]].map(hex::encode_upper).join("-")
 }
