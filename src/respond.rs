@@ -1,4 +1,4 @@
-//! Every answer of the gateway's own, and the only file that picks status codes.
+//! Every answer of the gateway's own, the only file that picks status codes, and how any answer is written.
 
 mod caching;
 mod offer;

@@ -94,6 +94,9 @@ fn room_cookie<'a>(headers: &'a HeaderMap, kind: CookieKind, room: &str, is_tls:
     cookies(headers).find(|(name, _)| is_cookie_of(name, kind, room, is_tls)).map(|(_, value)| value)
 }
 
+/// Finds the kind of a page among what is accepted.
+static PAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("text/html"));
+
 /// Tells what the asker can read: whoever accepts HTML is a browser.
 #[must_use]
 pub fn reads(headers: &HeaderMap) -> Reads {
@@ -112,9 +115,6 @@ fn coding(headers: &HeaderMap) -> Coding {
 
 /// The cookie of the language that a visitor has chosen by hand.
 const LANGUAGE_COOKIE: &str = "vestibule-language";
-
-/// Finds the kind of a page among what is accepted.
-static PAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("text/html"));
 
 /// Finds its name anywhere: most visitors have chosen none, and their cookies need not be read one by one.
 static CHOICE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LANGUAGE_COOKIE));

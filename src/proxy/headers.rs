@@ -38,8 +38,8 @@ const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
 
-/// As many headers are written for the upstream, so that there is room for them at once.
-pub const WRITTEN: usize = 10;
+/// As many headers are written for the upstream at the most, so that room can be made for them at once.
+pub const HEADERS_ADDED: usize = 10;
 
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -127,7 +127,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
 ///
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
 pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
-    headers.reserve(WRITTEN);
+    headers.reserve(HEADERS_ADDED);
     pass_hop(headers, websocket, |name| name == "expect" || is_claim(name, passage));
     strip_own_cookies(headers);
     let pen = &mut Pen::new();

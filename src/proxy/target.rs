@@ -110,10 +110,10 @@ impl fmt::Display for Target {
 fn check_headers(headers: &HeaderMap) -> Result<Option<&HeaderValue>, BadTarget> {
     let (mut host, mut coding, mut length) = (None, None, None);
     for (name, value) in headers {
-        let (told, again) = match name {
-            name if name == header::HOST => (&mut host, BadTarget::NotOneHost),
-            name if name == header::TRANSFER_ENCODING => (&mut coding, BadTarget::BadFraming),
-            name if name == header::CONTENT_LENGTH => (&mut length, BadTarget::BadFraming),
+        let (told, again) = match *name {
+            header::HOST => (&mut host, BadTarget::NotOneHost),
+            header::TRANSFER_ENCODING => (&mut coding, BadTarget::BadFraming),
+            header::CONTENT_LENGTH => (&mut length, BadTarget::BadFraming),
             _ => continue,
         };
         if told.replace(value).is_some() {

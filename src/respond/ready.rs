@@ -1,4 +1,5 @@
-//! Refusals to programs that say the same every time, made and written once: a flood is answered with them.
+//! Refusals to programs that say the same every time, made once: a flood is answered with them. Whoever needs one as it is sent
+//! finds it written as well.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -70,7 +71,7 @@ impl Ready {
 /// What stands before the date in a head.
 const DATE: &[u8] = b"\r\ndate: ";
 
-/// Returns the answer to whoever reads it so, if it is one of those.
+/// Returns the refusal to a program, if it is one of those.
 #[must_use]
 pub fn ready(reads: Reads, refused: &Refused<'_>) -> Option<&'static Ready> {
     let place = match refused {
@@ -102,8 +103,14 @@ mod tests {
             let (told, anew) = (ready.written(), written(&made, made.body()).unwrap());
             assert_eq!(undated(&told.front), undated(&anew.front), "{refused:?}");
             assert!(told.rest.is_empty() && anew.rest.is_empty());
-            let date = std::str::from_utf8(&told.front[ready.date.clone()]).unwrap();
-            assert!(httpdate::parse_http_date(date).is_ok(), "{date}");
         }
+    }
+
+    #[test]
+    fn what_is_ready_is_dated_when_it_is_sent() {
+        let mut ready = Ready::of(refuse_program(&Refused::SoldOut));
+        ready.text[ready.date.clone()].fill(b'?');
+        let date = ready.written().front[ready.date.clone()].to_vec();
+        assert!(httpdate::parse_http_date(&String::from_utf8(date).unwrap()).is_ok());
     }
 }

@@ -19,7 +19,7 @@ const COPY_CAP_BYTES: usize = 4 << 10;
 pub struct Written {
     /// The head, and a short body.
     pub(super) front: Vec<u8>,
-    /// A long body.
+    /// A long body: no copy, but the memory it came in.
     pub(super) rest: Bytes,
 }
 
@@ -77,6 +77,8 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     fn text<B>(answer: &Response<B>, body: &'static [u8]) -> Option<Bytes> {
@@ -101,6 +103,20 @@ mod tests {
         assert!(written.front.ends_with(b"GMT\r\n\r\n") && written.rest == body);
         let all = text(&answer, &LONG).unwrap();
         assert!(all.ends_with(&LONG) && all.starts_with(b"HTTP/1.1 200 OK\r\ncontent-length: 4097\r\n"));
+    }
+
+    #[tokio::test]
+    async fn all_of_it_is_sent_to_whoever_takes_little_at_a_time() {
+        static LONG: [u8; COPY_CAP_BYTES + 1] = [b'x'; COPY_CAP_BYTES + 1];
+        for body in [&LONG[..], b"short"] {
+            let written = written(&Response::new(()), &Bytes::from_static(body)).unwrap();
+            let all = [&written.front[..], &written.rest[..]].concat();
+            let (mut near, mut far) = tokio::io::duplex(64);
+            let sending = async move { written.send(&mut near).await };
+            let mut heard = Vec::new();
+            let (sent, read) = tokio::join!(sending, far.read_to_end(&mut heard));
+            assert!(sent.is_ok() && read.is_ok() && heard == all && all.ends_with(body));
+        }
     }
 
     #[test]

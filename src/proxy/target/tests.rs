@@ -84,7 +84,7 @@ fn one_host_one_spelling() {
 fn bad_hosts_are_refused() {
     for told in [
         "", ".", "a..b", ".a", "a:", "a:0", "a:65536", "a:+1", "a:1:2", "user@a", "a/b", "a b", "a,b", "a%41", "[::1",
-        "::1", "[x]", "a\\b", "[::1]x", "a?b", "a#b",
+        "::1", "[x]", "a\\b", "[::1]x", "a?b", "a#b", "é", "a\t",
     ] {
         assert_eq!(host(told), Err(BadTarget::BadHost), "{told}");
     }

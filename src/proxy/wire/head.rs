@@ -93,46 +93,61 @@ fn framing(
         return Ok((Framing::over(), may_stay && !switches));
     }
     match (is_chunked, length) {
-        (Some(false), _) | (None, Some(None)) => Err(WireFault::Unclear),
+        (Some(false), _) | (None, Length::Unclear) => Err(WireFault::Unclear),
         (Some(true), _) if is_old => Err(WireFault::Unclear),
-        (Some(true), None) => Ok((Framing::chunked(), may_stay)),
+        (Some(true), Length::Unsaid) => Ok((Framing::chunked(), may_stay)),
         // Whoever says both may mean either: what comes after is not to be trusted.
-        (Some(true), Some(_)) => {
+        (Some(true), _) => {
             headers.remove(header::CONTENT_LENGTH);
             Ok((Framing::chunked(), false))
         }
-        (None, Some(Some(bytes))) => Ok((Framing::sized(bytes), may_stay)),
-        (None, None) => Ok((Framing::until_end(), false)),
+        (None, Length::Bytes(bytes)) => Ok((Framing::sized(bytes), may_stay)),
+        (None, Length::Unsaid) => Ok((Framing::until_end(), false)),
     }
 }
 
 /// What the headers of an answer say of the connection and of the body's end.
-#[derive(Default)]
 struct Said {
     closes: bool,
     stays: bool,
     /// Whether that is the one coding, where there is any.
     is_chunked: Option<bool>,
-    /// The length, where one is said; none in it where that is no number, or where there are two.
-    length: Option<Option<u64>>,
+    length: Length,
+}
+
+/// How long a body is, as headers have it.
+enum Length {
+    Unsaid,
+    Bytes(u64),
+    /// No number, or two that are not written alike.
+    Unclear,
 }
 
 impl Said {
     /// Reads them in one walk: to look for each name costs more.
     fn of(headers: &HeaderMap) -> Self {
-        let mut said = Self::default();
+        let mut said = Self { closes: false, stays: false, is_chunked: None, length: Length::Unsaid };
+        let mut last = None;
         for (name, value) in headers {
-            if name == header::CONNECTION {
-                for token in tokens_of(value) {
-                    said.closes |= token.eq_ignore_ascii_case("close");
-                    said.stays |= token.eq_ignore_ascii_case("keep-alive");
+            match *name {
+                header::CONNECTION => {
+                    for token in tokens_of(value) {
+                        said.closes |= token.eq_ignore_ascii_case("close");
+                        said.stays |= token.eq_ignore_ascii_case("keep-alive");
+                    }
                 }
-            } else if name == header::TRANSFER_ENCODING {
-                let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
-                said.is_chunked = Some(is_chunked && said.is_chunked.is_none());
-            } else if name == header::CONTENT_LENGTH {
-                let bytes = number(value).filter(|bytes| said.length.is_none_or(|before| before == Some(*bytes)));
-                said.length = Some(bytes);
+                header::TRANSFER_ENCODING => {
+                    let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                    said.is_chunked = Some(is_chunked && said.is_chunked.is_none());
+                }
+                header::CONTENT_LENGTH => {
+                    said.length = match (number(value), last.replace(value)) {
+                        (Some(bytes), None) => Length::Bytes(bytes),
+                        (Some(_), Some(before)) if before == value => said.length,
+                        _ => Length::Unclear,
+                    };
+                }
+                _ => {}
             }
         }
         said
@@ -173,6 +188,9 @@ mod tests {
             ("304 Not Modified\r\nContent-Length: 3\r\n\r\n", "304 Framing(Nothing) true 0"),
             ("101 Switching Protocols\r\n\r\n", "101 Framing(Nothing) false 0"),
             ("200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length: 3\r\nContent-Length: 03\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n", "Unclear"),
+            ("200 OK\r\nContent-Length: 4\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", "Unclear"),
             ("200 OK\r\nContent-Length: +3\r\n\r\n", "Unclear"),
             ("200 OK\r\nContent-Length:\r\n\r\n", "Unclear"),
             ("200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "Unclear"),
