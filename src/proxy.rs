@@ -17,10 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::header;
-use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Response, StatusCode, Version};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,13 +31,14 @@ pub mod target;
 pub mod words;
 
 mod chain;
-mod pen;
+mod lines;
 pub mod headers;
 
 mod trace;
 mod trailers;
 
 mod visitor_body;
+mod text;
 
 mod address;
 mod request_body;
@@ -53,6 +53,7 @@ mod shelf;
 
 mod check;
 mod pool;
+mod outgoing;
 
 mod response_body;
 mod tunnel;
@@ -62,6 +63,7 @@ pub use chain::ChainHeader;
 pub use check::{CheckRules, keep_checking};
 pub use fleet::{BackendView, Fleet, FleetRules};
 pub use headers::Passage;
+pub use outgoing::Outgoing;
 pub use response_body::ResponseBody;
 pub use target::{BadTarget, Target};
 pub use visitor_body::VisitorBody;
@@ -69,8 +71,8 @@ pub use way::OwnedTasks;
 pub use words::{UpstreamWord, UpstreamWords};
 
 use fleet::Load;
+use outgoing::{Asked, Ready};
 use pool::{Coming, Errand, Lease, Pool};
-use request_body::RequestBody;
 use tunnel::Tunnel;
 
 use crate::telemetry;
@@ -193,6 +195,8 @@ pub struct Proxy {
     fleet: Arc<Fleet>,
     /// One for each address, in the order of the fleet.
     pools: Vec<Arc<Pool>>,
+    /// Whether all of them take a request as text.
+    takes_text: bool,
     /// Counts the choices made, from which chance is made.
     choices: AtomicU64,
     limits: ProxyLimits,
@@ -201,58 +205,16 @@ pub struct Proxy {
     stop: CancellationToken,
 }
 
-/// A request made ready for the upstream, or what is wrong with it.
-#[must_use = "it has yet to be sent"]
-pub struct Outgoing(Result<Ready, ProxyFault>);
-
-struct Ready {
-    errand: Errand,
-    asked: Option<Asked>,
-    /// When its answer has to be over.
-    deadline: Option<Instant>,
-}
-
-/// The visitor's half of a WebSocket that was asked for, and its place among the tunnels.
-struct Asked {
-    down: OnUpgrade,
-    slot: OwnedSemaphorePermit,
-}
-
 impl Proxy {
     /// Makes a proxy to the addresses of a fleet. Its tasks run on `tasks`, and `stop` cuts them, in-flight requests included:
     /// it belongs at the end of a drain, not at its beginning.
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, limits: ProxyLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let takes_text = fleet.backends().iter().all(|backend| backend.way.takes_text());
         let ways = fleet.backends().iter().map(|backend| Arc::clone(&backend.way));
         let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), &stop)).collect();
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
-        Self { fleet, pools, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
-    }
-
-    /// Makes an admitted request ready for the upstream. From now on its time runs, and nothing else is needed of it: who
-    /// waits for the answer keeps no more than that.
-    pub fn prepare(&self, request: Request<VisitorBody>, target: &Target, passage: &Passage<'_>) -> Outgoing {
-        Outgoing(self.ready(request, target, passage))
-    }
-
-    fn ready(
-        &self,
-        mut request: Request<VisitorBody>,
-        target: &Target,
-        passage: &Passage<'_>,
-    ) -> Result<Ready, ProxyFault> {
-        let deadline = self.limits.whole_timeout.map(|whole| Instant::now() + whole);
-        let asked = self.asked(&mut request)?;
-        let (mut parts, body) = request.into_parts();
-        let (body, upload) = RequestBody::new(body, self.limits.max_body_bytes)?;
-        headers::clean_request(&mut parts.headers, target, passage, asked.is_some());
-        trace::keep_or_begin(&mut parts.headers, self.limits.trace_sampling, rand::random);
-        parts.uri = target.to_uri();
-        parts.version = Version::HTTP_11;
-        parts.extensions.clear();
-        let request = Some(Box::new(Request::from_parts(parts, body)));
-        let errand = Errand { request, upload, is_upgrade: asked.is_some() };
-        Ok(Ready { errand, asked, deadline })
+        Self { fleet, pools, takes_text, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
     }
 
     /// Forwards a request that was made ready and returns the answer, whose body may still be arriving.
@@ -287,13 +249,13 @@ impl Proxy {
     async fn exchange(&self, mut errand: Errand) -> Result<(Lease, Response<Coming>), ProxyFault> {
         let mut tried = Vec::new();
         let mut last = ProxyFault::Overloaded;
-        while let Some(request) = &mut errand.request
+        while let Some(message) = &mut errand.message
             && let Some(i) = self.fleet.choose(self.chance(), &tried)
         {
             let load = Load::on(&self.fleet, i);
             let address = &self.fleet.backends()[i].way.address;
-            let span = telemetry::attempt(request.method(), address.host(), address.port(), tried.len());
-            telemetry::pass_on(&span, request.headers_mut());
+            let span = telemetry::attempt(message.method(), address.host(), address.port(), tried.len());
+            message.belong(&span);
             match self.pools[i].exchange(&mut errand).instrument(span.clone()).await {
                 Ok((lease, response)) => {
                     telemetry::answered(&span, response.status(), true);
@@ -331,14 +293,6 @@ impl Proxy {
     /// Closes the idle connections and keeps none from now on: for a stop, which else would wait for them.
     pub fn retire(&self) {
         self.pools.iter().for_each(|pool| pool.retire());
-    }
-
-    fn asked(&self, request: &mut Request<VisitorBody>) -> Result<Option<Asked>, ProxyFault> {
-        if !headers::asks_for_websocket(request) {
-            return Ok(None);
-        }
-        let slot = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
-        Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
     }
 
     fn answer(&self, response: Response<Coming>, lease: Lease, deadline: Option<Instant>) -> Response<ResponseBody> {

@@ -45,7 +45,9 @@ impl RequestId {
         HeaderValue::from_bytes(&self.digits()).expect("digits may stand in a header")
     }
 
-    fn digits(self) -> [u8; 32] {
+    /// Returns those digits.
+    #[must_use]
+    pub fn digits(self) -> [u8; 32] {
         let mut digits = [0; 32];
         hex::encode_to_slice(self.0.to_be_bytes(), &mut digits).expect("two digits for each byte");
         digits

@@ -16,10 +16,10 @@ use std::iter;
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
-use hyper::header::{self, Entry, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 
 use super::chain::{self, ChainHeader};
-use super::pen::Pen;
+use super::lines::{AddressText, Lines};
 use super::target::Target;
 use super::trailers::Announced;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
@@ -29,17 +29,17 @@ const OWN_COOKIES: [&str; 3] = ["vestibule-ticket", "vestibule-pass", "vestibule
 const HOST_COOKIE_PREFIX: &str = "__Host-";
 pub(super) const FORWARDED_PREFIX: &str = "x-forwarded-";
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const ROOM: HeaderName = HeaderName::from_static("vestibule-room");
-const VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const PASS: HeaderName = HeaderName::from_static("vestibule-pass");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+static ROOM: HeaderName = HeaderName::from_static("vestibule-room");
+static VISITOR: HeaderName = HeaderName::from_static("vestibule-visitor");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static PASS: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// As many headers are written for the upstream at the most, so that room can be made for them at once.
-pub const HEADERS_ADDED: usize = 10;
+pub(super) const HEADERS_ADDED: usize = 10;
 
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -80,6 +80,13 @@ pub struct Passage<'a> {
     pub scheme: &'static str,
     /// Whether rooms are told apart by method, so that no header may say that it is another.
     pub method_decides: bool,
+}
+
+impl Passage<'_> {
+    /// Says whether the peer may tell who asks in the headers of a chain.
+    fn believes(&self, chain: ChainHeader) -> bool {
+        self.peer_is_trusted && self.chain == chain
+    }
 }
 
 /// Returns the address of the visitor: the peer's own, or, behind trusted proxies, the last one of the chain that they
@@ -123,25 +130,42 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
         && nominated()
 }
 
-/// Turns a visitor's headers into those the upstream may see, and adds what the gateway vouches for.
+/// Takes off what `Connection` nominates, but for what never crosses in any case.
+pub fn drop_nominated(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = nominated(headers).filter(|name| !is_of_hop(name.as_str())).collect();
+    names.into_iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Writes those of a visitor's headers that the upstream may see, and what the gateway vouches for. What they tell of a trace
+/// is left to `trace`.
 ///
 /// `websocket` keeps the handshake of an upgrade that [`asks_for_websocket`] allowed.
-pub fn clean_request(headers: &mut HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool) {
-    headers.reserve(HEADERS_ADDED);
-    pass_hop(headers, websocket, |name| name == "expect" || is_claim(name, passage));
-    strip_own_cookies(headers);
-    let pen = &mut Pen::new();
-    let host = match headers.get(header::HOST) {
-        Some(told) if told == target.host() => told.clone(),
-        _ => pen.bytes(target.host()).value(),
-    };
-    set_forwarded(headers, &host, passage, pen);
-    headers.insert(header::HOST, host);
-    headers.insert(REQUEST_ID, passage.request.header_value());
+pub fn pass_up(told: &HeaderMap, target: &Target, passage: &Passage<'_>, websocket: bool, up: &mut impl Lines) {
+    up.write(&header::HOST, &[target.host().as_bytes()]);
+    let (mut tells_of_trailers, mut has_cookies) = (false, false);
+    for (name, value) in told {
+        match *name {
+            header::HOST | header::EXPECT | header::FORWARDED => {}
+            header::TE | header::TRAILER => tells_of_trailers = true,
+            header::COOKIE => has_cookies = true,
+            _ if never_goes_up(name.as_str(), passage) => {}
+            _ => up.copy(name, value),
+        }
+    }
+    if has_cookies {
+        pass_cookies(told, up);
+    }
+    if websocket {
+        say_upgrade(up);
+    } else if tells_of_trailers {
+        Announced::of(told).say(up);
+    }
+    tell_who_asks(told, target.host(), passage, up);
+    up.write(&REQUEST_ID, &[&passage.request.digits()]);
     let room = Some(passage.room).filter(|room| !room.is_empty());
-    for (name, told) in [(ROOM, room), (VISITOR, passage.visitor), (PASS, passage.pass)] {
-        if let Some(told) = told {
-            headers.insert(name, pen.bytes(told).value());
+    for (name, value) in [(&ROOM, room), (&VISITOR, passage.visitor), (&PASS, passage.pass)] {
+        if let Some(value) = value {
+            up.write(name, &[value.as_bytes()]);
         }
     }
 }
@@ -180,7 +204,7 @@ fn pass_hop(headers: &mut HeaderMap, websocket: bool, mut is_unwanted: impl FnMu
         announced.say(headers);
     }
     if websocket {
-        set_upgrade(headers);
+        say_upgrade(headers);
     }
 }
 
@@ -192,100 +216,101 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     lines.flat_map(tokens_of).filter_map(|token| token.parse().ok())
 }
 
-fn set_upgrade(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+fn say_upgrade(lines: &mut impl Lines) {
+    lines.write(&header::CONNECTION, &[b"upgrade"]);
+    lines.write(&header::UPGRADE, &[b"websocket"]);
 }
 
-/// Tells the names a visitor may not use; those that trusted proxies write are no claims.
-fn is_claim(name: &str, passage: &Passage<'_>) -> bool {
-    let is_believed = |chain| passage.peer_is_trusted && passage.chain == chain;
+/// Tells the names that end here: those of a hop, those that say who somebody is, where nobody is believed who does, and
+/// what is written anew.
+fn never_goes_up(name: &str, passage: &Passage<'_>) -> bool {
     let is_of_x = name.starts_with(FORWARDED_PREFIX) || name == "x-real-ip";
-    name.contains('_')
+    is_of_hop(name)
+        || name.contains('_')
         || name.starts_with(OWN_PREFIX)
-        || (is_of_x && !is_believed(ChainHeader::XForwardedFor))
-        || (name == "forwarded" && !is_believed(ChainHeader::Forwarded))
+        || (is_of_x && (!passage.believes(ChainHeader::XForwardedFor) || name == X_FORWARDED_FOR.as_str()))
+        || matches!(name, "x-request-id" | "traceparent" | "tracestate")
         || (passage.method_decides && METHOD_OVERRIDES.contains(&name))
 }
 
 /// Writes both headers of the chain, the one that was not believed anew from the one that was.
-fn set_forwarded(headers: &mut HeaderMap, host: &HeaderValue, passage: &Passage<'_>, pen: &mut Pen) {
-    let Passage { peer, scheme, .. } = *passage;
-    let (proto, host_again) = (HeaderValue::from_static(scheme), host.clone());
-    if passage.peer_is_trusted {
-        retell(headers, passage.chain, pen);
-        let (name, element) = (pen.address(peer).value(), element(pen, peer, scheme, host));
-        append(headers, X_FORWARDED_FOR, name, pen);
-        append(headers, header::FORWARDED, element, pen);
-        headers.entry(X_FORWARDED_PROTO).or_insert(proto);
-        headers.entry(X_FORWARDED_HOST).or_insert(host_again);
-    } else {
-        let name = pen.address(peer).value();
-        headers.insert(X_FORWARDED_FOR, name.clone());
-        headers.insert(header::FORWARDED, element(pen, peer, scheme, host));
-        headers.insert(X_REAL_IP, name);
-        headers.insert(X_FORWARDED_PROTO, proto);
-        headers.insert(X_FORWARDED_HOST, host_again);
+fn tell_who_asks(told: &HeaderMap, host: &str, passage: &Passage<'_>, up: &mut impl Lines) {
+    let (peer, scheme, host) = (AddressText::of(passage.peer), passage.scheme.as_bytes(), host.as_bytes());
+    let before = if passage.peer_is_trusted { Chain::told(told, passage.chain) } else { Chain::default() };
+    up.write(&X_FORWARDED_FOR, &[before.addresses.as_bytes(), peer.as_bytes()]);
+    let (node, end) = node_marks(passage.peer);
+    // A host with a port needs quotes there.
+    let quote: &[u8] = if memchr::memchr2(b':', b'[', host).is_some() { b"\"" } else { b"" };
+    let element =
+        [before.elements.as_bytes(), node, peer.as_bytes(), end, b";proto=", scheme, b";host=", quote, host, quote];
+    up.write(&header::FORWARDED, &element);
+    if !passage.peer_is_trusted {
+        up.write(&X_REAL_IP, &[peer.as_bytes()]);
+    }
+    for (name, value) in [(&X_FORWARDED_PROTO, scheme), (&X_FORWARDED_HOST, host)] {
+        if !(passage.believes(ChainHeader::XForwardedFor) && told.contains_key(name)) {
+            up.write(name, &[value]);
+        }
     }
 }
 
-/// Says what one header of the chain tells in the other as well.
-fn retell(headers: &mut HeaderMap, chain: ChainHeader, pen: &mut Pen) {
-    for hop in chain::addresses(headers, chain) {
-        let (name, value) = match (chain, hop) {
-            (ChainHeader::XForwardedFor, Some(hop)) => (header::FORWARDED, node(pen, hop).value()),
-            (ChainHeader::XForwardedFor, None) => (header::FORWARDED, HeaderValue::from_static("for=unknown")),
-            (ChainHeader::Forwarded, Some(hop)) => (X_FORWARDED_FOR, pen.address(hop).value()),
-            (ChainHeader::Forwarded, None) => (X_FORWARDED_FOR, HeaderValue::from_static("unknown")),
+/// The hops before the peer, as both headers tell them, with a comma behind.
+#[derive(Default)]
+struct Chain {
+    addresses: String,
+    elements: String,
+}
+
+impl Chain {
+    /// Reads the header that is believed, and writes the same for the other.
+    fn told(headers: &HeaderMap, chain: ChainHeader) -> Self {
+        let hops = chain::addresses(headers, chain);
+        let as_told = |name: &HeaderName| {
+            let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unknown"));
+            lines.map(|line| format!("{line}, ")).collect()
         };
-        append(headers, name, value, pen);
-    }
-}
-
-/// Writes one element of RFC 7239 about an address; hosts with a port need quotes there.
-fn element(pen: &mut Pen, peer: IpAddr, scheme: &str, host: &HeaderValue) -> HeaderValue {
-    let has_port = host.as_bytes().iter().any(|byte| matches!(byte, b':' | b'['));
-    let quote = if has_port { "\"" } else { "" };
-    node(pen, peer).bytes(";proto=").bytes(scheme).bytes(";host=").bytes(quote).bytes(host).bytes(quote).value()
-}
-
-/// Names an address in it; one of version 6 needs quotes.
-fn node(pen: &mut Pen, peer: IpAddr) -> &mut Pen {
-    let (before, after) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-    pen.bytes(before).address(peer).bytes(after)
-}
-
-/// Adds to the end of a list that a trusted proxy began, if one did.
-fn append(headers: &mut HeaderMap, name: HeaderName, last: HeaderValue, pen: &mut Pen) {
-    match headers.entry(name) {
-        Entry::Vacant(place) => drop(place.insert(last)),
-        Entry::Occupied(mut list) => {
-            for value in list.iter() {
-                pen.bytes(value.to_str().unwrap_or("unknown")).bytes(", ");
+        match chain {
+            ChainHeader::XForwardedFor => {
+                Self { addresses: as_told(&X_FORWARDED_FOR), elements: hops.into_iter().map(element).collect() }
             }
-            list.insert(pen.bytes(last).value());
+            ChainHeader::Forwarded => {
+                Self { addresses: hops.into_iter().map(address).collect(), elements: as_told(&header::FORWARDED) }
+            }
         }
     }
 }
 
-fn strip_own_cookies(headers: &mut HeaderMap) {
+fn address(hop: Option<IpAddr>) -> String {
+    hop.map_or("unknown, ".to_owned(), |hop| format!("{hop}, "))
+}
+
+fn element(hop: Option<IpAddr>) -> String {
+    match hop {
+        Some(hop @ IpAddr::V6(_)) => format!("for=\"[{hop}]\", "),
+        Some(hop) => format!("for={hop}, "),
+        None => "for=unknown, ".to_owned(),
+    }
+}
+
+/// Returns what stands around an address in an element of RFC 7239, where one of version 6 needs quotes.
+fn node_marks(address: IpAddr) -> (&'static [u8], &'static [u8]) {
+    if address.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") }
+}
+
+fn pass_cookies(told: &HeaderMap, up: &mut impl Lines) {
+    let mut lines = told.get_all(header::COOKIE).iter();
     let ours = |value: &HeaderValue| pairs(value.as_bytes()).any(is_own_cookie);
+    if let (Some(only), None) = (lines.next(), lines.next())
+        && !ours(only)
+    {
+        return up.copy(&header::COOKIE, only);
+    }
     // HTTP/2 may bring them in several lines, of which HTTP/1.1 knows one (RFC 9113, section 8.2.3).
-    let mut lines = headers.get_all(header::COOKIE).iter();
-    if lines.size_hint().0 <= 1 && !lines.any(ours) {
-        return;
-    }
-    let mut kept = Vec::new();
-    for value in headers.get_all(header::COOKIE) {
-        for pair in pairs(value.as_bytes()).filter(|pair| !is_own_cookie(pair)) {
-            kept.extend_from_slice(if kept.is_empty() { b"" } else { b"; " });
-            kept.extend_from_slice(pair);
-        }
-    }
-    headers.remove(header::COOKIE);
-    // The bytes come out of valid values, so that the joined value is valid too.
-    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
-        headers.insert(header::COOKIE, value);
+    let lines = told.get_all(header::COOKIE).iter();
+    let kept = lines.flat_map(|line| pairs(line.as_bytes())).filter(|pair| !is_own_cookie(pair));
+    let mut pieces: Vec<&[u8]> = kept.flat_map(|pair| [&b"; "[..], pair]).collect();
+    if !pieces.is_empty() {
+        up.write(&header::COOKIE, &pieces.split_off(1));
     }
 }
 

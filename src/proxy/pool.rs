@@ -3,34 +3,27 @@
 //! The pool is ours because a pool per worker over `hyper::client::conn` costs measurably less than a shared
 //! one, and because the retry rule (P3) has to know exactly what an attempt may have done.
 
+mod attempt;
 mod errand;
 mod lease;
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::TrySendError;
-use hyper::{Method, Request, Response};
+use hyper::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(super) use errand::Errand;
+pub(super) use errand::{Errand, Message};
 pub(super) use lease::{Coming, Lease};
 
-use errand::{copy_head, is_safe};
-
-use super::dress::{self, Dress};
-use super::request_body::{Progress, RequestBody, Upload};
 use super::shelf::{Idle, Shelf};
 use super::watched::Heard;
 use super::way::{Fresh, Sender, Way};
-use super::wire::{Unanswered, Wire};
+use super::wire::Wire;
 use super::{ProxyFault, ProxyLimits};
 
 /// The requests that one connection of HTTP/2 carries before another is made.
@@ -50,13 +43,17 @@ struct Connection {
 
 /// What carries one exchange.
 enum Carrier {
-    /// For what is plain, in the clear.
+    /// For a text.
     Wire(Box<Wire>),
     Hyper(Connection),
 }
 
-/// What comes back when there is no answer: the fault, and the request if it was not written.
-type Unsent = TrySendError<Request<RequestBody>>;
+/// Whether a connection has to be a new one.
+#[derive(Clone, Copy)]
+enum Age {
+    Any,
+    New,
+}
 
 /// Whether a connection is wanted as well that cannot take a request at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,21 +107,25 @@ impl Pool {
         self: &Arc<Self>,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        let is_plain = self.way.takes_plain() && errand.is_plain();
-        let carrier = match is_plain.then(|| self.pop_wire()).flatten() {
-            Some(wire) => Carrier::Wire(wire),
-            None if is_plain => self.connect_wire().await?,
-            None => Carrier::Hyper(self.checkout(errand.is_upgrade).await?),
-        };
+        let carrier = self.carrier(errand, Age::Any).await?;
         match self.attempt(carrier, errand).await {
-            Err(_) if errand.request.is_some() => {}
+            Err(_) if errand.message.is_some() => {}
             outcome => return outcome,
         }
-        let carrier = match is_plain {
-            true => self.connect_wire().await?,
-            false => Carrier::Hyper(self.connect(errand.is_upgrade).await?),
-        };
+        let carrier = self.carrier(errand, Age::New).await?;
         self.attempt(carrier, errand).await
+    }
+
+    async fn carrier(&self, errand: &Errand, age: Age) -> Result<Carrier, ProxyFault> {
+        match (&errand.message, age) {
+            (Some(Message::Text(_)), Age::New) => self.connect_wire().await.map(Carrier::Wire),
+            (Some(Message::Text(_)), Age::Any) => match self.pop_wire() {
+                Some(wire) => Ok(Carrier::Wire(wire)),
+                None => self.connect_wire().await.map(Carrier::Wire),
+            },
+            (_, Age::New) => self.connect(errand.is_upgrade).await.map(Carrier::Hyper),
+            (_, Age::Any) => self.checkout(errand.is_upgrade).await.map(Carrier::Hyper),
+        }
     }
 
     /// Drops the idle connections that were not used for too long, and the wires that the upstream closed, which nobody else
@@ -275,102 +276,24 @@ impl Pool {
         }
     }
 
-    /// Makes a wire; where as many connections are open as may be, one of hyper's that nobody uses does as well.
-    fn connect_wire(&self) -> Pin<Box<dyn Future<Output = Result<Carrier, ProxyFault>> + Send + '_>> {
+    /// Makes a wire.
+    fn connect_wire(&self) -> Pin<Box<dyn Future<Output = Result<Box<Wire>, ProxyFault>> + Send + '_>> {
         Box::pin(async {
-            let Ok(slot) = self.slot() else { return self.wait_or_connect(false).await.map(Carrier::Hyper) };
+            let slot = match self.slot() {
+                Ok(slot) => slot,
+                Err(full) => self.slot_of_another().await.ok_or(full)?,
+            };
             let dialled = timeout(self.limits.connect_timeout, self.way.dial()).await;
             let stream = dialled.map_err(|_| ProxyFault::ConnectTimeout)??;
-            Ok(Carrier::Wire(Box::new(Wire::new(stream, slot, self.stop.clone()))))
+            Ok(Box::new(Wire::new(stream, slot, self.stop.clone())))
         })
     }
 
-    /// Waits for the head of an answer, for as long as the upstream may think; longer where the visitor still sends.
-    async fn answer(
-        &self,
-        connection: &mut Connection,
-        request: Box<Request<RequestBody>>,
-        upload: Option<&Arc<Upload>>,
-    ) -> Result<Result<Response<Incoming>, Box<Unsent>>, ProxyFault> {
-        let limit = self.limits.header_timeout;
-        let patience = connection.patience.get_or_insert_with(|| Box::pin(sleep(limit)));
-        let mut answer = pin!(connection.sender.try_send(*request));
-        let mut progress = Progress::default();
-        loop {
-            patience.as_mut().reset(Instant::now() + limit);
-            let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
-                Poll::Ready(outcome) => Poll::Ready(Some(outcome.map_err(Box::new))),
-                Poll::Pending => patience.as_mut().poll(cx).map(|()| None),
-            });
-            match (outcome.await, upload) {
-                (Some(outcome), _) => return Ok(outcome),
-                (None, Some(upload)) => upload.judge_wait(&mut progress)?,
-                (None, None) => return Err(ProxyFault::HeaderTimeout),
-            }
-        }
-    }
-
-    async fn attempt(
-        self: &Arc<Self>,
-        carrier: Carrier,
-        errand: &mut Errand,
-    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        match carrier {
-            Carrier::Wire(wire) => self.attempt_by_wire(wire, errand).await,
-            Carrier::Hyper(connection) => self.attempt_by_hyper(connection, errand).await,
-        }
-    }
-
-    async fn attempt_by_wire(
-        self: &Arc<Self>,
-        mut wire: Box<Wire>,
-        errand: &mut Errand,
-    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        let request = errand.request.as_mut().expect("an errand has its request until it is sent");
-        Dress::Http1.put_on(request);
-        let may_be_lost = wire.is_reused() && is_safe(request.method()) && request.body().is_end_stream();
-        let answer = wire.exchange(request, self.limits.header_timeout).await;
-        let nothing_happened = may_be_lost && matches!(answer, Err(Unanswered::Silent(_))) && !self.stop.is_cancelled();
-        errand.request.take_if(|_| !nothing_happened);
-        match answer {
-            Ok(answer) => Ok((Lease::new(Carrier::Wire(wire), self, None), answer.map(Coming::Wire))),
-            Err(Unanswered::TooLate) => Err(ProxyFault::HeaderTimeout),
-            Err(Unanswered::Silent(fault)) => Err(ProxyFault::NoAnswer(fault.into())),
-            Err(Unanswered::Bad(fault)) => Err(ProxyFault::BadAnswer(fault.into())),
-        }
-    }
-
-    async fn attempt_by_hyper(
-        self: &Arc<Self>,
-        mut connection: Connection,
-        errand: &mut Errand,
-    ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        let mut request = errand.request.take().expect("an errand has its request until it is sent");
-        let dressed = match connection.sender {
-            Sender::Http1(_) => Dress::Http1,
-            Sender::Http2(_) => Dress::Http2(self.way.address.scheme()),
-        };
-        dressed.put_on(&mut request);
-        let may_be_lost = connection.reused || dressed != Dress::Http1;
-        let spare = (may_be_lost && request.body().is_end_stream()).then(|| copy_head(&request));
-        let heard_bytes = connection.heard.bytes();
-        let mut failed = match self.answer(&mut connection, request, errand.upload.as_ref()).await? {
-            Ok(answer) => {
-                let lease = Lease::new(Carrier::Hyper(connection), self, errand.upload.take());
-                return Ok((lease, answer.map(Coming::Hyper)));
-            }
-            Err(failed) => failed,
-        };
-        if let Some(fault) = errand.upload.as_ref().and_then(|upload| upload.fault()) {
-            return Err(fault);
-        }
-        let (unsent, error) = (failed.take_message(), failed.into_error());
-        let silent = connection.heard.bytes() == heard_bytes;
-        let is_lost = silent && connection.reused && dressed == Dress::Http1;
-        let nothing_happened = |method: &Method| dress::was_refused_unseen(&error) || (is_lost && is_safe(method));
-        let spare = spare.filter(|spare| nothing_happened(spare.method()));
-        errand.request = unsent.map(Box::new).or(spare);
-        Err(fault_of(error, silent))
+    /// Closes a connection of hyper's that nobody uses, and takes its place once its driver has noticed.
+    async fn slot_of_another(&self) -> Option<OwnedSemaphorePermit> {
+        self.pop(Unready::Too)?;
+        let freed = timeout(self.limits.connect_timeout, Arc::clone(&self.slots).acquire_owned());
+        freed.await.ok()?.ok()
     }
 }
 
@@ -383,8 +306,4 @@ impl Connection {
         let sender = self.sender.share()?;
         Some(Self { sender, heard: self.heard.clone(), reused: true, patience: None, hands: Arc::clone(&self.hands) })
     }
-}
-
-fn fault_of(error: hyper::Error, silent: bool) -> ProxyFault {
-    if silent { ProxyFault::NoAnswer(error.into()) } else { ProxyFault::BadAnswer(error.into()) }
 }

@@ -108,15 +108,6 @@ impl RequestBody {
         let streamed = Streamed { incoming, left_bytes: limit_bytes, upload: Arc::clone(&upload) };
         Ok((Self(Some(streamed)), Some(upload)))
     }
-
-    /// Returns all of it where it is there, empty where there is none.
-    pub(super) fn at_hand(&self) -> Option<&[u8]> {
-        match &self.0 {
-            None => Some(&[]),
-            Some(Streamed { incoming: VisitorBody::AtHand(bytes), .. }) => Some(bytes),
-            Some(_) => None,
-        }
-    }
 }
 
 impl Streamed {

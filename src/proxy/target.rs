@@ -95,6 +95,12 @@ impl Target {
 
     /// Returns the request target in origin form, as it is sent upstream.
     #[must_use]
+    pub fn path_and_query(&self) -> &str {
+        self.path_and_query.as_str()
+    }
+
+    /// Returns the same for hyper.
+    #[must_use]
     pub fn to_uri(&self) -> Uri {
         Uri::from(self.path_and_query.clone())
     }

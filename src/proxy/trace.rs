@@ -1,33 +1,40 @@
 //! The trace that a request belongs to, as W3C Trace Context names it (level 1, 2021).
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+use super::lines::Lines;
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Chance for one request: the ids of a trace and of its first span, and whether it is recorded.
 pub(super) type Chance = (u128, u64, f64);
 
-/// Keeps a trace that is named as it should be, and drops one that is not. Where there is none, one is begun, which is
+/// Which part of the traces that begin here is recorded; `None` begins none.
+pub(super) type Sampling = Option<f64>;
+
+/// Writes on a trace that is named as it should be, and drops one that is not. Where there is none, one is begun, which is
 /// recorded for the part `sampling` of all; with `None` the upstream is left to begin its own.
-pub(super) fn keep_or_begin(headers: &mut HeaderMap, sampling: Option<f64>, chance: impl FnOnce() -> Chance) {
-    let mut told = headers.get_all(&TRACEPARENT).iter();
-    let first = told.next();
-    let is_told = first.is_some();
-    if first.is_some_and(|value| is_sound(value.as_bytes())) && told.next().is_none() {
-        return;
+pub(super) fn keep_or_begin(
+    told: &HeaderMap,
+    sampling: Sampling,
+    chance: impl FnOnce() -> Chance,
+    up: &mut impl Lines,
+) {
+    let mut parents = told.get_all(&TRACEPARENT).iter();
+    if let (Some(parent), None) = (parents.next(), parents.next())
+        && is_sound(parent.as_bytes())
+    {
+        up.copy(&TRACEPARENT, parent);
+        return told.get_all(&TRACESTATE).iter().for_each(|state| up.copy(&TRACESTATE, state));
     }
-    if is_told {
-        headers.remove(&TRACEPARENT);
-    }
-    headers.remove(&TRACESTATE);
     let Some(sampling) = sampling else { return };
     let (trace, span, draw) = chance();
     let flags = u8::from(draw < sampling);
     // An id of zeros is none.
     let text = format!("00-{:032x}-{:016x}-{flags:02x}", trace.max(1), span.max(1));
-    headers.extend(HeaderValue::from_str(&text).ok().map(|value| (TRACEPARENT, value)));
+    up.write(&TRACEPARENT, &[text.as_bytes()]);
 }
 
 /// Reads `VERSION-TRACE-SPAN-FLAGS` in lower-case hexadecimal digits; later versions may go on after another dash.
@@ -44,20 +51,22 @@ fn is_sound(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn through(lines: &[&str], sampling: Option<f64>) -> Vec<String> {
-        let mut headers = HeaderMap::new();
+    fn through(lines: &[&str], sampling: Sampling) -> Vec<String> {
+        let (mut told, mut up) = (HeaderMap::new(), HeaderMap::new());
         for line in lines {
-            headers.append(TRACEPARENT, line.parse().unwrap());
+            told.append(&TRACEPARENT, line.parse().unwrap());
         }
-        headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
-        keep_or_begin(&mut headers, sampling, || (0xabc, 0, 0.25));
-        let kept = headers.contains_key(TRACESTATE);
-        assert_eq!(kept, headers.get(TRACEPARENT).is_some_and(|value| lines.contains(&value.to_str().unwrap())));
-        headers.get_all(TRACEPARENT).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        told.insert(&TRACESTATE, HeaderValue::from_static("a=b"));
+        keep_or_begin(&told, sampling, || (0xabc, 0, 0.25), &mut up);
+        let kept = up.contains_key(&TRACESTATE);
+        assert_eq!(kept, up.get(&TRACEPARENT).is_some_and(|value| lines.contains(&value.to_str().unwrap())));
+        up.get_all(&TRACEPARENT).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]

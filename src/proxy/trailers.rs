@@ -9,6 +9,7 @@ use hyper::body::Frame;
 use hyper::header::{self, HeaderName};
 
 use super::headers::{FORWARDED_PREFIX, METHOD_OVERRIDES, is_of_hop, tokens};
+use super::lines::Lines;
 use super::words::OWN_PREFIX;
 
 /// The names that a trailer may not have, besides those of a hop and of the gateway.
@@ -81,12 +82,12 @@ impl Announced {
     }
 
     /// Says the same on the next hop. HTTP/1.1 sends only trailers that were announced.
-    pub(super) fn say(&self, headers: &mut HeaderMap) {
+    pub(super) fn say(&self, lines: &mut impl Lines) {
         for name in &self.names {
-            headers.append(header::TRAILER, name.clone().into());
+            lines.write(&header::TRAILER, &[name.as_str().as_bytes()]);
         }
         if self.takes {
-            headers.insert(header::TE, header::HeaderValue::from_static("trailers"));
+            lines.write(&header::TE, &[b"trailers"]);
         }
     }
 }

@@ -21,6 +21,16 @@ impl From<Incoming> for VisitorBody {
     }
 }
 
+impl VisitorBody {
+    /// Returns all of it where it is there, empty where there is none.
+    pub(super) fn at_hand(&self) -> Option<&[u8]> {
+        match self {
+            Self::AtHand(bytes) => Some(bytes),
+            Self::Arriving(incoming) => incoming.is_end_stream().then_some(&[]),
+        }
+    }
+}
+
 impl Body for VisitorBody {
     type Data = Bytes;
     type Error = hyper::Error;

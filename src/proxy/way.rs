@@ -76,8 +76,8 @@ impl Way {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Tells whether a plain request can be written as it is: in HTTP/1.1, in the clear.
-    pub(super) fn takes_plain(&self) -> bool {
+    /// Tells whether a request can be sent as text: in HTTP/1.1, in the clear.
+    pub(super) fn takes_text(&self) -> bool {
         self.address.scheme() == Scheme::Http
     }
 

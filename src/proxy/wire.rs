@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub use framing::Framing;
 pub use head::take as take_head;
 
-use super::request_body::RequestBody;
+use super::text::Text;
 
 /// Room is made for so much, and for more and more of a long answer.
 const READ_BYTES: usize = 8 << 10;
@@ -119,12 +119,8 @@ impl Wire {
         self.line.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request whose body is at hand, and waits for the head of the answer, for at most `limit`.
-    pub(super) async fn exchange(
-        &mut self,
-        request: &Request<RequestBody>,
-        limit: Duration,
-    ) -> Result<Response<Framing>, Unanswered> {
+    /// Sends a request and waits for the head of the answer, for at most `limit`.
+    pub(super) async fn exchange(&mut self, request: &Text, limit: Duration) -> Result<Response<Framing>, Unanswered> {
         let Self { line, stays, is_reused, patience, .. } = self;
         patience.as_mut().reset(Instant::now() + limit);
         *is_reused = true;
@@ -132,7 +128,7 @@ impl Wire {
         *stays = false;
         let speaking = async {
             // Whoever does not take all of it may have answered nevertheless.
-            let sent = line.stream.write_all(&head::written(request)).await;
+            let sent = line.stream.write_all(request.as_bytes()).await;
             let mut is_silent = true;
             loop {
                 let bytes = poll_fn(|cx| line.poll_more(cx)).await;

@@ -31,9 +31,10 @@ fn map(lines: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn sent(lines: &[(&'static str, &str)], passage: Passage<'_>) -> HeaderMap {
-    let mut headers = map(lines);
-    clean_request(&mut headers, &target("shop.example"), &passage, false);
-    headers
+    let (mut told, mut up) = (map(lines), HeaderMap::new());
+    drop_nominated(&mut told);
+    pass_up(&told, &target("shop.example"), &passage, false, &mut up);
+    up
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -164,9 +165,11 @@ fn of_two_chains_the_one_that_the_proxies_write_counts() {
 
 #[test]
 fn forwarded_is_quoted_where_it_must_be() {
-    let host = HeaderValue::from_static("a:81");
-    let element = element(&mut Pen::new(), "2001:db8::1".parse().unwrap(), "http", &host);
-    assert_eq!(element, "for=\"[2001:db8::1]\";proto=http;host=\"a:81\"");
+    let (peer, mut up) = ("2001:db8::1".parse().unwrap(), HeaderMap::new());
+    let passage = Passage { peer, scheme: "http", peer_is_trusted: true, ..passage() };
+    pass_up(&map(&[("x-forwarded-for", "2001:db8::2")]), &target("a:81"), &passage, false, &mut up);
+    let expected = "for=\"[2001:db8::2]\", for=\"[2001:db8::1]\";proto=http;host=\"a:81\"";
+    assert_eq!(only(&up, "forwarded"), Some(expected));
 }
 
 #[test]

@@ -1,15 +1,14 @@
-//! The heads of a plain request and of its answer.
+//! The head of an answer.
 
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 use httparse::{Header, ParserConfig, Status};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 
 use super::{Framing, WireFault};
 use crate::proxy::headers::tokens_of;
-use crate::proxy::request_body::RequestBody;
 
 /// An answer of more headers is not read, as with hyper.
 const HEADERS_CAP: usize = 100;
@@ -17,33 +16,8 @@ const HEADERS_CAP: usize = 100;
 /// Nor is one with a longer head.
 const HEAD_CAP_BYTES: usize = 400 << 10;
 
-/// A head is rarely longer.
-const HEAD_EXPECTED_BYTES: usize = 768;
-
 /// There is room for so many headers more, which the gateway writes into an answer.
 const WRITTEN: usize = 4;
-
-/// Writes a request, with its body.
-pub(super) fn written(request: &Request<RequestBody>) -> Vec<u8> {
-    let body = request.body().at_hand().unwrap_or_default();
-    let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + body.len());
-    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    put(&[request.method().as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
-    let mut has_length = !body.is_empty();
-    for (name, value) in request.headers() {
-        if name == header::CONTENT_LENGTH {
-            has_length = true;
-        } else {
-            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-        }
-    }
-    if has_length {
-        put(&[b"content-length: ", itoa::Buffer::new().format(body.len()).as_bytes(), b"\r\n"]);
-    }
-    put(&[b"\r\n", body]);
-    out
-}
 
 /// Takes the head of an answer to a request of some method from what was heard, and says whether the connection may stay
 /// when it is over; `None` where it is not all there.
@@ -209,19 +183,5 @@ mod tests {
         assert_eq!(old("Transfer-Encoding: chunked\r\n"), "Unclear");
         assert_eq!(taken(Method::GET, &format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(HEAD_CAP_BYTES))), "TooLong");
         assert!(taken(Method::GET, &format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(101))).starts_with("Head("));
-    }
-
-    #[test]
-    fn a_request_is_written_with_the_length_of_its_body() {
-        let request = |body: Option<&'static str>| {
-            let body = crate::proxy::VisitorBody::AtHand(body.unwrap_or_default().into());
-            let request = Request::post("/a?b").header("host", "h").header("content-length", "7");
-            request.body(RequestBody::new(body, 9).unwrap().0).unwrap()
-        };
-        let text = |request: &Request<RequestBody>| String::from_utf8(written(request)).unwrap();
-        assert_eq!(text(&request(Some("abc"))), "POST /a?b HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc");
-        assert_eq!(text(&request(None)), "POST /a?b HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n");
-        let bare = Request::options("*").body(RequestBody::empty()).unwrap();
-        assert_eq!(text(&bare), "OPTIONS * HTTP/1.1\r\n\r\n");
     }
 }

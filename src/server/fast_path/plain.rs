@@ -12,7 +12,6 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 
 use crate::proxy::VisitorBody;
-use crate::proxy::headers::HEADERS_ADDED;
 
 /// A request of more headers is not plain.
 const HEADERS_CAP: usize = 64;
@@ -54,7 +53,7 @@ pub fn take(heard: &mut Bytes) -> Option<Plain> {
 }
 
 fn map(heard: &Bytes, headers: &[Header<'_>]) -> Option<HeaderMap> {
-    let mut map = HeaderMap::with_capacity(headers.len() + HEADERS_ADDED);
+    let mut map = HeaderMap::with_capacity(headers.len());
     for header in headers {
         let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
         map.append(name, HeaderValue::from_maybe_shared(heard.slice_ref(header.value)).ok()?);

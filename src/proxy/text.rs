@@ -1,0 +1,176 @@
+//! A request as the text that is sent, all of it: for an upstream that is spoken to in HTTP/1.1 and in the clear.
+
+use std::ops::Range;
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
+
+use super::VisitorBody;
+use super::headers::{self, Passage};
+use super::lines::Lines;
+use super::target::Target;
+use super::trace::{self, Sampling};
+
+/// A head is rarely longer.
+const HEAD_EXPECTED_BYTES: usize = 768;
+
+/// A request that can be sent in one piece, more than once if need be.
+#[derive(Debug)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    method: Method,
+    has_body: bool,
+    /// Where it tells of the trace.
+    trace: Range<usize>,
+}
+
+impl Text {
+    /// Writes a visitor's request, whose `body` is all there, as the upstream may see it.
+    pub(super) fn of(
+        request: &Request<VisitorBody>,
+        body: &[u8],
+        target: &Target,
+        passage: &Passage<'_>,
+        sampling: Sampling,
+    ) -> Self {
+        let (method, told) = (request.method(), request.headers());
+        let mut writing = Writing { bytes: Vec::with_capacity(HEAD_EXPECTED_BYTES + body.len()), has_length: false };
+        writing.put(&[method.as_str().as_bytes(), b" ", target.path_and_query().as_bytes(), b" HTTP/1.1\r\n"]);
+        headers::pass_up(told, target, passage, false, &mut writing);
+        let before = writing.bytes.len();
+        trace::keep_or_begin(told, sampling, rand::random, &mut writing);
+        let trace = before..writing.bytes.len();
+        writing.end(body);
+        Self { bytes: writing.bytes, method: method.clone(), has_body: !body.is_empty(), trace }
+    }
+
+    /// Tells of another trace.
+    pub(super) fn retell(&mut self, trace: &HeaderMap) {
+        let mut lines = Writing { bytes: Vec::new(), has_length: false };
+        trace.iter().for_each(|(name, value)| lines.copy(name, value));
+        let end = self.trace.start + lines.bytes.len();
+        self.bytes.splice(self.trace.clone(), lines.bytes);
+        self.trace.end = end;
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) const fn has_body(&self) -> bool {
+        self.has_body
+    }
+}
+
+/// What is written so far.
+struct Writing {
+    bytes: Vec<u8>,
+    /// Whether the visitor has said how long the body is, if only that there is none.
+    has_length: bool,
+}
+
+impl Writing {
+    fn put(&mut self, pieces: &[&[u8]]) {
+        pieces.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+    }
+
+    fn end(&mut self, body: &[u8]) {
+        if self.has_length || !body.is_empty() {
+            self.put(&[b"content-length: ", itoa::Buffer::new().format(body.len()).as_bytes(), b"\r\n"]);
+        }
+        self.put(&[b"\r\n", body]);
+    }
+}
+
+impl Lines for Writing {
+    fn copy(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if *name == header::CONTENT_LENGTH {
+            self.has_length = true;
+        } else {
+            self.put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+    }
+
+    fn write(&mut self, name: &HeaderName, pieces: &[&[u8]]) {
+        if *name == header::TE {
+            // What is said of one hop only has to be named so (RFC 9110, section 10.1.4).
+            self.put(&[b"connection: te\r\n"]);
+        }
+        self.put(&[name.as_str().as_bytes(), b": "]);
+        let start = self.bytes.len();
+        self.put(pieces);
+        if self.bytes[start..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+            self.bytes.truncate(start);
+        }
+        self.put(&[b"\r\n"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::ChainHeader;
+    use crate::telemetry::RequestId;
+
+    const VOUCHED: &str = "x-forwarded-for: 192.0.2.7\r\nforwarded: for=192.0.2.7;proto=https;host=h\r\nx-real-ip: 192.0.2.7\r\n\
+        x-forwarded-proto: https\r\nx-forwarded-host: h\r\nx-request-id: 0000000000000000000000000000001d\r\n";
+
+    fn text(request: hyper::http::request::Builder, body: &'static [u8]) -> Text {
+        let request = request.header("host", "h").body(VisitorBody::AtHand(body.into())).unwrap();
+        let passage = Passage {
+            room: "",
+            visitor: None,
+            pass: None,
+            request: RequestId::of(&tracing::Span::none(), || 0x1d),
+            peer: [192, 0, 2, 7].into(),
+            peer_is_trusted: false,
+            chain: ChainHeader::XForwardedFor,
+            scheme: "https",
+            method_decides: false,
+        };
+        let target = Target::parse(&request, "https").unwrap();
+        Text::of(&request, body, &target, &passage, None)
+    }
+
+    fn says(text: &Text, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(text.as_bytes()), expected.replace("VOUCHED\r\n", VOUCHED));
+    }
+
+    #[test]
+    fn a_request_is_written_with_the_length_of_its_body() {
+        let asked = || Request::post("//a?b").header("content-length", "7").header("te", "trailers, x");
+        let line = "POST /a?b HTTP/1.1\r\nhost: h\r\nconnection: te\r\nte: trailers\r\nVOUCHED\r\n";
+        says(&text(asked(), b"abc"), &format!("{line}content-length: 3\r\n\r\nabc"));
+        says(&text(asked(), b""), &format!("{line}content-length: 0\r\n\r\n"));
+        says(&text(Request::options("*"), b""), "OPTIONS * HTTP/1.1\r\nhost: h\r\nVOUCHED\r\n\r\n");
+    }
+
+    #[test]
+    fn it_can_tell_of_one_trace_after_the_other() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let told = Request::put("/").header("traceparent", parent).header("tracestate", "a=b").header("a", "b");
+        let mut text = text(told, b"body");
+        let expected = |trace: &str| {
+            format!("PUT / HTTP/1.1\r\nhost: h\r\na: b\r\nVOUCHED\r\n{trace}content-length: 4\r\n\r\nbody")
+        };
+        says(&text, &expected(&format!("traceparent: {parent}\r\ntracestate: a=b\r\n")));
+        for trace in ["traceparent: 00-x\r\n", "traceparent: 00-longer\r\ntracestate: c=d\r\n", ""] {
+            let lines = trace.lines().filter_map(|line| line.split_once(": "));
+            let lines = lines.map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()), value.parse()));
+            text.retell(&lines.map(|(name, value)| (name.unwrap(), value.unwrap())).collect());
+            says(&text, &expected(trace));
+        }
+    }
+
+    #[test]
+    fn no_line_is_split() {
+        let mut writing = Writing { bytes: Vec::new(), has_length: false };
+        writing.write(&HeaderName::from_static("a"), &[b"x\r\n", b"b: y"]);
+        writing.write(&HeaderName::from_static("c"), &[b"x", b"\ty"]);
+        assert_eq!(writing.bytes, b"a: \r\nc: x\ty\r\n");
+    }
+}
