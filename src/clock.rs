@@ -5,6 +5,7 @@
 
 mod date;
 mod far;
+mod rough;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -12,6 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use date::{HttpDate, http_date};
 pub use far::{Between, FarClock};
+pub use rough::rough_ms;
 
 /// Tells the time, in microseconds or milliseconds since the Unix epoch.
 ///

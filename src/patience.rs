@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::clock::rough_ms;
 
 /// A reader who takes nothing for this long is cut.
 pub const READER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,6 +84,41 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A limit of time that each request puts off. That costs a rough look at a clock: the timer is set anew only when it runs
+/// out before its time.
+#[derive(Debug)]
+pub struct Limit {
+    timer: Pin<Box<Sleep>>,
+    /// When it is over, by the rough clock.
+    until_ms: u64,
+}
+
+impl Limit {
+    /// Makes one that is over.
+    #[must_use]
+    pub fn over() -> Self {
+        Self { timer: Box::pin(sleep(Duration::ZERO)), until_ms: 0 }
+    }
+
+    /// Puts its end off until `limit` from now. It is never brought forward.
+    pub fn put_off(&mut self, limit: Duration) {
+        let until_ms = rough_ms().saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self.until_ms = self.until_ms.max(until_ms);
+    }
+
+    /// Waits until it is over.
+    pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let left_ms = self.until_ms.saturating_sub(rough_ms());
+            if left_ms == 0 {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(Instant::now() + Duration::from_millis(left_ms));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod signed;
 
 use std::sync::Arc;
 
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::line::PersonId;
@@ -135,8 +135,13 @@ pub fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Lists the cookies that a request brings along, each with its value.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+    headers.get_all(header::COOKIE).iter().flat_map(cookies_of)
+}
+
+/// Lists those of one line.
+pub fn cookies_of(line: &HeaderValue) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = line.to_str().unwrap_or_default().split(';');
+    pairs.filter_map(|pair| pair.trim().split_once('='))
 }
 
 #[cfg(test)]

@@ -164,13 +164,13 @@ impl Pipeline {
         let Visit { request, target, asker } = &visit;
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(request.headers(), room, asker);
-        let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
+        let (decision, line_now) = room.view(|view| (gate::decide(&credentials, view, now_ms), view.line_now));
         telemetry::decided(&asker.span, room.rules.name.as_str(), decision.word());
         let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
             return self.bypass(i, visit);
         }
-        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target) {
+        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, line_now.latest_ms) {
             return self.sold_out(room, asker);
         }
         let renewal = self.renewal(request.headers(), room, decision.ticket());
@@ -268,8 +268,8 @@ impl Pipeline {
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
     }
 
-    fn is_sold_out(&self, room: &Room, target: &Target) -> bool {
-        let now_ms = room.board_ms();
+    /// Tells whether what is asked for is sold out at `now_ms` by the board's clock.
+    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
         room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }

@@ -2,18 +2,18 @@
 
 use std::sync::LazyLock;
 
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use memchr::memmem::Finder;
 
 use crate::gate::Credentials;
-use crate::person::{cookies, find_cookie};
+use crate::person::{cookies, cookies_of, find_cookie};
 use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
 /// The headers by which apps without cookies show what they have.
-pub const TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
-const PASS_HEADER: HeaderName = HeaderName::from_static("vestibule-pass");
+pub static TICKET_HEADER: HeaderName = HeaderName::from_static("vestibule-ticket");
+static PASS_HEADER: HeaderName = HeaderName::from_static("vestibule-pass");
 
 /// What a cookie of the gateway's holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,26 +68,32 @@ pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
 /// Tells whether a request shows its ticket as apps do that keep no cookies.
 #[must_use]
 pub fn keeps_no_cookie(headers: &HeaderMap, room: &str, is_tls: bool) -> bool {
-    room_cookie(headers, CookieKind::Ticket, room, is_tls).is_none() && headers.contains_key(TICKET_HEADER)
+    room_cookie(headers, CookieKind::Ticket, room, is_tls).is_none() && headers.contains_key(&TICKET_HEADER)
 }
 
 /// Reads what a request brings along for a room: cookies, or else headers.
 #[must_use]
 pub fn credentials<'a>(headers: &'a HeaderMap, room: &str, is_tls: bool) -> Credentials<'a> {
-    let mut found = Credentials::default();
-    for (name, value) in cookies(headers) {
-        let is_of = |kind| is_cookie_of(name, kind, room, is_tls);
-        if found.ticket.is_none() && is_of(CookieKind::Ticket) {
-            found.ticket = Some(value);
-        } else if found.pass.is_none() && is_of(CookieKind::Pass) {
-            found.pass = Some(value);
+    let (mut found, mut told) = (Credentials::default(), Credentials::default());
+    let has_told = |told: Option<_>, value: &'a HeaderValue| told.or_else(|| value.to_str().ok());
+    // One walk: to look for each name costs more.
+    for (name, value) in headers {
+        if *name == header::COOKIE {
+            for (name, value) in cookies_of(value) {
+                let is_of = |kind| is_cookie_of(name, kind, room, is_tls);
+                if found.ticket.is_none() && is_of(CookieKind::Ticket) {
+                    found.ticket = Some(value);
+                } else if found.pass.is_none() && is_of(CookieKind::Pass) {
+                    found.pass = Some(value);
+                }
+            }
+        } else if *name == TICKET_HEADER {
+            told.ticket = has_told(told.ticket, value);
+        } else if *name == PASS_HEADER {
+            told.pass = has_told(told.pass, value);
         }
     }
-    let in_header = |name: &HeaderName| headers.get(name)?.to_str().ok();
-    Credentials {
-        ticket: found.ticket.or_else(|| in_header(&TICKET_HEADER)),
-        pass: found.pass.or_else(|| in_header(&PASS_HEADER)),
-    }
+    Credentials { ticket: found.ticket.or(told.ticket), pass: found.pass.or(told.pass) }
 }
 
 fn room_cookie<'a>(headers: &'a HeaderMap, kind: CookieKind, room: &str, is_tls: bool) -> Option<&'a str> {
@@ -174,7 +180,6 @@ pub fn can_join_through_proxy<B>(request: &Request<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect()

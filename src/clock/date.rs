@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::system_us;
+use super::rough::rough_epoch_s;
 
 /// A date by RFC 9110, section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub type HttpDate = [u8; 29];
@@ -12,7 +12,7 @@ pub type HttpDate = [u8; 29];
 #[must_use]
 pub fn http_date() -> HttpDate {
     thread_local!(static LAST: Cell<(u64, HttpDate)> = const { Cell::new((u64::MAX, [0; 29])) });
-    let now_s = system_us() / 1_000_000;
+    let now_s = rough_epoch_s();
     let (written_s, date) = LAST.get();
     if written_s == now_s {
         return date;
@@ -34,9 +34,9 @@ mod tests {
     #[test]
     fn is_the_date_of_now() {
         assert_eq!(&written(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
-        let before_s = system_us() / 1_000_000;
+        let before_s = rough_epoch_s();
         let (first, second) = (http_date(), http_date());
-        let after_s = system_us() / 1_000_000;
+        let after_s = rough_epoch_s();
         assert!((before_s..=after_s).any(|at_s| written(at_s) == first));
         assert!((before_s..=after_s + 1).any(|at_s| written(at_s) == second));
     }

@@ -21,7 +21,7 @@ impl Pipeline {
     pub(super) fn renewal(&self, headers: &HeaderMap, room: &Room, ticket: Option<&Ticket>) -> Option<Renewal> {
         let renewed = room.renewed(ticket?)?;
         Some(match visitor::keeps_no_cookie(headers, room.rules.name.as_str(), self.site.is_tls) {
-            true => Renewal { name: visitor::TICKET_HEADER, value: renewed.seal(&room.shared.ring.load()) },
+            true => Renewal { name: visitor::TICKET_HEADER.clone(), value: renewed.seal(&room.shared.ring.load()) },
             false => Renewal { name: header::SET_COOKIE, value: self.ticket_cookie(room, &renewed) },
         })
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,7 @@ use super::watched::Heard;
 use super::way::{Fresh, Sender, Way};
 use super::wire::Wire;
 use super::{ProxyFault, ProxyLimits};
+use crate::clock::rough_ms;
 
 /// The requests that one connection of HTTP/2 carries before another is made.
 const STREAMS_EACH: usize = 100;
@@ -131,8 +132,7 @@ impl Pool {
     /// Drops the idle connections that were not used for too long, and the wires that the upstream closed, which nobody else
     /// watches; returns how many are left.
     pub(super) fn sweep(&self) -> usize {
-        let now = Instant::now();
-        let shared = self.fresh_shared(now).iter().filter(|shared| !shared.connection.is_in_use()).count();
+        let shared = self.fresh_shared(rough_ms()).iter().filter(|shared| !shared.connection.is_in_use()).count();
         let mut wires = self.wires.fresh();
         wires.retain(|wire| wire.connection.is_ready());
         wires.len() + self.idle.fresh().len() + shared
@@ -144,10 +144,10 @@ impl Pool {
     }
 
     /// Locks the list of shared connections, without those that ended or that nobody has used for too long.
-    fn fresh_shared(&self, now: Instant) -> MutexGuard<'_, Vec<Idle<Connection>>> {
+    fn fresh_shared(&self, now_ms: u64) -> MutexGuard<'_, Vec<Idle<Connection>>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|shared| {
-            let is_old = now.duration_since(shared.since) >= self.limits.idle_timeout;
+            let is_old = shared.is_for(self.limits.idle_timeout, now_ms);
             !shared.connection.sender.is_closed() && (shared.connection.is_in_use() || !is_old)
         });
         shared
@@ -176,7 +176,7 @@ impl Pool {
         self.retired.store(true, Ordering::SeqCst);
         self.wires.fresh().clear();
         self.idle.fresh().clear();
-        self.fresh_shared(Instant::now()).clear();
+        self.fresh_shared(rough_ms()).clear();
     }
 
     async fn checkout(&self, only_http1: bool) -> Result<Connection, ProxyFault> {
@@ -217,11 +217,11 @@ impl Pool {
     }
 
     fn share(&self) -> Option<Connection> {
-        let now = Instant::now();
-        let mut shared = self.fresh_shared(now);
+        let now_ms = rough_ms();
+        let mut shared = self.fresh_shared(now_ms);
         let has_room = |shared: &&mut Idle<Connection>| Arc::strong_count(&shared.connection.hands) <= STREAMS_EACH;
         let found = shared.iter_mut().find(has_room)?;
-        found.since = now;
+        found.since_ms = now_ms;
         found.connection.another_hand()
     }
 
@@ -255,8 +255,8 @@ impl Pool {
         let Fresh { sender, heard } = connected.map_err(|_| ProxyFault::ConnectTimeout)??;
         let connection = Connection { sender, heard, reused: false, patience: None, hands: Arc::default() };
         if let Some(hand) = connection.another_hand().filter(|_| !self.is_retired()) {
-            let now = Instant::now();
-            self.fresh_shared(now).push(Idle { connection: hand, since: now });
+            let now_ms = rough_ms();
+            self.fresh_shared(now_ms).push(Idle { connection: hand, since_ms: now_ms });
         }
         Ok(connection)
     }

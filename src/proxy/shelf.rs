@@ -4,12 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::rough_ms;
 
-/// A connection, and since when nobody has used it.
+/// A connection, and since when nobody has used it, by the rough clock.
 pub(super) struct Idle<C> {
     pub(super) connection: C,
-    pub(super) since: Instant,
+    pub(super) since_ms: u64,
+}
+
+impl<C> Idle<C> {
+    /// Says whether nobody has used it for so long.
+    pub(super) fn is_for(&self, timeout: Duration, now_ms: u64) -> bool {
+        u128::from(now_ms.saturating_sub(self.since_ms)) >= timeout.as_millis()
+    }
 }
 
 /// Idle connections of one kind: the most recently used last, and taken first, so that those that are not needed grow old
@@ -28,13 +35,13 @@ impl<C> Shelf<C> {
 
     /// Locks the list, without those that have grown too old.
     pub(super) fn fresh(&self) -> MutexGuard<'_, VecDeque<Idle<C>>> {
-        self.fresh_at(Instant::now())
+        self.fresh_at(rough_ms())
     }
 
-    fn fresh_at(&self, now: Instant) -> MutexGuard<'_, VecDeque<Idle<C>>> {
+    fn fresh_at(&self, now_ms: u64) -> MutexGuard<'_, VecDeque<Idle<C>>> {
         // A panic cannot leave the list half changed, so that a poisoned one is still sound.
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| now.duration_since(oldest.since) >= self.timeout) {
+        while idle.front().is_some_and(|oldest| oldest.is_for(self.timeout, now_ms)) {
             idle.pop_front();
         }
         idle
@@ -43,10 +50,10 @@ impl<C> Shelf<C> {
     /// Keeps a connection where there is room for it and it is wanted. That is asked under the lock, so that nothing comes in
     /// behind the last look.
     pub(super) fn keep(&self, connection: C, is_wanted: impl FnOnce() -> bool) {
-        let since = Instant::now();
-        let mut idle = self.fresh_at(since);
+        let since_ms = rough_ms();
+        let mut idle = self.fresh_at(since_ms);
         if idle.len() < self.most && is_wanted() {
-            idle.push_back(Idle { connection, since });
+            idle.push_back(Idle { connection, since_ms });
         }
     }
 }

@@ -179,7 +179,7 @@ fn canonical_host(host: &str, scheme: &str) -> Result<String, BadTarget> {
 fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     let end_of_brackets = host.starts_with('[').then(|| host.rfind(']')).flatten();
     let after_brackets = end_of_brackets.map_or(0, |at| at + 1);
-    let Some(colon) = host.bytes().skip(after_brackets).position(|byte| byte == b':') else {
+    let Some(colon) = memchr::memchr(b':', &host.as_bytes()[after_brackets..]) else {
         return Some((host, None));
     };
     let (name, port) = host.split_at(after_brackets + colon);
@@ -187,17 +187,21 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     Some((name, Some(digits.parse().ok().filter(|&port| port != 0)?)))
 }
 
-fn is_dns_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let mut label_bytes = 0;
-    for byte in name.bytes() {
-        label_bytes = match byte {
-            b'.' if label_bytes > 0 => 0,
-            _ if plain(byte) && label_bytes < 63 => label_bytes + 1,
-            _ => return false,
-        };
+/// The bytes that a label of a name has, looked up: every request's host is read.
+static IS_OF_LABEL: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        let letter = byte as u8;
+        table[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+        byte += 1;
     }
-    label_bytes > 0 && name.len() <= 253
+    table
+};
+
+fn is_dns_name(name: &str) -> bool {
+    let is_label =
+        |label: &[u8]| matches!(label.len(), 1..=63) && label.iter().all(|&byte| IS_OF_LABEL[usize::from(byte)]);
+    name.len() <= 253 && name.as_bytes().split(|&byte| byte == b'.').all(is_label)
 }
 
 fn is_ipv6(name: &str) -> bool {

@@ -103,7 +103,9 @@ impl Lines for Writing {
         self.put(&[name.as_str().as_bytes(), b": "]);
         let start = self.bytes.len();
         self.put(pieces);
-        if self.bytes[start..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+        // All of them are looked at, for that is many at once.
+        let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+        if self.bytes[start..].iter().fold(false, |found, &byte| found | is_control(byte)) {
             self.bytes.truncate(start);
         }
         self.put(&[b"\r\n"]);

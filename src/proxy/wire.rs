@@ -21,7 +21,6 @@ use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -29,6 +28,7 @@ pub use framing::Framing;
 pub use head::take as take_head;
 
 use super::text::Text;
+use crate::patience::Limit;
 
 /// Room is made for so much, and for more and more of a long answer.
 const READ_BYTES: usize = 8 << 10;
@@ -63,8 +63,8 @@ pub(super) struct Wire {
     stays: bool,
     /// Whether it has carried a request before.
     is_reused: bool,
-    /// How long an answer is waited for. To put a timer off costs less than a new one.
-    patience: Pin<Box<Sleep>>,
+    /// How long an answer is waited for.
+    patience: Limit,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -93,7 +93,7 @@ impl Wire {
     pub(super) fn new(stream: TcpStream, slot: OwnedSemaphorePermit, stop: CancellationToken) -> Self {
         let stop = Box::pin(stop.cancelled_owned());
         let line = Line { stream, heard: BytesMut::new(), read_bytes: READ_BYTES, stop };
-        Self { line, stays: true, is_reused: false, patience: Box::pin(sleep(Duration::ZERO)), _slot: slot }
+        Self { line, stays: true, is_reused: false, patience: Limit::over(), _slot: slot }
     }
 
     /// Says whether the peer may have closed it before it heard the next request.
@@ -122,7 +122,7 @@ impl Wire {
     /// Sends a request and waits for the head of the answer, for at most `limit`.
     pub(super) async fn exchange(&mut self, request: &Text, limit: Duration) -> Result<Response<Framing>, Unanswered> {
         let Self { line, stays, is_reused, patience, .. } = self;
-        patience.as_mut().reset(Instant::now() + limit);
+        patience.put_off(limit);
         *is_reused = true;
         // Until it is known to be over.
         *stays = false;
@@ -148,7 +148,7 @@ impl Wire {
         };
         let mut speaking = pin!(speaking);
         let outcome = poll_fn(|cx| match speaking.as_mut().poll(cx) {
-            Poll::Pending => patience.as_mut().poll(cx).map(|()| Err(Unanswered::TooLate)),
+            Poll::Pending => patience.poll_over(cx).map(|()| Err(Unanswered::TooLate)),
             answered => answered,
         });
         outcome.await

@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -19,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::connection::{Caller, HEADER_TIMEOUT};
+use crate::clock::rough_ms;
 use crate::pipeline::Handling;
 use crate::respond::{self, Written};
 use crate::resumed::Resumed;
@@ -42,7 +44,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut read, stop, timer) = (BytesMut::new(), pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
-    let mut silence = Silence { soft, stop, timer, is_asked: false, since: Instant::now() };
+    let mut silence = Silence { soft, stop, timer, is_asked: false, since_ms: rough_ms() };
     while silence.ends(&mut stream, &mut read).await {
         let (mut heard, mut answers) = (read.split().freeze(), 0);
         while !heard.is_empty() {
@@ -87,13 +89,14 @@ struct Silence<'a, 'b> {
     stop: Pin<&'a mut WaitForCancellationFuture<'b>>,
     timer: Pin<&'a mut Sleep>,
     is_asked: bool,
-    since: Instant,
+    /// By the rough clock.
+    since_ms: u64,
 }
 
 impl Silence<'_, '_> {
     /// Reads what the visitor says next; false where that is nothing, or nothing in time.
     async fn ends<S: AsyncRead + Unpin>(&mut self, stream: &mut S, read: &mut BytesMut) -> bool {
-        self.since = Instant::now();
+        self.since_ms = rough_ms();
         read.reserve(READ_BYTES);
         let heard = poll_fn(|cx| match poll_read_buf(Pin::new(&mut *stream), cx, read) {
             Poll::Pending if self.is_over(cx) => Poll::Ready(Ok(0)),
@@ -126,7 +129,7 @@ impl Silence<'_, '_> {
         let stops = self.stops(cx);
         // Without a budget the task is woken again at once, and would ask in vain: a timer then says nothing and wakes nobody.
         if self.is_asked && self.timer.is_elapsed() && coop::has_budget_remaining() {
-            self.timer.as_mut().reset(self.since + HEADER_TIMEOUT);
+            self.set_timer();
             return self.timer.as_mut().poll(cx).is_ready() || stops;
         }
         stops
@@ -136,11 +139,16 @@ impl Silence<'_, '_> {
     fn stops(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.is_asked && coop::has_budget_remaining() {
             self.is_asked = true;
-            self.timer.as_mut().reset(self.since + HEADER_TIMEOUT);
+            self.set_timer();
             let (_, stops) = (self.timer.as_mut().poll(cx), self.stop.as_mut().poll(cx));
             return stops.is_ready();
         }
         self.soft.is_cancelled()
+    }
+
+    fn set_timer(&mut self) {
+        let silent = Duration::from_millis(rough_ms().saturating_sub(self.since_ms));
+        self.timer.as_mut().reset(Instant::now() + HEADER_TIMEOUT.saturating_sub(silent));
     }
 }
 
@@ -155,7 +163,7 @@ mod tests {
     async fn whoever_is_silent_after_much_is_asked_for_as_well() {
         let (soft, (mut near, mut far)) = (CancellationToken::new(), tokio::io::duplex(1 << 10));
         let (stop, timer) = (pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
-        let mut silence = Silence { soft: &soft, stop, timer, is_asked: false, since: Instant::now() };
+        let mut silence = Silence { soft: &soft, stop, timer, is_asked: false, since_ms: rough_ms() };
         far.write_all(&[0; 1 << 10]).await.unwrap();
         poll_fn(|_| {
             while coop::has_budget_remaining() {

@@ -74,7 +74,9 @@ impl Pipeline {
             Decision::Wait(..) | Decision::Join | Decision::Reject(_) if self.is_exempt(i, method, headers, asker) => {
                 respond::verified(HeaderMap::new())
             }
-            decision if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for) => {
+            decision
+                if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for, room.board_ms()) =>
+            {
                 let answer = self.sold_out(room, asker).answer().await;
                 if shows_page { answer } else { respond::denied(answer) }
             }
