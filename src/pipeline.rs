@@ -378,6 +378,11 @@ fn now_s(room: &Room) -> u64 {
 
 /// A short text that names a ticket to the operator and gives nothing away.
 fn support_code(ticket: &Ticket) -> String {
-    let [a, b, c, d, ..] = ticket.id.0.to_be_bytes();
-    [[a, b], [c, d]].map(hex::encode_upper).join("-")
+    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+    let digit = |at: u32| char::from(DIGITS[(ticket.id.0 >> (124 - 4 * at)) as usize & 15]);
+    let mut code = String::with_capacity(9);
+    code.extend((0..4).map(digit));
+    code.push('-');
+    code.extend((4..8).map(digit));
+    code
 }

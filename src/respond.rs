@@ -283,10 +283,12 @@ fn page(
     (language, coding): (Language, Coding),
     make: impl FnOnce(Reader<'_>) -> Vec<u8>,
 ) -> Answer {
-    let nonce = hex::encode(rand::random::<[u8; 16]>());
-    let answer = with_body(status, HTML, make(Reader { language, coding, nonce: &nonce }));
+    let mut nonce = [0; 32];
+    hex::encode_to_slice(rand::random::<[u8; 16]>(), &mut nonce).expect("two digits for each byte");
+    let nonce = str::from_utf8(&nonce).expect("digits are a text");
+    let answer = with_body(status, HTML, make(Reader { language, coding, nonce }));
     let mut answer = if coding == Coding::Gzip { packed(answer) } else { answer };
-    let policy = HeaderValue::try_from(policy(&nonce));
+    let policy = HeaderValue::try_from(policy(nonce));
     answer.headers_mut().extend(policy.map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
 }

@@ -250,21 +250,22 @@ impl Status {
         self.state = match (course.phase, course.stage) {
             (Phase::Closed, _) | (_, Stage::Ended) => State::Closed,
             (_, Stage::Early | Stage::Gathering) => State::PreQueue,
-            _ if room.is_sold_out(room.board_ms()) => State::SoldOut,
+            _ if room.is_sold_out(course.now.latest_ms) => State::SoldOut,
             (Phase::Paused, _) => State::Paused,
             (Phase::Open | Phase::Draining, Stage::Running) => State::Waiting,
         };
         if matches!(self.state, State::Waiting | State::SoldOut) && course.phase.calls() && self.store_up {
-            let (limit, now_s) = (self.admissions_per_second, room.line_now().latest_s());
+            let (limit, now_s) = (self.admissions_per_second, course.now.latest_s());
             let wait = |ahead| room.mirror.pace(|pace| pace.wait_behind(ahead, limit, now_s));
             self.eta_seconds = ahead.and_then(wait);
         }
     }
 }
 
-/// Where a room stands: by its operator's hand, and by its schedule.
+/// Where a room stands now: by its operator's hand, and by its schedule.
 #[derive(Clone, Copy)]
 struct Course {
+    now: Between,
     phase: Phase,
     stage: Stage,
     /// Whether lots are yet to be drawn. Also where the promise of it is still under way to this gateway: a position
@@ -276,9 +277,10 @@ impl Course {
     fn of(room: &Room, roll: &Roll, now: Between) -> Self {
         let settings = roll.settings.as_ref();
         Self {
+            now,
             phase: settings.map_or(Phase::Open, |settings| settings.phase),
             stage: settings.map_or(Stage::Running, |settings| settings.limits.schedule.stage_between(now)),
-            awaits_draw: roll.pending.is_some() || room.lacks_promise_in(roll),
+            awaits_draw: roll.pending.is_some() || room.lacks_promise_in(roll, now),
         }
     }
 }

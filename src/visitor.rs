@@ -50,6 +50,7 @@ pub fn cookie(kind: CookieKind, room: &str, is_tls: bool, value: &str, max_age_s
 }
 
 const BYPASS_COOKIE: &str = "vestibule-bypass";
+static BYPASS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BYPASS_COOKIE));
 const BOUND_BYPASS_COOKIE: &str = "__Host-vestibule-bypass";
 
 /// Writes the `Set-Cookie` that a link past the line leaves.
@@ -62,7 +63,7 @@ pub fn bypass_cookie(is_tls: bool, value: &str, max_age_s: u64) -> String {
 /// Reads that cookie.
 #[must_use]
 pub fn bypass(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
-    find_cookie(headers, if is_tls { BOUND_BYPASS_COOKIE } else { BYPASS_COOKIE })
+    find_rare(headers, &BYPASS, if is_tls { BOUND_BYPASS_COOKIE } else { BYPASS_COOKIE })
 }
 
 /// Tells whether a request shows its ticket as apps do that keep no cookies.
@@ -122,7 +123,6 @@ fn coding(headers: &HeaderMap) -> Coding {
 /// The cookie of the language that a visitor has chosen by hand.
 const LANGUAGE_COOKIE: &str = "vestibule-language";
 
-/// Finds its name anywhere: most visitors have chosen none, and their cookies need not be read one by one.
 static CHOICE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LANGUAGE_COOKIE));
 
 /// Picks the language of the pages: the one that was chosen by hand, else what the browser asks for, else English.
@@ -133,9 +133,14 @@ pub fn language(headers: &HeaderMap) -> Language {
 }
 
 fn chosen(headers: &HeaderMap) -> Option<Language> {
+    find_rare(headers, &CHOICE, LANGUAGE_COOKIE).and_then(Language::of_tag)
+}
+
+/// Finds a cookie that hardly anybody has: the cookies are read one by one only where its name stands somewhere in them.
+fn find_rare<'a>(headers: &'a HeaderMap, finder: &Finder<'_>, name: &str) -> Option<&'a str> {
     let mut lines = headers.get_all(header::COOKIE).iter();
-    let may_be_there = lines.any(|line| CHOICE.find(line.as_bytes()).is_some());
-    if may_be_there { find_cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag) } else { None }
+    let may_be_there = lines.any(|line| finder.find(line.as_bytes()).is_some());
+    may_be_there.then(|| find_cookie(headers, name)).flatten()
 }
 
 /// Writes the `Set-Cookie` that keeps a choice of language for a year.

@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Room;
+use crate::clock::Between;
 use crate::gate::QueueingMethod;
 use crate::line::draw::{Pending, Promise, Reveal};
 use crate::line::{Roll, Steering, StoreFault};
@@ -55,13 +56,12 @@ impl Room {
     /// Tells whether the room is to draw lots among those who come, and none is promised: its store was lost meanwhile.
     #[must_use]
     pub fn lacks_promise(&self) -> bool {
-        self.mirror.read(|roll| self.lacks_promise_in(roll))
+        self.mirror.read(|roll| self.lacks_promise_in(roll, self.line_now()))
     }
 
     /// As [`Room::lacks_promise`], of the roll that is being read.
     #[must_use]
-    pub fn lacks_promise_in(&self, roll: &Roll) -> bool {
-        let now = self.line_now();
+    pub fn lacks_promise_in(&self, roll: &Roll, now: Between) -> bool {
         let is_before = |schedule: &Schedule| matches!(schedule.stage_between(now), Stage::Early | Stage::Gathering);
         let schedule = roll.settings.as_ref().map(|settings| settings.limits.schedule);
         let is_open = roll.pending.is_none() && schedule.as_ref().is_some_and(is_before);
