@@ -274,11 +274,12 @@ pub fn plain_requests() -> Reader {
 /// What an answer says: status, headers, body and trailers.
 type Answered = (StatusCode, HeaderMap, Bytes, HeaderMap);
 
-/// Takes off what nobody believes beside chunks.
-fn without_length(mut headers: HeaderMap) -> HeaderMap {
-    if headers.contains_key("transfer-encoding") {
+/// Takes off what nobody believes beside chunks, and what is of the hop.
+fn of_the_answer(mut headers: HeaderMap) -> HeaderMap {
+    if headers.remove("transfer-encoding").is_some() {
         headers.remove("content-length");
     }
+    headers.remove("connection");
     headers
 }
 
@@ -295,7 +296,7 @@ fn answer_read(method: &Method, pieces: [&[u8]; 2]) -> Option<Answered> {
         }
     };
     if let Some(whole) = framing.whole(&mut heard) {
-        return Some((parts.status, without_length(parts.headers), whole, HeaderMap::new()));
+        return Some((parts.status, of_the_answer(parts.headers), whole, HeaderMap::new()));
     }
     let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
     while !framing.is_over() {
@@ -310,7 +311,7 @@ fn answer_read(method: &Method, pieces: [&[u8]; 2]) -> Option<Answered> {
             },
         }
     }
-    Some((parts.status, without_length(parts.headers), body.into(), trailers))
+    Some((parts.status, of_the_answer(parts.headers), body.into(), trailers))
 }
 
 /// Reads it as hyper does.
@@ -322,7 +323,7 @@ async fn answer_read_by_hyper(method: &Method, bytes: &[u8]) -> Option<Answered>
         let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
         let whole = body.collect().await.ok()?;
         let trailers = whole.trailers().cloned().unwrap_or_default();
-        Some((parts.status, without_length(parts.headers), whole.to_bytes(), trailers))
+        Some((parts.status, of_the_answer(parts.headers), whole.to_bytes(), trailers))
     };
     let upstream = async move {
         let asked = far.read(&mut [0; 512]).await;

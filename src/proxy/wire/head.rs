@@ -8,7 +8,6 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::{Framing, WireFault};
-use crate::proxy::headers::tokens_of;
 
 /// An answer of more headers is not read, as with hyper.
 const HEADERS_CAP: usize = 100;
@@ -34,18 +33,25 @@ pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Fr
     let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(WireFault::BadHead)?;
     let is_old = head.version != Some(1);
     let start = heard.as_ptr().addr();
-    let mut lines = Vec::with_capacity(head.headers.len());
+    let (mut said, mut lines) = (Said::default(), Vec::with_capacity(head.headers.len()));
     for line in head.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| WireFault::BadHead)?;
+        if said.is_all_of(&name, line.value) {
+            continue;
+        }
         let at = line.value.as_ptr().addr() - start;
         lines.push((name, at..at + line.value.len()));
     }
-    let said = heard.split_to(bytes).freeze();
+    let (framing, may_stay) = framing(method, status, is_old, &said)?;
+    let says_both = said.says_both();
+    let text = heard.split_to(bytes).freeze();
     let mut headers = HeaderMap::with_capacity(lines.len() + WRITTEN);
     for (name, at) in lines {
-        headers.append(name, HeaderValue::from_maybe_shared(said.slice(at)).map_err(|_| WireFault::BadHead)?);
+        headers.append(name, HeaderValue::from_maybe_shared(text.slice(at)).map_err(|_| WireFault::BadHead)?);
     }
-    let (framing, may_stay) = framing(method, status, is_old, &mut headers)?;
+    if says_both {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let mut answer = Response::new(framing);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
@@ -53,83 +59,82 @@ pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Fr
 }
 
 /// Finds out where the body ends (RFC 9112, section 6.3), and whether the connection may stay.
-fn framing(
-    method: &Method,
-    status: StatusCode,
-    is_old: bool,
-    headers: &mut HeaderMap,
-) -> Result<(Framing, bool), WireFault> {
-    let Said { closes, stays, is_chunked, length } = Said::of(headers);
-    let may_stay = !closes && (!is_old || stays);
+fn framing(method: &Method, status: StatusCode, is_old: bool, said: &Said<'_>) -> Result<(Framing, bool), WireFault> {
+    let may_stay = !said.closes && (!is_old || said.stays);
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
     let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if has_none || *method == Method::HEAD {
         return Ok((Framing::over(), may_stay && !switches));
     }
-    match (is_chunked, length) {
+    match (said.is_chunked, said.length) {
         (Some(false), _) | (None, Length::Unclear) => Err(WireFault::Unclear),
         (Some(true), _) if is_old => Err(WireFault::Unclear),
-        (Some(true), Length::Unsaid) => Ok((Framing::chunked(), may_stay)),
         // Whoever says both may mean either: what comes after is not to be trusted.
-        (Some(true), _) => {
-            headers.remove(header::CONTENT_LENGTH);
-            Ok((Framing::chunked(), false))
-        }
+        (Some(true), length) => Ok((Framing::chunked(), may_stay && matches!(length, Length::Unsaid))),
         (None, Length::Bytes(bytes)) => Ok((Framing::sized(bytes), may_stay)),
         (None, Length::Unsaid) => Ok((Framing::until_end(), false)),
     }
 }
 
-/// What the headers of an answer say of the connection and of the body's end.
-struct Said {
+/// What the head of an answer says of the connection and of the body's end.
+#[derive(Default)]
+struct Said<'a> {
     closes: bool,
     stays: bool,
     /// Whether that is the one coding, where there is any.
     is_chunked: Option<bool>,
     length: Length,
+    last_length: Option<&'a [u8]>,
 }
 
 /// How long a body is, as headers have it.
+#[derive(Clone, Copy, Default)]
 enum Length {
+    #[default]
     Unsaid,
     Bytes(u64),
     /// No number, or two that are not written alike.
     Unclear,
 }
 
-impl Said {
-    /// Reads them in one walk: to look for each name costs more.
-    fn of(headers: &HeaderMap) -> Self {
-        let mut said = Self { closes: false, stays: false, is_chunked: None, length: Length::Unsaid };
-        let mut last = None;
-        for (name, value) in headers {
-            match *name {
-                header::CONNECTION => {
-                    for token in tokens_of(value) {
-                        said.closes |= token.eq_ignore_ascii_case("close");
-                        said.stays |= token.eq_ignore_ascii_case("keep-alive");
-                    }
+impl<'a> Said<'a> {
+    /// Notes what a line says; true where that is all there is to it, so that it need not be kept.
+    fn is_all_of(&mut self, name: &HeaderName, value: &'a [u8]) -> bool {
+        match *name {
+            header::CONNECTION => {
+                let mut names_others = false;
+                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    let (closes, stays) =
+                        (token.eq_ignore_ascii_case(b"close"), token.eq_ignore_ascii_case(b"keep-alive"));
+                    (self.closes, self.stays) = (self.closes | closes, self.stays | stays);
+                    names_others |= !closes && !stays;
                 }
-                header::TRANSFER_ENCODING => {
-                    let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
-                    said.is_chunked = Some(is_chunked && said.is_chunked.is_none());
-                }
-                header::CONTENT_LENGTH => {
-                    said.length = match (number(value), last.replace(value)) {
-                        (Some(bytes), None) => Length::Bytes(bytes),
-                        (Some(_), Some(before)) if before == value => said.length,
-                        _ => Length::Unclear,
-                    };
-                }
-                _ => {}
+                !names_others
             }
+            header::TRANSFER_ENCODING => {
+                let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+                self.is_chunked = Some(is_chunked && self.is_chunked.is_none());
+                true
+            }
+            header::CONTENT_LENGTH => {
+                self.length = match (number(value), self.last_length.replace(value)) {
+                    (Some(bytes), None) => Length::Bytes(bytes),
+                    (Some(_), Some(before)) if before == value => self.length,
+                    _ => Length::Unclear,
+                };
+                false
+            }
+            _ => false,
         }
-        said
+    }
+
+    fn says_both(&self) -> bool {
+        self.is_chunked.is_some() && !matches!(self.length, Length::Unsaid)
     }
 }
 
-fn number(digits: &HeaderValue) -> Option<u64> {
-    let digits = digits.to_str().ok()?;
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = str::from_utf8(digits).ok()?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
