@@ -43,6 +43,8 @@ pub mod capacity;
 // ── rooms ──────────────────────────────────────────────────────────────────────────────────────
 /// Certificates: ours, and those that are believed.
 pub mod tls;
+/// How long a peer may take nothing, or say nothing.
+pub mod patience;
 /// The way to an upstream.
 pub mod proxy;
 /// How an upstream does, as this gateway sees it.
@@ -59,8 +61,6 @@ pub mod mirror;
 pub mod room;
 /// Calls, once a tick.
 pub mod ticker;
-/// A connection that is cut when its peer takes nothing.
-pub mod patience;
 /// A stream of which a little was read already.
 pub mod resumed;
 /// How often one address may join.

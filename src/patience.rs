@@ -1,4 +1,4 @@
-//! A connection that is cut when its peer takes nothing for too long: what it holds is free then.
+//! Peers who take nothing, or say nothing, for too long: their connection is cut, and what it holds is free then.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -140,5 +140,17 @@ mod tests {
         assert!(taken.is_ok() && patient.stalled.is_none(), "the time begins anew");
         let cut = poll_fn(|cx| patient.judge_within(Duration::from_millis(1), nothing(), cx)).await;
         assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_put_off_is_over_only_then() {
+        let (mut limit, began) = (Limit::over(), Instant::now());
+        poll_fn(|cx| limit.poll_over(cx)).await;
+        limit.put_off(Duration::from_millis(40));
+        assert!(poll_fn(|cx| Poll::Ready(limit.poll_over(cx))).await.is_pending(), "its timer runs");
+        limit.put_off(Duration::from_millis(120));
+        poll_fn(|cx| limit.poll_over(cx)).await;
+        // The rough clock may be 10 ms behind.
+        assert!(began.elapsed() >= Duration::from_millis(105), "the timer ran out before");
     }
 }

@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn what_it_says_of_the_hop_alone_is_not_kept() {
+        let text = "HTTP/1.1 200 OK\r\nConnection: Keep-Alive\r\nA: b\r\nConnection: close, a\r\n\
+            Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n";
+        let (answer, _) = take(&mut BytesMut::from(text), &Method::GET).unwrap().unwrap();
+        let lines: Vec<_> =
+            answer.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(lines, [("a", "b"), ("connection", "close, a")]);
+    }
+
+    #[test]
     fn an_answer_says_where_it_ends() {
         let cases = [
             ("200 OK\r\nContent-Length: 3\r\n\r\nabc", "200 Framing(Sized(3)) true 3"),
