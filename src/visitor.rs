@@ -8,6 +8,7 @@ use memchr::memmem::Finder;
 
 use crate::gate::Credentials;
 use crate::person::{cookies, cookies_of, find_cookie};
+use crate::proxy::headers::lines_of;
 use crate::respond::Reads;
 use crate::waiting::{Coding, Language};
 
@@ -107,7 +108,7 @@ static PAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("text/html
 /// Tells what the asker can read: whoever accepts HTML is a browser.
 #[must_use]
 pub fn reads(headers: &HeaderMap) -> Reads {
-    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    let mut accepted = lines_of(headers, &header::ACCEPT);
     if accepted.any(|value| PAGE.find(value.as_bytes()).is_some()) {
         Reads::Html(language(headers), coding(headers))
     } else {
@@ -138,7 +139,7 @@ fn chosen(headers: &HeaderMap) -> Option<Language> {
 
 /// Finds a cookie that hardly anybody has: the cookies are read one by one only where its name stands somewhere in them.
 fn find_rare<'a>(headers: &'a HeaderMap, finder: &Finder<'_>, name: &str) -> Option<&'a str> {
-    let mut lines = headers.get_all(header::COOKIE).iter();
+    let mut lines = lines_of(headers, &header::COOKIE);
     let may_be_there = lines.any(|line| finder.find(line.as_bytes()).is_some());
     may_be_there.then(|| find_cookie(headers, name)).flatten()
 }

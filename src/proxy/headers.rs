@@ -121,7 +121,7 @@ pub fn asks_for_websocket<B>(request: &hyper::Request<B>) -> bool {
         return false;
     }
     let headers = request.headers();
-    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let mut protocols = lines_of(headers, &header::UPGRADE);
     let sole = protocols.next().filter(|_| protocols.next().is_none());
     let nominated = || tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     sole.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
@@ -211,8 +211,8 @@ fn pass_hop(headers: &mut HeaderMap, websocket: bool, mut is_unwanted: impl FnMu
 /// Returns the headers that `Connection` nominates. Nearly always it says no more than `keep-alive`, which is of the hop in
 /// any case.
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    let lines = headers.get_all(header::CONNECTION).iter();
-    let lines = lines.filter(|line| !line.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+    let lines =
+        lines_of(headers, &header::CONNECTION).filter(|line| !line.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
     lines.flat_map(tokens_of).filter_map(|token| token.parse().ok())
 }
 
@@ -347,6 +347,11 @@ fn is_own_cookie(pair: &[u8]) -> bool {
 fn after<'a>(name: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     let (head, tail) = name.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix.as_bytes()).then_some(tail)
+}
+
+/// Finds the lines of a name. There are few headers: to look at each costs less than to look the name up.
+pub fn lines_of<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    headers.iter().filter(move |(named, _)| *named == name).map(|(_, line)| line)
 }
 
 pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {

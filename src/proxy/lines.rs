@@ -12,7 +12,7 @@ pub trait Lines {
     /// Takes one as the visitor wrote it.
     fn copy(&mut self, name: &HeaderName, value: &HeaderValue);
 
-    /// Takes one of the gateway's own, whose value comes in pieces. With a control byte in it it becomes empty, not split.
+    /// Takes one of the gateway's own, whose value comes in pieces. With an end of a line in it it becomes empty, not split.
     fn write(&mut self, name: &HeaderName, pieces: &[&[u8]]);
 }
 

@@ -103,9 +103,7 @@ impl Lines for Writing {
         self.put(&[name.as_str().as_bytes(), b": "]);
         let start = self.bytes.len();
         self.put(pieces);
-        // All of them are looked at, for that is many at once.
-        let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-        if self.bytes[start..].iter().fold(false, |found, &byte| found | is_control(byte)) {
+        if memchr::memchr3(b'\r', b'\n', b'\0', &self.bytes[start..]).is_some() {
             self.bytes.truncate(start);
         }
         self.put(&[b"\r\n"]);

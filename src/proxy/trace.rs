@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
+use super::headers::lines_of;
 use super::lines::Lines;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -22,12 +23,12 @@ pub(super) fn keep_or_begin(
     chance: impl FnOnce() -> Chance,
     up: &mut impl Lines,
 ) {
-    let mut parents = told.get_all(&TRACEPARENT).iter();
+    let mut parents = lines_of(told, &TRACEPARENT);
     if let (Some(parent), None) = (parents.next(), parents.next())
         && is_sound(parent.as_bytes())
     {
         up.copy(&TRACEPARENT, parent);
-        return told.get_all(&TRACESTATE).iter().for_each(|state| up.copy(&TRACESTATE, state));
+        return lines_of(told, &TRACESTATE).for_each(|state| up.copy(&TRACESTATE, state));
     }
     let Some(sampling) = sampling else { return };
     let (trace, span, draw) = chance();

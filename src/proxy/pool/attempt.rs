@@ -32,7 +32,8 @@ impl Pool {
         match (carrier, errand.message.take()) {
             (Carrier::Wire(wire), Some(Message::Text(text))) => self.attempt_by_wire(wire, text, errand).await,
             (Carrier::Hyper(connection), Some(Message::Request(request))) => {
-                self.attempt_by_hyper(connection, request, errand).await
+                // In a box, for it takes twice the space of the other, and all who forward would have that.
+                Box::pin(self.attempt_by_hyper(connection, request, errand)).await
             }
             _ => unreachable!("an errand has its message until that is sent, and goes by what carries it"),
         }
