@@ -12,9 +12,6 @@ const POLYNOMIAL: u32 = 0xedb8_8320;
 /// One, in the same order.
 const ONE: u32 = 1 << 31;
 
-/// What a byte does to the checksum, with so many others behind it.
-static TABLES: [[u32; 256]; 8] = tables();
-
 /// The checksum of what was written so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Checksum(u32);
@@ -32,15 +29,11 @@ impl Checksum {
         self.0
     }
 
-    /// Goes on with a text that was not known: eight bytes at a time, by as many tables (M. Kounavis, F. Berry, 2005).
+    /// Goes on with a text that was not known.
     pub(super) fn read(&mut self, text: &[u8]) {
-        let (words, rest) = text.as_chunks::<8>();
-        let sum = words.iter().fold(!self.0, |sum, word| {
-            let word = u64::from_le_bytes(*word) ^ u64::from(sum);
-            (0..8).fold(0, |sum, i| sum ^ TABLES[7 - i][usize::from((word >> (8 * i)) as u8)])
-        });
-        let step = |sum: u32, byte: &u8| TABLES[0][usize::from(sum as u8 ^ byte)] ^ (sum >> 8);
-        self.0 = !rest.iter().fold(sum, step);
+        let mut sum = crc32fast::Hasher::new_with_initial(self.0);
+        sum.update(text);
+        self.0 = sum.finalize();
     }
 
     /// Goes on with a text that was.
@@ -66,7 +59,7 @@ impl Known {
 }
 
 /// Multiplies two polynomials modulo that of the checksum.
-const fn product(a: u32, mut b: u32) -> u32 {
+fn product(a: u32, mut b: u32) -> u32 {
     let (mut bit, mut sum) = (ONE, 0);
     while bit != 0 {
         if a & bit != 0 {
@@ -78,27 +71,16 @@ const fn product(a: u32, mut b: u32) -> u32 {
     sum
 }
 
-const fn tables() -> [[u32; 256]; 8] {
-    let (mut tables, mut at) = ([[0; 256]; 8], 0);
-    while at < 8 * 256 {
-        let (table, byte) = (at / 256, at % 256);
-        let before = if table == 0 { byte as u32 } else { tables[table - 1][byte] };
-        tables[table][byte] = product(ONE >> 8, before);
-        at += 1;
-    }
-    tables
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    /// The checksum as the standard defines it, bit by bit.
     fn expected(text: &[u8]) -> u32 {
-        let mut sum = flate2::Crc::new();
-        sum.update(text);
-        sum.sum()
+        let bit = |sum: u32| if sum & 1 == 0 { sum >> 1 } else { (sum >> 1) ^ POLYNOMIAL };
+        !text.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum)))
     }
 
     proptest! {
