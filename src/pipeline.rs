@@ -95,14 +95,15 @@ struct Asker {
 
 /// A request, what it is for, and who asks.
 struct Visit {
-    request: Request<VisitorBody>,
+    /// In a box, for it goes through many hands.
+    request: Box<Request<VisitorBody>>,
     target: Target,
     asker: Asker,
 }
 
 impl Pipeline {
     /// Answers a request that came from `peer` over a connection with this slot.
-    pub fn handle(self: &Arc<Self>, request: Request<VisitorBody>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
+    pub fn handle(self: &Arc<Self>, request: Box<Request<VisitorBody>>, peer: IpAddr, slot: &Arc<Slot>) -> Handling {
         let span = telemetry::request(&request, self.scheme(), || self.site.trusted_proxies.contains(peer));
         let handling = span.in_scope(|| self.answer(request, peer, &span, slot));
         handling.traced(span)
@@ -110,7 +111,7 @@ impl Pipeline {
 
     fn answer(
         self: &Arc<Self>,
-        request: Request<VisitorBody>,
+        request: Box<Request<VisitorBody>>,
         peer: IpAddr,
         span: &Span,
         slot: &Arc<Slot>,

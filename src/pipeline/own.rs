@@ -188,7 +188,7 @@ impl Pipeline {
         }
         let renewal = self.renewal(request.headers(), &room, Some(&ticket));
         let ticket = room.renewed(&ticket).unwrap_or(ticket);
-        self.tasks.spawn(websocket::serve(request, Arc::clone(&asker.slot), room, ticket, self.farewell.clone()));
+        self.tasks.spawn(websocket::serve(*request, Arc::clone(&asker.slot), room, ticket, self.farewell.clone()));
         with_renewal(respond::switch_to_websocket(&accept), renewal)
     }
 

@@ -33,13 +33,13 @@ pub(super) struct Asked {
 impl Proxy {
     /// Makes an admitted request ready for the upstream. From now on its time runs, and nothing else is needed of it: who
     /// waits for the answer keeps no more than that.
-    pub fn prepare(&self, request: Request<VisitorBody>, target: &Target, passage: &Passage<'_>) -> Outgoing {
+    pub fn prepare(&self, request: Box<Request<VisitorBody>>, target: &Target, passage: &Passage<'_>) -> Outgoing {
         Outgoing(self.ready(request, target, passage))
     }
 
     fn ready(
         &self,
-        mut request: Request<VisitorBody>,
+        mut request: Box<Request<VisitorBody>>,
         target: &Target,
         passage: &Passage<'_>,
     ) -> Result<Ready, ProxyFault> {
@@ -53,7 +53,7 @@ impl Proxy {
                 }
                 (Message::Text(Text::of(&request, body, target, passage, self.limits.trace_sampling)), None)
             }
-            _ => self.message(request, target, passage, asked.is_some())?,
+            _ => self.message(*request, target, passage, asked.is_some())?,
         };
         let errand = Errand { message: Some(message), upload, is_upgrade: asked.is_some() };
         Ok(Ready { errand, asked, deadline })

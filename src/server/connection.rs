@@ -206,7 +206,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Answers one of them.
-    pub(super) fn handle(&self, request: Request<VisitorBody>) -> Handling {
+    pub(super) fn handle(&self, request: Box<Request<VisitorBody>>) -> Handling {
         self.pipeline.handle(request, self.peer, &self.slot)
     }
 
@@ -224,7 +224,7 @@ impl Caller {
         let first = Cell::new(first);
         service_fn(move |request: Request<Incoming>| {
             let is_http2 = request.version() == Version::HTTP_2;
-            let handling = first.take().unwrap_or_else(|| self.handle(request.map(VisitorBody::from)));
+            let handling = first.take().unwrap_or_else(|| self.handle(Box::new(request.map(VisitorBody::from))));
             let notice = self.notice.clone();
             async move {
                 let mut answer = handling.answer().await;

@@ -23,7 +23,7 @@ const BODY_CAP_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub struct Plain {
     /// What it says.
-    pub request: Request<VisitorBody>,
+    pub request: Box<Request<VisitorBody>>,
     /// Its head and its body, as they came.
     pub bytes: Bytes,
 }
@@ -43,7 +43,7 @@ pub fn take(heard: &mut Bytes) -> Option<Plain> {
     };
     let end = head_bytes + body_bytes(head.headers)?;
     let body = (end <= heard.len()).then(|| heard.slice(head_bytes..end))?;
-    let mut request = Request::new(VisitorBody::AtHand(body));
+    let mut request = Box::new(Request::new(VisitorBody::AtHand(body)));
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from_maybe_shared(heard.slice_ref(head.path?.as_bytes())).ok()?;
     *request.headers_mut() = map(heard, head.headers)?;

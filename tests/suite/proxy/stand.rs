@@ -196,7 +196,7 @@ async fn answer(
         scheme: "http",
         method_decides: false,
     };
-    let outgoing = proxy.prepare(request, &target, &passage);
+    let outgoing = proxy.prepare(Box::new(request), &target, &passage);
     let outcome = proxy.send(outgoing).await;
     Ok(outcome.map_or_else(|fault| told(StatusCode::BAD_GATEWAY, &format!("{fault:?}")), with_words))
 }
