@@ -19,7 +19,7 @@ use hyper::HeaderMap;
 use hyper::header::{self, HeaderName, HeaderValue};
 
 use super::chain::{self, ChainHeader};
-use super::lines::{AddressText, Lines};
+use super::lines::{AddressText, Lines, ends_line};
 use super::target::Target;
 use super::trailers::Announced;
 use super::words::{OWN_PREFIX, UpstreamWords, take_words};
@@ -164,7 +164,7 @@ pub fn pass_up(told: &HeaderMap, target: &Target, passage: &Passage<'_>, websock
     up.write(&REQUEST_ID, &[&passage.request.digits()]);
     let room = Some(passage.room).filter(|room| !room.is_empty());
     for (name, value) in [(&ROOM, room), (&VISITOR, passage.visitor), (&PASS, passage.pass)] {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !ends_line(value.as_bytes())) {
             up.write(name, &[value.as_bytes()]);
         }
     }

@@ -12,7 +12,7 @@ pub trait Lines {
     /// Takes one as the visitor wrote it.
     fn copy(&mut self, name: &HeaderName, value: &HeaderValue);
 
-    /// Takes one of the gateway's own, whose value comes in pieces. With an end of a line in it it becomes empty, not split.
+    /// Takes one of the gateway's own, whose value comes in pieces, in none of which a line [ends](ends_line).
     fn write(&mut self, name: &HeaderName, pieces: &[&[u8]]);
 }
 
@@ -25,6 +25,11 @@ impl Lines for HeaderMap {
         let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(pieces.concat()));
         self.append(name, value.unwrap_or(HeaderValue::from_static("")));
     }
+}
+
+/// Tells whether a line would end in a value, and what comes after be another's.
+pub(super) fn ends_line(value: &[u8]) -> bool {
+    memchr::memchr3(b'\r', b'\n', b'\0', value).is_some()
 }
 
 /// No address is longer.

@@ -46,7 +46,8 @@ struct Connection {
 enum Carrier {
     /// For a text.
     Wire(Box<Wire>),
-    Hyper(Connection),
+    /// For what else there is.
+    Hyper(Box<Connection>),
 }
 
 /// Whether a connection has to be a new one.
@@ -124,8 +125,8 @@ impl Pool {
                 Some(wire) => Ok(Carrier::Wire(wire)),
                 None => self.connect_wire().await.map(Carrier::Wire),
             },
-            (_, Age::New) => self.connect(errand.is_upgrade).await.map(Carrier::Hyper),
-            (_, Age::Any) => self.checkout(errand.is_upgrade).await.map(Carrier::Hyper),
+            (_, Age::New) => Ok(Carrier::Hyper(self.connect(errand.is_upgrade).await?.into())),
+            (_, Age::Any) => Ok(Carrier::Hyper(self.checkout(errand.is_upgrade).await?.into())),
         }
     }
 
@@ -159,10 +160,12 @@ impl Pool {
                 wire.rest();
                 self.wires.keep(wire, || !self.is_retired() && !self.stop.is_cancelled());
             }
-            Carrier::Wire(_) | Carrier::Hyper(Connection { sender: Sender::Http2(_), .. }) => {}
-            Carrier::Hyper(connection) if connection.sender.is_closed() || self.stop.is_cancelled() => {}
+            Carrier::Wire(_) => {}
             Carrier::Hyper(connection) => {
-                self.idle.keep(Connection { reused: true, ..connection }, || !self.is_retired());
+                let is_shared = matches!(connection.sender, Sender::Http2(_));
+                if !is_shared && !connection.sender.is_closed() && !self.stop.is_cancelled() {
+                    self.idle.keep(Connection { reused: true, ..*connection }, || !self.is_retired());
+                }
             }
         }
     }

@@ -106,6 +106,8 @@ fn nobody_else_speaks_for_the_gateway() {
     assert_eq!(only(&headers, "host"), Some("shop.example"));
     assert!(headers.keys().all(|name| !name.as_str().contains('_')));
     assert!(!headers.contains_key("vestibule-anything"));
+    let split = sent(&[], Passage { visitor: Some("a\r\nhost: b"), pass: Some("\0"), ..passage() });
+    assert!(!split.contains_key("vestibule-pass") && !split.contains_key("vestibule-visitor"));
     let nobody = sent(&[("vestibule-pass", "x")], Passage { visitor: None, pass: None, ..passage() });
     assert!(!nobody.contains_key("vestibule-pass") && !nobody.contains_key("vestibule-visitor"));
 }

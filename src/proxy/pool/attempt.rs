@@ -60,7 +60,7 @@ impl Pool {
 
     async fn attempt_by_hyper(
         self: &Arc<Self>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         mut request: Box<Request<RequestBody>>,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
