@@ -129,8 +129,7 @@ impl Silence<'_, '_> {
         let stops = self.stops(cx);
         // Without a budget the task is woken again at once, and would ask in vain: a timer then says nothing and wakes nobody.
         if self.is_asked && self.timer.is_elapsed() && coop::has_budget_remaining() {
-            self.set_timer();
-            return self.timer.as_mut().poll(cx).is_ready() || stops;
+            return self.has_run_out(cx) || stops;
         }
         stops
     }
@@ -139,16 +138,19 @@ impl Silence<'_, '_> {
     fn stops(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.is_asked && coop::has_budget_remaining() {
             self.is_asked = true;
-            self.set_timer();
-            let (_, stops) = (self.timer.as_mut().poll(cx), self.stop.as_mut().poll(cx));
-            return stops.is_ready();
+            self.has_run_out(cx);
+            return self.stop.as_mut().poll(cx).is_ready();
         }
         self.soft.is_cancelled()
     }
 
-    fn set_timer(&mut self) {
+    /// Says whether the time is over; if not, has the task woken when it is. The clock decides: a timer that is set to now goes
+    /// off a little later.
+    fn has_run_out(&mut self, cx: &mut Context<'_>) -> bool {
         let silent = Duration::from_millis(rough_ms().saturating_sub(self.since_ms));
-        self.timer.as_mut().reset(Instant::now() + HEADER_TIMEOUT.saturating_sub(silent));
+        let left = HEADER_TIMEOUT.saturating_sub(silent);
+        self.timer.as_mut().reset(Instant::now() + left);
+        left.is_zero() || self.timer.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -158,6 +160,29 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_says_nothing_for_too_long_is_let_go() {
+        let soft = CancellationToken::new();
+        let (stop, timer) = (pin!(soft.cancelled()), pin!(sleep(HEADER_TIMEOUT)));
+        let since_ms = rough_ms();
+        let mut silence = Silence { soft: &soft, stop, timer, is_asked: false, since_ms };
+        let is_over = |silence: &mut Silence<'_, '_>, cx: &mut Context<'_>| match silence.is_over(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        };
+        assert!(poll_fn(|cx| Poll::Ready(is_over(&mut silence, cx))).await.is_pending());
+        // As if nearly all of the time had gone by, and the timer gone off: it is set to what is left.
+        silence.since_ms = since_ms.saturating_sub(HEADER_TIMEOUT.as_millis() as u64 - 60);
+        silence.timer.as_mut().reset(Instant::now());
+        let mut wakes = 0;
+        let over = poll_fn(|cx| {
+            wakes += 1;
+            is_over(&mut silence, cx)
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(5), over).await.is_ok());
+        assert!(wakes <= 4, "woken {wakes} times");
+    }
 
     #[tokio::test]
     async fn whoever_is_silent_after_much_is_asked_for_as_well() {

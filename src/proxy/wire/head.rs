@@ -43,7 +43,8 @@ pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Fr
         lines.push((name, at..at + line.value.len()));
     }
     let (framing, may_stay) = framing(method, status, is_old, &said)?;
-    let says_both = said.says_both();
+    // Where there is a body, it has no other length than its chunks.
+    let says_both = said.says_both() && !framing.is_over();
     let text = heard.split_to(bytes).freeze();
     let mut headers = HeaderMap::with_capacity(lines.len() + WRITTEN);
     for (name, at) in lines {
