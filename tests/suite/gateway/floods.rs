@@ -81,3 +81,18 @@ async fn thousands_who_say_nothing_keep_nobody_out() {
     drop(silent);
     stand.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_says_nothing_more_is_let_go() {
+    let stand = Setup::room(OPEN).start().await;
+    let visitor = stand.visitor();
+    let mut answered = Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+    answered.send(visitor.head("GET", "/") + "\r\n").await.unwrap();
+    assert_eq!(within(answered.message(false)).await.unwrap().status(), 200);
+    let mut silent = Wire::new(TcpStream::connect(visitor.gateway).await.unwrap());
+    for wire in [&mut silent, &mut answered] {
+        assert!(within(wire.rest()).await.is_empty());
+    }
+    assert!(is_served(&stand).await);
+    stand.stop().await;
+}
