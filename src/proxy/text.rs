@@ -109,6 +109,10 @@ impl Lines for Writing {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::proxy::ChainHeader;
     use crate::telemetry::RequestId;
@@ -116,9 +120,8 @@ mod tests {
     const VOUCHED: &str = "x-forwarded-for: 192.0.2.7\r\nforwarded: for=192.0.2.7;proto=https;host=h\r\nx-real-ip: 192.0.2.7\r\n\
         x-forwarded-proto: https\r\nx-forwarded-host: h\r\nx-request-id: 0000000000000000000000000000001d\r\n";
 
-    fn text(request: hyper::http::request::Builder, body: &'static [u8]) -> Text {
-        let request = request.header("host", "h").body(VisitorBody::AtHand(body.into())).unwrap();
-        let passage = Passage {
+    fn passage() -> Passage<'static> {
+        Passage {
             room: "",
             visitor: None,
             pass: None,
@@ -128,9 +131,13 @@ mod tests {
             chain: ChainHeader::XForwardedFor,
             scheme: "https",
             method_decides: false,
-        };
+        }
+    }
+
+    fn text(request: hyper::http::request::Builder, body: &'static [u8]) -> Text {
+        let request = request.header("host", "h").body(VisitorBody::AtHand(body.into())).unwrap();
         let target = Target::parse(&request, "https").unwrap();
-        Text::of(&request, body, &target, &passage, None)
+        Text::of(&request, body, &target, &passage(), None)
     }
 
     fn says(text: &Text, expected: &str) {
@@ -160,6 +167,93 @@ mod tests {
             let lines = lines.map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()), value.parse()));
             text.retell(&lines.map(|(name, value)| (name.unwrap(), value.unwrap())).collect());
             says(&text, &expected(trace));
+        }
+    }
+
+    const NAMES: [&str; 20] = [
+        "accept",
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "vestibule-pass",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-own",
+        "x-real-ip",
+        "x-request-id",
+        "x_own",
+    ];
+
+    const VALUES: [&str; 14] = [
+        "",
+        "a=1; vestibule-pass-r=x; b=2",
+        "vestibule-ticket=y",
+        "c",
+        "keep-alive, x-own, te",
+        "trailers, deflate",
+        "grpc-status, host",
+        "203.0.113.1, [2001:db8::1]:80, x",
+        "for=203.0.113.1;proto=http, for=\"[2001:db8::7]\"",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "0",
+        "h.example",
+        "\t x",
+        "\u{e9}",
+    ];
+
+    /// Reads a text as an upstream does: its headers, sorted, and what comes after them.
+    fn read(text: &[u8]) -> (Vec<(String, Vec<u8>)>, &[u8]) {
+        let mut lines = [httparse::EMPTY_HEADER; 100];
+        let mut head = httparse::Request::new(&mut lines);
+        let end = head.parse(text).unwrap().unwrap();
+        let mut lines: Vec<_> = head.headers.iter().map(|line| (line.name.to_owned(), line.value.to_vec())).collect();
+        lines.sort();
+        (lines, &text[end..])
+    }
+
+    proptest! {
+        /// An upstream is told the same whichever way a request goes up.
+        #[test]
+        fn a_text_says_what_a_map_says(
+            lines in vec((select(&NAMES[..]), select(&VALUES[..])), 0..12),
+            (peer, peer_is_trusted) in (select(&["192.0.2.7", "2001:db8::9"][..]), any::<bool>()),
+            chain in select(&[ChainHeader::XForwardedFor, ChainHeader::Forwarded][..]),
+            (visitor, pass) in (select(&[None, Some("00ff"), Some("a\r\nb: c")][..]), select(&[None, Some("a.b.c")][..])),
+            body in select(&["", "GET / HTTP/1.1\r\n\r\n"][..]),
+        ) {
+            let asked = Request::post("/a").header("host", "h:81").body(VisitorBody::AtHand(body.into())).unwrap();
+            let target = Target::parse(&asked, "http").unwrap();
+            let mut request = asked;
+            for (name, value) in lines {
+                request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            let peer = peer.parse().unwrap();
+            let passage = Passage { room: "sale", visitor, pass, peer, peer_is_trusted, chain, ..passage() };
+            headers::drop_nominated(request.headers_mut());
+            let mut map = HeaderMap::new();
+            headers::pass_up(request.headers(), &target, &passage, false, &mut map);
+            trace::keep_or_begin(request.headers(), None, rand::random, &mut map);
+            let says_length = map.remove("content-length").is_some() || !body.is_empty();
+            if says_length {
+                map.insert("content-length", body.len().into());
+            }
+            if map.contains_key("te") {
+                map.insert("connection", HeaderValue::from_static("te"));
+            }
+            let mut expected: Vec<_> =
+                map.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().trim_ascii().to_vec())).collect();
+            expected.sort();
+            let text = Text::of(&request, body.as_bytes(), &target, &passage, None);
+            prop_assert_eq!(read(text.as_bytes()), (expected, body.as_bytes()));
         }
     }
 }
