@@ -31,7 +31,7 @@ pub mod target;
 pub mod words;
 
 mod chain;
-mod lines;
+pub mod lines;
 pub mod headers;
 
 mod trace;
@@ -232,8 +232,8 @@ impl Proxy {
     ///
     /// Dropping the future closes the connection it used. The upstream may have seen the request.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Response<ResponseBody>, ProxyFault> {
-        let Ready { errand, asked, deadline } = outgoing.0?;
-        let exchange = pin!(self.exchange(errand));
+        let Ready { mut errand, asked, deadline } = outgoing.0?;
+        let exchange = pin!(self.exchange(&mut errand));
         let (lease, response) = match deadline {
             Some(deadline) => timeout_at(deadline, exchange).await.unwrap_or(Err(ProxyFault::HeaderTimeout))?,
             None => exchange.await?,
@@ -246,7 +246,7 @@ impl Proxy {
 
     /// Sends a request to the address that seems best; to another, at most once to each, while nothing can have
     /// happened (P3).
-    async fn exchange(&self, mut errand: Errand) -> Result<(Lease, Response<Coming>), ProxyFault> {
+    async fn exchange(&self, errand: &mut Errand) -> Result<(Lease, Response<Coming>), ProxyFault> {
         let mut tried = Vec::new();
         let mut last = ProxyFault::Overloaded;
         while let Some(message) = &mut errand.message
@@ -256,7 +256,7 @@ impl Proxy {
             let address = &self.fleet.backends()[i].way.address;
             let span = telemetry::attempt(message.method(), address.host(), address.port(), tried.len());
             message.belong(&span);
-            match self.pools[i].exchange(&mut errand).instrument(span.clone()).await {
+            match self.pools[i].exchange(errand).instrument(span.clone()).await {
                 Ok((lease, response)) => {
                     telemetry::answered(&span, response.status(), true);
                     self.fleet.note(i, is_gateway_error(response.status()));

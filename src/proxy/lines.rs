@@ -27,6 +27,18 @@ impl Lines for HeaderMap {
     }
 }
 
+/// Writes a line into a text. Each mark is a write of its own, which is known to be of two bytes.
+pub fn put_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    put_name(text, name);
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn put_name(text: &mut Vec<u8>, name: &str) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+}
+
 /// Tells whether a line would end in a value, and what comes after be another's.
 pub(super) fn ends_line(value: &[u8]) -> bool {
     memchr::memchr3(b'\r', b'\n', b'\0', value).is_some()

@@ -7,7 +7,7 @@ use hyper::{Method, Request};
 
 use super::VisitorBody;
 use super::headers::{self, Passage};
-use super::lines::{Lines, ends_line};
+use super::lines::{Lines, ends_line, put_line, put_name};
 use super::target::Target;
 use super::trace::{self, Sampling};
 
@@ -80,7 +80,7 @@ impl Writing {
 
     fn end(&mut self, body: &[u8]) {
         if self.has_length || !body.is_empty() {
-            self.put(&[b"content-length: ", itoa::Buffer::new().format(body.len()).as_bytes(), b"\r\n"]);
+            put_line(&mut self.bytes, "content-length", itoa::Buffer::new().format(body.len()).as_bytes());
         }
         self.put(&[b"\r\n", body]);
     }
@@ -91,19 +91,19 @@ impl Lines for Writing {
         if *name == header::CONTENT_LENGTH {
             self.has_length = true;
         } else {
-            self.put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            put_line(&mut self.bytes, name.as_str(), value.as_bytes());
         }
     }
 
     fn write(&mut self, name: &HeaderName, pieces: &[&[u8]]) {
         if *name == header::TE {
             // What is said of one hop only has to be named so (RFC 9110, section 10.1.4).
-            self.put(&[b"connection: te\r\n"]);
+            put_line(&mut self.bytes, "connection", b"te");
         }
         debug_assert!(pieces.iter().all(|piece| !ends_line(piece)), "{name}");
-        self.put(&[name.as_str().as_bytes(), b": "]);
+        put_name(&mut self.bytes, name.as_str());
         self.put(pieces);
-        self.put(&[b"\r\n"]);
+        self.bytes.extend_from_slice(b"\r\n");
     }
 }
 

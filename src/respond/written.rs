@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::clock;
+use crate::proxy::lines::put_line;
 
 /// A head of ours is rarely longer.
 const HEAD_EXPECTED_BYTES: usize = 768;
@@ -50,9 +51,10 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
     let bytes = digits.format(body.len()).as_bytes();
     let is_short = body.len() <= COPY_CAP_BYTES;
     let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + if is_short { body.len() } else { 0 });
-    let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-    let reason = status.canonical_reason().unwrap_or_default();
-    put(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+    let reason = status.canonical_reason().unwrap_or_default().as_bytes();
+    for part in [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
     for (name, value) in answer.headers() {
         let name = name.as_str();
         match name {
@@ -61,17 +63,18 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
             "date" => has_date = true,
             _ => {}
         }
-        put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        put_line(&mut out, name, value.as_bytes());
     }
     match length {
         Some(length) if !has_body || length.as_bytes() != bytes => return None,
-        None if has_body => put(&[b"content-length: ", bytes, b"\r\n"]),
+        None if has_body => put_line(&mut out, "content-length", bytes),
         _ => {}
     }
     if !has_date {
-        put(&[b"date: ", &clock::http_date(), b"\r\n"]);
+        put_line(&mut out, "date", &clock::http_date());
     }
-    put(&[b"\r\n", if is_short { body } else { &[] }]);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(if is_short { body } else { &[] });
     Some(Written { front: out, rest: if is_short { Bytes::new() } else { body.clone() } })
 }
 

@@ -15,7 +15,6 @@ use super::{Carrier, Coming, Connection, Errand, Lease, Message, Pool};
 use crate::proxy::ProxyFault;
 use crate::proxy::dress::{self, Dress};
 use crate::proxy::request_body::{Progress, RequestBody, Upload};
-use crate::proxy::text::Text;
 use crate::proxy::way::Sender;
 use crate::proxy::wire::{Unanswered, Wire};
 
@@ -29,27 +28,25 @@ impl Pool {
         carrier: Carrier,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
-        match (carrier, errand.message.take()) {
-            (Carrier::Wire(wire), Some(Message::Text(text))) => self.attempt_by_wire(wire, text, errand).await,
-            (Carrier::Hyper(connection), Some(Message::Request(request))) => {
+        match carrier {
+            Carrier::Wire(wire) => self.attempt_by_wire(wire, errand).await,
+            Carrier::Hyper(connection) => {
                 // In a box, for it takes twice the space of the other, and all who forward would have that.
-                Box::pin(self.attempt_by_hyper(connection, request, errand)).await
+                Box::pin(self.attempt_by_hyper(connection, errand)).await
             }
-            _ => unreachable!("an errand has its message until that is sent, and goes by what carries it"),
         }
     }
 
     async fn attempt_by_wire(
         self: &Arc<Self>,
         mut wire: Box<Wire>,
-        text: Text,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
+        let Some(Message::Text(text)) = &errand.message else { unreachable!("a text goes by wire, and nothing else") };
         let may_be_lost = wire.is_reused() && is_safe(text.method()) && !text.has_body();
-        let answer = wire.exchange(&text, self.limits.header_timeout).await;
-        if may_be_lost && matches!(answer, Err(Unanswered::Silent(_))) && !self.stop.is_cancelled() {
-            errand.message = Some(Message::Text(text));
-        }
+        let answer = wire.exchange(text, self.limits.header_timeout).await;
+        let nothing_happened = may_be_lost && matches!(answer, Err(Unanswered::Silent(_))) && !self.stop.is_cancelled();
+        errand.message.take_if(|_| !nothing_happened);
         match answer {
             Ok(answer) => Ok((Lease::new(Carrier::Wire(wire), self, None), answer.map(Coming::Wire))),
             Err(Unanswered::TooLate) => Err(ProxyFault::HeaderTimeout),
@@ -61,9 +58,9 @@ impl Pool {
     async fn attempt_by_hyper(
         self: &Arc<Self>,
         mut connection: Box<Connection>,
-        mut request: Box<Request<RequestBody>>,
         errand: &mut Errand,
     ) -> Result<(Lease, Response<Coming>), ProxyFault> {
+        let Some(Message::Request(mut request)) = errand.message.take() else { unreachable!("no text goes by hyper") };
         let dressed = match connection.sender {
             Sender::Http1(_) => Dress::Http1,
             Sender::Http2(_) => Dress::Http2(self.way.address.scheme()),
