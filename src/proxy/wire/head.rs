@@ -15,8 +15,8 @@ const HEADERS_CAP: usize = 100;
 /// Nor is one with a longer head.
 const HEAD_CAP_BYTES: usize = 400 << 10;
 
-/// There is room for one header more, the request's id, which the gateway writes into every answer.
-const WRITTEN: usize = 1;
+/// There is room for so many headers more, which the gateway writes into most answers: the request's id, and who may keep them.
+const WRITTEN: usize = 2;
 
 /// Takes the head of an answer to a request of some method from what was heard, and says whether the connection may stay
 /// when it is over; `None` where it is not all there.
