@@ -43,8 +43,7 @@ pub fn take(heard: &mut BytesMut, method: &Method) -> Result<Option<(Response<Fr
         lines.push((name, at..at + line.value.len()));
     }
     let (framing, may_stay) = framing(method, status, is_old, &said)?;
-    // Where there is a body, it has no other length than its chunks.
-    let says_both = said.says_both() && !framing.is_over();
+    let says_both = said.says_both();
     let text = heard.split_to(bytes).freeze();
     let mut headers = HeaderMap::with_capacity(lines.len() + WRITTEN);
     for (name, at) in lines {
@@ -162,6 +161,8 @@ mod tests {
         let lines: Vec<_> =
             answer.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(lines, [("a", "b"), ("connection", "close, a")]);
+        let (answer, _) = take(&mut BytesMut::from(text), &Method::HEAD).unwrap().unwrap();
+        assert_eq!(answer.headers().get("content-length"), None, "nor does it for an answer that would have a body");
     }
 
     #[test]
