@@ -363,4 +363,4 @@ pub(super) fn tokens_of(line: &HeaderValue) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

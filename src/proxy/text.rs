@@ -115,29 +115,16 @@ mod tests {
 
     use super::*;
     use crate::proxy::ChainHeader;
-    use crate::telemetry::RequestId;
+    use crate::proxy::headers::tests::passage;
 
     const VOUCHED: &str = "x-forwarded-for: 192.0.2.7\r\nforwarded: for=192.0.2.7;proto=https;host=h\r\nx-real-ip: 192.0.2.7\r\n\
         x-forwarded-proto: https\r\nx-forwarded-host: h\r\nx-request-id: 0000000000000000000000000000001d\r\n";
 
-    fn passage() -> Passage<'static> {
-        Passage {
-            room: "",
-            visitor: None,
-            pass: None,
-            request: RequestId::of(&tracing::Span::none(), || 0x1d),
-            peer: [192, 0, 2, 7].into(),
-            peer_is_trusted: false,
-            chain: ChainHeader::XForwardedFor,
-            scheme: "https",
-            method_decides: false,
-        }
-    }
-
     fn text(request: hyper::http::request::Builder, body: &'static [u8]) -> Text {
         let request = request.header("host", "h").body(VisitorBody::AtHand(body.into())).unwrap();
         let target = Target::parse(&request, "https").unwrap();
-        Text::of(&request, body, &target, &passage(), None)
+        let passage = Passage { room: "", visitor: None, pass: None, ..passage() };
+        Text::of(&request, body, &target, &passage, None)
     }
 
     fn says(text: &Text, expected: &str) {
@@ -237,7 +224,7 @@ mod tests {
                 request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let peer = peer.parse().unwrap();
-            let passage = Passage { room: "sale", visitor, pass, peer, peer_is_trusted, chain, ..passage() };
+            let passage = Passage { visitor, pass, peer, peer_is_trusted, chain, ..passage() };
             headers::drop_nominated(request.headers_mut());
             let mut map = HeaderMap::new();
             headers::pass_up(request.headers(), &target, &passage, false, &mut map);

@@ -2,7 +2,7 @@ use hyper::Request;
 
 use super::*;
 
-fn passage() -> Passage<'static> {
+pub(in crate::proxy) fn passage() -> Passage<'static> {
     Passage {
         room: "tatkal",
         visitor: Some("00ff"),
