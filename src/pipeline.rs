@@ -28,7 +28,7 @@ use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target, VisitorBody};
-use crate::respond::{self, Answer, Reads, Refused};
+use crate::respond::{self, Answer, Draft, Reads, Refused};
 use crate::room::{Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
@@ -219,7 +219,7 @@ impl Pipeline {
         let room = &self.site.rooms[i];
         if !visitor::can_join(&visit.request) {
             let status = Status::of_nobody(room, State::None);
-            return respond::wait(&self.site.pages, Reads::Json, room, &status, "");
+            return respond::wait(&self.site.pages, Reads::Json, room, &status, "").answer();
         }
         match self.place(room, visit.request.headers(), &visit.target, &visit.asker, Proved::No).await {
             Ok(place) => self.seat(i, visit, place).await,
@@ -249,12 +249,12 @@ impl Pipeline {
             // Nobody has a place yet; the page asks for one when the sale opens.
             Refusal::Early => {
                 let status = Status::of_nobody(room, State::PreQueue);
-                respond::wait(&self.site.pages, reads, room, &status, "")
+                respond::wait(&self.site.pages, reads, room, &status, "").answer()
             }
         }
     }
 
-    fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Answer {
+    fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Draft {
         room.take_back(ticket.number, standing);
         room.introduce(ticket);
         let status = told(room, ticket, asker.reads);
@@ -266,7 +266,7 @@ impl Pipeline {
     fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
         let status = told(room, ticket, asker.reads);
         room.expect_newcomer_back((ticket.epoch, ticket.number), status.next_update_seconds);
-        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
+        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket)).answer()
     }
 
     /// Tells whether what is asked for is sold out at `now_ms` by the board's clock.

@@ -1,6 +1,7 @@
 //! Every answer of the gateway's own, the only file that picks status codes, and how any answer is written.
 
 mod caching;
+mod draft;
 mod offer;
 mod proof;
 mod ready;
@@ -18,9 +19,10 @@ use crate::proxy::{BadTarget, ProxyFault, ResponseBody};
 use crate::room::{JoinFault, Room};
 use crate::status::Status;
 use crate::telemetry::RequestId;
-use crate::waiting::{Action, Coding, Label, Language, Notice, Pages, Reader};
+use crate::waiting::{Action, Coding, Label, Language, Nonce, Notice, Pages, Reader, by_nonce};
 
 pub use caching::keep_from_shared_caches;
+pub use draft::Draft;
 pub use offer::{Offer, offer};
 pub use proof::{ProofAsked, ask_for_proof};
 pub use ready::{Ready, ready};
@@ -138,17 +140,13 @@ fn problem(told: &Told, more: impl IntoIterator<Item = (&'static str, serde_json
 
 /// Shows the waiting page, or its status to a program.
 #[must_use]
-pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Answer {
+pub fn wait(pages: &Pages, reads: Reads, room: &Room, status: &Status, support_code: &str) -> Draft {
     match reads {
         Reads::Html(language, coding) => {
             let code = StatusCode::from_u16(room.rules.queueing_status).unwrap_or(StatusCode::OK);
-            page(code, (language, coding), |reader| pages.waiting(status, support_code, reader))
+            Draft::page(code, pages.waiting(status, support_code, language, coding), coding)
         }
-        Reads::Json => {
-            let mut answer = with_body(StatusCode::TOO_MANY_REQUESTS, JSON, status.json());
-            answer.headers_mut().insert(header::RETRY_AFTER, status.next_update_seconds.into());
-            answer
-        }
+        Reads::Json => Draft::status(StatusCode::TOO_MANY_REQUESTS, status, Some(status.next_update_seconds)),
     }
 }
 
@@ -162,8 +160,8 @@ pub fn tell(what: &impl serde::Serialize) -> Answer {
 
 /// Tells a program where its visitor stands.
 #[must_use]
-pub fn tell_status(status: &Status) -> Answer {
-    with_body(StatusCode::OK, JSON, status.json())
+pub fn tell_status(status: &Status) -> Draft {
+    Draft::status(StatusCode::OK, status, None)
 }
 
 /// Tells a program the place that it has now: the ticket, where the visitor stands, and the pass of whoever is let in at
@@ -188,7 +186,7 @@ pub fn goodbye(pages: &Pages, reads: Reads, status: &Status) -> Answer {
             let action = Some(Action::Go("/", Label::JoinAgain));
             show(StatusCode::OK, pages, &Notice { kind: "left", action, ..Notice::default() }, (language, coding))
         }
-        Reads::Json => tell_status(status),
+        Reads::Json => tell_status(status).answer(),
     }
 }
 
@@ -283,30 +281,19 @@ fn page(
     (language, coding): (Language, Coding),
     make: impl FnOnce(Reader<'_>) -> Vec<u8>,
 ) -> Answer {
-    let mut nonce = [0; 32];
-    hex::encode_to_slice(rand::random::<[u8; 16]>(), &mut nonce).expect("two digits for each byte");
-    let nonce = str::from_utf8(&nonce).expect("digits are a text");
-    let answer = with_body(status, HTML, make(Reader { language, coding, nonce }));
+    let nonce = Nonce::random();
+    let answer = with_body(status, HTML, make(Reader { language, coding, nonce: nonce.as_str() }));
     let mut answer = if coding == Coding::Gzip { packed(answer) } else { answer };
-    let policy = HeaderValue::try_from(policy(nonce));
+    let policy = HeaderValue::try_from(by_nonce(nonce.as_str()));
     answer.headers_mut().extend(policy.map(|value| (header::CONTENT_SECURITY_POLICY, value)));
     answer
 }
 
 const HTML: &str = "text/html; charset=utf-8";
 
-fn packed(mut answer: Answer) -> Answer {
+fn packed<B>(mut answer: Response<B>) -> Response<B> {
     answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     answer
-}
-
-/// Returns what a page of the gateway's own may load and do: nothing from elsewhere, and only its own styles and scripts.
-#[must_use]
-pub fn policy(nonce: &str) -> String {
-    let before = "default-src 'none'; style-src 'nonce-";
-    let behind =
-        "'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    [before, nonce, "'; script-src 'nonce-", nonce, behind].concat()
 }
 
 /// An answer of ours rarely has more headers than these.

@@ -10,7 +10,9 @@ mod language;
 mod mould;
 mod numerals;
 mod packing;
+mod policy;
 mod proof;
+mod whole;
 mod sample;
 mod sentence;
 mod theme;
@@ -25,13 +27,15 @@ use quick_cache::sync::Cache;
 use rust_embed::RustEmbed;
 
 use self::figures::Shown;
-use self::mould::{Mould, Own, Shape};
+use self::mould::{Filled, Mould, Own, Shape};
 use self::packing::Piece;
+pub use self::whole::WaitingPage;
 use self::words::{Words, in_script};
 use crate::status::Status;
 pub use accent::Accent;
 pub use language::Language;
 pub use packing::Coding;
+pub use policy::{Nonce, by_nonce};
 pub use sample::{SAMPLES, sample};
 pub use theme::{BadTemplate, Theme};
 
@@ -54,6 +58,8 @@ struct Look {
     title: String,
     theme: Value,
     template: String,
+    /// What it may load and do; `None` for a template of the room's own, whose styles and scripts show a nonce.
+    policy: Option<Arc<str>>,
     /// Pages with gaps, by their shapes; `None` for a template of the room's own, of which it is not known what it does
     /// with what it is given.
     moulds: Option<Cache<Shape, Arc<Mould>>>,
@@ -72,7 +78,7 @@ pub struct Reader<'a> {
     pub language: Language,
     /// How it is sent.
     pub coding: Coding,
-    /// What the policy of the response names.
+    /// What the policy of the response names; empty where that names hashes.
     pub nonce: &'a str,
 }
 
@@ -132,6 +138,7 @@ impl Pages {
     #[must_use]
     pub fn new<'r>(rooms: impl IntoIterator<Item = (&'r str, &'r str, &'r Theme)>) -> Self {
         let mut environment = environment();
+        let [style, script] = [STYLE, SCRIPT].map(|name| shared(&environment, name));
         let mut looks = HashMap::new();
         for (name, title, theme) in rooms {
             let template = own_name(name, theme);
@@ -140,15 +147,17 @@ impl Pages {
             }
             let can_mould = theme.template.is_none() && !theme.texts().chain([title]).any(mould::has_mark);
             let moulds = can_mould.then(|| Cache::new(MOULDS_CAP));
-            looks.insert(name.to_owned(), Look { title: title.to_owned(), theme: theme.value(), template, moulds });
+            let own = theme.template.is_some();
+            let policy = (!own).then(|| policy::by_hash(&[&style, theme.css().as_str()].concat(), &script).into());
+            let (title, theme) = (title.to_owned(), theme.value());
+            looks.insert(name.to_owned(), Look { title, theme, template, policy, moulds });
         }
-        let [style, script] = [STYLE, SCRIPT].map(|name| Piece::new(shared(&environment, name)));
         let offered = |language: Language| context! { tag => language.tag(), name => language.own_name() };
         Self {
             environment,
             words: Language::ALL.into_iter().map(Words::of).collect(),
-            style,
-            script,
+            style: Piece::new(style),
+            script: Piece::new(script),
             rooms: looks,
             languages: Language::ALL.into_iter().map(offered).collect(),
         }
@@ -156,19 +165,27 @@ impl Pages {
 
     /// Makes the waiting page of someone with this status, as it is sent.
     #[must_use]
-    pub fn waiting(&self, status: &Status, support_code: &str, reader: Reader<'_>) -> Vec<u8> {
-        let mould = || self.mould(status, support_code, reader.language);
-        let fill = |mould: Arc<Mould>| mould.fill(status, support_code, self.words(reader.language), reader);
-        let is_light = |page: &Vec<u8>| reader.coding == Coding::Identity || page.len() <= FIRST_PACKETS_BYTES;
-        let made = match Mould::fits(reader.nonce, support_code).then(mould).flatten().map(|made| made.map(fill)) {
-            Some(Ok(page)) if is_light(&page) => Ok(page),
+    pub fn waiting(&self, status: &Status, support_code: &str, language: Language, coding: Coding) -> WaitingPage {
+        let mould = || self.mould(status, support_code, language);
+        let fill = |mould: Arc<Mould>| mould.fill(status, support_code, self.words(language), coding);
+        let is_light = |page: &Filled| coding == Coding::Identity || page.len() <= FIRST_PACKETS_BYTES;
+        match Mould::fits(support_code).then(mould).flatten().map(|made| made.map(fill)) {
+            Some(Ok(page)) if is_light(&page) => WaitingPage::Filled(page),
             // Packed whole, a page is a little lighter.
-            _ => self.render(status, support_code, reader).map(|page| self.coded(page, reader)),
-        };
-        made.unwrap_or_else(|fault| {
+            _ => self.render_whole(status, support_code, language, coding),
+        }
+    }
+
+    fn render_whole(&self, status: &Status, code: &str, language: Language, coding: Coding) -> WaitingPage {
+        let policy = self.rooms.get(&status.room).and_then(|look| look.policy.clone());
+        let nonce = policy.is_none().then(Nonce::random);
+        let reader = Reader { language, coding, nonce: nonce.as_ref().map_or("", Nonce::as_str) };
+        let rendered = self.render(status, code, reader).unwrap_or_else(|fault| {
             tracing::error!(%fault, room = %status.room, "a waiting page could not be rendered");
-            self.coded(PLAIN.to_owned(), reader)
-        })
+            PLAIN.to_owned()
+        });
+        let policy = policy.unwrap_or_else(|| by_nonce(reader.nonce).into());
+        WaitingPage::Rendered { body: self.coded(rendered, reader), policy }
     }
 
     fn render(&self, status: &Status, code: &str, reader: Reader<'_>) -> Result<String, minijinja::Error> {
@@ -184,7 +201,8 @@ impl Pages {
 
     /// Finds, or makes, the mould of a status's page; `None` where the room's page cannot have one.
     fn mould(&self, status: &Status, code: &str, language: Language) -> Option<Result<Arc<Mould>, minijinja::Error>> {
-        let moulds = self.rooms.get(&status.room)?.moulds.as_ref()?;
+        let look = self.rooms.get(&status.room)?;
+        let (moulds, policy) = (look.moulds.as_ref()?, look.policy.as_ref()?);
         if status.message.as_deref().is_some_and(mould::has_mark) {
             return None;
         }
@@ -193,7 +211,7 @@ impl Pages {
         let make = || {
             let own = Own::marks(status, code, words, refresh_seconds);
             let page = self.show(status, &own, words, &Paths::of(&status.room))?;
-            Ok(Arc::new(Mould::of(&page)))
+            Ok(Arc::new(Mould::of(&page, Arc::clone(policy))))
         };
         Some(moulds.get_or_insert_with(&shape, make))
     }

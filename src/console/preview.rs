@@ -9,8 +9,7 @@ use serde::Deserialize;
 
 use super::views::no_room;
 use super::{Console, problem};
-use crate::respond;
-use crate::waiting::{Coding, Language, Reader, SAMPLES, sample};
+use crate::waiting::{Coding, Language, Nonce, Reader, SAMPLES, by_nonce, sample};
 
 /// What is to be seen.
 #[derive(Debug, Deserialize)]
@@ -43,10 +42,11 @@ pub(super) async fn preview(
         return refuse(format!("`lang` is one of {}.", tags()));
     };
     status.message = wanted.message.map(|message| message.chars().take(MESSAGE_CAP_CHARS).collect());
-    let nonce = format!("{:032x}", rand::random::<u128>());
-    match console.pages.preview(&status, Reader { language, coding: Coding::Identity, nonce: &nonce }, now_ms) {
+    let nonce = Nonce::random();
+    let reader = Reader { language, coding: Coding::Identity, nonce: nonce.as_str() };
+    match console.pages.preview(&status, reader, now_ms) {
         Ok(page) => {
-            let policy = respond::policy(&nonce);
+            let policy = by_nonce(reader.nonce);
             let kind = "text/html; charset=utf-8".to_owned();
             ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)], page).into_response()
         }

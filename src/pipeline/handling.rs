@@ -5,7 +5,7 @@ use std::pin::Pin;
 use tracing::{Instrument as _, Span};
 
 use super::renewing::{Renewal, with_renewal};
-use crate::respond::{Answer, Ready};
+use crate::respond::{Answer, Draft, Ready};
 use crate::telemetry;
 
 /// An answer, at once or later. What waits is in a box, so that nobody who is answered at once pays for its size: in a
@@ -13,6 +13,8 @@ use crate::telemetry;
 pub enum Handling {
     /// Here it is, as it was made before.
     Ready(&'static Ready),
+    /// Here it is, to be written.
+    Draft(Draft),
     /// Here it is.
     AtOnce(Answer),
     /// It takes its time.
@@ -25,11 +27,18 @@ impl From<Answer> for Handling {
     }
 }
 
+impl From<Draft> for Handling {
+    fn from(draft: Draft) -> Self {
+        Self::Draft(draft)
+    }
+}
+
 impl Handling {
     /// Waits for the answer, if it is not there.
     pub async fn answer(self) -> Answer {
         match self {
             Self::Ready(ready) => ready.answer(),
+            Self::Draft(draft) => draft.answer(),
             Self::AtOnce(answer) => answer,
             Self::Later(answer) => answer.await,
         }
@@ -40,6 +49,7 @@ impl Handling {
         match (self, renewal) {
             (handling, None) => handling,
             (Self::Ready(ready), renewal) => Self::AtOnce(with_renewal(ready.answer(), renewal)),
+            (Self::Draft(draft), renewal) => Self::AtOnce(with_renewal(draft.answer(), renewal)),
             (Self::AtOnce(answer), renewal) => Self::AtOnce(with_renewal(answer, renewal)),
             (Self::Later(answer), renewal) => Self::Later(Box::pin(async { with_renewal(answer.await, renewal) })),
         }
@@ -52,6 +62,10 @@ impl Handling {
             Self::Ready(ready) => {
                 telemetry::answered(&span, ready.status(), false);
                 Self::Ready(ready)
+            }
+            Self::Draft(draft) => {
+                telemetry::answered(&span, draft.code(), false);
+                Self::Draft(draft)
             }
             Self::AtOnce(answer) => {
                 telemetry::answered(&span, answer.status(), false);

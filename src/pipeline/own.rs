@@ -54,9 +54,9 @@ impl Pipeline {
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
         let answer = match path {
-            "status" if is_get => self.with_room(request, target, asker, Self::status),
-            "receipt" if is_get => self.with_room(request, target, asker, Self::receipt),
-            "draw" if is_get => self.with_room(request, target, asker, Self::draw),
+            "status" if is_get => return self.with_room(request, target, asker, Self::status),
+            "receipt" if is_get => return self.with_room(request, target, asker, Self::receipt),
+            "draw" if is_get => return self.with_room(request, target, asker, Self::draw),
             "live" if is_get => return self.live(visit).into(),
             "jwks.json" if is_get => self.jwks(asker),
             "language" if is_get => self.choose_language(request, target),
@@ -80,26 +80,26 @@ impl Pipeline {
         answer.into()
     }
 
-    fn with_room(
+    fn with_room<A: Into<Handling>>(
         &self,
         request: &Request<VisitorBody>,
         target: &Target,
         asker: &Asker,
-        answer: fn(&Self, &Request<VisitorBody>, &Arc<Room>, &Asker) -> Answer,
-    ) -> Answer {
+        answer: fn(&Self, &Request<VisitorBody>, &Arc<Room>, &Asker) -> A,
+    ) -> Handling {
         match self.named_room(target, None) {
-            Ok(room) => answer(self, request, room, asker),
-            Err(why) => self.refuse(asker.reads, &Refused::Nonsense(&why)),
+            Ok(room) => answer(self, request, room, asker).into(),
+            Err(why) => self.refuse(asker.reads, &Refused::Nonsense(&why)).into(),
         }
     }
 
     /// One step of a poll.
-    fn status(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Answer {
+    fn status(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Handling {
         let (headers, now_ms) = (request.headers(), room.shared.clock.now_ms());
         let credentials = self.credentials(headers, room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         let renewal = self.renewal(headers, room, decision.ticket());
-        with_renewal(respond::tell_status(&self.status_of(decision, headers, room, asker)), renewal)
+        Handling::from(respond::tell_status(&self.status_of(decision, headers, room, asker))).renewing(renewal)
     }
 
     fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {

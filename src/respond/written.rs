@@ -1,16 +1,20 @@
 //! Writes an answer that is all there.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
+use hyper::header::HeaderName;
 use hyper::{Response, StatusCode};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::clock;
 use crate::proxy::lines::put_line;
+use crate::waiting::WaitingPage;
 
 /// A head of ours is rarely longer.
-const HEAD_EXPECTED_BYTES: usize = 768;
+const HEAD_EXPECTED_BYTES: usize = 1 << 10;
 
 /// A body of more bytes is not copied behind its head.
 const COPY_CAP_BYTES: usize = 4 << 10;
@@ -21,7 +25,25 @@ pub struct Written {
     /// The head, and a short body.
     pub(super) front: Vec<u8>,
     /// A long body: no copy, but the memory it came in.
-    pub(super) rest: Bytes,
+    pub(super) rest: Rest,
+}
+
+/// What is sent after a head.
+#[derive(Debug)]
+pub(super) enum Rest {
+    Nothing,
+    Body(Bytes),
+    Page(WaitingPage),
+}
+
+impl Rest {
+    fn parts(&self) -> [&[u8]; 3] {
+        match self {
+            Self::Nothing => [&[]; 3],
+            Self::Body(body) => [body, &[], &[]],
+            Self::Page(page) => page.parts(),
+        }
+    }
 }
 
 impl Written {
@@ -30,52 +52,110 @@ impl Written {
     /// # Errors
     /// What the stream says.
     pub async fn send<W: AsyncWrite + Unpin>(self, stream: &mut W) -> io::Result<()> {
-        if self.rest.is_empty() {
+        if let Rest::Nothing = self.rest {
             stream.write_all(&self.front).await?;
         } else {
-            stream.write_all_buf(&mut self.front.chain(self.rest)).await?;
+            let [a, b, c] = self.rest.parts();
+            send_all(stream, &mut [&self.front, a, b, c].map(IoSlice::new)).await?;
         }
         stream.flush().await
+    }
+}
+
+async fn send_all<W: AsyncWrite + Unpin>(stream: &mut W, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Those of no bytes go.
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        let sent = poll_fn(|cx| Pin::new(&mut *stream).poll_write_vectored(cx, parts)).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut parts, sent);
+    }
+    Ok(())
+}
+
+/// A head that is being written, in the order of hyper's.
+#[derive(Debug, Default)]
+pub(super) struct Head(Vec<u8>);
+
+impl Head {
+    /// Begins one with lines that were written before.
+    pub(super) fn of(status: StatusCode, lines: &[u8]) -> Self {
+        let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + lines.len());
+        let reason = status.canonical_reason().unwrap_or_default().as_bytes();
+        for part in [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n", lines] {
+            out.extend_from_slice(part);
+        }
+        Self(out)
+    }
+
+    pub(super) fn put(&mut self, name: &HeaderName, value: &[u8]) {
+        put_line(&mut self.0, name.as_str(), value);
+    }
+
+    pub(super) fn into_lines(self) -> Vec<u8> {
+        self.0
+    }
+
+    fn put_length(&mut self, bytes: usize) {
+        put_line(&mut self.0, "content-length", itoa::Buffer::new().format(bytes).as_bytes());
+    }
+
+    fn put_date(&mut self) {
+        put_line(&mut self.0, "date", &clock::http_date());
+    }
+
+    /// Ends it, with length, date and a body that is copied behind it.
+    pub(super) fn with_short(mut self, body: &[u8]) -> Written {
+        self.put_length(body.len());
+        self.put_date();
+        self.0.extend_from_slice(b"\r\n");
+        self.0.extend_from_slice(body);
+        Written { front: self.0, rest: Rest::Nothing }
+    }
+
+    /// Ends it, with length and date.
+    pub(super) fn with(mut self, rest: Rest) -> Written {
+        self.put_length(rest.parts().iter().map(|part| part.len()).sum());
+        self.put_date();
+        self.0.extend_from_slice(b"\r\n");
+        Written { front: self.0, rest }
     }
 }
 
 /// Writes head and body in the order of hyper's; `None` where the status or a header says more about the body or the
 /// connection than is known here. An upstream's answer may bring its length and its date.
 pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
-    let (status, mut has_date) = (answer.status(), false);
+    let (status, mut has_date, mut length) = (answer.status(), false, None);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if status.is_informational() || (!has_body && !body.is_empty()) {
         return None;
     }
-    let (mut digits, mut length) = (itoa::Buffer::new(), None);
-    let bytes = digits.format(body.len()).as_bytes();
     let is_short = body.len() <= COPY_CAP_BYTES;
-    let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + if is_short { body.len() } else { 0 });
-    let reason = status.canonical_reason().unwrap_or_default().as_bytes();
-    for part in [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
+    let mut head = Head::of(status, &[]);
     for (name, value) in answer.headers() {
-        let name = name.as_str();
-        match name {
+        match name.as_str() {
             "connection" | "transfer-encoding" => return None,
             "content-length" if length.replace(value).is_some() => return None,
             "date" => has_date = true,
             _ => {}
         }
-        put_line(&mut out, name, value.as_bytes());
+        head.put(name, value.as_bytes());
     }
+    let (mut digits, bytes) = (itoa::Buffer::new(), body.len());
     match length {
-        Some(length) if !has_body || length.as_bytes() != bytes => return None,
-        None if has_body => put_line(&mut out, "content-length", bytes),
+        Some(length) if !has_body || length.as_bytes() != digits.format(bytes).as_bytes() => return None,
+        None if has_body => head.put_length(bytes),
         _ => {}
     }
     if !has_date {
-        put_line(&mut out, "date", &clock::http_date());
+        head.put_date();
     }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(if is_short { body } else { &[] });
-    Some(Written { front: out, rest: if is_short { Bytes::new() } else { body.clone() } })
+    let mut front = head.into_lines();
+    front.extend_from_slice(b"\r\n");
+    front.extend_from_slice(if is_short { body } else { &[] });
+    Some(Written { front, rest: if is_short { Rest::Nothing } else { Rest::Body(body.clone()) } })
 }
 
 #[cfg(test)]
@@ -83,10 +163,15 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use crate::waiting::{Coding, Language, Pages, Theme, sample};
+
+    fn all(written: &Written) -> Vec<u8> {
+        let [a, b, c] = written.rest.parts();
+        [&written.front, a, b, c].concat()
+    }
 
     fn text<B>(answer: &Response<B>, body: &'static [u8]) -> Option<Bytes> {
-        let Written { front, rest } = written(answer, &Bytes::from_static(body))?;
-        Some([front, rest.into()].concat().into())
+        Some(all(&written(answer, &Bytes::from_static(body))?).into())
     }
 
     #[test]
@@ -103,7 +188,8 @@ mod tests {
         static LONG: [u8; COPY_CAP_BYTES + 1] = [b'x'; COPY_CAP_BYTES + 1];
         let (answer, body) = (Response::new(()), Bytes::from_static(&LONG));
         let written = written(&answer, &body).unwrap();
-        assert!(written.front.ends_with(b"GMT\r\n\r\n") && written.rest == body);
+        assert!(written.front.ends_with(b"GMT\r\n\r\n"));
+        assert!(matches!(written.rest, Rest::Body(own) if own.as_ptr() == body.as_ptr()), "it is no copy");
         let all = text(&answer, &LONG).unwrap();
         assert!(all.ends_with(&LONG) && all.starts_with(b"HTTP/1.1 200 OK\r\ncontent-length: 4097\r\n"));
     }
@@ -111,9 +197,12 @@ mod tests {
     #[tokio::test]
     async fn all_of_it_is_sent_to_whoever_takes_little_at_a_time() {
         static LONG: [u8; COPY_CAP_BYTES + 1] = [b'x'; COPY_CAP_BYTES + 1];
-        for body in [&LONG[..], b"short"] {
-            let written = written(&Response::new(()), &Bytes::from_static(body)).unwrap();
-            let all = [&written.front[..], &written.rest[..]].concat();
+        let of = |body| written(&Response::new(()), &Bytes::from_static(body)).unwrap();
+        let pages = Pages::new([("sale", "Sale", &Theme::default())]);
+        let page = pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", Language::En, Coding::Gzip);
+        let (whole, page) = (page.parts().concat(), Head::of(StatusCode::OK, &[]).with(Rest::Page(page)));
+        for (written, body) in [(of(&LONG), &LONG[..]), (of(b"short"), b"short"), (page, &whole)] {
+            let all = all(&written);
             let (mut near, mut far) = tokio::io::duplex(64);
             let sending = async move { written.send(&mut near).await };
             let mut heard = Vec::new();

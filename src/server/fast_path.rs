@@ -50,10 +50,12 @@ where
         while !heard.is_empty() {
             let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
             let handling = silence.until_heard(caller.handle(plain.request), &mut stream, &mut read).await;
-            let Some(out) = written(&handling).filter(|_| !caller.is_to_leave()) else {
-                return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(handling)));
+            let out = if caller.is_to_leave() { Err(handling) } else { written(handling) };
+            let out = match out {
+                Ok(out) => out,
+                Err(handling) => return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(handling))),
             };
-            drop((handling, plain.bytes));
+            drop(plain.bytes);
             out.send(&mut stream).await.ok()?;
             answers += 1;
             if answers % TURN == 0 {
@@ -66,11 +68,16 @@ where
     None
 }
 
-fn written(handling: &Handling) -> Option<Written> {
+/// Writes an answer that is all there; any other is given back.
+fn written(handling: Handling) -> Result<Written, Handling> {
     match handling {
-        Handling::Ready(ready) => Some(ready.written()),
-        Handling::AtOnce(answer) => respond::written(answer, answer.body().at_hand()?),
-        Handling::Later(_) => None,
+        Handling::Ready(ready) => Ok(ready.written()),
+        Handling::Draft(draft) => Ok(draft.written()),
+        Handling::AtOnce(ref answer) => {
+            let written = answer.body().at_hand().and_then(|body| respond::written(answer, body));
+            written.ok_or(handling)
+        }
+        Handling::Later(_) => Err(handling),
     }
 }
 

@@ -6,15 +6,16 @@
 //! section 3.2.4). Everything that decides how the template branches is in the [`Shape`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
 use minijinja::HtmlEscape;
 
+use super::Language;
 use super::checksum::{Checksum, Known};
 use super::figures::{Figure, Shown};
 use super::packing::{self, Coding};
 use super::words::{Words, harmless};
-use super::{Language, Reader};
 use crate::forecast::Forecast;
 use crate::status::{DrawStage, State, Status};
 
@@ -51,19 +52,18 @@ pub(super) struct Shape {
 /// What a gap is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gap {
-    Nonce,
     Code,
     Status,
     Figure(Figure),
 }
 
 impl Gap {
-    const ALL: [Self; 3 + Figure::ALL.len()] = {
-        let mut all = [Self::Nonce; 3 + Figure::ALL.len()];
-        (all[1], all[2]) = (Self::Code, Self::Status);
+    const ALL: [Self; 2 + Figure::ALL.len()] = {
+        let mut all = [Self::Code; 2 + Figure::ALL.len()];
+        all[1] = Self::Status;
         let mut i = 0;
         while i < Figure::ALL.len() {
-            all[3 + i] = Self::Figure(Figure::ALL[i]);
+            all[2 + i] = Self::Figure(Figure::ALL[i]);
             i += 1;
         }
         all
@@ -76,7 +76,6 @@ impl Gap {
     /// Returns how long every visitor's text is, where they are all of one length.
     const fn length(self) -> Option<usize> {
         match self {
-            Self::Nonce => Some(32),
             Self::Code => Some(9),
             Self::Status | Self::Figure(_) => None,
         }
@@ -100,12 +99,12 @@ pub(super) struct Own {
 impl Own {
     /// What stands in the places of a mould's gaps.
     pub(super) fn marks(status: &Status, code: &str, words: &Words, refresh_seconds: u64) -> Self {
-        let [nonce, written, status_json] = [Gap::Nonce, Gap::Code, Gap::Status].map(Gap::mark);
+        let [written, status_json] = [Gap::Code, Gap::Status].map(Gap::mark);
         let shown = Shown::of(status, words, refresh_seconds, |figure| match figure.is_own(status) {
             true => Some(Gap::Figure(figure).mark()),
             false => figure.say(status, words),
         });
-        Self { nonce, code: if code.is_empty() { String::new() } else { written }, status_json, shown }
+        Self { nonce: String::new(), code: if code.is_empty() { String::new() } else { written }, status_json, shown }
     }
 }
 
@@ -136,25 +135,59 @@ impl Shape {
 /// A page with gaps.
 #[derive(Debug)]
 pub(super) struct Mould {
-    pieces: Vec<Piece>,
+    /// Texts, each with the gap behind it.
+    pieces: Vec<(Piece, Gap)>,
+    /// What stands behind the last gap, which is half of a page: everybody is sent it from here.
     last: Piece,
+    /// What the page may load and do.
+    policy: Arc<str>,
 }
 
-/// A text, and the gap behind it; the last has none.
+/// A text that is the same for all.
 #[derive(Debug)]
 struct Piece {
     text: String,
     deflated: Vec<u8>,
     sum: Known,
-    gap: Gap,
+}
+
+/// A page whose gaps are filled.
+#[derive(Debug)]
+pub struct Filled {
+    /// Everything up to the last gap.
+    front: Vec<u8>,
+    mould: Arc<Mould>,
+    /// What ends a packed page.
+    end: Option<[u8; packing::END_BYTES]>,
+}
+
+impl Filled {
+    /// Returns what is sent, piece by piece.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        let Self { front, mould, end } = self;
+        match end {
+            None => [front, mould.last.text.as_bytes(), &[]],
+            Some(end) => [front, &mould.last.deflated, end],
+        }
+    }
+
+    /// Returns how many bytes are sent.
+    pub(super) fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// Returns what the page may load and do.
+    pub(super) fn policy(&self) -> &str {
+        &self.mould.policy
+    }
 }
 
 impl Mould {
     /// Cuts a page at its marks.
-    pub(super) fn of(page: &str) -> Self {
+    pub(super) fn of(page: &str, policy: Arc<str>) -> Self {
         let (mut pieces, mut rest, mut before) = (Vec::new(), page, Vec::new());
         while let Some((at, gap)) = rest.char_indices().find_map(|(at, c)| Some((at, Gap::of_mark(c)?))) {
-            pieces.push(Piece::new(&rest[..at], gap, FlushCompress::Sync, &before));
+            pieces.push((Piece::new(&rest[..at], FlushCompress::Sync, &before), gap));
             before.extend_from_slice(&rest.as_bytes()[..at]);
             match gap.length() {
                 Some(length) => before.resize(before.len() + length, FILLER),
@@ -162,38 +195,37 @@ impl Mould {
             }
             rest = &rest[at + gap.mark().len()..];
         }
-        Self { pieces, last: Piece::new(rest, Gap::Nonce, FlushCompress::Finish, &before) }
+        Self { pieces, last: Piece::new(rest, FlushCompress::Finish, &before), policy }
     }
 
-    /// Tells whether a mould's gaps have room for these.
-    pub(super) fn fits(nonce: &str, code: &str) -> bool {
-        Some(nonce.len()) == Gap::Nonce.length() && (code.is_empty() || Some(code.len()) == Gap::Code.length())
+    /// Tells whether a mould's gaps have room for this.
+    pub(super) fn fits(code: &str) -> bool {
+        code.is_empty() || Some(code.len()) == Gap::Code.length()
     }
 
     /// Fills the gaps.
-    pub(super) fn fill(&self, status: &Status, code: &str, words: &Words, reader: Reader<'_>) -> Vec<u8> {
-        let pieces = self.pieces.iter().chain([&self.last]);
-        let mut page = match reader.coding {
+    pub(super) fn fill(self: Arc<Self>, status: &Status, code: &str, words: &Words, coding: Coding) -> Filled {
+        let pieces = self.pieces.iter().map(|(piece, _)| piece);
+        let mut page = match coding {
             Coding::Identity => Page::plain(pieces.map(|piece| piece.text.len()).sum()),
             Coding::Gzip => Page::packed(pieces.map(|piece| piece.deflated.len()).sum()),
         };
-        for piece in &self.pieces {
+        for (piece, gap) in &self.pieces {
             page.put(piece);
-            match piece.gap {
-                Gap::Nonce => page.fill(reader.nonce.as_bytes()),
+            match gap {
                 Gap::Code => page.fill(escaped(code).as_bytes()),
                 Gap::Status => page.fill(&harmless(status.json())),
                 Gap::Figure(figure) => page.fill(escaped(&figure.say(status, words).unwrap_or_default()).as_bytes()),
             }
         }
-        page.put(&self.last);
-        page.finish()
+        let end = page.end(&self.last);
+        Filled { front: page.out, mould: self, end }
     }
 }
 
 impl Piece {
     /// Deflates a text, which may refer to what stands before it as far as it is known how far back that is.
-    fn new(text: &str, gap: Gap, flush: FlushCompress, before: &[u8]) -> Self {
+    fn new(text: &str, flush: FlushCompress, before: &[u8]) -> Self {
         let (mut compress, mut deflated) = (Compress::new(BEST, false), Vec::new());
         let window = &before[before.len().saturating_sub(WINDOW_BYTES)..];
         if !window.is_empty() {
@@ -204,7 +236,7 @@ impl Piece {
             // It ends with a stored block of length 0: the gap takes its place.
             deflated.truncate(deflated.len() - EMPTY.len());
         }
-        Self { sum: Known::of(text.as_bytes()), text: text.to_owned(), deflated, gap }
+        Self { sum: Known::of(text.as_bytes()), text: text.to_owned(), deflated }
     }
 }
 
@@ -226,8 +258,16 @@ const GAPS_EXPECTED_BYTES: usize = 2 << 10;
 /// A page that is being written.
 struct Page {
     out: Vec<u8>,
-    /// Of what is packed; `None` where nothing is.
-    packed: Option<(Checksum, u32)>,
+    /// `None` where nothing is packed.
+    packed: Option<Packed>,
+}
+
+/// What is said of a packed text behind it.
+#[derive(Default)]
+struct Packed {
+    sum: Checksum,
+    /// In bytes, before they were packed.
+    length: u32,
 }
 
 impl Page {
@@ -238,24 +278,23 @@ impl Page {
     fn packed(known_bytes: usize) -> Self {
         let mut out = Vec::with_capacity(known_bytes + GAPS_EXPECTED_BYTES);
         out.extend_from_slice(&packing::HEADER);
-        Self { out, packed: Some((Checksum::default(), 0)) }
+        Self { out, packed: Some(Packed::default()) }
     }
 
     fn put(&mut self, piece: &Piece) {
         match &mut self.packed {
             None => self.out.extend_from_slice(piece.text.as_bytes()),
-            Some((sum, length)) => {
+            Some(packed) => {
                 self.out.extend_from_slice(&piece.deflated);
-                sum.pass(&piece.sum);
-                *length += piece.text.len() as u32;
+                packed.pass(piece);
             }
         }
     }
 
     fn fill(&mut self, value: &[u8]) {
-        let Some((sum, length)) = &mut self.packed else { return self.out.extend_from_slice(value) };
-        sum.read(value);
-        *length += value.len() as u32;
+        let Some(packed) = &mut self.packed else { return self.out.extend_from_slice(value) };
+        packed.sum.read(value);
+        packed.length += value.len() as u32;
         // What says that the first is one stands at the end of the piece before it.
         let (first, others) = value.split_at(value.len().min(STORED_CAP_BYTES));
         store(&mut self.out, first);
@@ -265,12 +304,18 @@ impl Page {
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        if let Some((sum, length)) = self.packed {
-            self.out.extend_from_slice(&sum.value().to_le_bytes());
-            self.out.extend_from_slice(&length.to_le_bytes());
-        }
-        self.out
+    /// Returns what stands behind the last piece of a packed page.
+    fn end(&mut self, last: &Piece) -> Option<[u8; packing::END_BYTES]> {
+        let packed = self.packed.as_mut()?;
+        packed.pass(last);
+        Some(packing::end(packed.sum.value(), packed.length))
+    }
+}
+
+impl Packed {
+    fn pass(&mut self, piece: &Piece) {
+        self.sum.pass(&piece.sum);
+        self.length += piece.text.len() as u32;
     }
 }
 

@@ -54,9 +54,16 @@ pub(super) fn gzip<'p>(page: &str, pieces: impl IntoIterator<Item = &'p Piece>) 
     deflate(&mut compress, &page.as_bytes()[done..], FlushCompress::Finish, &mut packed);
     let mut sum = Crc::new();
     sum.update(page.as_bytes());
-    packed.extend_from_slice(&sum.sum().to_le_bytes());
-    packed.extend_from_slice(&sum.amount().to_le_bytes());
+    packed.extend_from_slice(&end(sum.sum(), sum.amount()));
     packed
+}
+
+/// So many bytes stand behind a packed text.
+pub(super) const END_BYTES: usize = 8;
+
+/// Returns them: its checksum, and its length.
+pub(super) fn end(sum: u32, length: u32) -> [u8; END_BYTES] {
+    (u64::from(sum) | u64::from(length) << 32).to_le_bytes()
 }
 
 fn find(page: &str, from: usize, piece: &Piece) -> Option<Range<usize>> {

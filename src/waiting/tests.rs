@@ -11,20 +11,27 @@ fn unpacked(packed: &[u8]) -> String {
 }
 
 fn reader(language: Language) -> Reader<'static> {
-    Reader { language, coding: Coding::Identity, nonce: "0123456789abcdef0123456789abcdef" }
+    Reader { language, coding: Coding::Identity, nonce: "" }
 }
 
-fn text(page: Vec<u8>) -> String {
-    String::from_utf8(page).unwrap()
+fn text(page: &WaitingPage) -> String {
+    String::from_utf8(page.parts().concat()).unwrap()
+}
+
+/// The page as a browser shows it.
+fn page(pages: &Pages, status: &Status, code: &str, language: Language) -> String {
+    text(&pages.waiting(status, code, language, Coding::Identity))
 }
 
 /// Checks that a page comes out of its mould as out of its template; returns how heavy it is, packed.
 fn check_mould(pages: &Pages, status: &Status, code: &str, language: Language) -> usize {
     let rendered = pages.render(status, code, reader(language)).unwrap();
-    assert_eq!(text(pages.waiting(status, code, reader(language))), rendered, "{status:?} in {}", language.tag());
-    let packed = pages.waiting(status, code, Reader { coding: Coding::Gzip, ..reader(language) });
-    assert_eq!(unpacked(&packed), rendered, "{status:?} in {}", language.tag());
-    packed.len()
+    assert_eq!(page(pages, status, code, language), rendered, "{status:?} in {}", language.tag());
+    let packed = pages.waiting(status, code, language, Coding::Gzip);
+    let bytes = packed.parts().concat();
+    assert_eq!(unpacked(&bytes), rendered, "{status:?} in {}", language.tag());
+    assert_eq!(packed.into_bytes(), bytes);
+    bytes.len()
 }
 
 fn pages(theme: &Theme) -> Pages {
@@ -38,7 +45,7 @@ fn every_page_in_every_language_and_state_is_light_and_whole() {
     for language in Language::ALL {
         for name in SAMPLES {
             let status = sample(name, "sale", 1_795_000_000_000).unwrap();
-            let page = text(pages.waiting(&status, "1A2B-3C4D", reader(language)));
+            let page = page(&pages, &status, "1A2B-3C4D", language);
             assert!(page.contains(&format!("<html lang=\"{}\" dir=\"{}\">", language.tag(), language.direction())));
             assert!(!page.contains("undefined") && page.ends_with("</html>"), "{name}");
             let weight = check_mould(&pages, &status, "1A2B-3C4D", language);
@@ -93,7 +100,7 @@ fn a_template_of_its_own_has_no_mould() {
     let waiting = sample("waiting", "sale", 0).unwrap();
     let page = |position| {
         let status = Status { position: Some(position), ..waiting.clone() };
-        text(pages.waiting(&status, "", reader(Language::En)))
+        page(&pages, &status, "", Language::En)
     };
     assert_eq!([page(4_182), page(1)], ["far 5", " 1"]);
 }
@@ -101,9 +108,34 @@ fn a_template_of_its_own_has_no_mould() {
 #[test]
 fn what_every_page_shares_is_found_in_it() {
     let pages = pages(&Theme::default());
-    let page = text(pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Hi)));
+    let page = page(&pages, &sample("waiting", "sale", 0).unwrap(), "", Language::Hi);
     for piece in [&pages.style, &pages.words(Language::Hi).live_piece, &pages.script] {
         assert!(piece.stands_in(&page), "it would be packed for each page anew");
+    }
+}
+
+/// What stands in the elements of a page, from behind a beginning of their tags.
+fn elements<'p>(page: &'p str, begin: &str, end: &str) -> Vec<(&'p str, &'p str)> {
+    let told = page.split(begin).skip(1).filter_map(|rest| rest.split_once(end));
+    told.filter_map(|(element, _)| element.split_once('>')).collect()
+}
+
+#[test]
+fn the_policy_of_a_page_names_its_own_style_and_script_and_nothing_else() {
+    let accent = Theme { accent: Some("#8a1538".parse().unwrap()), ..Theme::default() };
+    // The last one is not filled into a mould.
+    let marked = Theme { text: Some("a mark \u{f0000} of ours".to_owned()), ..Theme::default() };
+    for theme in [&Theme::default(), &accent, &marked] {
+        let page = pages(theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", Language::En, Coding::Identity);
+        assert_eq!(matches!(page, WaitingPage::Filled(_)), !std::ptr::eq(theme, &raw const marked));
+        let html = text(&page);
+        let styles = elements(&html, "<style", "</style>");
+        let scripts = elements(&html, "<script", "</script>");
+        let running: Vec<_> = scripts.iter().filter(|(tag, _)| !tag.contains("application/json")).collect();
+        let ([(tag, style)], [(kind, script)]) = (styles.as_slice(), running.as_slice()) else { panic!("{html}") };
+        assert_eq!((*tag, *kind), ("", " type=\"module\""));
+        assert_eq!(page.policy(), policy::by_hash(style, script));
+        assert!(page.policy().matches("'sha256-").count() == 2 && !page.policy().contains("unsafe"));
     }
 }
 
@@ -125,14 +157,14 @@ fn a_style_loses_its_spaces_and_nothing_else() {
 #[test]
 fn whoever_has_no_scripts_reads_how_old_the_figures_are() {
     let pages = pages(&Theme::default());
-    let page = |name| text(pages.waiting(&sample(name, "sale", 1_795_255_409_870).unwrap(), "", reader(Language::En)));
+    let page = |name| page(&pages, &sample(name, "sale", 1_795_255_409_870).unwrap(), "", Language::En);
     assert!(page("waiting").contains("<noscript><p class=\"label\">As of 10:03:29 UTC.</p></noscript>"));
     assert!(!page("lapsed").contains("As of"), "there are no figures");
 }
 
 #[test]
 fn only_the_language_that_is_needed_goes_along() {
-    let page = text(pages(&Theme::default()).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::Ta)));
+    let page = page(&pages(&Theme::default()), &sample("waiting", "sale", 0).unwrap(), "", Language::Ta);
     assert!(page.contains("நீங்கள் வரிசையில் உள்ளீர்கள்") && !page.contains("You are in line"));
 }
 
@@ -141,7 +173,7 @@ fn what_an_operator_writes_is_text() {
     let evil = "</script><img src=x onerror=alert(1)>";
     let theme = Theme { text: Some(evil.to_owned()), help: Some("/help?a=\"b\"".to_owned()), ..Theme::default() };
     let status = Status { message: Some(evil.to_owned()), ..sample("waiting", "sale", 0).unwrap() };
-    let page = text(Pages::new([("sale", evil, &theme)]).waiting(&status, "", reader(Language::En)));
+    let page = page(&Pages::new([("sale", evil, &theme)]), &status, "", Language::En);
     assert!(!page.contains("<img"), "{page}");
 }
 
@@ -152,7 +184,12 @@ fn a_rooms_own_template_takes_the_place_of_the_built_in_one() {
     let theme =
         Theme { template: Some(template.to_owned()), accent: Some("#8a1538".parse().unwrap()), ..Theme::default() };
     assert_eq!(theme.try_out(), Ok(()));
-    let page = text(pages(&theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", reader(Language::De)));
+    let waiting = || pages(&theme).waiting(&sample("waiting", "sale", 0).unwrap(), "", Language::De, Coding::Identity);
+    let (first, second) = (waiting(), waiting());
+    assert_ne!(first.policy(), second.policy(), "a nonce is used once");
+    let page = text(&first);
+    let (_, nonce) = page.split_once("nonce=\"").unwrap();
+    assert_eq!(first.policy(), by_nonce(&nonce[..32]));
     assert!(page.contains("<h1>Sie stehen in der Schlange 4.182</h1>") && page.contains("--key:#8a1538"), "{page}");
 }
 

@@ -104,8 +104,13 @@ impl Theme {
             logo => self.logo.as_deref(),
             text => self.text.as_deref(),
             help => self.help.as_deref(),
-            css => Value::from_safe_string(self.accent.map(|accent| accent.css()).unwrap_or_default()),
+            css => Value::from_safe_string(self.css()),
         }
+    }
+
+    /// Returns what stands behind the style that all pages have.
+    pub(super) fn css(&self) -> String {
+        self.accent.map(|accent| accent.css()).unwrap_or_default()
     }
 }
 

@@ -101,7 +101,7 @@ impl Pipeline {
         asker: &Asker,
     ) -> Answer {
         match held_up {
-            Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker),
+            Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker).answer(),
             Decision::Join if visitor::can_join_through_proxy(request) => {
                 match self.place(room, request.headers(), asked_for, asker, Proved::No).await {
                     Ok(place) => self.show_place(room, place, asker),
