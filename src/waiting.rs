@@ -12,10 +12,10 @@ mod numerals;
 mod packing;
 mod policy;
 mod proof;
-mod whole;
 mod sample;
 mod sentence;
 mod theme;
+mod whole;
 mod words;
 
 use std::collections::HashMap;
@@ -29,7 +29,6 @@ use rust_embed::RustEmbed;
 use self::figures::Shown;
 use self::mould::{Filled, Mould, Own, Shape};
 use self::packing::Piece;
-pub use self::whole::WaitingPage;
 use self::words::{Words, in_script};
 use crate::status::Status;
 pub use accent::Accent;
@@ -38,6 +37,7 @@ pub use packing::Coding;
 pub use policy::{Nonce, by_nonce};
 pub use sample::{SAMPLES, sample};
 pub use theme::{BadTemplate, Theme};
+pub use whole::WaitingPage;
 
 #[derive(RustEmbed)]
 #[folder = "waiting-room-ui/waiting"]
@@ -147,8 +147,8 @@ impl Pages {
             }
             let can_mould = theme.template.is_none() && !theme.texts().chain([title]).any(mould::has_mark);
             let moulds = can_mould.then(|| Cache::new(MOULDS_CAP));
-            let own = theme.template.is_some();
-            let policy = (!own).then(|| policy::by_hash(&[&style, theme.css().as_str()].concat(), &script).into());
+            let is_built_in = theme.template.is_none();
+            let policy = is_built_in.then(|| policy::by_hash(&[style.as_str(), &theme.css()].concat(), &script).into());
             let (title, theme) = (title.to_owned(), theme.value());
             looks.insert(name.to_owned(), Look { title, theme, template, policy, moulds });
         }

@@ -12,6 +12,10 @@ use crate::proxy::ResponseBody;
 use crate::status::Status;
 use crate::waiting::{Coding, WaitingPage};
 
+/// What a line says besides a policy, and all of the other line.
+const POLICY_BYTES: usize = "content-security-policy: \r\n".len();
+const RETRY_BYTES: usize = "retry-after: 3600\r\n".len();
+
 /// An answer that is not written yet.
 #[derive(Debug)]
 pub struct Draft {
@@ -97,7 +101,11 @@ impl Draft {
     /// Writes it as it is sent, with the date of now.
     #[must_use]
     pub fn written(self) -> Written {
-        let mut head = Head::of(self.status, &self.common().lines);
+        let more = match &self.what {
+            What::Status { json, .. } => json.len() + RETRY_BYTES,
+            What::Page { page, .. } => page.policy().len() + POLICY_BYTES,
+        };
+        let mut head = Head::of(self.status, &self.common().lines, more);
         self.own(|name, value| head.put(&name, value));
         match self.what {
             What::Status { json, .. } => head.with_short(&json),

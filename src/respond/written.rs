@@ -13,8 +13,11 @@ use crate::clock;
 use crate::proxy::lines::put_line;
 use crate::waiting::WaitingPage;
 
-/// A head of ours is rarely longer.
-const HEAD_EXPECTED_BYTES: usize = 1 << 10;
+/// The lines of an answer rarely take more.
+const LINES_EXPECTED_BYTES: usize = 640;
+
+/// Neither do its first line, its length and its date.
+const FRAME_EXPECTED_BYTES: usize = 128;
 
 /// A body of more bytes is not copied behind its head.
 const COPY_CAP_BYTES: usize = 4 << 10;
@@ -80,9 +83,9 @@ async fn send_all<W: AsyncWrite + Unpin>(stream: &mut W, mut parts: &mut [IoSlic
 pub(super) struct Head(Vec<u8>);
 
 impl Head {
-    /// Begins one with lines that were written before.
-    pub(super) fn of(status: StatusCode, lines: &[u8]) -> Self {
-        let mut out = Vec::with_capacity(HEAD_EXPECTED_BYTES + lines.len());
+    /// Begins one with lines that were written before; so many bytes are expected behind them.
+    pub(super) fn of(status: StatusCode, lines: &[u8], more: usize) -> Self {
+        let mut out = Vec::with_capacity(FRAME_EXPECTED_BYTES + lines.len() + more);
         let reason = status.canonical_reason().unwrap_or_default().as_bytes();
         for part in [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n", lines] {
             out.extend_from_slice(part);
@@ -132,8 +135,8 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
     if status.is_informational() || (!has_body && !body.is_empty()) {
         return None;
     }
-    let is_short = body.len() <= COPY_CAP_BYTES;
-    let mut head = Head::of(status, &[]);
+    let (is_short, bytes) = (body.len() <= COPY_CAP_BYTES, body.len());
+    let mut head = Head::of(status, &[], LINES_EXPECTED_BYTES + if is_short { bytes } else { 0 });
     for (name, value) in answer.headers() {
         match name.as_str() {
             "connection" | "transfer-encoding" => return None,
@@ -143,9 +146,9 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
         }
         head.put(name, value.as_bytes());
     }
-    let (mut digits, bytes) = (itoa::Buffer::new(), body.len());
+    let is_it = |length: &[u8]| length == itoa::Buffer::new().format(bytes).as_bytes();
     match length {
-        Some(length) if !has_body || length.as_bytes() != digits.format(bytes).as_bytes() => return None,
+        Some(length) if !has_body || !is_it(length.as_bytes()) => return None,
         None if has_body => head.put_length(bytes),
         _ => {}
     }
@@ -200,7 +203,7 @@ mod tests {
         let of = |body| written(&Response::new(()), &Bytes::from_static(body)).unwrap();
         let pages = Pages::new([("sale", "Sale", &Theme::default())]);
         let page = pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", Language::En, Coding::Gzip);
-        let (whole, page) = (page.parts().concat(), Head::of(StatusCode::OK, &[]).with(Rest::Page(page)));
+        let (whole, page) = (page.parts().concat(), Head::of(StatusCode::OK, &[], 0).with(Rest::Page(page)));
         for (written, body) in [(of(&LONG), &LONG[..]), (of(b"short"), b"short"), (page, &whole)] {
             let all = all(&written);
             let (mut near, mut far) = tokio::io::duplex(64);
