@@ -50,10 +50,10 @@ where
         while !heard.is_empty() {
             let Some(plain) = plain::take(&mut heard) else { return Some(Rest::new(&[&heard], stream, None)) };
             let handling = silence.until_heard(caller.handle(plain.request), &mut stream, &mut read).await;
-            let out = if caller.is_to_leave() { Err(handling) } else { written(handling) };
+            let out = if caller.is_to_leave() { Err(Box::new(handling)) } else { written(handling) };
             let out = match out {
                 Ok(out) => out,
-                Err(handling) => return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(handling))),
+                Err(handling) => return Some(Rest::new(&[&plain.bytes, &heard, &read], stream, Some(*handling))),
             };
             drop(plain.bytes);
             out.send(&mut stream).await.ok()?;
@@ -68,16 +68,16 @@ where
     None
 }
 
-/// Writes an answer that is all there; any other is given back.
-fn written(handling: Handling) -> Result<Written, Handling> {
+/// Writes an answer that is all there; any other is given back, in a box, for it is rare and large.
+fn written(handling: Handling) -> Result<Written, Box<Handling>> {
     match handling {
         Handling::Ready(ready) => Ok(ready.written()),
         Handling::Draft(draft) => Ok(draft.written()),
         Handling::AtOnce(ref answer) => {
             let written = answer.body().at_hand().and_then(|body| respond::written(answer, body));
-            written.ok_or(handling)
+            written.ok_or_else(|| Box::new(handling))
         }
-        Handling::Later(_) => Err(handling),
+        Handling::Later(_) => Err(Box::new(handling)),
     }
 }
 
