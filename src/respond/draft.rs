@@ -43,7 +43,7 @@ impl Common {
     fn of(head: Response<()>) -> Self {
         let (headers, mut written) = (head.into_parts().0.headers, Head::default());
         headers.iter().for_each(|(name, value)| written.put(name, value.as_bytes()));
-        Self { headers, lines: written.into_lines() }
+        Self { headers, lines: written.into_text() }
     }
 }
 

@@ -27,7 +27,7 @@ const COPY_CAP_BYTES: usize = 4 << 10;
 pub struct Written {
     /// The head, and a short body.
     pub(super) front: Vec<u8>,
-    /// A long body: no copy, but the memory it came in.
+    /// A body that is not copied behind its head, but sent from where it is.
     pub(super) rest: Rest,
 }
 
@@ -78,7 +78,7 @@ async fn send_all<W: AsyncWrite + Unpin>(stream: &mut W, mut parts: &mut [IoSlic
     Ok(())
 }
 
-/// A head that is being written, in the order of hyper's.
+/// A head that is being written, or some of its lines, in the order of hyper's.
 #[derive(Debug, Default)]
 pub(super) struct Head(Vec<u8>);
 
@@ -97,7 +97,7 @@ impl Head {
         put_line(&mut self.0, name.as_str(), value);
     }
 
-    pub(super) fn into_lines(self) -> Vec<u8> {
+    pub(super) fn into_text(self) -> Vec<u8> {
         self.0
     }
 
@@ -155,7 +155,7 @@ pub fn written<B>(answer: &Response<B>, body: &Bytes) -> Option<Written> {
     if !has_date {
         head.put_date();
     }
-    let mut front = head.into_lines();
+    let mut front = head.into_text();
     front.extend_from_slice(b"\r\n");
     front.extend_from_slice(if is_short { body } else { &[] });
     Some(Written { front, rest: if is_short { Rest::Nothing } else { Rest::Body(body.clone()) } })

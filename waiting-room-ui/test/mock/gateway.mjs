@@ -11,7 +11,7 @@ const UI = fileURLToPath(new URL("../../", import.meta.url));
 // Auto-escaping as the gateway has it: pages are escaped, and what they include holds no expression.
 const templates = new nunjucks.Environment(new nunjucks.FileSystemLoader(UI), { autoescape: true, throwOnUndefined: false });
 
-/** The policy that the gateway sends with its pages. */
+/** The policy that the gateway sends with notices and with rooms' own templates; path.test.mjs has that of the built-in page. */
 export const policy = (nonce) => `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 /** A status as it stands in the middle of a busy sale. */
