@@ -27,7 +27,7 @@ use quick_cache::sync::Cache;
 use rust_embed::RustEmbed;
 
 use self::figures::Shown;
-use self::mould::{Filled, Mould, Own, Shape};
+use self::mould::{Mould, Own, Shape};
 use self::packing::Piece;
 use self::words::{Words, in_script};
 use crate::status::Status;
@@ -64,9 +64,6 @@ struct Look {
     /// with what it is given.
     moulds: Option<Cache<Shape, Arc<Mould>>>,
 }
-
-/// What the first response may weigh, compressed: ten packets, which arrive without an answer being waited for.
-const FIRST_PACKETS_BYTES: usize = 14 * 1024;
 
 /// So many shapes of a room's page are kept; a room has a few at a time.
 const MOULDS_CAP: usize = 48;
@@ -168,10 +165,8 @@ impl Pages {
     pub fn waiting(&self, status: &Status, support_code: &str, language: Language, coding: Coding) -> WaitingPage {
         let mould = || self.mould(status, support_code, language);
         let fill = |mould: Arc<Mould>| mould.fill(status, support_code, self.words(language), coding);
-        let is_light = |page: &Filled| coding == Coding::Identity || page.len() <= FIRST_PACKETS_BYTES;
-        match Mould::fits(support_code).then(mould).flatten().map(|made| made.map(fill)) {
-            Some(Ok(page)) if is_light(&page) => WaitingPage::Filled(page),
-            // Packed whole, a page is a little lighter.
+        match Mould::fits(support_code).then(mould).flatten() {
+            Some(Ok(mould)) => WaitingPage::Filled(fill(mould)),
             _ => self.render_whole(status, support_code, language, coding),
         }
     }

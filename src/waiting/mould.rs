@@ -171,11 +171,6 @@ impl Filled {
         }
     }
 
-    /// Returns how many bytes are sent.
-    pub(super) fn len(&self) -> usize {
-        self.parts().iter().map(|part| part.len()).sum()
-    }
-
     /// Returns what the page may load and do.
     pub(super) fn policy(&self) -> &str {
         &self.mould.policy
