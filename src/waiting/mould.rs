@@ -137,7 +137,7 @@ impl Shape {
 pub(super) struct Mould {
     /// Texts, each with the gap behind it.
     pieces: Vec<(Piece, Gap)>,
-    /// What stands behind the last gap, a third of a page: it is sent from here.
+    /// What stands behind the last gap, half of a page: it is sent from here.
     last: Piece,
     /// What the page may load and do.
     policy: Arc<str>,
