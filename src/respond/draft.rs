@@ -113,3 +113,39 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::written::written;
+    use super::*;
+    use crate::waiting::{Language, Pages, Theme, sample};
+
+    #[test]
+    fn what_is_written_is_what_the_answer_says() {
+        let pages = Pages::new([("sale", "Sale", &Theme::default())]);
+        let told = sample("waiting", "sale", 0).unwrap();
+        let page = |coding| Draft::page(StatusCode::OK, pages.waiting(&told, "", Language::En, coding), coding);
+        let makers: [&dyn Fn() -> Draft; 4] = [
+            &|| Draft::status(StatusCode::OK, &told, None),
+            &|| Draft::status(StatusCode::TOO_MANY_REQUESTS, &told, Some(7)),
+            &|| page(Coding::Identity),
+            &|| page(Coding::Gzip),
+        ];
+        // The second of the date may change between the two.
+        let undated = |written: Written| {
+            let text = String::from_utf8_lossy(&written.text()).into_owned();
+            let (before, after) = text.split_once("\r\ndate: ").unwrap();
+            (before.to_owned(), after.split_once("\r\n").unwrap().1.to_owned())
+        };
+        for make in makers {
+            let (drafted, answer) = (make(), make().answer());
+            assert_eq!(drafted.code(), answer.status());
+            let expected = written(&answer, answer.body().at_hand().unwrap()).unwrap();
+            assert_eq!(undated(drafted.written()), undated(expected));
+        }
+        let headers = makers.map(|make| make().answer().into_parts().0.headers);
+        assert_eq!(headers[1][header::RETRY_AFTER], "7");
+        assert!(!headers[0].contains_key(header::RETRY_AFTER) && !headers[2].contains_key(header::CONTENT_ENCODING));
+        assert_eq!(headers[3][header::CONTENT_ENCODING], "gzip");
+    }
+}

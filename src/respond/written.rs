@@ -65,6 +65,15 @@ impl Written {
     }
 }
 
+#[cfg(test)]
+impl Written {
+    /// Returns all of it.
+    pub(super) fn text(&self) -> Vec<u8> {
+        let [a, b, c] = self.rest.parts();
+        [&self.front, a, b, c].concat()
+    }
+}
+
 async fn send_all<W: AsyncWrite + Unpin>(stream: &mut W, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
     // Those of no bytes go.
     IoSlice::advance_slices(&mut parts, 0);
@@ -168,13 +177,8 @@ mod tests {
     use super::*;
     use crate::waiting::{Coding, Language, Pages, Theme, sample};
 
-    fn all(written: &Written) -> Vec<u8> {
-        let [a, b, c] = written.rest.parts();
-        [&written.front, a, b, c].concat()
-    }
-
     fn text<B>(answer: &Response<B>, body: &'static [u8]) -> Option<Bytes> {
-        Some(all(&written(answer, &Bytes::from_static(body))?).into())
+        Some(written(answer, &Bytes::from_static(body))?.text().into())
     }
 
     #[test]
@@ -205,7 +209,7 @@ mod tests {
         let page = pages.waiting(&sample("waiting", "sale", 0).unwrap(), "", Language::En, Coding::Gzip);
         let (whole, page) = (page.parts().concat(), Head::of(StatusCode::OK, &[], 0).with(Rest::Page(page)));
         for (written, body) in [(of(&LONG), &LONG[..]), (of(b"short"), b"short"), (page, &whole)] {
-            let all = all(&written);
+            let all = written.text();
             let (mut near, mut far) = tokio::io::duplex(64);
             let sending = async move { written.send(&mut near).await };
             let mut heard = Vec::new();
