@@ -371,6 +371,30 @@ on_both! {
 }
 
 on_both! {
+    async fn a_line_of_an_order_is_no_hold_of_its_own(db: Database) {
+        let site = site(&db, NUMBERED).await;
+        let items = json!({"items": [{"inventory": tomorrow(), "quantity": 2}, {"inventory": row(), "seats": ["B1-1"]}]});
+        let held = post(&site, "k", items).await.json();
+        let id: HoldId = held["id"].as_str().unwrap().parse().unwrap();
+        let path = format!("/api/holds/{}", id.of_line(1));
+        for (method, below, body) in [
+            (Method::GET, "", json!(null)),
+            (Method::DELETE, "", json!(null)),
+            (Method::PATCH, "", json!({"inventory": tomorrow(), "quantity": 1})),
+            (Method::POST, "/extension", json!({"number": 1})),
+            (Method::POST, "/payments", json!({"method": "sim_ok"})),
+        ] {
+            let body = if body.is_null() { String::new() } else { body.to_string() };
+            let answer = site.send(method.clone(), &format!("{path}{below}"), &[("idempotency-key", "other")], body).await;
+            assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{method} {below}");
+        }
+        assert_eq!(site.pay(&held, "p", "sim_ok").await.status, StatusCode::CREATED);
+        site.close().await;
+        assert_eq!(db.open().await.books().await.unwrap().faults(), Vec::<String>::new());
+    }
+}
+
+on_both! {
     async fn several_items_go_over_http_in_one_order(db: Database) {
         let site = site(&db, NUMBERED).await;
         let items = json!({"items": [{"inventory": tomorrow(), "quantity": 2}, {"inventory": row(), "seats": ["B1-1"]}]});

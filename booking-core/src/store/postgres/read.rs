@@ -21,21 +21,27 @@ use crate::store::rows::{
 };
 use crate::store::{DueTask, Made, OPEN_HOLDS_COUNTED, StockRow, StoreError, TurnedRow};
 
+// A further line of a hold has an id too, which whoever has the hold can reckon. It is no hold: only what is under the hold's
+// own id is one. So it is in every statement that finds a hold by its id.
 const HOLDS: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                             h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
-                     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)";
+                     FROM holds h JOIN inventory i ON i.id = h.inventory_id
+                     WHERE h.id = ANY($1) AND h.part_of IS NULL";
 const HOLD_LOCKED: &str = "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at,
                                   h.expires_at, h.changed_at, h.attempt, h.parts::bigint, h.numbers,
                                   h.extensions::bigint
-                           FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.id = ANY($1)
+                           FROM holds h JOIN inventory i ON i.id = h.inventory_id
+                           WHERE h.id = ANY($1) AND h.part_of IS NULL
                            FOR NO KEY UPDATE OF h";
 const HOLDS_LOCKED: &str =
     "SELECT h.id, i.name, h.quantity::bigint, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
             h.changed_at, h.attempt, h.parts::bigint, h.numbers, h.extensions::bigint
      FROM holds h JOIN inventory i ON i.id = h.inventory_id
      WHERE h.id IN (SELECT unnest($1::bytea[]) UNION SELECT hold_id FROM payments WHERE id = ANY($2::bytea[]))
+         AND h.part_of IS NULL
      FOR NO KEY UPDATE OF h SKIP LOCKED";
-const MADE: &str = "SELECT id, created_at, status IN ('expired', 'cancelled') FROM holds WHERE id = ANY($1)";
+const MADE: &str = "SELECT id, created_at, status IN ('expired', 'cancelled') FROM holds
+                    WHERE id = ANY($1) AND part_of IS NULL";
 const PARTS: &str = "SELECT i.name, h.quantity::bigint, h.amount, h.numbers, h.part_of
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ANY($1)";
 const PAYMENT: &str =

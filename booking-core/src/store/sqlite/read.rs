@@ -19,14 +19,18 @@ use crate::store::rows::{
 };
 use crate::store::{DueTask, Made, OPEN_HOLDS_COUNTED, StockRow, StoreError, TurnedRow};
 
+// A further line of a hold has an id too, which whoever has the hold can reckon. It is no hold: only what is under the hold's
+// own id is one. So it is in every statement that finds a hold by its id.
 const HOLD: &str = concat!(
     "SELECT h.id, i.name, h.quantity, h.amount, h.request_hash, h.status, h.created_at, h.expires_at,
             h.changed_at, h.attempt, h.parts, h.numbers, h.extensions
-     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.number = ",
+     FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of IS NULL AND h.number = ",
     of_id!()
 );
-const MADE: &str =
-    concat!("SELECT created_at, status IN ('expired', 'cancelled') FROM holds WHERE number = ", of_id!());
+const MADE: &str = concat!(
+    "SELECT created_at, status IN ('expired', 'cancelled') FROM holds WHERE part_of IS NULL AND number = ",
+    of_id!()
+);
 const PARTS: &str = "SELECT i.name, h.quantity, h.amount, h.numbers
                      FROM holds h JOIN inventory i ON i.id = h.inventory_id WHERE h.part_of = ?1";
 const PAYMENT: &str =
