@@ -60,7 +60,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: ", self.line)?;
         match &self.kind {
-            FindingKind::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            FindingKind::Unreadable(why) => write!(f, "is no entry of an admission log: {why}"),
             FindingKind::BrokenLink => write!(f, "the chain is broken: this line, or one before it, was changed"),
             FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),

@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
+/// The one spelling of a host and of a path.
+pub mod canonical;
 /// Files: written whole, and when one has changed.
 pub mod disk;
 

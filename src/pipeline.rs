@@ -153,7 +153,7 @@ impl Pipeline {
     fn route(self: &Arc<Self>, visit: Visit) -> Handling {
         let Visit { request, target, asker } = &visit;
         match self.site.routes.find(target.host(), target.path(), request.method(), request.headers()) {
-            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => self.bypass(i, visit),
+            Route::Guarded(i) if self.site.routes.lets_pass(i, asker.address) => self.exempt(i, visit),
             Route::Guarded(i) => self.guarded(i, visit),
             Route::Bypass(i) => self.bypass(i, visit),
             Route::Open => self.forward_plain(visit),
@@ -169,9 +169,9 @@ impl Pipeline {
         telemetry::decided(&asker.span, room.rules.name.as_str(), decision.word());
         let has_leave = matches!(decision, Decision::Admit(..) | Decision::Enter { .. } | Decision::Pass);
         if !has_leave && self.is_exempt(i, request.method(), request.headers(), asker) {
-            return self.bypass(i, visit);
+            return self.exempt(i, visit);
         }
-        if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, target, line_now.latest_ms) {
+        if self.is_sold_out(room, &decision, target, line_now.latest_ms) {
             return self.sold_out(room, asker);
         }
         let renewal = self.renewal(request.headers(), room, decision.ticket());
@@ -217,7 +217,7 @@ impl Pipeline {
 
     async fn join(&self, i: usize, visit: Visit) -> Answer {
         let room = &self.site.rooms[i];
-        if !visitor::can_join(&visit.request) {
+        if !visitor::can_join(visit.request.method(), visit.request.headers()) {
             let status = Status::of_nobody(room, State::None);
             return respond::wait(&self.site.pages, Reads::Json, room, &status, "").answer();
         }
@@ -269,10 +269,17 @@ impl Pipeline {
         respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket)).answer()
     }
 
-    /// Tells whether what is asked for is sold out at `now_ms` by the board's clock.
-    fn is_sold_out(&self, room: &Room, target: &Target, now_ms: u64) -> bool {
+    /// Tells whether somebody is told at `now_ms`, by the board's clock, that it is sold out: not who waits for what comes
+    /// back. Who is in may have a hold to pay for, or a booking, so that "everything" is everything but that.
+    fn is_sold_out(&self, room: &Room, decision: &Decision, target: &Target, now_ms: u64) -> bool {
+        if matches!(decision, Decision::Wait(..)) {
+            return false;
+        }
+        let is_in = matches!(decision, Decision::Admit(..));
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
-        room.sold_out.holds(target.path(), now_ms) || keys.any(|key| room.sold_out.holds(&key, now_ms))
+        (!is_in && room.sold_out.holds_everything(now_ms))
+            || room.sold_out.holds(target.path(), now_ms)
+            || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }
 
     fn sold_out(&self, room: &Room, asker: &Asker) -> Handling {

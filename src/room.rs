@@ -350,7 +350,8 @@ impl Room {
     /// Tells whether everything here is sold out.
     #[must_use]
     pub fn is_sold_out(&self, now_ms: u64) -> bool {
-        self.sold_out.holds(self.rules.item.as_deref().unwrap_or(crate::sold_out::EVERYTHING), now_ms)
+        let item = self.rules.item.as_deref();
+        self.sold_out.holds_everything(now_ms) || item.is_some_and(|item| self.sold_out.holds(item, now_ms))
     }
 
     fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {

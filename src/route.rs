@@ -1,7 +1,7 @@
 //! Which room a request belongs to: by host, path, method and headers, most specific first.
 //!
-//! Hosts and paths come in the one canonical form that is also sent upstream (P4), so no spelling
-//! leads around a room.
+//! Hosts and paths come in the one canonical form that is also sent upstream (P4). Sites read that more or less freely, so
+//! a room guards whatever the freest of them would take for a path of its own; what needs no pass is read letter by letter.
 
 mod pattern;
 
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use hyper::Method;
 use hyper::header::HeaderMap;
 
+use crate::canonical::loose_path;
 use crate::networks::Networks;
 pub use pattern::{BadPattern, HeaderPattern, HostPattern, ItemPattern, PathPattern};
 
@@ -20,7 +21,7 @@ pub struct Claim {
     pub hosts: Vec<HostPattern>,
     /// Its paths.
     pub paths: Vec<PathPattern>,
-    /// Its methods, of which `GET` stands for `HEAD` too; empty for all.
+    /// Its methods in whatever case, of which `GET` stands for `HEAD` too; empty for all.
     pub methods: Vec<Method>,
     /// Headers that its requests have, all of them.
     pub headers: Vec<HeaderPattern>,
@@ -71,18 +72,16 @@ impl Routes {
     }
 
     /// Finds the room that claims a request most narrowly: its host (with or without a port) decides first, then its
-    /// path, then its method, then its headers. Some sites read `/a;b/c` as `/a/c`, so a path is guarded if it is
-    /// either way.
+    /// path, then its method, then its headers.
     #[must_use]
     pub fn find(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Route {
-        let host = without_port(host);
-        let found = self.find_just(host, path, method, headers);
-        match (found, without_parameters(path)) {
-            (Route::Open | Route::Bypass(_), Some(plain)) => match self.find_just(host, &plain, method, headers) {
-                guarded @ Route::Guarded(_) => guarded,
-                _ => found,
-            },
-            _ => found,
+        let (host, loose) = (without_port(host), loose_path(path));
+        let claims = self.0.iter().enumerate();
+        let narrowest = claims.filter_map(|(i, claim)| claim.rank(host, &loose, method, headers).map(|rank| (rank, i)));
+        match narrowest.max_by_key(|(rank, _)| *rank) {
+            Some((_, i)) if self.0[i].bypass.iter().any(|pattern| pattern.matches(path)) => Route::Bypass(i),
+            Some((_, i)) => Route::Guarded(i),
+            None => Route::Open,
         }
     }
 
@@ -91,38 +90,30 @@ impl Routes {
     pub fn lets_pass(&self, i: usize, address: IpAddr) -> bool {
         self.0.get(i).is_some_and(|claim| claim.bypass_addresses.contains(address))
     }
-
-    fn find_just(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Route {
-        let claims = self.0.iter().enumerate();
-        let narrowest = claims.filter_map(|(i, claim)| claim.rank(host, path, method, headers).map(|rank| (rank, i)));
-        match narrowest.max_by_key(|(rank, _)| *rank) {
-            Some((_, i)) if self.0[i].bypass.iter().any(|pattern| pattern.rank(path).is_some()) => Route::Bypass(i),
-            Some((_, i)) => Route::Guarded(i),
-            None => Route::Open,
-        }
-    }
 }
 
 /// How narrowly a claim matches: by host, by path, whether by method, by how many headers.
 type Rank = (usize, usize, bool, usize);
 
 impl Claim {
-    fn rank(&self, host: &str, path: &str, method: &Method, headers: &HeaderMap) -> Option<Rank> {
+    fn rank(&self, host: &str, loose: &str, method: &Method, headers: &HeaderMap) -> Option<Rank> {
         let host = self.hosts.iter().filter_map(|pattern| pattern.rank(host)).max()?;
-        let path = self.paths.iter().filter_map(|pattern| pattern.rank(path)).max()?;
+        let path = self.paths.iter().filter_map(|pattern| pattern.rank(loose)).max()?;
         let is_own = self.takes(method) && self.headers.iter().all(|pattern| pattern.matches(headers));
         is_own.then_some((host, path, !self.methods.is_empty(), self.headers.len()))
     }
 
     fn takes(&self, method: &Method) -> bool {
-        let has = |method| self.methods.contains(method);
-        self.methods.is_empty() || has(method) || (method == Method::HEAD && has(&Method::GET))
+        // A method is told apart by its case, but not every site does.
+        let is = |method: &Method, name: &Method| method.as_str().eq_ignore_ascii_case(name.as_str());
+        let has = |method| self.methods.iter().any(|own| is(own, method));
+        self.methods.is_empty() || has(method) || (is(method, &Method::HEAD) && has(&Method::GET))
     }
 
     /// Names what two claims have in common of which neither is the narrower.
     fn shared_with(&self, other: &Self) -> Option<String> {
         let host = self.hosts.iter().find(|host| other.hosts.contains(host))?;
-        let path = self.paths.iter().find(|path| other.paths.contains(path))?;
+        let path = self.paths.iter().find(|path| other.paths.iter().any(|others| others.is_like(path)))?;
         let method = match (self.methods.is_empty(), other.methods.is_empty()) {
             (true, true) => String::new(),
             (false, false) => {
@@ -135,12 +126,6 @@ impl Claim {
         let is_alike = self.headers.len() == other.headers.len() && !is_apart;
         is_alike.then(|| format!("{method}{host}{path}"))
     }
-}
-
-/// Cuts the parameters off the segments of a path, `None` where there are none.
-fn without_parameters(path: &str) -> Option<String> {
-    let plain = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
-    path.contains(';').then(|| path.split('/').map(plain).collect::<Vec<_>>().join("/"))
 }
 
 fn without_port(host: &str) -> &str {
@@ -199,9 +184,23 @@ mod tests {
     }
 
     #[test]
-    fn path_parameters_are_no_way_around() {
-        let routes = Routes::new(vec![claim(&["*"], &["/book/*", "/api/book/*"], &["/book/help"])]);
+    fn no_spelling_is_a_way_around() {
+        let paths = ["/book/*", "/api/book/*", "/api/1:A", "/Caf\u{e9}/*", "/one", "/a b/*"];
+        let routes = Routes::new(vec![claim(&["*"], &paths, &["/book/help", "/book/Style/*"])]);
         for (path, expected) in [
+            ("/BOOK/7", Route::Guarded(0)),
+            ("/Api/book", Route::Guarded(0)),
+            ("/api/1%3AA", Route::Guarded(0)),
+            ("/api/1:a", Route::Guarded(0)),
+            ("/Caf%C3%A9/1", Route::Guarded(0)),
+            ("/caf%C3%89/1", Route::Guarded(0)),
+            ("/one/", Route::Guarded(0)),
+            ("/one/more", Route::Open),
+            ("/a%20b/c", Route::Guarded(0)),
+            ("/book/HELP", Route::Guarded(0)),
+            ("/book/help/", Route::Guarded(0)),
+            ("/book/Style/a.css", Route::Bypass(0)),
+            ("/book/style/a.css", Route::Guarded(0)),
             ("/book;x/seat", Route::Guarded(0)),
             ("/api;v=1/book;x/9", Route::Guarded(0)),
             ("/book/seat;x", Route::Guarded(0)),
@@ -226,6 +225,7 @@ mod tests {
         for (method, path, headers, expected) in [
             ("GET", "/book/1", &[][..], 0),
             ("POST", "/book/1", &[], 1),
+            ("Post", "/book/1", &[], 1),
             ("POST", "/book/1", &[("x-channel", "app")], 1),
             ("GET", "/book/1", &[("x-channel", "app")], 2),
             ("GET", "/book/1", &[("x-channel", "App")], 0),
@@ -274,5 +274,7 @@ mod tests {
             claim(&["b"], &["/x"], &[]),
         ]);
         assert_eq!(routes.conflicts(), [(0, 2, "b/x".to_owned())]);
+        let alike = Routes::new(vec![claim(&["*"], &["/x:/*"], &[]), claim(&["*"], &["/X%3a/*"], &[])]);
+        assert_eq!(alike.conflicts(), [(0, 1, "*/x:/*".to_owned())]);
     }
 }

@@ -73,11 +73,17 @@ impl SoldOut {
         self.hear(key, 0, version, now_ms)
     }
 
-    /// Tells whether `key`, or everything, is sold out.
+    /// Tells whether `key` itself is sold out.
     #[must_use]
     pub fn holds(&self, key: &str, now_ms: u64) -> bool {
         let has_words = self.has_words.load(Ordering::Acquire);
-        has_words && (self.holds_just(EVERYTHING, now_ms) || self.holds_just(key, now_ms))
+        has_words && self.words.get(key).is_some_and(|heeded| heeded.word.holds(now_ms))
+    }
+
+    /// Tells whether everything is sold out.
+    #[must_use]
+    pub fn holds_everything(&self, now_ms: u64) -> bool {
+        self.holds(EVERYTHING, now_ms)
     }
 
     /// Lists what is sold out.
@@ -206,10 +212,6 @@ impl SoldOut {
         self.words.len() < KEYS_CAP || self.words.contains_key(key)
     }
 
-    fn holds_just(&self, key: &str, now_ms: u64) -> bool {
-        self.words.get(key).is_some_and(|heeded| heeded.word.holds(now_ms))
-    }
-
     fn sharing(&self) -> MutexGuard<'_, Sharing> {
         self.sharing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(memory.clear("b", None, 1_000), Verdict::Taken);
         assert!(!memory.holds("b", 1_001));
         memory.mark(EVERYTHING, None, None, 1_000);
-        assert!(memory.holds("c", 1_001));
+        assert!(memory.holds_everything(1_001) && !memory.holds("c", 1_001));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request};
 use memchr::memmem::Finder;
 
 use crate::gate::Credentials;
@@ -171,16 +171,9 @@ pub fn is_local(path: &str) -> bool {
 /// Tells whether a request can be somebody's arrival. A page's pictures, styles and scripts come
 /// together with the page, or not at all; a place for each would be one visitor's twenty places.
 #[must_use]
-pub fn can_join<B>(request: &Request<B>) -> bool {
-    let mode = request.headers().get("sec-fetch-mode").and_then(|mode| mode.to_str().ok());
-    request.method() != Method::OPTIONS && mode != Some("no-cors")
-}
-
-/// Tells the same of the request that a proxy asks about, whose method it names in `X-Forwarded-Method`, or asks with.
-#[must_use]
-pub fn can_join_through_proxy<B>(request: &Request<B>) -> bool {
-    let mut methods = request.headers().get_all("x-forwarded-method").iter();
-    can_join(request) && methods.all(|method| method != Method::OPTIONS.as_str())
+pub fn can_join(method: &Method, headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode").and_then(|mode| mode.to_str().ok());
+    *method != Method::OPTIONS && mode != Some("no-cors")
 }
 
 #[cfg(test)]

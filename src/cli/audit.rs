@@ -23,7 +23,7 @@ pub struct AuditArgs {
 /// Verifies the file.
 ///
 /// # Errors
-/// [`CommandFault::Failed`] with every finding; [`CommandFault::Input`] when there is no file.
+/// [`CommandFault::Failed`] with every finding; [`CommandFault::Input`] when there is no file, or nothing in it.
 pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     let text = std::fs::read_to_string(&args.file)
         .map_err(|e| CommandFault::Input(format!("cannot read {}: {e}", args.file.display())))?;
@@ -31,6 +31,12 @@ pub fn run(args: &AuditArgs) -> Result<(), CommandFault> {
     if !findings.is_empty() {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         return Err(CommandFault::Failed(format!("the log does not hold:\n{}", lines.join("\n"))));
+    }
+    if summary.entries == 0 {
+        return Err(CommandFault::Input(format!(
+            "there is no entry in {}: `GET /api/rooms/ROOM/log` of the admin listener gives the log",
+            args.file.display()
+        )));
     }
     say!("{} entries hold together; the last link is {:?}", summary.entries, summary.link);
     say!("{} were called, none twice", summary.called);

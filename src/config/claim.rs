@@ -14,12 +14,13 @@ pub(super) fn claim(section: &mut Section<'_>) -> Claim {
     let (hosts, paths) = (section.parsed_list("hosts"), section.parsed_list("paths"));
     check_not_empty(section, "hosts", hosts.as_ref());
     check_not_empty(section, "paths", paths.as_ref());
+    let paths = paths.unwrap_or_else(|| vec![PathPattern::all()]);
     Claim {
         hosts: hosts.unwrap_or_else(|| vec![HostPattern::Any]),
-        paths: paths.unwrap_or_else(|| vec![PathPattern::Below("/".to_owned())]),
+        bypass: bypass(section, &paths),
+        paths,
         methods: methods(section),
         headers: section.parsed_list::<HeaderPattern>("headers").unwrap_or_default(),
-        bypass: section.parsed_list("bypass").unwrap_or_default(),
         bypass_addresses: section.parsed_list::<Network>("bypass_addresses").unwrap_or_default().into(),
     }
 }
@@ -31,6 +32,20 @@ pub(super) fn crawlers(section: &mut Section<'_>) -> Vec<PathBuf> {
         section.problem("crawlers", bad.to_string());
     }
     files
+}
+
+/// Reads what of the room's paths needs no pass.
+fn bypass(section: &mut Section<'_>, paths: &[PathPattern]) -> Vec<PathPattern> {
+    let bypass: Vec<PathPattern> = section.parsed_list("bypass").unwrap_or_default();
+    for pattern in &bypass {
+        if !paths.iter().any(|path| path.meets(pattern)) {
+            section.problem(
+                "bypass",
+                format!("{pattern} is not among the room's `paths`, so nobody needs a pass there: leave it out"),
+            );
+        }
+    }
+    bypass
 }
 
 /// A list may be left out, but not be empty: it would claim nothing.

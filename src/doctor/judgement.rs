@@ -4,12 +4,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::Method;
+use hyper::header::HeaderMap;
+
 use super::Finding;
 use crate::admission::Limits;
 use crate::config::{Config, RoomConfig};
 use crate::gate::QueueingMethod;
 use crate::line::redis::{Facts, Sight};
 use crate::room::TICKET_KEPT_MS;
+use crate::route::{HostPattern, PathPattern, Route, Routes};
 
 /// How far clocks may be apart before somebody should know, in milliseconds.
 const SKEW_NOTED_MS: u64 = 1_000;
@@ -226,6 +230,27 @@ pub fn listeners(config: &Config) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Judges whether a visitor who names another host comes to the site of a room without the line.
+#[must_use]
+pub fn hosts(config: &Config) -> Vec<Finding> {
+    let Some(open) = &config.upstream else { return Vec::new() };
+    let routes = Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect());
+    let leads_around = |room: &&RoomConfig| {
+        let is_same_site = room.upstream.addresses.iter().any(|address| open.addresses.contains(address));
+        let mut paths = room.claim.paths.iter().map(PathPattern::path);
+        let is_open = |path| routes.find("any.invalid", path, &Method::GET, &HeaderMap::new()) == Route::Open;
+        is_same_site && !room.claim.hosts.contains(&HostPattern::Any) && paths.any(is_open)
+    };
+    let warning = |room: &RoomConfig| {
+        Finding::warning(
+            &format!("hosts of room {}", room.rules.name),
+            "whoever names another host comes to the same site without the line",
+            "A visitor chooses the `Host`. Leave `hosts` out, take the top-level `upstream` away, or let the site refuse hosts that are not its own.",
+        )
+    };
+    config.rooms.iter().filter(leads_around).map(warning).collect()
 }
 
 /// Judges what a room is told to do, at `now_ms`.

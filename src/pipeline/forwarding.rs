@@ -44,15 +44,30 @@ impl Pipeline {
         answer
     }
 
+    /// Forwards what needs no pass, whoever asks.
     pub(super) fn bypass(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
+        let pipeline = Arc::clone(self);
+        Handling::Later(Box::pin(async move { pipeline.forward_without_entry(i, visit).await }))
+    }
+
+    /// Forwards what needs a pass for somebody who needs none: what a cache kept of it, everybody could have.
+    pub(super) fn exempt(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
+        let pipeline = Arc::clone(self);
+        Handling::Later(Box::pin(async move {
+            let mut answer = pipeline.forward_without_entry(i, visit).await;
+            respond::keep_from_shared_caches(&mut answer);
+            answer
+        }))
+    }
+
+    async fn forward_without_entry(&self, i: usize, visit: Visit) -> Answer {
         let Visit { request, target, asker } = visit;
         let is_upload = is_upload(&request);
         let outgoing = self.proxies[i].prepare(request, &target, &self.passage(&asker));
-        let pipeline = Arc::clone(self);
-        Handling::Later(Box::pin(async move {
-            let answer = pipeline.ask(i, outgoing, None, is_upload).await;
-            pipeline.answered(answer, &asker)
-        }))
+        let answer = self.ask(i, outgoing, None, is_upload).await;
+        let mut answer = self.answered(answer, &asker);
+        self.hear(&self.site.rooms[i], &target, None, &mut answer);
+        answer
     }
 
     /// Forwards a request to a room's upstream, and notes how that does.

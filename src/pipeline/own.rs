@@ -226,6 +226,10 @@ impl Pipeline {
                 Some(place) => place,
                 None => return self.turn_away(room, refusal, Reads::Json),
             },
+            Decision::Join if room.sold_out.holds_everything(room.board_ms()) => {
+                room.counts.sold_out_responses.inc();
+                return self.refuse(Reads::Json, &Refused::SoldOut);
+            }
             Decision::Join | Decision::Pass => {
                 let proved = match self.proved(room, altcha.as_deref(), None).await {
                     Ok(true) => Proved::Yes,

@@ -44,6 +44,9 @@ pub(super) const HEADERS_ADDED: usize = 10;
 /// By which some sites let a request have another method than its own.
 pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
+/// By which some sites let a request have another path than its own.
+pub(super) const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
+
 /// Tells the headers of one hop: RFC 9110, section 7.6.1, and the names that older software treats alike.
 pub(super) fn is_of_hop(name: &str) -> bool {
     match name.len() {
@@ -230,6 +233,7 @@ fn never_goes_up(name: &str, passage: &Passage<'_>) -> bool {
         || name.starts_with(OWN_PREFIX)
         || (is_of_x && (!passage.believes(ChainHeader::XForwardedFor) || name == X_FORWARDED_FOR.as_str()))
         || matches!(name, "x-request-id" | "traceparent" | "tracestate")
+        || PATH_OVERRIDES.contains(&name)
         || (passage.method_decides && METHOD_OVERRIDES.contains(&name))
 }
 

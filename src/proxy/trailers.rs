@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::body::Frame;
 use hyper::header::{self, HeaderName};
 
-use super::headers::{FORWARDED_PREFIX, METHOD_OVERRIDES, is_of_hop, tokens};
+use super::headers::{FORWARDED_PREFIX, METHOD_OVERRIDES, PATH_OVERRIDES, is_of_hop, tokens};
 use super::lines::Lines;
 use super::words::OWN_PREFIX;
 
@@ -95,7 +95,8 @@ impl Announced {
 fn may_cross(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_claim = text.contains('_') || text.starts_with(OWN_PREFIX) || text.starts_with(FORWARDED_PREFIX);
-    let is_taken = FORBIDDEN.contains(name) || is_of_hop(text) || METHOD_OVERRIDES.contains(&text);
+    let is_override = METHOD_OVERRIDES.contains(&text) || PATH_OVERRIDES.contains(&text);
+    let is_taken = FORBIDDEN.contains(name) || is_of_hop(text) || is_override;
     !is_claim && !is_taken
 }
 

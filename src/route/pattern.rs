@@ -7,15 +7,25 @@ use std::str::FromStr;
 use hyper::header::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
+use crate::canonical;
+
 /// Says why a text is no pattern of a route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
     /// Not a host pattern.
     #[error("`{0}` is no host pattern: use `shop.example`, `*.shop.example` or `*`")]
     Host(String),
+    /// A host with a port.
+    #[error("`{0}` names a port, and ports do not count: leave it out")]
+    Port(String),
     /// Not a path pattern.
     #[error("`{0}` is no path pattern: use `/book` for one path, `/book/*` for all below, or `/*`")]
     Path(String),
+    /// A path that is never asked for.
+    #[error(
+        "no request has the path `{0}`: dot segments, `\\`, and an encoded `/` or `\\` are refused, and `%` needs two digits"
+    )]
+    NoPath(String),
     /// Not an item pattern.
     #[error("`{0}` is no item pattern: use `/api/inventory/{{key}}` or `/api/holds?inventory={{key}}`")]
     Item(String),
@@ -36,12 +46,13 @@ pub enum HostPattern {
 }
 
 /// The paths of a room: one, or all below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// This path and every path below it; kept with its final slash.
-    Below(String),
-    /// This path.
-    Exact(String),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    /// The path, [spelled canonically](canonical::path); with its final slash where it is a prefix.
+    path: String,
+    /// The same as [the freest of sites reads it](canonical::loose_path).
+    loose: String,
+    is_prefix: bool,
 }
 
 /// Where in a request the key of an item on sale stands.
@@ -71,14 +82,18 @@ impl FromStr for HostPattern {
     type Err = BadPattern;
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let lower = text.to_ascii_lowercase();
-        let is_name =
-            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b));
-        match lower.strip_prefix('*') {
+        let name = |text: &str| match canonical::host(text) {
+            Some((name, None)) => Ok(name.to_ascii_lowercase()),
+            Some((_, Some(_))) => Err(BadPattern::Port(text.to_owned())),
+            None => Err(BadPattern::Host(text.to_owned())),
+        };
+        match text.strip_prefix('*') {
             Some("") => Ok(Self::Any),
-            Some(rest) if rest.strip_prefix('.').is_some_and(is_name) => Ok(Self::Below(rest.to_owned())),
-            None if is_name(&lower) => Ok(Self::Exact(lower)),
-            _ => Err(BadPattern::Host(text.to_owned())),
+            Some(rest) => match rest.strip_prefix('.') {
+                Some(domain) => Ok(Self::Below(format!(".{}", name(domain)?))),
+                None => Err(BadPattern::Host(text.to_owned())),
+            },
+            None => name(text).map(Self::Exact),
         }
     }
 }
@@ -87,16 +102,16 @@ impl FromStr for PathPattern {
     type Err = BadPattern;
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let bad = || BadPattern::Path(text.to_owned());
-        let path = text.strip_suffix('*').unwrap_or(text);
-        if !path.starts_with('/') || path.contains(['*', '?', '#', '\\']) || path.contains("//") {
-            return Err(bad());
+        let (path, is_prefix) = match text.strip_suffix('*') {
+            Some(prefix) if prefix.ends_with('/') => (prefix, true),
+            Some(_) => return Err(BadPattern::Path(text.to_owned())),
+            None => (text, false),
+        };
+        if !path.starts_with('/') || path.contains(['*', '?', '#']) || path.contains("//") {
+            return Err(BadPattern::Path(text.to_owned()));
         }
-        match text.strip_suffix("/*") {
-            Some(_) => Ok(Self::Below(path.to_owned())),
-            None if text.ends_with('*') => Err(bad()),
-            None => Ok(Self::Exact(path.to_owned())),
-        }
+        let path = canonical::path(path).ok_or_else(|| BadPattern::NoPath(text.to_owned()))?.into_owned();
+        Ok(Self { loose: canonical::loose_path(&path).into_owned(), path, is_prefix })
     }
 }
 
@@ -106,10 +121,12 @@ impl FromStr for ItemPattern {
     fn from_str(text: &str) -> Result<Self, BadPattern> {
         let bad = || BadPattern::Item(text.to_owned());
         let before = text.strip_suffix("{key}").filter(|before| before.starts_with('/')).ok_or_else(bad)?;
+        let spelled =
+            |path| canonical::path(path).map(Cow::into_owned).ok_or_else(|| BadPattern::NoPath(text.to_owned()));
         match before.strip_suffix('=').map(|before| before.split_once('?')) {
-            None if before.ends_with('/') && !before.contains('?') => Ok(Self::Path(before.to_owned())),
+            None if before.ends_with('/') && !before.contains('?') => Ok(Self::Path(spelled(before)?)),
             Some(Some((path, parameter))) if !parameter.is_empty() && !parameter.contains(['&', '=']) => {
-                Ok(Self::Query { path: path.to_owned(), parameter: parameter.to_owned() })
+                Ok(Self::Query { path: spelled(path)?, parameter: parameter.to_owned() })
             }
             _ => Err(bad()),
         }
@@ -142,10 +159,7 @@ impl fmt::Display for HostPattern {
 
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Below(prefix) => write!(f, "{prefix}*"),
-            Self::Exact(path) => f.write_str(path),
-        }
+        write!(f, "{}{}", self.path, if self.is_prefix { "*" } else { "" })
     }
 }
 
@@ -161,16 +175,48 @@ impl HostPattern {
 }
 
 impl PathPattern {
-    /// Returns how narrowly the pattern matches `path`, `None` where it does not.
-    pub(super) fn rank(&self, path: &str) -> Option<usize> {
-        match self {
-            Self::Below(prefix) => {
-                let itself = prefix.strip_suffix('/') == Some(path);
-                (itself || path.starts_with(prefix.as_str())).then_some(prefix.len())
-            }
-            Self::Exact(exact) => (exact == path).then_some(usize::MAX),
+    /// Returns the pattern of all paths.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { path: "/".to_owned(), loose: "/".to_owned(), is_prefix: true }
+    }
+
+    /// Returns its path, or its prefix with the final slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns how narrowly the pattern matches a path that is read [loosely](canonical::loose_path), `None` where it does not.
+    pub(super) fn rank(&self, loose: &str) -> Option<usize> {
+        if self.is_prefix {
+            is_below(&self.loose, loose).then(|| self.loose.len())
+        } else {
+            (self.loose == loose).then_some(usize::MAX)
         }
     }
+
+    /// Tells whether the pattern matches a path letter by letter.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        if self.is_prefix { is_below(self.path.trim_end_matches('/'), path) } else { self.path == path }
+    }
+
+    /// Tells whether both match the same paths.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.loose, self.is_prefix) == (&other.loose, other.is_prefix)
+    }
+
+    /// Tells whether there is a path that both match.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.rank(&other.loose).is_some() || other.rank(&self.loose).is_some()
+    }
+}
+
+/// Tells whether `path` is `prefix` itself or stands below it.
+fn is_below(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl ItemPattern {
@@ -222,10 +268,10 @@ mod tests {
 
     #[test]
     fn patterns_that_match_nothing_sensible_are_refused() {
-        for text in ["", "book", "/a*b", "/a?b", "/a*", "//a/*"] {
+        for text in ["", "book", "/a*b", "/a?b", "/a*", "//a/*", "/a/../b", "/a%2Fb/*", "/a\\b", "/a%", "/./*"] {
             assert!(text.parse::<PathPattern>().is_err(), "{text}");
         }
-        for text in ["", "*x", "a b", "*.", "http://x/"] {
+        for text in ["", "*x", "a b", "*.", "*.x:80", "http://x/", "x.example:8443", "[::1]:80"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
         for text in ["", "x channel", ": app", "x-channel:", "x-channel: caf\u{e9}"] {

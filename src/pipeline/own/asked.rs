@@ -59,7 +59,7 @@ impl Pipeline {
         asker: &Asker,
     ) -> Answer {
         let headers = request.headers();
-        let method = original.map_or(request.method(), |original| &original.method);
+        let method = &asked_method(request).unwrap_or_else(|| request.method().clone());
         let i = self.site.rooms.iter().position(|other| Arc::ptr_eq(other, room)).unwrap_or_default();
         if self.site.routes.lets_pass(i, asker.address) {
             return respond::verified(HeaderMap::new());
@@ -74,9 +74,7 @@ impl Pipeline {
             Decision::Wait(..) | Decision::Join | Decision::Reject(_) if self.is_exempt(i, method, headers, asker) => {
                 respond::verified(HeaderMap::new())
             }
-            decision
-                if !matches!(decision, Decision::Wait(..)) && self.is_sold_out(room, asked_for, room.board_ms()) =>
-            {
+            decision if self.is_sold_out(room, &decision, asked_for, room.board_ms()) => {
                 let answer = self.sold_out(room, asker).answer().await;
                 if shows_page { answer } else { respond::denied(answer) }
             }
@@ -84,7 +82,7 @@ impl Pipeline {
             Decision::Enter { ticket, ends_s } => self.verified_entering(room, &ticket, ends_s),
             Decision::Pass => respond::verified(HeaderMap::new()),
             held_up if shows_page => {
-                respond::withheld(self.show_why_not(room, held_up, request, asked_for, asker).await)
+                respond::withheld(self.show_why_not(room, held_up, (request, method), asked_for, asker).await)
             }
             _ => self.refuse(asker.reads, &Refused::NoPass),
         };
@@ -96,13 +94,13 @@ impl Pipeline {
         &self,
         room: &Room,
         held_up: Decision,
-        request: &Request<VisitorBody>,
+        (request, method): (&Request<VisitorBody>, &Method),
         asked_for: &Target,
         asker: &Asker,
     ) -> Answer {
         match held_up {
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker).answer(),
-            Decision::Join if visitor::can_join_through_proxy(request) => {
+            Decision::Join if visitor::can_join(method, request.headers()) => {
                 match self.place(room, request.headers(), asked_for, asker, Proved::No).await {
                     Ok(place) => self.show_place(room, place, asker),
                     Err(refusal) => refusal,
@@ -159,8 +157,7 @@ impl Pipeline {
             Some(name) => sole(headers, &[name])??,
             None => sole(headers, &URI_HEADERS)??,
         };
-        let method =
-            sole(headers, &METHOD_HEADERS)?.map_or(Some(request.method().clone()), |name| name.parse().ok())?;
+        let method = asked_method(request)?;
         let is_trusted = self.site.trusted_proxies.contains(asker.peer);
         let forwarded = headers.get("x-forwarded-host").filter(|_| is_trusted).and_then(|host| host.to_str().ok());
         let host = forwarded.unwrap_or(target.host());
@@ -168,6 +165,12 @@ impl Pipeline {
         let target = Target::parse(&described, self.scheme()).ok()?;
         Some(Original { target, method, is_told: named.is_some() })
     }
+}
+
+/// Reads the method of the request that a proxy asks about, which may be that of the question; `None` where it is told in two
+/// ways.
+fn asked_method(request: &Request<VisitorBody>) -> Option<Method> {
+    sole(request.headers(), &METHOD_HEADERS)?.map_or(Some(request.method().clone()), |name| name.parse().ok())
 }
 
 /// Reads what all headers of some names agree on: `None` where they differ or cannot be read, `Some(None)` where there is

@@ -38,7 +38,7 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(&parts.headers, room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
-        if !matches!(decision, Decision::Join) || self.is_sold_out(room, target, room.board_ms()) {
+        if !matches!(decision, Decision::Join) || self.is_sold_out(room, &decision, target, room.board_ms()) {
             // Whatever is to be said is said there.
             return respond::go_back(&destination(target));
         }

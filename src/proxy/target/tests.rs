@@ -1,5 +1,4 @@
 use hyper::Request;
-use proptest::prelude::*;
 
 use super::*;
 
@@ -45,6 +44,7 @@ fn ambiguous_paths_are_refused() {
         "/a/.%2E/b",
         "/%2e",
         "/a/..;x=1/b",
+        "/a/..%3bx/b",
         "/a%2fb",
         "/a%2Fb",
         "/a%5cb",
@@ -59,12 +59,6 @@ fn ambiguous_paths_are_refused() {
     ] {
         assert_eq!(path(line), Err(BadTarget::BadPath), "{line}");
     }
-}
-
-#[test]
-fn a_backslash_is_refused_and_so_is_no_slash_at_all() {
-    assert_eq!(canonical_path("/a\\..\\b"), Err(BadTarget::BadPath));
-    assert_eq!(canonical_path("a"), Err(BadTarget::BadPath));
 }
 
 #[test]
@@ -146,31 +140,4 @@ fn the_body_has_one_length() {
         check(&[("transfer-encoding", coding)], refused);
     }
     check(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], refused);
-}
-
-proptest! {
-    #[test]
-    fn what_is_canonical_stays_so(line in "/[ -~]{0,40}") {
-        if let Ok(once) = canonical_path(&line) {
-            prop_assert_eq!(canonical_path(&once), Ok(once.clone()));
-            let resolved = once.split('/').any(|segment| segment == "." || segment == "..");
-            prop_assert!(!resolved && !once.contains("//") && !once.contains('\\'));
-        }
-    }
-
-    #[test]
-    fn the_quick_look_agrees_with_the_long_one(line in "/[a-z./~_-]{0,20}") {
-        if is_canonical(line.as_bytes()) {
-            prop_assert_eq!(canonical_path(&line), Ok(line));
-        }
-    }
-
-    #[test]
-    fn encoding_a_path_changes_nothing(line in "(/[a-z0-9._~-]{1,6}){1,5}") {
-        let encoded: String = line.bytes().map(|byte| match byte {
-            b'/' => "/".to_owned(),
-            byte => format!("%{byte:02x}"),
-        }).collect();
-        prop_assert_eq!(canonical_path(&encoded), canonical_path(&line));
-    }
 }

@@ -52,7 +52,16 @@ async fn what_is_sold_out_is_told_with_a_pass_too() {
     assert_eq!(newcomer.get("/.vestibule/verify?room=sale&page=1").await.status(), 410);
     assert_eq!(newcomer.ticket(), "", "no place for what is not there");
     stand.operator.act("sold-out", "{}").await;
-    assert_eq!(owner.get("/.vestibule/verify?room=sale").await.status(), 403, "everything, whatever is asked for");
+    assert_eq!(
+        stand.visitor().get("/.vestibule/verify?room=sale").await.status(),
+        403,
+        "everything, whatever is asked for"
+    );
+    assert_eq!(owner.get("/.vestibule/verify?room=sale").await.status(), 403, "who was called is not in yet");
+    stand.operator.act("on-sale", "{}").await;
+    owner.get("/book/2").await;
+    stand.operator.act("sold-out", "{}").await;
+    assert_eq!(owner.get("/.vestibule/verify?room=sale").await.status(), 200, "who is in may have a hold to pay for");
     stand.stop().await;
 }
 

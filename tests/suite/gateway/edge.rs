@@ -343,7 +343,9 @@ async fn a_proxy_that_asks_is_told_who_may_pass() {
 #[tokio::test]
 async fn a_proxy_asks_for_nobody_a_place_who_would_not_get_one_here() {
     let stand = Setup::room("admissions_per_second = 0").start().await;
-    for (name, value) in [("X-Forwarded-Method", "OPTIONS"), ("Sec-Fetch-Mode", "no-cors")] {
+    for (name, value) in
+        [("X-Forwarded-Method", "OPTIONS"), ("X-Original-Method", "OPTIONS"), ("Sec-Fetch-Mode", "no-cors")]
+    {
         let mut visitor = stand.visitor().with(name, value);
         assert_eq!(visitor.get("/.vestibule/verify?page=1").await.status(), 401, "{name}: {value}");
         assert_eq!(visitor.ticket(), "", "{name}: {value}");

@@ -29,6 +29,49 @@ async fn a_method_or_a_header_makes_another_room() {
     stand.stop().await;
 }
 
+#[tokio::test]
+async fn no_spelling_of_a_method_or_a_path_leads_around_a_room() {
+    let rooms = "[room.sale]\nupstream = \"http://UPSTREAM\"\npaths = [\"/api/1:A/*\", \"/one\"]\n\
+                 methods = [\"POST\"]\nadmissions_per_second = 0\n";
+    let stand = Setup::rooms(rooms).top("upstream = \"http://UPSTREAM\"").start().await;
+    for (method, path) in [
+        ("POST", "/api/1:A/7"),
+        ("post", "/api/1:A/7"),
+        ("POST", "/API/1:a/7"),
+        ("POST", "/api/1%3AA/7"),
+        ("POST", "/api;x/%31%3a%41/;y/7"),
+        ("POST", "/One/"),
+    ] {
+        let answer = stand.visitor().ask(method, path).await;
+        assert!(answer.text().contains("<html"), "{method} {path}: {}", answer.text());
+    }
+    let mut looking = stand.visitor().with("X-Original-URL", "/one").with("X-Rewrite-URL", "/one");
+    assert_eq!(looking.get("/two").await.text(), "the site at /two");
+    let seen = stand.upstream.seen();
+    let told = ["x-original-url", "x-rewrite-url"].map(|name| seen[0].header(name).map(str::to_owned));
+    assert_eq!((seen.len(), told), (1, [None, None]), "or the site would take it for the guarded path");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_site_says_to_those_who_need_no_pass_is_heard_and_kept_from_caches() {
+    let room = "admissions_per_second = 0\npaths = [\"/book/*\"]\nbypass = [\"/book/hook\"]\n\
+                bypass_addresses = [\"203.0.113.0/24\"]";
+    let stand = Setup::room(room).top("trusted_proxies = [\"127.0.0.1\"]").start().await;
+    let cached = ("cache-control", "public, max-age=600");
+    stand.upstream.say("/book/hook", &[("vestibule-sold-out", "/book/7; ttl=600"), cached]);
+    stand.upstream.say("/book/8", &[("vestibule-sold-out", "; ttl=600"), cached]);
+    let hook = stand.visitor().get("/book/hook").await;
+    assert_eq!((hook.status(), hook.header("vestibule-sold-out")), (200, None));
+    assert_eq!(hook.header("cache-control"), Some("public, max-age=600"), "everybody may have it anyway");
+    assert_eq!(stand.visitor().get("/book/7").await.status(), 410);
+    let office = stand.visitor().with("X-Forwarded-For", "203.0.113.9").get("/book/8").await;
+    assert_eq!(office.status(), 200);
+    assert_eq!(office.header("cache-control"), Some("max-age=600, private"), "a copy would let everybody in");
+    assert_eq!(stand.visitor().get("/book/8").await.status(), 410);
+    stand.stop().await;
+}
+
 #[test]
 fn what_cannot_be_a_condition_is_told() {
     let text = "[room.a]\nupstream = \"http://127.0.0.1:1\"\nmethods = [\"get\", \"TRACE\"]\nheaders = [\"a b\"]\n\
