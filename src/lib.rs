@@ -13,7 +13,7 @@ pub mod metrics;
 pub mod telemetry;
 /// Addresses that belong together.
 pub mod networks;
-/// Files: written whole, and when one has changed.
+/// Files: written whole, held while they are changed, and when one has changed.
 pub mod disk;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────
