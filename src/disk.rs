@@ -1,4 +1,4 @@
-//! Files: written whole and for their owner only, held while they are changed, and when one has changed.
+//! Files: written whole, or longer by a whole record; held while they are changed; and when one has changed.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -56,6 +56,15 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// Appends to a file of this length that nobody else writes: all of it or, where that fails, nothing.
+///
+/// # Errors
+/// What the system says. Where it says of what was written that it cannot be cut off, a part of it may be there.
+pub fn append_whole(file: &mut File, length_bytes: u64, text: &[u8]) -> io::Result<()> {
+    // Once it is cut off, the next write says it all again.
+    file.write_all(text).or_else(|fault| file.set_len(length_bytes).and(Err(fault)))
 }
 
 /// A file that nobody else holds: whoever reads a file, changes it and writes it anew holds it all the while, or loses what
@@ -117,6 +126,17 @@ mod tests {
         });
         assert_eq!(fs::read_to_string(&path).unwrap().len(), 80);
         assert_eq!(names(folder.path()), ["count"]);
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_the_one_to_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        create_private(&path, "one").unwrap();
+        let opened = File::open(&path).unwrap();
+        assert!(is_at(&opened, &path).unwrap());
+        write_private(&path, "two").unwrap();
+        assert!(!is_at(&opened, &path).unwrap());
     }
 
     #[test]
