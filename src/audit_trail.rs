@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -41,7 +42,7 @@ impl AuditTrail {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn open(folder: Option<&Path>) -> std::io::Result<Self> {
+    pub fn open(folder: Option<&Path>) -> io::Result<Self> {
         let open =
             |folder: &Path| OpenOptions::new().create(true).append(true).read(true).open(folder.join("audit.jsonl"));
         let file = folder.map(open).transpose()?;
@@ -54,7 +55,7 @@ impl AuditTrail {
         tracing::info!(room = change.room, who = change.who, action = change.action, detail = change.detail, "changed");
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = serde_json::to_string(&change).unwrap_or_default();
-        if let Some(fault) = inner.file.as_mut().and_then(|file| writeln!(file, "{line}").err()) {
+        if let Some(fault) = inner.file.as_mut().and_then(|file| append_line(file, &line).err()) {
             tracing::error!(%fault, "the audit trail cannot be written");
         }
         inner.newest.push_front(change);
@@ -68,11 +69,34 @@ impl AuditTrail {
     }
 }
 
-/// Reads the newest changes of a trail that was kept, newest first. A line that was torn is left out.
+/// Writes a line whole, on a line of its own: another process may append to the same file, a gateway or the command line. The
+/// file is locked for the moment of it, for one who looks at its end while another writes takes a part of a line for torn;
+/// where there are no locks, an empty line comes of that and nothing worse.
+fn append_line(file: &mut File, line: &str) -> io::Result<()> {
+    let _ = file.lock();
+    let written = is_torn(file).and_then(|is_torn| {
+        let start = if is_torn { "\n" } else { "" };
+        file.write_all(format!("{start}{line}\n").as_bytes())
+    });
+    let _ = file.unlock();
+    written
+}
+
+/// Tells whether the last line goes without an end: it would take the next one with it.
+fn is_torn(file: &File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = file.metadata()?.len().checked_sub(1) {
+        file.read_at(&mut last, at)?;
+    }
+    Ok(last != [b'\n'])
+}
+
+/// Reads the newest changes of a trail that was kept, newest first. A line that was torn is left out, also one that was torn
+/// within a letter.
 fn read_newest(file: &File) -> VecDeque<Change> {
     let mut newest = VecDeque::new();
-    for line in BufReader::new(file).lines().map_while(Result::ok) {
-        newest.extend(serde_json::from_str::<Change>(&line));
+    for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+        newest.extend(serde_json::from_slice::<Change>(&line));
         if newest.len() > CAP {
             newest.pop_front();
         }
@@ -84,15 +108,51 @@ fn read_newest(file: &File) -> VecDeque<Change> {
 mod tests {
     use super::*;
 
+    fn change(at: u64) -> Change {
+        let who = "ä".repeat(usize::try_from(at).unwrap());
+        Change { at, who, action: "pause".into(), room: "sale".into(), detail: "{}".into() }
+    }
+
+    fn open(folder: &Path) -> AuditTrail {
+        AuditTrail::open(Some(folder)).unwrap()
+    }
+
     #[test]
     fn a_trail_goes_on_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let change =
-            |at| Change { at, who: "a".into(), action: "pause".into(), room: "sale".into(), detail: "{}".into() };
-        let first = AuditTrail::open(Some(folder.path())).unwrap();
+        let first = open(folder.path());
         (1..=3).for_each(|at| first.note(change(at)));
-        let second = AuditTrail::open(Some(folder.path())).unwrap();
+        let second = open(folder.path());
         second.note(change(4));
         assert_eq!(second.newest(), [4, 3, 2, 1].map(change));
+    }
+
+    #[test]
+    fn of_a_torn_line_nothing_else_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let trail = open(folder.path());
+        let whole = serde_json::to_vec(&change(9)).unwrap();
+        let in_a_letter = whole.iter().position(|byte| !byte.is_ascii()).unwrap() + 1;
+        for (i, cut) in [1, in_a_letter, whole.len() - 1].into_iter().enumerate() {
+            trail.note(change(i as u64));
+            OpenOptions::new().append(true).open(&path).unwrap().write_all(&whole[..cut]).unwrap();
+        }
+        trail.note(change(3));
+        assert_eq!(open(folder.path()).newest(), [3, 2, 1, 0].map(change));
+        assert_eq!(std::fs::read(&path).unwrap().split(|byte| *byte == b'\n').count(), 7 + 1);
+    }
+
+    #[test]
+    fn several_who_write_at_once_do_not_cut_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = || {
+            let trail = open(folder.path());
+            (1..=1_000).for_each(|at| trail.note(change(at)));
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(write))));
+        let text = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+        let read: Vec<Change> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read.len(), 4_000);
     }
 }

@@ -39,7 +39,7 @@ use crate::token::PassVerifier;
 use crate::waiting::Pages;
 use crate::websocket::Farewell;
 use certificates::Certificates;
-pub use files::{keys_path, make_folder, read_keys, write_keys};
+pub use files::{change_keys, keys_path, make_folder, make_keys, read_keys};
 pub use upstreams::{Upstream, Upstreams};
 
 /// How many verified passes are remembered.

@@ -15,7 +15,7 @@ pub mod telemetry;
 pub mod networks;
 /// The one spelling of a host and of a path.
 pub mod canonical;
-/// Files: written whole, and when one has changed.
+/// Files: written whole, held while they are changed, and when one has changed.
 pub mod disk;
 
 // ── laws: pure, no I/O, no clock ───────────────────────────────────────────────────────────────

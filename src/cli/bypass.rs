@@ -11,9 +11,9 @@ use super::{CommandFault, serve};
 use crate::audit_trail::{AuditTrail, Change};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{keys_path, read_keys, write_keys};
+use crate::gateway::{change_keys, keys_path, read_keys};
 use crate::token::bypass_link::{MAX_LIFETIME_MS, MAX_ROOMS};
-use crate::token::{BypassLink, LinkId, Revocation, RoomHash};
+use crate::token::{BypassLink, KeyRing, LinkId, Revocation, RoomHash};
 
 const NO_ROOT: &str = "the keys have no root yet, from which links are sealed; `vestibule keys rotate` gives them one";
 
@@ -64,21 +64,23 @@ pub fn run(args: BypassArgs) -> Result<(), CommandFault> {
     let config = serve::read(&args.config)?;
     let keys =
         keys_path(&config).ok_or_else(|| input("nothing is kept (`data`), so the keys are the gateway's alone"))?;
-    let mut ring = read_keys(&keys).map_err(CommandFault::Input)?;
     let now_ms = Clock::system().now_ms();
     match args.what {
         What::New { room, lifetime, note, site } => {
             let link = link(&config, &room, lifetime, now_ms)?;
+            let ring = read_keys(&keys).map_err(CommandFault::Input)?;
             let path = link.path(&ring).ok_or_else(|| input(NO_ROOT))?;
             let detail = json!({"id": link.id.to_string(), "expires_at": link.until_ms, "note": note});
             note_change(&config, now_ms, "bypass-link", &room.join(","), &detail)?;
             say!("{}\n{}{path}", link.id, site.trim_end_matches('/'));
         }
         What::Revoke { id } => {
-            ring.prune(now_ms);
             let revocation = Revocation::Link { id, until_ms: now_ms + MAX_LIFETIME_MS };
-            ring.revoke(revocation).map_err(|fault| input(&fault.to_string()))?;
-            write_keys(&keys, &ring).map_err(CommandFault::Input)?;
+            let revoke = |ring: &mut KeyRing| {
+                ring.prune(now_ms);
+                ring.revoke(revocation)
+            };
+            change_keys(&keys, revoke).map_err(CommandFault::Input)?;
             note_change(&config, now_ms, "bypass-link-revoked", "", &json!({"id": id.to_string()}))?;
             say!("{id} is revoked; send SIGHUP to the gateways that run");
         }

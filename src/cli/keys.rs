@@ -1,6 +1,6 @@
 //! `vestibule keys`: makes, lists, rotates and retires keys, in the file that gateways share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Subcommand;
@@ -10,7 +10,7 @@ use vestibule_telemetry::say;
 use super::{CommandFault, serve};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{keys_path, make_folder, read_keys, write_keys};
+use crate::gateway::{change_keys, keys_path, make_folder, make_keys, read_keys};
 use crate::line::redis::RedisLine;
 use crate::room::{STORE_TIMEOUT, TICKET_LIFETIME_MS};
 use crate::token::key_ring::{KeyKind, KeyState};
@@ -82,38 +82,22 @@ fn visitor(text: &str) -> Result<TicketId, &'static str> {
 /// # Errors
 /// [`CommandFault::Input`] when the file cannot be used or the key cannot be retired.
 pub async fn run(args: KeysArgs) -> Result<(), CommandFault> {
-    let now_ms = Clock::system().now_ms();
     let config = args.config.as_deref().map(serve::read).transpose()?;
     let file = args.file.or_else(|| config.as_ref().and_then(keys_path)).unwrap_or_else(|| DEFAULT_FILE.into());
-    let mut ring = match args.what {
-        What::New { .. } if file.exists() => {
-            let text = format!("{} exists; use `rotate`, or move it away", file.display());
-            return Err(CommandFault::Input(text));
+    let done = match args.what {
+        What::New { algorithm } => new(&file, algorithm),
+        What::List => read_keys(&file),
+        What::Rotate { algorithm } => change_keys(&file, |ring| rotate(ring, algorithm)),
+        What::Retire { kid } => change_keys(&file, |ring| ring.retire(kid)),
+        What::Revoke { visitor: Some(id), .. } => change_keys(&file, |ring| revoke_visitor(ring, id)),
+        What::Revoke { visitor: None, room: None } => unreachable!("the group asks for one of them"),
+        What::Revoke { visitor: None, room: Some(room) } => {
+            // The store is asked before the file is held, for which others wait; of two instants the ring keeps the later.
+            let passes = passes_so_far(&room, config.as_ref()).await?;
+            change_keys(&file, |ring| revoke(ring, passes))
         }
-        What::New { algorithm } => {
-            make_folder(file.parent()).map_err(|fault| CommandFault::Input(fault.to_string()))?;
-            KeyRing::generate_for(algorithm, now_ms, &mut rand::rng())
-        }
-        _ => read_keys(&file).map_err(CommandFault::Input)?,
     };
-    match args.what {
-        What::New { .. } | What::List => {}
-        What::Rotate { algorithm } => rotate(&mut ring, algorithm, now_ms).map_err(refused)?,
-        What::Retire { kid } => ring.retire(kid).map_err(refused)?,
-        What::Revoke { visitor, ref room } => {
-            ring.prune(now_ms);
-            // Until every gateway has read the file, tickets are renewed.
-            let of_visitor = visitor.map(|id| Revocation::Visitor { id, until_ms: now_ms + 2 * TICKET_LIFETIME_MS });
-            let of_room = match room {
-                Some(room) => Some(passes_so_far(room, config.as_ref()).await?),
-                None => None,
-            };
-            of_visitor.into_iter().chain(of_room).try_for_each(|what| ring.revoke(what)).map_err(refused)?;
-        }
-    }
-    if !matches!(args.what, What::List) {
-        write_keys(&file, &ring).map_err(CommandFault::Input)?;
-    }
+    let ring = done.map_err(CommandFault::Input)?;
     for card in ring.list() {
         let algorithm = card.algorithm.map(|algorithm| format!(" {algorithm}")).unwrap_or_default();
         say!("{} {}{algorithm} {}", card.kid, kind_word(card.kind), state_words(card.state));
@@ -185,7 +169,15 @@ async fn line_now_ms(room: &str, config: Option<&Config>) -> Result<u64, Command
     )))
 }
 
-fn rotate(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>, now_ms: u64) -> Result<(), KeyRingFault> {
+fn new(file: &Path, algorithm: PassAlgorithm) -> Result<KeyRing, String> {
+    let ring = KeyRing::generate_for(algorithm, Clock::system().now_ms(), &mut rand::rng());
+    make_folder(file.parent()).map_err(|fault| fault.to_string())?;
+    let is_new = make_keys(file, &ring)?;
+    is_new.then_some(ring).ok_or_else(|| format!("{} exists; use `rotate`, or move it away", file.display()))
+}
+
+fn rotate(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>) -> Result<(), KeyRingFault> {
+    let now_ms = Clock::system().now_ms();
     ring.prune(now_ms);
     ring.rotate(KeyKind::Ticket, now_ms, TICKET_LIFETIME_MS, &mut rand::rng())?;
     match algorithm {
@@ -195,6 +187,12 @@ fn rotate(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>, now_ms: u64) -> 
     Ok(())
 }
 
-fn refused(fault: KeyRingFault) -> CommandFault {
-    CommandFault::Input(fault.to_string())
+fn revoke_visitor(ring: &mut KeyRing, id: TicketId) -> Result<(), KeyRingFault> {
+    // Until every gateway has read the file, tickets are renewed.
+    revoke(ring, Revocation::Visitor { id, until_ms: Clock::system().now_ms() + 2 * TICKET_LIFETIME_MS })
+}
+
+fn revoke(ring: &mut KeyRing, what: Revocation) -> Result<(), KeyRingFault> {
+    ring.prune(Clock::system().now_ms());
+    ring.revoke(what)
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::StartFault;
 use crate::config::Config;
-use crate::disk::write_private;
+use crate::disk::{Held, create_private, write_private};
 use crate::person;
-use crate::token::KeyRing;
+use crate::token::{KeyRing, KeyRingFault};
 
 /// Makes the gateway's folder, or that of its keys.
 ///
@@ -50,14 +50,14 @@ pub fn check_persons(ring: &KeyRing, config: &Config) -> Result<(), StartFault> 
 
 /// Writes a key ring where there is none; of two gateways that start together one wins, and both
 /// read what it wrote. Returns whether this one did.
-fn make_keys(path: &Path, ring: &KeyRing) -> Result<bool, String> {
-    let own = path.with_extension(format!("{:x}", std::process::id()));
-    write_keys(&own, ring)?;
-    let linked = fs::hard_link(&own, path);
-    let removed = fs::remove_file(&own);
-    match linked {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(format!("cannot write {}: {e}", path.display())),
-        linked => removed.map(|()| linked.is_ok()).map_err(|e| format!("cannot remove {}: {e}", own.display())),
+///
+/// # Errors
+/// A text that says what is wrong; it holds no secret.
+pub fn make_keys(path: &Path, ring: &KeyRing) -> Result<bool, String> {
+    match ring.to_toml().map_err(io::Error::other).and_then(|text| create_private(path, &text)) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(cannot("write", path, &e)),
     }
 }
 
@@ -66,18 +66,28 @@ fn make_keys(path: &Path, ring: &KeyRing) -> Result<bool, String> {
 /// # Errors
 /// A text that says what is wrong; it holds no secret.
 pub fn read_keys(path: &Path) -> Result<KeyRing, String> {
-    let text = fs::read_to_string(path).map_err(|e| format!("cannot read the keys {}: {e}", path.display()))?;
+    let text = fs::read_to_string(path).map_err(|e| cannot("read", path, &e))?;
     KeyRing::from_toml(&text).map_err(|e| format!("the keys in {} cannot be used: {e}", path.display()))
 }
 
-/// Writes a key ring's file whole, for its owner only.
+/// Changes the key ring in a file, and returns what it is now. Of several processes that change it at once each adds to what
+/// the others did.
 ///
 /// # Errors
-/// A text that says what is wrong; it holds no secret.
-pub fn write_keys(path: &Path, ring: &KeyRing) -> Result<(), String> {
-    let cannot = |e: &dyn std::fmt::Display| format!("cannot write the keys {}: {e}", path.display());
-    let text = ring.to_toml().map_err(|e| cannot(&e))?;
-    write_private(path, &text).map_err(|e| cannot(&e))
+/// A text that says what is wrong; it holds no secret. Then the file is as before.
+pub fn change_keys(
+    path: &Path,
+    change: impl FnOnce(&mut KeyRing) -> Result<(), KeyRingFault>,
+) -> Result<KeyRing, String> {
+    let _held = Held::take(path).map_err(|e| cannot("lock", path, &e))?;
+    let mut ring = read_keys(path)?;
+    change(&mut ring).map_err(|fault| fault.to_string())?;
+    let written = ring.to_toml().map_err(io::Error::other).and_then(|text| write_private(path, &text));
+    written.map(|()| ring).map_err(|e| cannot("write", path, &e))
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> String {
+    format!("cannot {what} the keys {}: {error}", path.display())
 }
 
 /// Reads the admin token; makes one where there is none.

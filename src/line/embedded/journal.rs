@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{StoreFault, cannot};
+use crate::disk::append_whole;
 use crate::line::chain::{Link, Logged};
 use crate::line::{Entry, Known, Roll, RoomName};
 
@@ -58,11 +59,7 @@ impl Journal {
             serde_json::to_writer(&mut text, &logged).map_err(|e| StoreFault::Refused(e.to_string()))?;
             text.push(b'\n');
         }
-        if let Err(e) = self.file.write_all(&text) {
-            // A part of it may be there: cut it off, the next write says it all again.
-            let cut = self.file.set_len(self.length_bytes);
-            return Err(cannot("write", &self.path, &cut.err().unwrap_or(e)));
-        }
+        append_whole(&mut self.file, self.length_bytes, &text).map_err(|e| cannot("write", &self.path, &e))?;
         self.length_bytes += text.len() as u64;
         self.known = Known { epoch: last.epoch, seq: last.seq, issued: last.issued };
         (self.link, self.dirty) = (link, true);

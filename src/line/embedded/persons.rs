@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::journal::{open_append, replace};
 use super::{StoreFault, cannot};
+use crate::disk::append_whole;
 use crate::line::{Number, PersonId, RoomName};
 
 const RECORD_BYTES: usize = 24;
@@ -51,11 +51,7 @@ impl PersonsFile {
             None => self.file.insert(open_append(&self.path)?),
         };
         let text = write_records(records.iter().copied());
-        if let Err(e) = file.write_all(&text) {
-            // A part of it may be there: cut it off, the next write says it all again.
-            let cut = file.set_len(self.length_bytes);
-            return Err(cannot("write", &self.path, &cut.err().unwrap_or(e)));
-        }
+        append_whole(file, self.length_bytes, &text).map_err(|e| cannot("write", &self.path, &e))?;
         self.length_bytes += text.len() as u64;
         self.dirty = true;
         Ok(())

@@ -1,6 +1,8 @@
 //! The commands that do their work and end.
 
+use vestibule::audit_trail::Change;
 use vestibule::clock::Clock;
+use vestibule::token::{KeyRing, Revocation};
 
 use crate::gateway::stand::Setup;
 use crate::program::{text, told, told_to_nobody, write};
@@ -125,6 +127,53 @@ fn keys_are_made_listed_rotated_and_retired() {
     assert!(code == Some(0) && revoked.contains("revoked visitor"), "{revoked}");
     assert_eq!([keys(&["revoke"]).0, keys(&["revoke", "--visitor", "x"]).0], [Some(2); 2]);
     assert!(keys(&["revoke", "--room", "sale"]).1.contains("revoked passes of room sale from before 2"));
+}
+
+/// Runs commands all at once; returns what each said and how it ended.
+fn all_at_once(commands: &[Vec<String>]) -> Vec<(Option<i32>, String)> {
+    let run = |words: &Vec<String>| told(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        let running: Vec<_> = commands.iter().map(|words| scope.spawn(move || run(words))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn of_many_commands_at_once_none_loses_what_another_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = "[room.sale]\nupstream = \"http://127.0.0.1:1\"\nadmissions_per_second = 5\n";
+    let data = folder.path().join("data");
+    let file = write(folder.path(), "vestibule.toml", &format!("data = \"{}\"\n{room}", data.display()));
+    let command = |verb: &str, words: &[&str]| {
+        let words = [&[verb, "--config", text(&file)], words].concat();
+        words.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let made = all_at_once(&vec![command("keys", &["new"]); 8]);
+    assert_eq!(made.iter().filter(|(code, _)| *code == Some(0)).count(), 1, "{made:?}");
+
+    let visitors: Vec<_> = (0..12).map(|i| format!("{i:032x}")).collect();
+    let links: Vec<_> = (0..12).map(|i| format!("{i:020x}")).collect();
+    let of_visitors = visitors.iter().map(|id| command("keys", &["revoke", "--visitor", id]));
+    let of_links = links.iter().map(|id| command("bypass", &["revoke", id]));
+    let rotations = (0..6).map(|_| command("keys", &["rotate"]));
+    let ended = all_at_once(&of_visitors.chain(of_links).chain(rotations).collect::<Vec<_>>());
+    assert!(ended.iter().all(|(code, _)| *code == Some(0)), "{ended:?}");
+
+    let ring = KeyRing::from_toml(&std::fs::read_to_string(data.join("keys.toml")).unwrap()).unwrap();
+    let revocations = ring.revocations();
+    let revoked = revocations.iter().map(|revocation| match revocation {
+        Revocation::Visitor { id, .. } => id.to_string(),
+        Revocation::Passes { room, .. } => room.clone(),
+        Revocation::Link { id, .. } => id.to_string(),
+    });
+    let revoked: Vec<_> = revoked.collect();
+    assert_eq!(revoked, [visitors, links].concat());
+    assert_eq!(ring.list().count(), 2 * 7, "two for each rotation");
+    let trail = std::fs::read_to_string(data.join("audit.jsonl")).unwrap();
+    assert_eq!(trail.lines().filter(|line| serde_json::from_str::<Change>(line).is_ok()).count(), 12, "{trail}");
+    let mut left: Vec<_> = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["audit.jsonl", "keys.toml"]);
 }
 
 #[test]
