@@ -294,7 +294,7 @@ pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32
 pub(super) fn number(db: &mut Connection, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
     let tx = begin(db)?;
     if let Some(candidate) = candidate {
-        execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
+        execute(&tx, "INSERT INTO shard (one, number) VALUES (1, ?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
     }
     let number = read::one(&tx, "SELECT number FROM shard", [], |row| row.get(0))?;
     tx.commit().map_err(|error| fault(&error))?;
