@@ -292,8 +292,9 @@ pub trait Store: Till {
     /// Has a task done now that was put off.
     async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError>;
 
-    /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet.
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
+    /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet; `None` when there
+    /// is neither.
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError>;
 
     /// Returns which shard this database is, writing `candidate` if it has not been told yet; `None` when it never was.
     async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError>;

@@ -321,7 +321,7 @@ impl Store for PostgresStore {
         write::hasten(&self.connection().await?, task, now).await
     }
 
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
         write::secret(&self.connection().await?, candidate).await
     }
 

@@ -311,7 +311,7 @@ impl Store for SqliteStore {
         self.call(move |db| write::hasten(db, task, now)).await
     }
 
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
         self.call(move |db| write::secret(db, candidate)).await
     }
 

@@ -282,10 +282,14 @@ on_both! {
             let store = db.open().await;
             store.ensure(&[offer(4)]).await.unwrap();
             take(&*store, &[request(1, 3)]).await;
-            store.secret([1; 32]).await.unwrap()
+            assert_eq!(store.secret(None).await.unwrap(), None, "asking gives it none");
+            store.secret(Some([1; 32])).await.unwrap()
         };
         let store = db.open().await;
-        assert_eq!(store.secret([2; 32]).await.unwrap(), secret);
+        assert_eq!(secret, Some([1; 32]));
+        for candidate in [Some([2; 32]), None] {
+            assert_eq!(store.secret(candidate).await.unwrap(), secret);
+        }
         assert_eq!(stock(&*store).await, Stock { capacity: 4, available: 1, held: 3, sold: 0 });
         assert_eq!(take(&*store, &[request(1, 3)]).await.0, ["replayed"]);
         store.ping().await.unwrap();

@@ -245,6 +245,98 @@ on_both! {
     }
 }
 
+/// What the ids of each database of a configuration are derived with.
+async fn secrets(of: &Config) -> Vec<Option<[u8; 32]>> {
+    let store = app::open(of).await.unwrap();
+    let mut secrets = Vec::new();
+    for (_, database) in store.databases() {
+        secrets.push(database.secret(None).await.unwrap());
+    }
+    secrets
+}
+
+on_both! {
+    async fn the_secret_stays_when_the_first_database_goes_and_when_another_comes(db: Database) {
+        let databases = [&db, &twin(&db).await, &twin(&db).await];
+        let shards = [0, 1, 2].map(|number| shard(number, databases[usize::from(number)], None));
+        let clock = Arc::new(ManualClock::at(NOON));
+        let mut ids = Vec::new();
+        for (kept, known) in [(1..3, 0), (2..3, 1), (0..3, 2)] {
+            let config = config(shards[kept].to_vec());
+            assert_eq!(secrets(&config).await.iter().flatten().count(), known, "what is new has none");
+            start(&config, &clock).await.stop().await;
+            ids.extend(secrets(&config).await);
+        }
+        assert!(ids.len() == 6 && ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
+
+on_both! {
+    async fn one_key_is_one_hold_after_the_first_database_was_taken_out(db: Database) {
+        let databases = [&db, &twin(&db).await];
+        let both = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let clock = Arc::new(ManualClock::at(NOON));
+        let row = row_on(&both, 1, DAY);
+        let app = start(&both, &clock).await;
+        let before = hold(app.service(), row, "k").await;
+        app.stop().await;
+        let app = start(&config(both.shards[1..].to_vec()), &clock).await;
+        assert_eq!(hold(app.service(), row, "k").await, before);
+        app.stop().await;
+    }
+}
+
+on_both! {
+    async fn a_secret_that_only_the_lowest_has_is_given_to_the_others(db: Database) {
+        let databases = [&db, &twin(&db).await];
+        let alone = Config { database: db.url.clone(), ..config(Vec::new()) };
+        let clock = Arc::new(ManualClock::at(NOON));
+        start(&alone, &clock).await.stop().await;
+        let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let [old, None] = secrets(&config).await[..] else { panic!("the new one has none") };
+        start(&config, &clock).await.stop().await;
+        assert_eq!(secrets(&config).await, [old, old]);
+    }
+}
+
+on_both! {
+    async fn databases_with_different_secrets_are_refused(db: Database) {
+        let databases = [&db, &twin(&db).await, &twin(&db).await];
+        let clock = Arc::new(ManualClock::at(NOON));
+        for database in &databases[1..] {
+            let alone = Config { database: database.url.clone(), ..config(Vec::new()) };
+            start(&alone, &clock).await.stop().await;
+        }
+        let config = config((0..).zip(databases).map(|(number, database)| shard(number, database, None)).collect());
+        let said = refusal(&config).await.to_string();
+        assert!(said.contains("shard 1 and shard 2 derive ids with different secrets"), "{said}");
+        let before = secrets(&config).await;
+        assert_eq!(before[0], None, "nothing was written");
+        databases[2].raw("DELETE FROM secrets").await.unwrap();
+        start(&config, &clock).await.stop().await;
+        assert_eq!(secrets(&config).await, [before[1]; 3]);
+    }
+}
+
+on_both! {
+    async fn copies_that_start_at_once_settle_on_one_secret(db: Database) {
+        for _ in 0..5 {
+            let databases = [&twin(&db).await, &twin(&db).await, &twin(&db).await];
+            let config = config((0..).zip(databases).map(|(number, database)| shard(number, database, None)).collect());
+            drop(app::open(&config).await.unwrap());
+            let copies = (0..4).map(|_| {
+                let config = config.clone();
+                tokio::spawn(async move { start(&config, &Arc::new(ManualClock::at(NOON))).await.stop().await })
+            });
+            for copy in copies.collect::<Vec<_>>() {
+                copy.await.expect("every copy starts");
+            }
+            let settled = secrets(&config).await;
+            assert!(settled[0].is_some() && settled.iter().all(|secret| *secret == settled[0]), "{settled:?}");
+        }
+    }
+}
+
 #[test]
 fn shards_that_make_no_sense_are_all_named() {
     let same = Database::sqlite();
