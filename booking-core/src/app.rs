@@ -21,6 +21,7 @@ use crate::catalogue::{Catalogue, DamagedCatalogue, NotOnSale};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ProviderKind};
 use crate::domain::inventory::InventoryId;
+use crate::domain::placement::ShardNumber;
 use crate::lab::Lab;
 use crate::metrics::Metrics;
 use crate::notifier::{BadGateway, Board, Notifier};
@@ -83,6 +84,11 @@ pub enum StartError {
         /// Which row, one of perhaps many.
         inventory: InventoryId,
     },
+    /// Two databases that derive ids with different secrets.
+    #[error(
+        "shard {0} and shard {1} derive ids with different secrets, as databases of two installations do; put only those of one into `shards`. Should both be of this one: keep the secret of the shard with the lowest number it has run with so far, run `DELETE FROM secrets` in the database of the other, and start again; it then takes the one that is left"
+    )]
+    TwoSecrets(ShardNumber, ShardNumber),
     /// A row of `sale` that does not exist.
     #[error("sale: {inventory}: {reason}")]
     Sale {
@@ -130,8 +136,7 @@ impl App {
         let catalogue = Arc::new(catalogue.map_err(ConfigError::Senseless)?);
         check_sale(&config, &catalogue)?;
         let store = open(&config).await?;
-        take_places(&*store, clock.now().day_in_india()).await?;
-        let id_secret = store.secret(random()).await.map_err(StartError::Store)?;
+        let id_secret = take_places(&*store, clock.now().day_in_india(), random()).await?;
         let metrics = Metrics::new();
         let boards: Vec<Arc<Board>> = config.gateways.iter().map(|_| Arc::default()).collect();
         let notifiers = notifiers(&config, &boards, (&store, &clock), &metrics)?;

@@ -58,6 +58,10 @@ pub enum StoreError {
     /// The row was created with another numbering than the configured strategy sells; it keeps its own.
     #[error("{0} was created as {1:?}: configure a strategy for such rows, or sell another row")]
     OtherNumbering(InventoryId, Numbering),
+    /// The reference names another booking: none can be written under it, and where two databases have one each, neither
+    /// is read by it. A retry does not help.
+    #[error("the reference is another booking's")]
+    SharedReference,
     /// The database holds what this program never wrote, or refuses what it never should. A retry does not help.
     #[error("the database holds something unexpected: {0}")]
     Corrupt(String),
@@ -230,7 +234,7 @@ pub trait Store: Till {
     /// Locks the subject's rows, asks `decide`, writes the step, commits.
     ///
     /// The inner error is the decision's own refusal, or [`Stop::SoldOut`] when the step wanted seats that are not there;
-    /// nothing is written then.
+    /// nothing is written then. A booking whose reference another has is a [`StoreError::SharedReference`].
     async fn transact(&self, subject: Subject, decide: Decide) -> Transacted;
 
     /// Does as [`Store::transact`] for several questions, together in one commit, whatever their order.
@@ -260,7 +264,7 @@ pub trait Store: Till {
     /// Reads a payment.
     async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
-    /// Reads a booking.
+    /// Reads a booking; [`StoreError::SharedReference`] when there are two.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError>;
 
     /// Lists the numbers of a row that have an owner, in ascending order.
@@ -292,8 +296,9 @@ pub trait Store: Till {
     /// Has a task done now that was put off.
     async fn hasten(&self, task: Task, now: Moment) -> Result<(), StoreError>;
 
-    /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet.
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
+    /// Returns the secret this database's ids are derived with, writing `candidate` if there is none yet; `None` when there
+    /// is neither.
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError>;
 
     /// Returns which shard this database is, writing `candidate` if it has not been told yet; `None` when it never was.
     async fn number(&self, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError>;

@@ -20,6 +20,7 @@ const REFUSALS = {
   "booking_cancelled": ["Cancelled before", "This booking is cancelled, and its money goes back. Nothing else was changed."],
   "not_in_booking": ["Changed meanwhile", "This booking has changed since you opened it. Open it again to see what it has now."],
   "too_late_to_cancel": ["Too late to cancel", "The time in which this booking can be cancelled is over. Your booking stays as it is."],
+  "shared_reference": ["Two bookings have this reference", "So we cannot tell which is yours. Nothing was changed. Tell us, and say which train it is."],
   "already_paid": ["Already paid", "These seats are paid for. Nothing was charged a second time."],
   "payment_in_progress": ["A payment is under way", "Wait for it to come through; you will not be charged twice."],
   "idempotency_key_reused": ["Please start again", "This page has been used for another booking. Nothing happened; search again."],

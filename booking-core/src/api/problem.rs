@@ -110,6 +110,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "payment_voided", "Nothing was charged", detail)
     }
 
+    /// Two databases have a booking of one reference each.
+    fn shared_reference(error: &StoreError) -> Self {
+        tracing::error!(%error, "a booking is neither shown nor changed");
+        let detail = "this reference belongs to two bookings, so neither is shown or changed by it; look at the hold, and \
+                      ask us with its id";
+        Self::new(StatusCode::CONFLICT, "shared_reference", "Two bookings have this reference", detail)
+    }
+
     fn sold_out(sold: SoldOut) -> Self {
         let SoldOut { inventory, available, word } = sold;
         let detail = match available {
@@ -259,6 +267,7 @@ impl From<Denied> for Problem {
                 let detail = "too many orders wait for this train; try again in a second with the same Idempotency-Key";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too busy", detail).header("retry-after", "1")
             }
+            Denied::Fault(error) if matches!(*error, StoreError::SharedReference) => Self::shared_reference(&error),
             Denied::Fault(error) => Self::unavailable(&error),
             Denied::Closing => Self::closing(),
         }

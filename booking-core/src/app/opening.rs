@@ -7,10 +7,10 @@ use time::Date;
 use super::StartError;
 use crate::config::{Config, ConfigError, Database};
 use crate::domain::placement::ShardNumber;
-use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::shards::Shards;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 
 /// Opens what the configuration names.
 ///
@@ -50,19 +50,59 @@ async fn open_one(
     Err(StartError::AnotherShard { address: database.to_string(), found: words(found), wanted: words(wanted) })
 }
 
-/// Checks that what is on sale lies where it would be looked for, and tells each database which shard it is.
+/// Is what ids are derived with.
+type Secret = [u8; 32];
+
+/// Checks that what is on sale lies where it would be looked for and that all ids are derived with one secret, and tells
+/// each database which shard it is. Returns the secret: `candidate` for new databases.
 ///
 /// # Errors
-/// [`StartError::Misplaced`], [`StartError::Store`]; no database has been told anything then.
-pub(super) async fn take_places(store: &dyn Store, today: Date) -> Result<(), StartError> {
+/// [`StartError::Misplaced`], [`StartError::TwoSecrets`], [`StartError::Store`]; no database has been told its number then.
+pub(super) async fn take_places(store: &dyn Store, today: Date, candidate: Secret) -> Result<Secret, StartError> {
     for (number, database) in store.databases() {
         let rows = database.rows_from(today).await.map_err(StartError::Store)?;
         if let Some(inventory) = rows.into_iter().find(|row| store.place(*row) != Some(*number)) {
             return Err(StartError::Misplaced { inventory });
         }
     }
+    let secret = match store.databases() {
+        [] => store.secret(Some(candidate)).await.map_err(StartError::Store)?,
+        several => one_secret(several, candidate).await?,
+    };
     for (number, database) in store.databases() {
         database.number(Some(*number)).await.map_err(StartError::Store)?;
     }
-    Ok(())
+    secret.ok_or_else(|| StartError::Store(StoreError::Corrupt("it keeps no secret".to_owned())))
+}
+
+/// Gives every database the secret that any of them has, so that whichever is taken out leaves it behind.
+///
+/// Where none has one it is settled in the first, which takes one of all that are offered at once, and only then copied.
+/// Whoever ends halfway leaves some without one, and they take it at the next start.
+async fn one_secret(
+    databases: &[(ShardNumber, Arc<dyn Store>)],
+    candidate: Secret,
+) -> Result<Option<Secret>, StartError> {
+    let mut known = None;
+    for (number, database) in databases {
+        known = agreed(known, *number, database.secret(None).await.map_err(StartError::Store)?)?;
+    }
+    for (number, database) in databases {
+        let offered = known.map_or(candidate, |(_, secret)| secret);
+        known = agreed(known, *number, database.secret(Some(offered)).await.map_err(StartError::Store)?)?;
+    }
+    Ok(known.map(|(_, secret)| secret))
+}
+
+/// Takes note of what one more database has.
+fn agreed(
+    known: Option<(ShardNumber, Secret)>,
+    number: ShardNumber,
+    found: Option<Secret>,
+) -> Result<Option<(ShardNumber, Secret)>, StartError> {
+    match (known, found) {
+        (Some((first, secret)), Some(found)) if found != secret => Err(StartError::TwoSecrets(first, number)),
+        (None, Some(found)) => Ok(Some((number, found))),
+        (known, _) => Ok(known),
+    }
 }

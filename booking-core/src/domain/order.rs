@@ -18,7 +18,7 @@ pub mod undoing;
 
 pub use paying::{authorized, captured, challenged, fail, open_payment, settle};
 pub use undoing::{
-    Orphan, abandon, adopt, cancel_booking, give_up, lost, refund, refund_failed, refunded, tidy, void, voided,
+    Orphan, abandon, adopt, cancel_booking, give_up, lost, refund, refund_failed, refunded, refuse, tidy, void, voided,
 };
 
 pub mod shrinking;

@@ -15,7 +15,7 @@ use crate::domain::payment::{Challenge, ChargeId, Payment, PaymentId, PaymentSta
 use crate::domain::refund::Refunds;
 use crate::fail_point::{self, PROVIDER_ANSWERED};
 use crate::provider::{ChargeOrder, Charged, News, ProviderFault, Taken};
-use crate::store::{Decide, Outcome, Subject};
+use crate::store::{Decide, Outcome, StoreError, Subject};
 
 /// Is how a buyer wants to pay.
 #[derive(Clone, Debug)]
@@ -260,7 +260,7 @@ impl Service {
     pub async fn captured(&self, id: PaymentId, charge: &ChargeId, amount: i64) -> Result<Option<Outcome>, Denied> {
         let (now, charge) = (self.now(), charge.clone());
         let decide: Decide = Arc::new(move |loaded| order::captured(loaded, &charge, amount, now));
-        let written = self.step(id, decide).await?;
+        let written = self.book(id, decide).await?;
         if written.as_ref().and_then(status) == Some(PaymentStatus::Captured) {
             self.settle_now(id).await;
             return Ok(None);
@@ -292,7 +292,7 @@ impl Service {
     pub async fn settle(&self, id: PaymentId) -> Result<(), Denied> {
         let now = self.now();
         let on_sale = self.on_sale(now);
-        let settled = match self.step(id, Arc::new(move |loaded| order::settle(loaded, &on_sale, now))).await {
+        let settled = match self.book(id, Arc::new(move |loaded| order::settle(loaded, &on_sale, now))).await {
             Err(Denied::State(Stop::SoldOut)) => {
                 self.step(id, Arc::new(move |loaded| order::give_up(loaded, now))).await
             }
@@ -302,6 +302,23 @@ impl Service {
             self.after(&outcome);
         }
         Ok(())
+    }
+
+    /// Takes a payment a step further that may make it a booking. Where another has the reference that it would have, the
+    /// seats go back, and the money to the buyer: nothing else would ever become of them.
+    async fn book(&self, id: PaymentId, decide: Decide) -> Result<Option<Outcome>, Denied> {
+        match self.step(id, decide).await {
+            Err(Denied::Fault(fault)) if matches!(*fault, StoreError::SharedReference) => {
+                tracing::error!(payment = %id, %fault, "there is no booking for a payment, and it goes back");
+                let now = self.now();
+                let refused = self.step(id, Arc::new(move |loaded| order::refuse(loaded, now))).await?;
+                if let Some(hold) = refused.as_ref().and_then(|outcome| outcome.hold.as_ref()) {
+                    self.unlock_hold(hold).await;
+                }
+                Ok(refused)
+            }
+            written => written,
+        }
     }
 
     /// Takes a payment one step further; `None` when it was taken there before.

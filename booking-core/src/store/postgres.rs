@@ -11,7 +11,7 @@ use time::Date;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::books::Books;
@@ -203,7 +203,9 @@ fn fault(error: &tokio_postgres::Error) -> StoreError {
         SqlState::LOCK_NOT_AVAILABLE,
         SqlState::QUERY_CANCELED,
     ];
+    let constraint = error.as_db_error().and_then(DbError::constraint);
     match error.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) if constraint == Some("bookings_pkey") => StoreError::SharedReference,
         Some(code) if passing.contains(code) => StoreError::Conflict(detail()),
         Some(code)
             if code.code().starts_with("08") || code.code().starts_with("57") || code.code().starts_with("53") =>
@@ -321,7 +323,7 @@ impl Store for PostgresStore {
         write::hasten(&self.connection().await?, task, now).await
     }
 
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
         write::secret(&self.connection().await?, candidate).await
     }
 

@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::{select_ok, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::books::Books;
 use super::{
@@ -27,6 +29,9 @@ use crate::domain::order::{Stop, Task, TaskKind};
 use crate::domain::payment::{Payment, PaymentId};
 use crate::domain::placement::{Placement, ShardNumber};
 use crate::domain::seat::SeatNumber;
+
+/// How long the others may take to say that they know a reference too which one of them knows.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Keeps each row in one of several databases.
 pub struct Shards {
@@ -193,19 +198,22 @@ impl Store for Shards {
         Ok(None)
     }
 
-    /// A reference is for travellers and tells no database: all are asked at once, and the first that knows it answers.
-    /// That nobody knows it is certain only when all have said so.
+    /// A reference is for travellers and tells no database: all are asked at once. That nobody knows it is certain only
+    /// when all have said so. Where one knows it, it names that booking unless another knows it too; for that, those that
+    /// are away are not waited for.
     async fn booking(&self, reference: Reference) -> Result<Option<Booking>, StoreError> {
         let mut asked: FuturesUnordered<_> = self.all().map(|database| database.booking(reference)).collect();
-        let mut unknown = Ok(None);
-        while let Some(answer) = asked.next().await {
-            match answer {
-                Ok(None) => {}
-                Ok(Some(booking)) => return Ok(Some(booking)),
-                Err(error) => unknown = Err(error),
+        let (mut known, mut unknown) = (None, Ok(None));
+        loop {
+            let patience = if known.is_none() { Duration::MAX } else { PATIENCE };
+            match timeout(patience, asked.next()).await {
+                Ok(Some(Ok(None))) => {}
+                Ok(Some(Ok(Some(_)))) if known.is_some() => return Err(StoreError::SharedReference),
+                Ok(Some(Ok(Some(booking)))) => known = Some(booking),
+                Ok(Some(Err(error))) => unknown = Err(error),
+                Ok(None) | Err(_) => return known.map_or(unknown, |booking| Ok(Some(booking))),
             }
         }
-        unknown
     }
 
     async fn lapsed(&self, now: Moment, limit: u32) -> Result<Vec<HoldId>, StoreError> {
@@ -246,9 +254,9 @@ impl Store for Shards {
         Ok(())
     }
 
-    /// All ids are derived with the secret of the database with the lowest number.
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        self.databases[0].1.secret(candidate).await
+    /// Each of them keeps the secret, and whoever opens them makes sure that it is the same.
+    async fn secret(&self, _candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
+        Ok(None)
     }
 
     async fn number(&self, _candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {

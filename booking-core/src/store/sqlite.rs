@@ -195,6 +195,9 @@ fn commit(tx: rusqlite::Transaction<'_>) -> Result<(), StoreError> {
 /// Says in our words what SQLite says in its own.
 fn fault(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) if error.to_string().contains("bookings.reference") => {
+            StoreError::SharedReference
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Conflict(error.to_string()),
         Some(ErrorCode::CannotOpen | ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
             StoreError::Unavailable(error.to_string())
@@ -311,7 +314,7 @@ impl Store for SqliteStore {
         self.call(move |db| write::hasten(db, task, now)).await
     }
 
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
         self.call(move |db| write::secret(db, candidate)).await
     }
 

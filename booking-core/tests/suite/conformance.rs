@@ -7,6 +7,7 @@ use booking_core::domain::inventory::{InventoryId, Offer, Stock};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
 use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::placement::ShardNumber;
 use booking_core::domain::refund::Refunds;
 use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::store::{Guard, Outcome, Store, StoreError, Subject, TakeAnswer, TakeRequest};
@@ -281,13 +282,27 @@ on_both! {
             let store = db.open().await;
             store.ensure(&[offer(4)]).await.unwrap();
             take(&*store, &[request(1, 3)]).await;
-            store.secret([1; 32]).await.unwrap()
+            assert_eq!(store.secret(None).await.unwrap(), None, "asking gives it none");
+            store.secret(Some([1; 32])).await.unwrap()
         };
         let store = db.open().await;
-        assert_eq!(store.secret([2; 32]).await.unwrap(), secret);
+        assert_eq!(secret, Some([1; 32]));
+        for candidate in [Some([2; 32]), None] {
+            assert_eq!(store.secret(candidate).await.unwrap(), secret);
+        }
         assert_eq!(stock(&*store).await, Stock { capacity: 4, available: 1, held: 3, sold: 0 });
         assert_eq!(take(&*store, &[request(1, 3)]).await.0, ["replayed"]);
         store.ping().await.unwrap();
+    }
+}
+
+on_both! {
+    async fn a_database_keeps_the_number_it_was_told_first(db: Database) {
+        let store = db.open().await;
+        let [three, four] = [3, 4].map(|number| Some(ShardNumber::try_from(number).unwrap()));
+        for (candidate, expected) in [(None, None), (three, three), (three, three), (four, three), (None, three)] {
+            assert_eq!(store.number(candidate).await.unwrap(), expected);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod bank;
 mod order;
 mod plans;
 mod process;
+mod references;
 mod refunds;
 mod returns;
 mod stripe;

@@ -618,7 +618,7 @@ impl Store for Dying {
         self.dead()?;
         self.inner.hasten(task, now).await
     }
-    async fn secret(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn secret(&self, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
         self.inner.secret(candidate).await
     }
     async fn books(&self) -> Result<Books, StoreError> {

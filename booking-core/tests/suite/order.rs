@@ -27,6 +27,7 @@ enum Event {
     Capture { payment: u8 },
     Lose { payment: u8 },
     GiveUp { payment: u8 },
+    Refuse { payment: u8 },
     Void { payment: u8 },
     Abandon { payment: u8 },
     Voided { payment: u8 },
@@ -57,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         payment.clone().prop_map(|payment| Event::Fail { payment }),
         (payment.clone(), any::<bool>()).prop_map(|(payment, on_sale)| Event::Settle { payment, on_sale }),
         payment.clone().prop_map(|payment| Event::GiveUp { payment }),
+        payment.clone().prop_map(|payment| Event::Refuse { payment }),
         payment.clone().prop_map(|payment| Event::Challenge { payment }),
         payment.clone().prop_map(|payment| Event::Authorize { payment }),
         payment.clone().prop_map(|payment| Event::Lose { payment }),
@@ -152,6 +154,7 @@ impl Model {
                 self.apply(order::settle(&self.loaded(None, Some(payment_id(payment))), |_| on_sale, now))
             }
             Event::GiveUp { payment } => self.apply(order::give_up(&self.loaded(None, Some(payment_id(payment))), now)),
+            Event::Refuse { payment } => self.apply(order::refuse(&self.loaded(None, Some(payment_id(payment))), now)),
             Event::Extend { hold, number } => {
                 let rule = Extensions { most: 2, each_ms: 500 };
                 self.apply(order::extend(&self.loaded(Some(hold_id(hold)), None), number, rule, now))

@@ -27,19 +27,19 @@ use crate::world::{self, HOLD_MS, NOON, SECRET};
 const DAY: &str = "2026-11-23";
 const LATER: &str = "2026-11-30";
 
-fn shard(number: u8, database: &Database, from: Option<&str>) -> ShardRules {
+pub fn shard(number: u8, database: &Database, from: Option<&str>) -> ShardRules {
     let number = number.try_into().unwrap();
     ShardRules { number, database: database.url.clone(), from: from.map(str::to_owned), until: None }
 }
 
-fn config(shards: Vec<ShardRules>) -> Config {
+pub fn config(shards: Vec<ShardRules>) -> Config {
     let mut config = Config { shards, ..Config::default() };
     config.payments.webhook_secret = Some(SECRET.to_owned());
     config
 }
 
 /// Finds a row of a day that a configuration places on a shard.
-fn row_on(config: &Config, number: u8, day: &str) -> InventoryId {
+pub fn row_on(config: &Config, number: u8, day: &str) -> InventoryId {
     let (placement, catalogue) = (config.placement().unwrap().unwrap(), Catalogue::embedded().unwrap());
     let rows = catalogue.trains().iter().map(|train| format!("{}:{day}:{}", train.number, train.classes[0].code()));
     let mut rows = rows.map(|name| name.parse::<InventoryId>().unwrap()).filter(|row| catalogue.offer(*row).is_ok());
@@ -73,13 +73,9 @@ async fn until(came_true: impl AsyncFn() -> bool) {
     waited.await.expect("it comes true");
 }
 
-async fn twin(db: &Database) -> Database {
-    if db.url.starts_with("sqlite:") { Database::sqlite() } else { Database::postgres().await }
-}
-
 on_both! {
     async fn everything_of_a_row_is_in_one_database(db: Database) {
-        let databases = [&db, &twin(&db).await];
+        let databases = [&db, &db.another().await];
         let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
         let clock = Arc::new(ManualClock::at(NOON));
         let app = start(&config, &clock).await;
@@ -130,7 +126,7 @@ async fn an_order_over_two_databases_is_refused() {
 
 on_both! {
     async fn one_key_for_orders_in_two_databases_is_refused_the_second_time(db: Database) {
-        let databases = [&db, &twin(&db).await];
+        let databases = [&db, &db.another().await];
         let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
         let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
         let service = app.service();
@@ -154,7 +150,7 @@ on_both! {
 
 on_both! {
     async fn one_key_used_in_two_databases_at_once_has_one_order_at_most(db: Database) {
-        let databases = [&db, &twin(&db).await];
+        let databases = [&db, &db.another().await];
         let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
         let app = start(&config, &Arc::new(ManualClock::at(NOON))).await;
         let rows = [0, 1].map(|number| row_on(&config, number, DAY));
@@ -188,7 +184,9 @@ async fn a_database_that_hangs_keeps_no_other_waiting() {
     let (mut client, connection) = tokio_postgres::connect(&ill.url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     let lock = client.transaction().await.unwrap();
-    lock.batch_execute("LOCK TABLE inventory, holds, payments, outbox, turns IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    lock.batch_execute("LOCK TABLE inventory, holds, payments, bookings, outbox, turns IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
     let waiting = tokio::spawn({
         let service = Arc::clone(service);
         async move { hold(&service, there, "waits").await }
@@ -196,12 +194,13 @@ async fn a_database_that_hangs_keeps_no_other_waiting() {
     let at_once = tokio::time::timeout(Duration::from_secs(5), async {
         let bought = hold(service, here, "bought").await;
         assert_eq!(pay(service, &bought).await, PaymentStatus::Kept);
+        service.booking(Reference::of(bought.id)).await.unwrap();
         clock.advance_ms(HOLD_MS);
         while service.find_hold(lapsing.id).await.unwrap().state.status() != HoldStatus::Expired {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    at_once.await.expect("holding, paying and reaping go on");
+    at_once.await.expect("holding, paying, reading and reaping go on");
     assert!(!waiting.is_finished());
     lock.rollback().await.unwrap();
     waiting.await.expect("it was only late");
@@ -212,7 +211,7 @@ async fn a_database_that_hangs_keeps_no_other_waiting() {
 
 on_both! {
     async fn one_database_becomes_several_and_nothing_moves(db: Database) {
-        let (other, clock) = (twin(&db).await, Arc::new(ManualClock::at(NOON)));
+        let (other, clock) = (db.another().await, Arc::new(ManualClock::at(NOON)));
         let alone = Config { database: db.url.clone(), ..config(Vec::new()) };
         let old_rows: Vec<InventoryId> = {
             let both = config(vec![shard(0, &db, None), shard(1, &other, None)]);
@@ -242,6 +241,98 @@ on_both! {
         assert!(said.contains("is shard 1, and the configuration calls it shard 0"), "{said}");
         let said = refusal(&alone).await.to_string();
         assert!(said.contains("is shard 0, and the configuration calls it the only one"), "{said}");
+    }
+}
+
+/// What the ids of each database of a configuration are derived with.
+async fn secrets(of: &Config) -> Vec<Option<[u8; 32]>> {
+    let store = app::open(of).await.unwrap();
+    let mut secrets = Vec::new();
+    for (_, database) in store.databases() {
+        secrets.push(database.secret(None).await.unwrap());
+    }
+    secrets
+}
+
+on_both! {
+    async fn the_secret_stays_when_the_first_database_goes_and_when_another_comes(db: Database) {
+        let databases = [&db, &db.another().await, &db.another().await];
+        let shards = [0, 1, 2].map(|number| shard(number, databases[usize::from(number)], None));
+        let clock = Arc::new(ManualClock::at(NOON));
+        let mut ids = Vec::new();
+        for (kept, known) in [(1..3, 0), (2..3, 1), (0..3, 2)] {
+            let config = config(shards[kept].to_vec());
+            assert_eq!(secrets(&config).await.iter().flatten().count(), known, "what is new has none");
+            start(&config, &clock).await.stop().await;
+            ids.extend(secrets(&config).await);
+        }
+        assert!(ids.len() == 6 && ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
+
+on_both! {
+    async fn one_key_is_one_hold_after_the_first_database_was_taken_out(db: Database) {
+        let databases = [&db, &db.another().await];
+        let both = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let clock = Arc::new(ManualClock::at(NOON));
+        let row = row_on(&both, 1, DAY);
+        let app = start(&both, &clock).await;
+        let before = hold(app.service(), row, "k").await;
+        app.stop().await;
+        let app = start(&config(both.shards[1..].to_vec()), &clock).await;
+        assert_eq!(hold(app.service(), row, "k").await, before);
+        app.stop().await;
+    }
+}
+
+on_both! {
+    async fn a_secret_that_only_the_lowest_has_is_given_to_the_others(db: Database) {
+        let databases = [&db, &db.another().await];
+        let alone = Config { database: db.url.clone(), ..config(Vec::new()) };
+        let clock = Arc::new(ManualClock::at(NOON));
+        start(&alone, &clock).await.stop().await;
+        let config = config(vec![shard(0, databases[0], None), shard(1, databases[1], None)]);
+        let [old, None] = secrets(&config).await[..] else { panic!("the new one has none") };
+        start(&config, &clock).await.stop().await;
+        assert_eq!(secrets(&config).await, [old, old]);
+    }
+}
+
+on_both! {
+    async fn databases_with_different_secrets_are_refused(db: Database) {
+        let databases = [&db, &db.another().await, &db.another().await];
+        let clock = Arc::new(ManualClock::at(NOON));
+        for database in &databases[1..] {
+            let alone = Config { database: database.url.clone(), ..config(Vec::new()) };
+            start(&alone, &clock).await.stop().await;
+        }
+        let config = config((0..).zip(databases).map(|(number, database)| shard(number, database, None)).collect());
+        let said = refusal(&config).await.to_string();
+        assert!(said.contains("shard 1 and shard 2 derive ids with different secrets"), "{said}");
+        let before = secrets(&config).await;
+        assert_eq!(before[0], None, "nothing was written");
+        databases[2].raw("DELETE FROM secrets").await.unwrap();
+        start(&config, &clock).await.stop().await;
+        assert_eq!(secrets(&config).await, [before[1]; 3]);
+    }
+}
+
+on_both! {
+    async fn copies_that_start_at_once_settle_on_one_secret(db: Database) {
+        for _ in 0..5 {
+            let databases = [&db.another().await, &db.another().await, &db.another().await];
+            let config = config((0..).zip(databases).map(|(number, database)| shard(number, database, None)).collect());
+            drop(app::open(&config).await.unwrap());
+            let copies = (0..4).map(|_| {
+                let config = config.clone();
+                tokio::spawn(async move { start(&config, &Arc::new(ManualClock::at(NOON))).await.stop().await })
+            });
+            for copy in copies.collect::<Vec<_>>() {
+                copy.await.expect("every copy starts");
+            }
+            let settled = secrets(&config).await;
+            assert!(settled[0].is_some() && settled.iter().all(|secret| *secret == settled[0]), "{settled:?}");
+        }
     }
 }
 
@@ -285,7 +376,7 @@ async fn rows_of_many_databases_are_read_together() {
 
 on_both! {
     async fn money_of_a_shard_that_was_taken_out_is_left_alone(db: Database) {
-        let other = twin(&db).await;
+        let other = db.another().await;
         let both = config(vec![shard(0, &db, None), shard(1, &other, None)]);
         let clock = Arc::new(ManualClock::at(NOON));
         let (bank, _inbox) = world::provider(&clock);

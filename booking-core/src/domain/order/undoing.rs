@@ -100,16 +100,24 @@ pub fn lost(loaded: &Loaded, charge: &ChargeId, now: Moment) -> Verdict {
         PaymentState::Capturing { charge } => (charge, TaskKind::Capture),
         _ => return Err(Stop::Already),
     };
-    let secured = |hold: &Hold| matches!(hold.state, HoldState::Paid { payment: by, .. } if by == payment.id);
-    let hold = loaded.hold.clone().filter(secured);
+    let unsecured = unsecured(loaded, payment.id, now);
     Ok(Step {
-        stock: hold.as_ref().map(|hold| hold.moves(StockMove::release)).unwrap_or_default(),
-        hold: hold.map(|hold| Hold { state: HoldState::Cancelled { at: now }, ..hold }),
         complete: Some(Task { kind, payment: payment.id }),
         transfers: vec![released(&payment)],
         payment: Some(moved(payment, PaymentState::Voided { charge }, now)),
-        ..Step::default()
+        ..unsecured
     })
+}
+
+/// Gives back the seats that were secured for a payment, if any were.
+fn unsecured(loaded: &Loaded, payment: PaymentId, now: Moment) -> Step {
+    let secured = |hold: &Hold| matches!(hold.state, HoldState::Paid { payment: by, .. } if by == payment);
+    let hold = loaded.hold.clone().filter(secured);
+    Step {
+        stock: hold.as_ref().map(|hold| hold.moves(StockMove::release)).unwrap_or_default(),
+        hold: hold.map(|hold| Hold { state: HoldState::Cancelled { at: now }, ..hold }),
+        ..Step::default()
+    }
 }
 
 /// Decides that captured money goes back.
@@ -122,6 +130,27 @@ pub fn refund(loaded: &Loaded, now: Moment) -> Verdict {
         PaymentState::Captured { charge } => Ok(send_back(payment, charge, now)),
         _ => Err(Stop::Already),
     }
+}
+
+/// Decides that money which the provider has taken goes back though there were seats for it: the booking cannot be written,
+/// for another has its reference. The seats go back on sale.
+///
+/// # Errors
+/// [`Stop::Already`] when it was decided before.
+pub fn refuse(loaded: &Loaded, now: Moment) -> Verdict {
+    let payment = loaded.payment.clone().ok_or(Stop::NoSuchPayment)?;
+    let (charge, causes, kind) = match payment.state.clone() {
+        PaymentState::Captured { charge } => (charge, &[][..], TaskKind::Settle),
+        // That it was taken is not written down yet.
+        PaymentState::Capturing { charge } => (charge, &[Cause::Released, Cause::Captured][..], TaskKind::Capture),
+        _ => return Err(Stop::Already),
+    };
+    let Step { hold, stock, .. } = unsecured(loaded, payment.id, now);
+    let complete = Some(Task { kind, payment: payment.id });
+    let taken: Vec<_> = causes.iter().map(|&cause| Transfer::of_payment(cause, payment.amount)).collect();
+    let mut step = Step { hold, stock, complete, ..send_back(payment, charge, now) };
+    step.transfers.splice(0..0, taken);
+    Ok(step)
 }
 
 /// Sends all that was taken back to the buyer, who gets nothing for it.

@@ -234,11 +234,13 @@ pub(super) async fn hasten(db: &Object, task: Task, now: Moment) -> Result<(), S
     execute(db, HASTEN, &[&kind, &payment, &now.as_ms()]).await.map(drop)
 }
 
-pub(super) async fn secret(db: &Object, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
-    let write = "INSERT INTO secrets (name, value) VALUES ('ids', $1) ON CONFLICT (name) DO NOTHING";
-    execute(db, write, &[&candidate.as_slice()]).await?;
-    let row = db.query_one("SELECT value FROM secrets WHERE name = 'ids'", &[]).await;
-    bytes(row.map_err(|error| fault(&error))?.get(0))
+pub(super) async fn secret(db: &Object, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
+    if let Some(candidate) = candidate {
+        let write = "INSERT INTO secrets (name, value) VALUES ('ids', $1) ON CONFLICT (name) DO NOTHING";
+        execute(db, write, &[&candidate.as_slice()]).await?;
+    }
+    let rows = query(db, "SELECT value FROM secrets WHERE name = 'ids'", &[]).await?;
+    rows.first().map(|row| bytes(row.get(0))).transpose()
 }
 
 pub(super) async fn number(db: &Object, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {

@@ -281,20 +281,21 @@ pub(super) fn hasten(db: &mut Connection, task: Task, now: Moment) -> Result<(),
     tx.commit().map_err(|error| fault(&error))
 }
 
-pub(super) fn secret(db: &mut Connection, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+pub(super) fn secret(db: &mut Connection, candidate: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, StoreError> {
     let tx = begin(db)?;
-    execute(&tx, "INSERT INTO secrets (name, value) VALUES ('ids', ?1) ON CONFLICT (name) DO NOTHING", [candidate])?;
-    let secret: Vec<u8> = tx
-        .query_row("SELECT value FROM secrets WHERE name = 'ids'", [], |row| row.get(0))
-        .map_err(|error| fault(&error))?;
+    if let Some(candidate) = candidate {
+        let write = "INSERT INTO secrets (name, value) VALUES ('ids', ?1) ON CONFLICT (name) DO NOTHING";
+        execute(&tx, write, [candidate])?;
+    }
+    let secret: Option<Vec<u8>> = read::one(&tx, "SELECT value FROM secrets WHERE name = 'ids'", [], |row| row.get(0))?;
     tx.commit().map_err(|error| fault(&error))?;
-    bytes(&secret)
+    secret.as_deref().map(bytes).transpose()
 }
 
 pub(super) fn number(db: &mut Connection, candidate: Option<ShardNumber>) -> Result<Option<ShardNumber>, StoreError> {
     let tx = begin(db)?;
     if let Some(candidate) = candidate {
-        execute(&tx, "INSERT INTO shard (number) VALUES (?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
+        execute(&tx, "INSERT INTO shard (one, number) VALUES (1, ?1) ON CONFLICT DO NOTHING", [u8::from(candidate)])?;
     }
     let number = read::one(&tx, "SELECT number FROM shard", [], |row| row.get(0))?;
     tx.commit().map_err(|error| fault(&error))?;
