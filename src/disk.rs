@@ -79,10 +79,11 @@ impl Held {
     /// Takes a file; waits for half a minute where another process has it.
     ///
     /// # Errors
-    /// What the system says, where the file cannot be opened for writing or locked; [`io::ErrorKind::TimedOut`].
+    /// What the system says, where the file cannot be opened or locked; [`io::ErrorKind::TimedOut`].
     pub fn take(path: &Path) -> io::Result<Self> {
         for _ in 0..PATIENCE.as_millis() / LOOK_AGAIN.as_millis() {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            // Some network file systems lock only what is open for writing, and a file may be read-only.
+            let file = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path))?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path)? => return Ok(Self { _lock: file }),
                 // Another has put a new file in its place since it was opened.

@@ -190,7 +190,7 @@ impl PathPattern {
     /// Returns how narrowly the pattern matches a path that is read [loosely](canonical::loose_path), `None` where it does not.
     pub(super) fn rank(&self, loose: &str) -> Option<usize> {
         if self.is_prefix {
-            is_below(&self.loose, loose).then(|| self.loose.len())
+            is_below(&self.loose, loose).then_some(self.loose.len())
         } else {
             (self.loose == loose).then_some(usize::MAX)
         }
