@@ -48,7 +48,13 @@ enum What {
     },
     /// Lists the keys, without their secrets
     List,
-    /// Puts new keys in use; the old ones verify until all they signed has expired. The root, from which draws are
+    /// Adds keys that verify and do not sign yet: for several gateways, before `rotate`
+    Announce {
+        /// How passes are signed from the rotation on: EdDSA, ES256 or HS256. Default: as before
+        #[arg(long)]
+        algorithm: Option<PassAlgorithm>,
+    },
+    /// Puts the announced keys in use, or new ones; the old ones verify until all they signed has expired. The root, from which draws are
     /// made, stays
     Rotate {
         /// How passes are signed from now on: EdDSA, ES256 or HS256. Default: as before
@@ -87,6 +93,7 @@ pub async fn run(args: KeysArgs) -> Result<(), CommandFault> {
     let done = match args.what {
         What::New { algorithm } => new(&file, algorithm),
         What::List => read_keys(&file),
+        What::Announce { algorithm } => change_keys(&file, |ring| announce(ring, algorithm)),
         What::Rotate { algorithm } => change_keys(&file, |ring| rotate(ring, algorithm)),
         What::Retire { kid } => change_keys(&file, |ring| ring.retire(kid)),
         What::Revoke { visitor: Some(id), .. } => change_keys(&file, |ring| revoke_visitor(ring, id)),
@@ -115,6 +122,7 @@ fn kind_word(kind: KeyKind) -> &'static str {
 
 fn state_words(state: KeyState) -> String {
     match state {
+        KeyState::Announced => "announced, verifies already".to_owned(),
         KeyState::Active => "active".to_owned(),
         KeyState::Verifying { until_ms } => format!("verifies until {}", instant(until_ms)),
         KeyState::Retired => "retired".to_owned(),
@@ -174,6 +182,14 @@ fn new(file: &Path, algorithm: PassAlgorithm) -> Result<KeyRing, String> {
     make_folder(file.parent()).map_err(|fault| fault.to_string())?;
     let is_new = make_keys(file, &ring)?;
     is_new.then_some(ring).ok_or_else(|| format!("{} exists; use `rotate`, or move it away", file.display()))
+}
+
+fn announce(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>) -> Result<(), KeyRingFault> {
+    let now_ms = Clock::system().now_ms();
+    ring.prune(now_ms);
+    ring.announce(KeyKind::Ticket, None, now_ms, &mut rand::rng())?;
+    ring.announce(KeyKind::Pass, algorithm, now_ms, &mut rand::rng())?;
+    Ok(())
 }
 
 fn rotate(ring: &mut KeyRing, algorithm: Option<PassAlgorithm>) -> Result<(), KeyRingFault> {

@@ -31,8 +31,8 @@ pub enum KeyRingFault {
     /// The text is not a key ring at all.
     #[error("the key ring cannot be read: {0}")]
     Unreadable(String),
-    /// A kind of key has none or several active keys, so that signing would be ambiguous.
-    #[error("a key ring needs exactly one active {0} key")]
+    /// A kind of key has none or several active keys, or several announced ones, so that signing would be ambiguous.
+    #[error("a key ring needs exactly one active {0} key, and at most one that is announced")]
     NotOneActive(&'static str),
     /// Two keys share one name.
     #[error("key {0} stands in the ring twice")]
@@ -55,6 +55,9 @@ pub enum KeyRingFault {
     /// The key signs new texts; it can be rotated, not retired.
     #[error("key {0} is active; rotate it before retiring it")]
     Active(Kid),
+    /// Another key of its kind is to be the next.
+    #[error("key {0} is announced as the next already; rotate to put it in use, or retire it")]
+    Announced(Kid),
 }
 
 /// What the verifier of a pass needs of its key.
@@ -72,7 +75,7 @@ pub(crate) struct PassKey<'a> {
 ///
 /// # Invariants
 ///
-/// Exactly one key of each kind is active; names are unique; a retired key has no secret.
+/// Exactly one key of each kind is active, and at most one announced; names are unique; a retired key has no secret.
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -95,14 +98,38 @@ impl KeyRing {
         let (root, revoked) = (Some(Secret::random(rng)), Revoked::default());
         let mut ring = Self { keys: Vec::new(), root, revoked, generation: 0 };
         for (kind, algorithm) in [(KeyKind::Ticket, None), (KeyKind::Pass, Some(algorithm))] {
-            ring.add_active(kind, algorithm, now_ms, rng);
+            ring.add(kind, algorithm, KeyState::Active, now_ms, rng);
         }
         ring.seal_generation();
         ring
     }
 
-    /// Puts a fresh key in the place of the active one, which goes on verifying for `lifetime_ms` more: the
-    /// longest life of what it signed, so that nobody loses a ticket or a pass by a rotation (T2).
+    /// Adds a fresh key that verifies and does not sign yet. Where several gateways sign, each has to know a key before
+    /// the first of them signs with it; the next rotation puts it in use.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingFault::Announced`] when one of this kind is announced already, [`KeyRingFault::Full`] when the ring has no
+    /// room for another.
+    pub fn announce<R: CryptoRng + ?Sized>(
+        &mut self,
+        kind: KeyKind,
+        algorithm: Option<PassAlgorithm>,
+        now_ms: u64,
+        rng: &mut R,
+    ) -> Result<Kid, KeyRingFault> {
+        if let Some(card) = self.announced(kind) {
+            return Err(KeyRingFault::Announced(card.kid));
+        }
+        self.check_room(kind)?;
+        let algorithm = algorithm.or(self.active(kind).card.algorithm);
+        let kid = self.add(kind, algorithm, KeyState::Announced, now_ms, rng);
+        self.seal_generation();
+        Ok(kid)
+    }
+
+    /// Puts the announced key in the place of the active one, or else a fresh one. The old one goes on verifying for
+    /// `lifetime_ms` more: the longest life of what it signed, so that nobody loses a ticket or a pass by a rotation (T2).
     ///
     /// # Errors
     ///
@@ -114,15 +141,15 @@ impl KeyRing {
         lifetime_ms: u64,
         rng: &mut R,
     ) -> Result<Kid, KeyRingFault> {
-        let algorithm = self.active(kind).card.algorithm;
-        self.rotate_in(kind, algorithm, now_ms, lifetime_ms, rng)
+        self.rotate_in(kind, None, now_ms, lifetime_ms, rng)
     }
 
     /// Does the same with the key of passes, which are signed with `algorithm` from then on.
     ///
     /// # Errors
     ///
-    /// [`KeyRingFault::Full`] when the ring has no room for another key of passes.
+    /// [`KeyRingFault::Full`] when the ring has no room for another key of passes, [`KeyRingFault::Announced`] when
+    /// one of another algorithm is announced.
     pub fn rotate_passes_to<R: CryptoRng + ?Sized>(
         &mut self,
         algorithm: PassAlgorithm,
@@ -141,16 +168,25 @@ impl KeyRing {
         lifetime_ms: u64,
         rng: &mut R,
     ) -> Result<Kid, KeyRingFault> {
-        if self.of_kind(kind).count() >= MAX_KEYS {
-            return Err(KeyRingFault::Full);
+        let announced = self.announced(kind);
+        match announced {
+            Some(card) if algorithm.is_some() && algorithm != card.algorithm => {
+                return Err(KeyRingFault::Announced(card.kid));
+            }
+            Some(_) => {}
+            None => self.check_room(kind)?,
         }
+        let algorithm = algorithm.or(self.active(kind).card.algorithm);
         let until_ms = now_ms.saturating_add(lifetime_ms).saturating_add(super::CLOCK_SKEW_MS);
         for key in self.keys.iter_mut().filter(|key| key.card.kind == kind) {
-            if key.card.state == KeyState::Active {
-                key.card.state = KeyState::Verifying { until_ms };
-            }
+            key.card.state = match key.card.state {
+                KeyState::Active => KeyState::Verifying { until_ms },
+                KeyState::Announced => KeyState::Active,
+                other => other,
+            };
         }
-        let kid = self.add_active(kind, algorithm, now_ms, rng);
+        let add = || self.add(kind, algorithm, KeyState::Active, now_ms, rng);
+        let kid = announced.map_or_else(add, |card| card.kid);
         self.root.get_or_insert_with(|| Secret::random(rng));
         self.seal_generation();
         Ok(kid)
@@ -281,15 +317,24 @@ impl KeyRing {
         active.expect("a ring has one active key of each kind, checked when it is made or read")
     }
 
-    fn add_active<R: CryptoRng + ?Sized>(
+    fn announced(&self, kind: KeyKind) -> Option<KeyCard> {
+        self.of_kind(kind).map(|key| key.card).find(|card| card.state == KeyState::Announced)
+    }
+
+    fn check_room(&self, kind: KeyKind) -> Result<(), KeyRingFault> {
+        if self.of_kind(kind).count() < MAX_KEYS { Ok(()) } else { Err(KeyRingFault::Full) }
+    }
+
+    fn add<R: CryptoRng + ?Sized>(
         &mut self,
         kind: KeyKind,
         algorithm: Option<PassAlgorithm>,
+        state: KeyState,
         now_ms: u64,
         rng: &mut R,
     ) -> Kid {
         let kid = self.fresh_kid(rng);
-        let card = KeyCard { kind, kid, created_ms: now_ms, state: KeyState::Active, algorithm };
+        let card = KeyCard { kind, kid, created_ms: now_ms, state, algorithm };
         // One in some four thousand million texts of 32 bytes is no scalar of P-256.
         let key = std::iter::repeat_with(|| Key::new(card, Some(Secret::random(rng)))).find_map(Result::ok);
         self.keys.extend(key);

@@ -52,6 +52,7 @@ struct KeyForm {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum StateForm {
+    Announced,
     Active,
     Verifying,
     Retired,
@@ -101,6 +102,7 @@ fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
 
 fn key_to_form(key: &Key) -> KeyForm {
     let (state, until_ms) = match key.card.state {
+        KeyState::Announced => (StateForm::Announced, None),
         KeyState::Active => (StateForm::Active, None),
         KeyState::Verifying { until_ms } => (StateForm::Verifying, Some(until_ms)),
         KeyState::Retired => (StateForm::Retired, None),
@@ -120,13 +122,17 @@ fn keys_of(kind: KeyKind, forms: Vec<KeyForm>) -> Result<Vec<Key>, KeyRingFault>
         return Err(KeyRingFault::Full);
     }
     let keys = forms.into_iter().map(|form| key_from_form(kind, form)).collect::<Result<Vec<_>, _>>()?;
-    let active = keys.iter().filter(|key| key.card.state == KeyState::Active).count();
-    if active == 1 { Ok(keys) } else { Err(KeyRingFault::NotOneActive(kind.name())) }
+    let count = |state| keys.iter().filter(|key| key.card.state == state).count();
+    match (count(KeyState::Active), count(KeyState::Announced)) {
+        (1, 0 | 1) => Ok(keys),
+        _ => Err(KeyRingFault::NotOneActive(kind.name())),
+    }
 }
 
 fn key_from_form(kind: KeyKind, form: KeyForm) -> Result<Key, KeyRingFault> {
     let kid: Kid = form.kid.parse().map_err(|bad: BadKid| KeyRingFault::Unreadable(bad.to_string()))?;
     let state = match (form.state, form.until_ms) {
+        (StateForm::Announced, None) => KeyState::Announced,
         (StateForm::Active, None) => KeyState::Active,
         (StateForm::Verifying, Some(until_ms)) => KeyState::Verifying { until_ms },
         (StateForm::Retired, None) => KeyState::Retired,

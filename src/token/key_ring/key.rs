@@ -47,6 +47,8 @@ impl FromStr for Kid {
 /// Where a key stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
+    /// Verifies, and signs from the next rotation on: every gateway can know it by then. At most one of each kind.
+    Announced,
     /// Signs and verifies; exactly one of each kind.
     Active,
     /// Rotated out; verifies what it signed until the last of it has expired.
@@ -131,7 +133,7 @@ impl Key {
 
     pub(super) fn verifies_until(&self) -> u64 {
         match self.card.state {
-            KeyState::Active => u64::MAX,
+            KeyState::Announced | KeyState::Active => u64::MAX,
             KeyState::Verifying { until_ms } => until_ms,
             KeyState::Retired => 0,
         }

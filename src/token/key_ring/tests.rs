@@ -91,6 +91,29 @@ fn rotation_is_bounded_and_pruning_makes_room() {
 }
 
 #[test]
+fn an_announced_key_verifies_everywhere_before_it_signs() {
+    let (mut ring, mut rng) = (ring(), rng());
+    let before = ring.generation();
+    let ticket = ring.announce(KeyKind::Ticket, None, 1, &mut rng).unwrap();
+    let pass = ring.announce(KeyKind::Pass, Some(PassAlgorithm::Es256), 1, &mut rng).unwrap();
+    assert_eq!(ring.announce(KeyKind::Pass, None, 2, &mut rng), Err(KeyRingFault::Announced(pass)));
+    assert!(ring.ticket_signer().0 != ticket && ring.pass_signer().0 != pass && ring.generation() != before);
+    assert_eq!(ring.jwks()["keys"].as_array().unwrap().len(), 2, "programs can know it too");
+    let other = KeyRing::from_toml(&ring.to_toml().unwrap()).unwrap();
+    let eddsa = PassAlgorithm::EdDsa;
+    assert_eq!(ring.rotate_passes_to(eddsa, 3, 10, &mut rng), Err(KeyRingFault::Announced(pass)));
+    assert_eq!(ring.rotate(KeyKind::Ticket, 3, 10, &mut rng), Ok(ticket));
+    assert_eq!(ring.rotate(KeyKind::Pass, 3, 10, &mut rng), Ok(pass));
+    assert_eq!((ring.ticket_signer().0, ring.pass_signer().0), (ticket, pass));
+    assert!(
+        other.ticket_key(ticket, 4).is_some() && other.pass_key(pass).is_some(),
+        "a gateway that has not heard yet"
+    );
+    assert!(ring.ticket_key(other.ticket_signer().0, 4).is_some(), "and what it signs meanwhile");
+    assert_eq!(ring.list().count(), 4);
+}
+
+#[test]
 fn an_active_key_is_not_retired() {
     let mut ring = ring();
     let (kid, _) = ring.pass_signer();
