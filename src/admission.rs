@@ -5,6 +5,8 @@
 //! forward; it may run ahead of the clock by at most `burst` intervals. So no credit beyond the
 //! burst ever builds up, however long the line was idle, paused or out of reach.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::{Schedule, Stage};
@@ -14,13 +16,13 @@ use crate::schedule::{Schedule, Stage};
 pub struct Limits {
     /// Microseconds between two admissions; 0 means that the rate is not limited.
     pub interval_us: u64,
-    /// How many may be admitted at one instant after a quiet time; at least 1.
+    /// How many may be admitted at one instant after a quiet time, of [`BURST`](Self::BURST).
     pub burst: u64,
-    /// How many sessions may run at once; `None` means no limit.
+    /// How many sessions may run at once, of [`ACTIVE_USERS`](Self::ACTIVE_USERS); `None` means no limit.
     pub total_active_users: Option<u64>,
-    /// How long an admitted visitor may stay, in seconds; at least 1.
+    /// How long an admitted visitor may stay, in seconds, of [`SPAN_S`](Self::SPAN_S).
     pub session_duration_s: u64,
-    /// How long an absent visitor's place is kept at the least, in milliseconds.
+    /// How long an absent visitor's place is kept at the least, in milliseconds; as long as a stay may be.
     pub grace_ms: u64,
     /// When anybody may be admitted at all.
     #[serde(default, skip_serializing_if = "Schedule::is_empty")]
@@ -31,6 +33,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What an operator may set as the burst.
+    pub const BURST: RangeInclusive<u64> = 1..=1_000_000;
+    /// What an operator may set as the number of sessions at once.
+    pub const ACTIVE_USERS: RangeInclusive<u64> = 0..=1_000_000_000;
+    /// How long an operator may let a session, or the grace time, be, in seconds: up to thirty days.
+    pub const SPAN_S: RangeInclusive<u64> = 1..=30 * 86_400;
+    /// What an operator may set as the lowest rate that adapts, in admissions a second.
+    pub const FLOOR: RangeInclusive<f64> = 0.001..=1_000_000.0;
+
     /// Turns a rate into the interval between admissions, rounded up to a whole microsecond so
     /// that the rate is never exceeded; at 10,000 a second the rounding costs at most 1 %.
     ///

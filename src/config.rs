@@ -314,14 +314,14 @@ fn limits(section: &mut Section<'_>) -> Limits {
             .problem("new_users_per_minute", "give admissions_per_second or new_users_per_minute, not both".to_owned());
     }
     let rate = per_second.or(per_minute.map(|n| n / 60.0));
-    let burst = section.whole("burst", 1..=1_000_000);
+    let burst = section.whole("burst", Limits::BURST);
     let (session, grace) = (section.duration("session_duration"), section.duration("grace"));
     check_span(section, "session_duration", session);
     check_span(section, "grace", grace);
     Limits {
         interval_us: rate.map_or(0, Limits::interval_us),
         burst: burst.unwrap_or_else(|| default_burst(rate)),
-        total_active_users: section.whole("total_active_users", 0..=1_000_000_000),
+        total_active_users: section.whole("total_active_users", Limits::ACTIVE_USERS),
         session_duration_s: session.map_or(600, |span| span.as_secs()),
         grace_ms: grace.map_or(120_000, |span| span.as_millis() as u64),
         schedule: schedule(section),
@@ -333,7 +333,7 @@ fn limits(section: &mut Section<'_>) -> Limits {
 fn adaptive(section: &mut Section<'_>, limits: Limits) -> (Limits, Tolerance) {
     let usual = Tolerance::default();
     let Some(mut adaptive) = section.section("adaptive") else { return (limits, usual) };
-    let floor = adaptive.number("floor", 0.001..=1_000_000.0);
+    let floor = adaptive.number("floor", Limits::FLOOR);
     let tolerance = Tolerance {
         latency: adaptive.number("tolerance", 1.1..=100.0).unwrap_or(usual.latency),
         max_errors: adaptive.number("max_errors", 0.001..=0.9).unwrap_or(usual.max_errors),
@@ -365,8 +365,9 @@ fn schedule(section: &mut Section<'_>) -> Schedule {
 
 /// A visit and a grace time are from a second to thirty days long.
 fn check_span(section: &mut Section<'_>, key: &str, span: Option<Duration>) {
-    let sensible = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
-    if span.is_some_and(|span| !sensible.contains(&span)) {
+    let [shortest, longest] =
+        [Limits::SPAN_S.start(), Limits::SPAN_S.end()].map(|seconds| Duration::from_secs(*seconds));
+    if span.is_some_and(|span| !(shortest..=longest).contains(&span)) {
         section.problem(key, "is from \"1s\" to \"30d\"".to_owned());
     }
 }

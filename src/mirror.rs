@@ -60,8 +60,6 @@ pub struct Taken {
     pub eta_errors: Vec<(f64, u64)>,
     /// Whether the settings are others, or the whole roll is.
     pub resettled: bool,
-    /// Whether anything changed at all.
-    pub changed: bool,
 }
 
 impl Mirror {
@@ -104,7 +102,7 @@ impl Mirror {
         self.look_for_forgotten(&mine, 0);
         self.hear(mine.issued);
         drop(mine);
-        Taken { resettled: true, changed: true, ..Taken::default() }
+        Taken { resettled: true, ..Taken::default() }
     }
 
     /// Returns the newest entries of the log, as they are now.
@@ -176,7 +174,7 @@ impl Mirror {
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (left, lapsed) = (now.left - tally.left, now.lapsed - tally.lapsed);
-        let mut taken = Taken { changed: !entries.is_empty(), left, lapsed, ..Taken::default() };
+        let mut taken = Taken { left, lapsed, ..Taken::default() };
         for (entry, link) in entries.iter().zip(links) {
             kept.pace.arrive(entry);
             taken.count(entry, &kept.pace);

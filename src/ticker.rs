@@ -28,12 +28,13 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
     let mut last = Instant::now();
     // The line goes on to tick while lots are drawn; a stop ends the drawing, and another gateway makes it.
     let mut drawing = JoinSet::new();
-    while !stop.is_cancelled() {
+    loop {
         tokio::select! {
             () = tokio::time::sleep(pause(&room)) => {}
             () = room.nudge.notified() => {}
             () = stop.cancelled() => {}
         }
+        let is_last = stop.is_cancelled();
         tokio::time::sleep_until(last + LEAST).await;
         tick(&room).await;
         while drawing.try_join_next().is_some() {}
@@ -44,6 +45,9 @@ pub async fn run(room: Arc<Room>, stop: CancellationToken) {
         room.ticked.notify_waiters();
         room.live.nudge_next(last.elapsed().as_secs_f64(), room.present());
         last = Instant::now();
+        if is_last {
+            return;
+        }
     }
 }
 
@@ -164,7 +168,7 @@ async fn exchange(room: &Room) -> Result<Taken, StoreFault> {
     if let Some(number) = room.take_recalled()
         && recall(room, number).await
     {
-        (taken.resettled, taken.changed) = (true, true);
+        taken.resettled = true;
     }
     Ok(taken)
 }

@@ -20,7 +20,7 @@ use crate::store::{DueTask, Store, StoreError, Subject};
 use crate::worker::{self, Pass};
 
 const PERIOD: Duration = Duration::from_millis(500);
-/// Counting reads every open hold, of which there may be a million; whoever waits for the database would notice.
+/// Counting reads a hundred thousand open holds; whoever waits for the database would notice.
 const COUNT_PERIOD: Duration = Duration::from_secs(15);
 const AT_ONCE: u32 = 200;
 /// Calls of one kind that wait for the provider at the same time.

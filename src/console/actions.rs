@@ -256,7 +256,7 @@ impl LimitsChange {
         }
         if let Some(floor) = self.adaptive_floor {
             check(
-                floor.is_none_or(|floor| (0.001..=1e6).contains(&floor)),
+                floor.is_none_or(|floor| Limits::FLOOR.contains(&floor)),
                 "adaptive_floor is from 0.001 to 1000000, or null",
             )?;
             limits.floor_interval_us = floor.map(Limits::interval_us);
@@ -265,18 +265,20 @@ impl LimitsChange {
             check_floor(&limits)?;
         }
         if let Some(total) = self.total_active_users {
+            let is_one = total.is_none_or(|total| Limits::ACTIVE_USERS.contains(&total));
+            check(is_one, "total_active_users is from 0 to 1000000000, or null")?;
             limits.total_active_users = total;
         }
         if let Some(burst) = self.burst {
-            check((1..=1_000_000).contains(&burst), "burst is from 1 to 1000000")?;
+            check(Limits::BURST.contains(&burst), "burst is from 1 to 1000000")?;
             limits.burst = burst;
         }
         if let Some(seconds) = self.session_duration_seconds {
-            check((1..=86_400).contains(&seconds), "session_duration_seconds is from 1 to 86400")?;
+            check(Limits::SPAN_S.contains(&seconds), "session_duration_seconds is from 1 to 2592000")?;
             limits.session_duration_s = seconds;
         }
         if let Some(seconds) = self.grace_seconds {
-            check((1..=86_400).contains(&seconds), "grace_seconds is from 1 to 86400")?;
+            check(Limits::SPAN_S.contains(&seconds), "grace_seconds is from 1 to 2592000")?;
             limits.grace_ms = seconds * 1_000;
         }
         let schedule = &mut limits.schedule;

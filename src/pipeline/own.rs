@@ -330,10 +330,9 @@ fn destination(target: &Target) -> String {
     to.filter(|to| visitor::is_local(to)).unwrap_or_else(|| "/".to_owned())
 }
 
-/// Tells of the draw that is to come, else of the last that was made.
 /// Names a path of the gateway's own, and all that are none alike.
 fn own_route(path: &str) -> &'static str {
-    const ROUTES: [&str; 12] = [
+    const ROUTES: [&str; 13] = [
         "/.vestibule/status",
         "/.vestibule/receipt",
         "/.vestibule/verify",
@@ -346,11 +345,13 @@ fn own_route(path: &str) -> &'static str {
         "/.vestibule/continue",
         "/.vestibule/bypass",
         "/.vestibule/leave",
+        "/.vestibule/proof",
     ];
     let is_it = |route: &&&str| route.strip_prefix(OWN_PREFIX) == Some(path);
     ROUTES.iter().find(is_it).copied().unwrap_or("/.vestibule/*")
 }
 
+/// Tells of the draw that is to come, else of the last that was made.
 fn draw_view(room: &Room, roll: &Roll, number: Option<Number>) -> Option<serde_json::Value> {
     if let Some(Pending { promise, above, closed }) = &roll.pending {
         let entries = closed.unwrap_or(roll.issued) - above;

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Room;
+use super::{Room, timed};
 use crate::clock::Between;
 use crate::gate::QueueingMethod;
 use crate::line::draw::{Pending, Promise, Reveal};
@@ -50,7 +50,7 @@ impl Room {
             _ if is_pending => Steering::Forgo,
             _ => return Ok(()),
         };
-        self.shared.store.steer(&self.rules.name, &steering).await
+        self.steer(&steering).await
     }
 
     /// Tells whether the room is to draw lots among those who come, and none is promised: its store was lost meanwhile.
@@ -112,7 +112,11 @@ impl Room {
         let seed = self.seed(nonce).filter(|_| *key == self.root_name());
         let seed = seed.ok_or_else(|| DrawFault::OtherRoot(key.clone()))?;
         let reveal = Reveal { seed, public_value };
-        Ok(self.shared.store.steer(&self.rules.name, &Steering::Draw(reveal)).await?)
+        Ok(self.steer(&Steering::Draw(reveal)).await?)
+    }
+
+    async fn steer(&self, steering: &Steering) -> Result<(), StoreFault> {
+        timed(&self.shared.metrics, "steer", self.shared.store.steer(&self.rules.name, steering)).await
     }
 
     /// Makes a nonce that no other promise has: of this process, and of how many it has made.

@@ -60,7 +60,7 @@ impl Pipeline {
         let Some(rule) = &room.rules.work else { return Ok(true) };
         let Some(shown) = check(room, rule, work, patience) else { return Ok(false) };
         let mark = Mark::of(Kind::Proof, &shown.id, shown.until_ms);
-        room.shared.store.use_once(&room.rules.name, &mark).await.map_err(JoinFault::Store)
+        room.use_once(&mark).await.map_err(JoinFault::Store)
     }
 
     /// Asks for a proof, and to come back with it to what was asked for.
