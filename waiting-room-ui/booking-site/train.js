@@ -15,8 +15,9 @@ export async function trainView({ id, query, go, signal }) {
   const [first] = await Promise.all([inventory(id, signal), readTrip(id, query, signal)]);
   const trip = tripOf(id, first), most = Math.max(1, Math.min(12, first.most_seats ?? 6));
   const left = h("p", { class: "left-big" }), total = h("b"), wrong = h("div", { role: "alert" }), limit = h("p", { class: "wrong", hidden: true }, `At most ${seats(most)} in one booking. Take one back to choose another.`);
-  const quantity = h("select", { id: "quantity", onchange: () => update(now) }, Array.from({ length: most }, (_, i) => h("option", { value: i + 1 }, seats(i + 1))));
-  const howMany = h("div", { class: "field" }, h("label", { for: "quantity" }, "How many"), quantity);
+  const quantity = h("select", { id: "quantity", "aria-describedby": "fewer", onchange: () => { fewer.hidden = true; update(now); } });
+  const fewer = h("p", { class: "hint", id: "fewer", hidden: true });
+  const howMany = h("div", { class: "field" }, h("label", { for: "quantity" }, "How many"), quantity, fewer);
   const map = first.seats && seatMap(first.seats, { most, changed, lost });
   const mapPart = map && h("div", { class: "stack", hidden: true }, map.element, limit);
   const picked = h("p", { class: "picked", hidden: true });
@@ -56,8 +57,21 @@ export async function trainView({ id, query, go, signal }) {
     wrong.replaceChildren(h("div", { class: "banner", "data-lost": true }, words));
   }
 
+  /** Offers as many as may be had, no more than are left. Who had chosen more is told; where nothing is left, the choice stays. */
+  function offer(available) {
+    const upTo = Math.min(most, available || quantity.length || 1), chosen = Number(quantity.value);
+    fewer.hidden ||= !available;
+    if (upTo === quantity.length) return;
+    quantity.replaceChildren(...Array.from({ length: upTo }, (_, i) => h("option", { value: i + 1, selected: i + 1 === Math.min(chosen, upTo) }, seats(i + 1))));
+    fewer.hidden = chosen <= upTo;
+    if (fewer.hidden) return;
+    text(fewer, `You had chosen ${seats(chosen)}; ${upTo === 1 ? "only 1 is" : `only ${upTo} are`} left.`);
+    if (!choosing) say(fewer.textContent);
+  }
+
   function update(next) {
     now = next;
+    offer(next.available ?? most);
     const n = next.available, want = howManyWanted();
     element.dataset.level = n === 0 ? "none" : n <= 20 ? "few" : "many";
     text(left, n == null ? "" : n === 0 ? "Sold out just now. Seats come back when others do not finish." : `${n} of ${next.capacity} left`);

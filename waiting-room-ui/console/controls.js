@@ -160,7 +160,7 @@ function soldOut(name, done) {
   async function send(event) {
     event.preventDefault();
     const written = key.value, value = written.trim();
-    if (value === EVERYTHING && !(await ask("Mark everything as sold out? Everybody who asks is turned away until it is put back on sale.", "Yes, everything"))) return;
+    if (value === EVERYTHING && !(await ask("Mark everything as sold out? Until it is put back on sale, whoever is not in is turned away; whoever is in goes on, and can pay for what they hold. An item’s key, instead of *, holds for all.", "Yes, everything"))) return;
     if (value && value !== EVERYTHING && !known.includes(value) && !(await ask(`Nothing was ever heard of “${value}”. If it is misspelt, what you mean stays on sale. Mark it all the same?`, "Yes, mark it"))) return;
     if (value && (await done(act(name, "sold-out", { key: value }), `${itemWords(value)} is answered as sold out.`))) emptied(key, written);
   }

@@ -5,7 +5,7 @@ import { count, moment, rate, span } from "./format.js";
 const MOST = 50;
 const HEADS = ["When", "Who", "What", "Room"];
 const ACTIONS = {
-  pause: "Paused", resume: "Resumed", open: "Opened", drain: "Drains", close: "Closed", reset: "The line was reset", "sold-out": "Sold out", "on-sale": "On sale again",
+  pause: "Paused", resume: "Resumed", open: "Opened", drain: "Drains", close: "Closed", reset: "The line was reset", "sold-out": "Sold out", "on-sale": "On sale",
   message: "Message", admit: "Let in at once", draw: "Lots drawn", limits: "Limits", "bypass-link": "Link past the line", "bypass-link-revoked": "Link past the line revoked",
 };
 const orNone = (say) => (value) => (value === null ? "none" : say(value));
@@ -56,12 +56,12 @@ export function chosen(entries, room, words) {
   return entries.filter((entry) => (!room || entry.room === room) && has(entry)).sort((a, b) => b.at - a.at);
 }
 
-/** Makes the audit trail of a room's view. */
+/** Makes the audit trail of a room's view. The roles stay where a phone shows no table but one change below the other. */
 export function auditTrail(name) {
   const words = h("input", { type: "search", oninput: draw, autocomplete: "off", spellcheck: "false" });
   const where = h("select", { onchange: draw }, h("option", { value: name }, "This room"), h("option", { value: "" }, "All rooms"));
-  const rows = h("tbody"), said = h("p", { class: "hint", role: "status" });
-  const table = h("table", { hidden: true }, h("thead", {}, h("tr", {}, HEADS.map((head) => h("th", { scope: "col" }, head)))), rows);
+  const rows = h("tbody", { role: "rowgroup" }), said = h("p", { class: "hint", role: "status" });
+  const table = h("table", { hidden: true, role: "table" }, h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, HEADS.map((head) => h("th", { role: "columnheader", scope: "col" }, head)))), rows);
   let all = [], drawn = "";
   function draw() {
     const found = chosen(all, where.value, words.value), shown = found.slice(0, MOST);
@@ -70,7 +70,7 @@ export function auditTrail(name) {
     const next = JSON.stringify(shown);
     if (next === drawn) return;
     drawn = next;
-    rows.replaceChildren(...shown.map((entry) => h("tr", {}, cells(entry, all).map((cell) => h("td", {}, cell)))));
+    rows.replaceChildren(...shown.map((entry) => h("tr", { role: "row" }, cells(entry, all).map((cell, i) => h("td", { role: "cell", "data-label": HEADS[i] }, cell)))));
   }
   function update(entries) {
     all = entries;

@@ -5,6 +5,9 @@ import { BROKEN, moodOf, time, WAYS } from "./words.js";
 
 const COLUMNS = [["sold", "Sold"], ["oversold", "Sold twice"], ["refused", "Refused"], ["turned_away", "Stopped by Redis"], ["gave_up", "Gave up"], ["failed", "Errors"], ["retries", "Began again"], ["commits", "Commits"]];
 
+/** What should not be, if it is. */
+const TONES = [["oversold", "bad"], ["failed", "warn"]];
+
 /** The product's own teller comes only here: it cannot be stopped between two statements. */
 const TELLER = { name: "The teller, which sells here" };
 const named = (way) => WAYS[way]?.name ?? TELLER.name;
@@ -28,7 +31,7 @@ export function rushPart({ ways, people, seats, connections, redis }) {
     try {
       const outcome = await api.rush(way);
       rows.get(way).draw(outcome, seats);
-      say(`${named(way)}: ${outcome.sold} sold, ${outcome.oversold} twice.`);
+      say(`${named(way)}: ${outcome.sold} sold, ${outcome.oversold} twice, ${outcome.failed} errors.`);
       note.replaceChildren();
     } catch (fault) {
       rows.get(way).draw(null);
@@ -61,6 +64,7 @@ function rushRow(way, run) {
   function draw(outcome, seats) {
     if (!outcome) return clear("");
     for (const [name, cell] of cells) text(cell, name === "took_us" ? time(outcome.took_us) : outcome[name].toLocaleString("en"));
+    for (const [name, tone] of TONES) cells.get(name).dataset.tone = outcome[name] > 0 ? tone : "";
     element.dataset.mood = moodOf(outcome, seats);
     why.hidden = !outcome.error;
     text(why, outcome.error ? `The database: ${outcome.error}` : "");

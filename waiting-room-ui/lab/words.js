@@ -15,7 +15,7 @@ export const WAYS = {
     look: { postgres: "Let both read. Ben's write then waits for Asha's commit, and overwrites it all the same: PostgreSQL's usual level (READ COMMITTED) does not look back at what was read.", sqlite: "Let both read. SQLite sees that what Ben read has changed since, and refuses his write with an error. He is not sold a seat that is gone, but he is not told so kindly either." },
   },
   conditional: {
-    name: "Conditional update", turn: [1, 1, 2, 1, 1],
+    name: "Conditional update", turn: [1, 1, 2, 2, 1],
     idea: "The condition and the change are one statement, so the database does them under one lock. The default way here, for many buyers in one commit.",
     look: "Let Asha take the seat, and let Ben try before she commits: he waits for her lock, and then finds that the condition does not hold any more.",
   },
@@ -25,7 +25,7 @@ export const WAYS = {
     look: "Let Asha read. Ben cannot even read until she is done; then he reads what she has left.",
   },
   optimistic: {
-    name: "The version has not changed", turn: [1, 2],
+    name: "The version has not changed", turn: [1, 2, 1, 1, 1, 1, 2],
     idea: "Nobody waits. Everybody remembers which version they read, and writes only if it is still that one; else they begin again.",
     look: "Let both read version 0. Asha writes version 1. Ben's write finds no version 0, so he rolls back and reads again: sold out.",
   },
@@ -83,13 +83,19 @@ const ENDINGS = {
 /** Says how it ended for one person, with a mood. */
 export const endingWords = (ending) => ENDINGS[ending] ?? [ending, "calm"];
 
-/** Says what came of it all, once both are at the end; `null` before. */
+/** What somebody does not know who has neither a seat nor a refusal. */
+const UNTOLD = { failed: "got an error and does not know why", gave_up: "gave up and was not told that it is gone", left: "left before the end" };
+
+/** Says what came of it all, once both are at the end; `null` before. It says nothing that the two people's cards do not. */
 export function verdict({ over, table, people }) {
   if (!over) return null;
   const holds = table.holds.length;
   if (holds > table.capacity) return { mood: "bad", words: `Sold twice. The table says ${table.available} left, both were told that they have the seat, and there is one.` };
-  if (holds === 1) return { mood: "good", words: "Sold once. One has the seat, the other knows that it is gone." };
-  return { mood: "calm", words: people.some(({ ending }) => ending === "left") ? "Nobody has the seat: the time was over." : "Nobody has the seat." };
+  const untold = people.map(({ ending }, i) => UNTOLD[ending] && `${PEOPLE[i]} ${UNTOLD[ending]}`).filter(Boolean).join(", and ");
+  const mood = people.some(({ ending }) => ending === "failed" || ending === "gave_up") ? "warn" : "calm";
+  if (holds === 0) return { mood, words: untold ? `Nobody has the seat: ${untold}.` : "Nobody has the seat." };
+  if (untold) return { mood, words: `Sold once, but ${untold}.` };
+  return { mood: "good", words: "Sold once. One has the seat, the other knows that it is gone." };
 }
 
 /** Says a time in microseconds: "0.4 ms", "12 ms", "3.1 s". */
@@ -98,5 +104,11 @@ export function time(us) {
   return us < 1_000_000 ? `${Math.round(us / 1000)} ms` : `${(us / 1_000_000).toFixed(1)} s`;
 }
 
-/** Says whether a rush went as it should: seats sold twice are a fault, and so are seats left over though a thousand came. */
-export const moodOf = ({ sold, oversold }, seats) => (oversold > 0 || sold < seats ? "bad" : "good");
+/**
+ * Says whether a rush went as it should: seats sold twice are a fault, and so are seats left over though a thousand came.
+ * Where people got errors it did not go well either.
+ */
+export function moodOf({ sold, oversold, failed }, seats) {
+  if (oversold > 0 || sold < seats) return "bad";
+  return failed > 0 ? "warn" : "good";
+}

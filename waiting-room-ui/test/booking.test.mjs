@@ -186,6 +186,57 @@ describe("finding", () => {
   });
 });
 
+describe("how many", () => {
+  const options = (page) => page.getByLabel("How many").locator("option").allTextContents();
+
+  test("no more are offered than are left, and who had chosen more is told", async () => {
+    const { site, page, end } = await visit(`/train/${TRAIN}`, "phone");
+    assert.deepEqual([(await options(page)).length, await page.getByLabel("How many").inputValue()], [6, "1"]);
+    await page.getByLabel("How many").selectOption("3");
+    site.stock.set("12952:3A", 2);
+    await page.getByText("2 of 420 left", { exact: true }).waitFor({ timeout: 8000 });
+    assert.deepEqual(await options(page), ["1 seat", "2 seats"]);
+    assert.equal(await page.getByLabel("How many").inputValue(), "2");
+    await page.locator(".hint", { hasText: "You had chosen 3 seats; only 2 are left." }).waitFor();
+    await page.getByText("₹4,060").waitFor();
+    await fine(page, "booking-few-left-phone");
+    site.stock.set("12952:3A", 0);
+    await page.getByText("Sold out just now.").first().waitFor({ timeout: 8000 });
+    assert.equal(await page.getByLabel("How many").inputValue(), "2", "nothing left is no new choice");
+    assert.ok(await page.locator("#fewer").isHidden(), "that two are left is no longer so");
+    site.stock.set("12952:3A", 40);
+    await page.getByText("40 of 420 left").waitFor({ timeout: 8000 });
+    assert.equal((await options(page)).length, 6);
+    assert.equal(await page.getByLabel("How many").inputValue(), "2");
+    await end();
+  });
+
+  test("where two are left at first, two are offered", async () => {
+    const { site, page, end } = await visit();
+    site.stock.set("12952:3A", 2);
+    await page.goto(new URL(`/train/${TRAIN}`, site.url).href);
+    await page.getByText("2 of 420 left", { exact: true }).waitFor();
+    assert.deepEqual(await options(page), ["1 seat", "2 seats"]);
+    await page.locator("#fewer").waitFor({ state: "hidden" });
+    await fine(page, "booking-two-left-wide");
+    await end();
+  });
+});
+
+test("no frame stands around the whole page where a script gave it the focus; what one can use keeps its own", async () => {
+  const { page, end } = await visit(`/train/${TRAIN}`);
+  const frame = () => page.evaluate(() => ({ on: document.activeElement.tagName, style: getComputedStyle(document.activeElement).outlineStyle }));
+  const card = page.getByLabel("A card that works");
+  await page.getByRole("button", { name: "Hold and go on to pay" }).focus();
+  await page.keyboard.press("Enter");
+  await card.waitFor();
+  assert.deepEqual(await frame(), { on: "MAIN", style: "none" });
+  await picture(page, "booking-focus-wide");
+  await page.keyboard.press("Tab");
+  assert.equal((await frame()).style, "solid");
+  await end();
+});
+
 describe("seats on a map", () => {
   const AC2 = "12952:2026-12-24:2A";
   const seat = (page, name) => page.getByRole("gridcell", { name });

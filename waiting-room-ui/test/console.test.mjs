@@ -77,8 +77,8 @@ test("a change is told in words, with what was before", () => {
   assert.equal(told(entries[2], entries), "Limits: a second 8 (set here before: 2), people inside none");
   assert.equal(told(entries[0], entries), "Limits: a second 2");
   const words = (action, detail) => told({ at: 4, action, room: "sale", detail }, entries);
-  assert.deepEqual([words("pause", "{}"), words("pause", ""), words("sold-out", '{"key":"*"}'), words("message", '{"text":"Soon"}'), words("message", '{"text":null}'), words("limits", "rate 5"), words("new-verb", '{"x":[1]}')],
-    ["Paused", "Paused", "Sold out: everything", "Message: “Soon”", "Message: none", "Limits: rate 5", "new-verb: x [1]"]);
+  assert.deepEqual([words("pause", "{}"), words("pause", ""), words("sold-out", '{"key":"*"}'), words("on-sale", '{"key":"12951:2026-11-23:3A","version":1}'), words("message", '{"text":"Soon"}'), words("message", '{"text":null}'), words("limits", "rate 5"), words("new-verb", '{"x":[1]}')],
+    ["Paused", "Paused", "Sold out: everything", "On sale: 12951:2026-11-23:3A, version 1", "Message: “Soon”", "Message: none", "Limits: rate 5", "new-verb: x [1]"]);
 });
 
 test("changes are chosen by room and by words, newest first", () => {
@@ -326,6 +326,22 @@ describe("what an operator does", () => {
     await end();
   });
 
+  for (const look of ["phone", "phone-dark"]) {
+    test(`the audit trail is read without scrolling sideways: ${look}`, async () => {
+      const { admin, page, end } = await visit(look, { several: false });
+      const at = Date.now(), room = "tatkal", by = (who, action, detail) => ({ at, who, action, room, detail: JSON.stringify(detail) });
+      admin.entries.push(by("booking-core", "on-sale", { key: "12951:2026-11-23:3A", version: 1 }), by("an.operator.with.a.long.name@example.org", "limits", { admissions_per_second: 50, opens_at: at, session_duration_seconds: 600 }), by("anna", "message", { text: "word ".repeat(40) }));
+      await page.getByRole("cell", { name: "On sale: 12951:2026-11-23:3A, version 1" }).waitFor();
+      assert.equal(await page.getByRole("columnheader").count(), 4, "it is still a table to those who hear it");
+      const cut = await page.getByRole("cell").evaluateAll((all) => all.filter((cell) => { const { left, right } = cell.getBoundingClientRect(); return left < 0 || right > innerWidth || cell.scrollWidth > cell.clientWidth; }).map((cell) => cell.textContent));
+      assert.deepEqual(cut, []);
+      assert.deepEqual(await axe(page), []);
+      await page.getByRole("region", { name: "Audit trail" }).scrollIntoViewIfNeeded();
+      await picture(page, `console-trail-${look}`);
+      await end();
+    });
+  }
+
   test("a drain asks twice, says who is left, and ends by hand", async () => {
     const { admin, page, end } = await visit("wide", { several: false });
     const press = (name) => page.getByRole("button", { name, exact: true }).click();
@@ -360,6 +376,9 @@ describe("what an operator does", () => {
     await until(() => admin.calls.length === 1, "one call");
     await page.getByLabel("Item").fill("*");
     await press("Mark as sold out");
+    await page.getByText("whoever is not in is turned away; whoever is in goes on").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await picture(page, "console-everything-wide");
     await page.keyboard.press("Escape");
     await press("Mark as sold out");
     await press("Yes, everything");

@@ -7,8 +7,8 @@ import { startDemo } from "./demo.mjs";
 import { startPostgres, startRedis } from "./stores.mjs";
 
 test("seats that are left over though a thousand came are a fault as well", () => {
-  const mood = (sold, oversold) => moodOf({ sold, oversold }, 10);
-  assert.deepEqual([mood(10, 0), mood(31, 21), mood(1, 0)], ["good", "bad", "bad"]);
+  const mood = (sold, oversold, failed = 0) => moodOf({ sold, oversold, failed }, 10);
+  assert.deepEqual([mood(10, 0), mood(31, 21), mood(1, 0), mood(10, 0, 990), mood(11, 1, 900)], ["good", "bad", "bad", "warn", "bad"]);
 });
 
 let browser, redis, postgres;
@@ -50,6 +50,15 @@ async function click(page, name) {
   const lines = await page.locator(".log li").count();
   await button(page, name).click();
   await until(async () => (await page.locator(".log li").count()) > lines, "the statement is in the log");
+}
+
+/** Holds the verdict against the two cards. */
+async function agrees(page) {
+  const cards = await page.locator(".person .state").allTextContents(), outcome = page.locator(".outcome");
+  const words = await outcome.textContent(), errors = cards.filter((said) => said.includes("error")).length;
+  assert.equal(cards.filter((said) => said.startsWith("Has the seat")).length, words.startsWith("Sold twice") ? 2 : 1, `${words} ${cards}`);
+  assert.equal(words.includes("got an error"), errors > 0, `${words} ${cards}`);
+  if (errors) assert.equal(await outcome.getAttribute("data-mood"), "warn");
 }
 
 for (const [engine, { looks, ground }] of Object.entries(ENGINES)) {
@@ -109,7 +118,8 @@ for (const [engine, { looks, ground }] of Object.entries(ENGINES)) {
         await page.getByText("Nothing was sent yet.").waitFor();
         await page.locator("[data-standing=ready]").nth(1).waitFor();
         await page.getByRole("button", { name: "Both at full speed" }).click();
-        await page.locator(".outcome").getByText(way.startsWith("read-then-write") ? /^Sold (once|twice)\./ : /^Sold once\./).waitFor();
+        await page.locator(".outcome").getByText(way.startsWith("read-then-write") ? /^Sold (once[.,]|twice\.)/ : /^Sold once\./).waitFor();
+        await agrees(page);
         assert.deepEqual(await axe(page), [], name);
       }
       assert.deepEqual(page.complaints, []);
@@ -125,6 +135,27 @@ for (const [engine, { looks, ground }] of Object.entries(ENGINES)) {
       await page.getByText("Sold once.").waitFor({ timeout: 60_000 });
       await page.getByText(/began again once/).waitFor();
       await fine(page, `lab-${engine}-optimistic-phone-dark`);
+      await end();
+    });
+
+    test("played slowly, the default way shows what the hint says: Ben waits for her lock", async () => {
+      const { page, end } = await visit(engine, "conditional");
+      await page.getByRole("button", { name: "Play it slowly" }).click();
+      await card(page, "Ben").getByText("Waits for the database to answer…").waitFor({ timeout: 20_000 });
+      await page.locator('.log li[data-person="2"][data-waits=true]', { hasText: "UPDATE" }).waitFor();
+      await fine(page, `lab-${engine}-slowly-wide`);
+      await page.getByText("Sold once. One has the seat").waitFor({ timeout: 30_000 });
+      await card(page, "Ben").getByText("Was told: sold out").waitFor();
+      await agrees(page);
+      await end();
+    });
+
+    test("in a transaction, the verdict does not hide that somebody got an error", async () => {
+      const { page, end } = await visit(engine, "read-then-write-in-transaction", "phone");
+      await page.getByRole("button", { name: "Play it slowly" }).click();
+      await page.locator(".outcome").getByText(engine === "sqlite" ? "Sold once, but Ben got an error and does not know why." : /^Sold twice\./).waitFor({ timeout: 40_000 });
+      await agrees(page);
+      await fine(page, `lab-${engine}-in-transaction-phone`);
       await end();
     });
 
@@ -180,6 +211,14 @@ test("the words fit what the stores say", () => {
   const table = (holds) => ({ capacity: 1, available: 0, holds });
   assert.equal(verdict({ over: false, table: table([]), people: [] }), null);
   assert.equal(verdict({ over: true, table: table([[1, 0], [2, 0]]), people: [] }).mood, "bad");
-  assert.equal(verdict({ over: true, table: table([[1, 0]]), people: [] }).mood, "good");
+  const told = (holds, ...endings) => Object.values(verdict({ over: true, table: table(holds), people: endings.map((ending) => ({ standing: "over", ending })) })).join(": ");
+  const known = "good: Sold once. One has the seat, the other knows that it is gone.";
+  assert.equal(told([[1, 0]], "sold", "refused"), known);
+  assert.equal(told([[2, 0]], "turned_away", "sold"), known);
+  assert.equal(told([[1, 0]], "sold", "failed"), "warn: Sold once, but Ben got an error and does not know why.");
+  assert.equal(told([[2, 0]], "gave_up", "sold"), "warn: Sold once, but Asha gave up and was not told that it is gone.");
+  assert.equal(told([[1, 0]], "sold", "left"), "calm: Sold once, but Ben left before the end.");
+  assert.equal(told([], "left", "failed"), "warn: Nobody has the seat: Asha left before the end, and Ben got an error and does not know why.");
+  assert.equal(told([], "refused", "refused"), "calm: Nobody has the seat.");
   assert.match(stepWords("begin-locked", "sqlite"), /file/);
 });
