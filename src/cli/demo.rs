@@ -40,13 +40,13 @@ const NUMBERED: [&str; 4] = ["*:*:1A", "*:*:2A", "*:*:EC", "*:*:CC"];
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Where visitors come
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// Where operators come
-    #[arg(long, default_value = "127.0.0.1:8081")]
+    #[arg(long, default_value = "127.0.0.1:8081", value_parser = address)]
     admin: SocketAddr,
     /// Where the booking API listens
-    #[arg(long, default_value = "127.0.0.1:8082")]
+    #[arg(long, default_value = "127.0.0.1:8082", value_parser = address)]
     booking: SocketAddr,
     /// Admissions a second [default: 2, with some company in line; given a rate, the line is yours]
     #[arg(long, value_name = "PER_SECOND")]
@@ -78,6 +78,10 @@ pub struct DemoArgs {
     /// How long a seat is held before it has to be paid, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     hold: u32,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
 /// Runs until it is asked to stop.

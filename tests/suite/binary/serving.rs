@@ -96,6 +96,15 @@ async fn a_hang_up_takes_new_limits_and_leaves_a_bad_file_alone() {
 }
 
 #[tokio::test]
+async fn a_variable_that_sets_nothing_is_logged_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let file = write(folder.path(), "vestibule.toml", &Setup::room("").text(upstream.address));
+    let process = Process::start_in(&[("VESTIBULE_LISTN", "127.0.0.1:1")], &["serve", "--config", text(&file)], 2);
+    process.until_logged("VESTIBULE_LISTN is ignored").await;
+}
+
+#[tokio::test]
 async fn the_demo_is_everything_in_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();
