@@ -190,7 +190,9 @@ fn unfound_words(url: &str, authority: &str, from: f64, unfound: &Unfound) -> St
     match unfound {
         Unfound::NoAnswer(fault) => format!("{authority} does not answer: {fault}; is it running?"),
         Unfound::NoPage(status) => format!("{url} answers with HTTP {status}; give --step a page that the site has"),
-        Unfound::Line => format!("{url} is behind a line; give --step the address of the site itself, past the gateway"),
+        Unfound::Line => {
+            format!("{url} is behind a line; give --step the address of the site itself, past the gateway")
+        }
         Unfound::Errors => format!("{url} answers with errors at {from} a second already"),
         Unfound::Unasked => format!("at {from} a second already, {OUT_OF_CONNECTIONS}"),
     }

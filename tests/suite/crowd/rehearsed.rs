@@ -112,7 +112,10 @@ async fn what_cannot_be_rehearsed_is_refused_in_words() {
     let report = folder.path().join("none.json");
     for (more, words) in [
         (["--room", "hall"], "there is no room `hall`; there are sale"),
-        (["--step", url.as_str()], "does not answer: cannot connect: Connection refused (os error 111); is it running?"),
+        (
+            ["--step", url.as_str()],
+            "does not answer: cannot connect: Connection refused (os error 111); is it running?",
+        ),
         (["--step", gone.as_str()], "/gone answers with HTTP 404; give --step a page that the site has"),
         (["--step", "http://192.0.2.7/"], "is not this machine"),
         (["--against", text(&report)], "is no report of a crowd"),
