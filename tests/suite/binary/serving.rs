@@ -99,7 +99,8 @@ async fn a_hang_up_takes_new_limits_and_leaves_a_bad_file_alone() {
 async fn a_variable_that_sets_nothing_is_logged_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start().await;
-    let file = write(folder.path(), "vestibule.toml", &Setup::room("").text(upstream.address));
+    let setup = Setup::room("").data(&folder.path().join("data"));
+    let file = write(folder.path(), "vestibule.toml", &setup.text(upstream.address));
     let process = Process::start_in(&[("VESTIBULE_LISTN", "127.0.0.1:1")], &["serve", "--config", text(&file)], 2);
     process.until_logged("VESTIBULE_LISTN is ignored").await;
 }
