@@ -13,7 +13,7 @@ pub mod serve;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::telemetry::{self, LogForm};
@@ -113,10 +113,4 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn tell(fault: CommandFault) -> ExitCode {
     eprintln!("vestibule: {fault}");
     fault.exit_code()
-}
-
-/// Returns the definition of the commands, for tests of the documentation.
-#[must_use]
-pub fn definition() -> clap::Command {
-    Cli::command()
 }

@@ -9,8 +9,11 @@ mod forward;
 mod instant;
 mod listener;
 mod person;
+mod problem;
+mod spelling;
 mod theme;
 mod traces;
+mod variables;
 mod work;
 
 use std::net::SocketAddr;
@@ -33,12 +36,13 @@ use crate::tls::CertificateFiles;
 use crate::tls::acme::AcmeRules;
 use crate::waiting::Theme;
 use file::Section;
-pub use file::{Environment, Problem, Problems};
 pub use forward::{Forward, UpstreamConfig};
 use instant::Zone;
 pub use instant::instant_text;
 pub use listener::AdminTls;
 use listener::{admin_tls, chain, public_scheme, tls};
+pub use problem::{Problem, Problems};
+pub use variables::{Environment, IgnoredVariable};
 
 /// All that `vestibule serve` needs to know.
 #[derive(Clone, Debug)]
@@ -87,6 +91,8 @@ pub struct Config {
     pub upstream: Option<UpstreamConfig>,
     /// The rooms.
     pub rooms: Vec<RoomConfig>,
+    /// The variables that look as if they set something, and set nothing.
+    pub ignored_variables: Vec<IgnoredVariable>,
 }
 
 /// One room.
@@ -124,22 +130,25 @@ impl Config {
     pub fn parse(text: &str, environment: &Environment) -> Result<Self, Problems> {
         let mut root = Section::parse(text, environment)?;
         let config = Self::from_section(&mut root);
+        let ignored_variables = root.ignored_variables();
         let problems = root.finish();
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(problems),
+            Some(config) if problems.is_empty() => Ok(Self { ignored_variables, ..config }),
+            _ => Err(problems.with_misspelt(&ignored_variables)),
         }
     }
 
     fn from_section(root: &mut Section<'_>) -> Option<Self> {
         let forward = Forward::read(root, &Forward::default());
+        let is_upstream_meant = root.gives("upstream") || root.misspells("upstream");
         let upstream = UpstreamConfig::read(root, None, &forward);
-        let rooms = rooms(root, upstream.as_ref(), &forward);
+        let usual = Usual { upstream: upstream.as_ref(), is_upstream_meant, forward: &forward };
+        let rooms = rooms(root, &usual);
         let (certificate, acme) = tls(root);
         let data = root.text("data").unwrap_or_else(|| "vestibule-data".to_owned());
         let config = Self {
-            listen: root.parsed("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            admin_listen: root.parsed("admin_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            listen: root.address("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin_listen: root.address("admin_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
             workers: root.whole("workers", 0..=256).unwrap_or(0) as usize,
             data: (data != ":memory:").then(|| PathBuf::from(data)),
             keys: root.text("keys").map(PathBuf::from),
@@ -160,6 +169,7 @@ impl Config {
             traces: traces::traces(root),
             upstream,
             rooms: rooms?,
+            ignored_variables: Vec::new(),
         };
         config.check_conflicts(root);
         Some(config)
@@ -214,14 +224,22 @@ fn admin_token(root: &mut Section<'_>) -> Option<String> {
     token
 }
 
-fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamConfig>, forward: &Forward) -> Option<Vec<RoomConfig>> {
+/// What counts in rooms that do not say otherwise.
+struct Usual<'a> {
+    upstream: Option<&'a UpstreamConfig>,
+    /// Whether there is one, or would be but for a problem that is told.
+    is_upstream_meant: bool,
+    forward: &'a Forward,
+}
+
+fn rooms(root: &mut Section<'_>, usual: &Usual<'_>) -> Option<Vec<RoomConfig>> {
     let mut rooms = root.section("room")?;
     let names = rooms.section_names();
     let read: Vec<Option<RoomConfig>> = names
         .iter()
         .map(|name| {
             let mut section = rooms.section(name)?;
-            let room = room(name, &mut section, upstream, forward);
+            let room = room(name, &mut section, usual);
             rooms.close(section);
             room
         })
@@ -233,16 +251,10 @@ fn rooms(root: &mut Section<'_>, upstream: Option<&UpstreamConfig>, forward: &Fo
     read.into_iter().collect()
 }
 
-fn room(
-    name: &str,
-    section: &mut Section<'_>,
-    upstream: Option<&UpstreamConfig>,
-    forward: &Forward,
-) -> Option<RoomConfig> {
+fn room(name: &str, section: &mut Section<'_>, usual: &Usual<'_>) -> Option<RoomConfig> {
     let room_name = RoomName::new(name).map_err(|e| section.problem("", e.to_string())).ok();
-    let is_given = section.gives("upstream");
-    let upstream = UpstreamConfig::read(section, upstream, forward);
-    if upstream.is_none() && !is_given {
+    let upstream = UpstreamConfig::read(section, usual.upstream, usual.forward);
+    if upstream.is_none() && !usual.is_upstream_meant {
         section.missing("upstream", "where its requests go, such as http://127.0.0.1:9000");
     }
     let limits = limits(section);
@@ -282,7 +294,7 @@ fn method(section: &mut Section<'_>) -> QueueingMethod {
 /// A draw needs a start, and is the only use of a public value.
 fn check_draw(section: &mut Section<'_>, method: QueueingMethod, limits: &Limits, public_value: Option<&str>) {
     let is_draw = method == QueueingMethod::Draw;
-    if is_draw && limits.schedule.starts_ms.is_none() && !section.gives("starts_at") {
+    if is_draw && limits.schedule.starts_ms.is_none() {
         section.missing("starts_at", "a draw is made when the sale starts, such as 2026-12-01T10:00:00+05:30");
     }
     if !is_draw && public_value.is_some() {

@@ -84,6 +84,7 @@ impl Doctor {
         findings.push(judgement::open_files(open_files(), self.config.max_connections));
         findings.extend(judgement::listeners(&self.config));
         findings.extend(judgement::hosts(&self.config));
+        findings.extend(judgement::environment(&self.config));
         findings.extend(self.config.rooms.iter().flat_map(|room| judgement::room(room, self.clock.now_ms())));
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
         findings

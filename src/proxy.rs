@@ -126,12 +126,6 @@ impl ProxyFault {
     pub const fn is_upstreams(&self) -> bool {
         !matches!(self, Self::BodyTooLarge | Self::ClientGone | Self::ClientStalled)
     }
-
-    /// Says whether the upstream certainly never saw the request, so that the visitor may repeat it safely.
-    #[must_use]
-    pub const fn never_arrived(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::ConnectTimeout | Self::Overloaded)
-    }
 }
 
 /// The bounds of one [`Proxy`]. Counts are per proxy, so per worker where each owns one.
@@ -215,6 +209,13 @@ impl Proxy {
         let pools = ways.map(|way| Pool::new(way, limits, tasks.clone(), &stop)).collect();
         let tunnels = Arc::new(Semaphore::new(limits.max_tunnels));
         Self { fleet, pools, takes_text, choices: AtomicU64::new(0), limits, tunnels, tasks, stop }
+    }
+
+    /// Names the addresses that a request may go to, for a log.
+    #[must_use]
+    pub fn addresses(&self) -> String {
+        let addresses: Vec<String> = self.fleet.backends().iter().map(|one| one.way.address.to_string()).collect();
+        addresses.join(", ")
     }
 
     /// Forwards a request that was made ready and returns the answer, whose body may still be arriving.

@@ -74,9 +74,9 @@ impl Schedule {
     pub fn disorder(&self) -> Option<&'static str> {
         let not_before = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a >= b);
         if self.opens_ms.zip(self.starts_ms).is_some_and(|(opens, starts)| opens > starts) {
-            Some("opens_at is not after starts_at: people take places first, then they are let in")
+            Some("opens_at must not be after starts_at: people take places first, then they are let in")
         } else if not_before(self.starts_ms, self.ends_ms) || not_before(self.opens_ms, self.ends_ms) {
-            Some("ends_at is after opens_at and starts_at")
+            Some("ends_at must be after opens_at and starts_at")
         } else {
             None
         }
@@ -96,6 +96,12 @@ mod tests {
         assert_eq!(Schedule::default().stage(0), Running);
         assert_eq!(Schedule { starts_ms: Some(5), ..Schedule::default() }.stage(4), Gathering);
         assert_eq!(Schedule { opens_ms: Some(5), ..Schedule::default() }.stage(5), Running);
+    }
+
+    #[test]
+    fn a_wrong_order_is_told_by_what_must_be() {
+        let told = Schedule { opens_ms: None, starts_ms: Some(20), ends_ms: Some(10) }.disorder();
+        assert_eq!(told, Some("ends_at must be after opens_at and starts_at"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
 pub use authorities::connector;
-pub use certificate::{Certificate, CertificateFiles};
+pub use certificate::{Certificate, CertificateFiles, check_vouching};
 
 /// The protocols of a connection as TLS names them, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];

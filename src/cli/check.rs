@@ -13,7 +13,7 @@ pub struct CheckArgs {
     file: PathBuf,
 }
 
-/// Checks the file.
+/// Checks the file, and the environment that counts with it.
 ///
 /// # Errors
 /// [`CommandFault::Input`] with all that is wrong.
@@ -25,6 +25,7 @@ pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
         let addresses: Vec<String> = room.upstream.addresses.iter().map(ToString::to_string).collect();
         say!("room {}: {rate}, to {}", room.rules.name, addresses.join(", "));
     }
+    config.ignored_variables.iter().for_each(|variable| say!("warning: {variable}"));
     say!("{} is good", args.file.display());
     Ok(())
 }

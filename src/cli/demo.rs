@@ -22,6 +22,8 @@ use super::serve::{Stop, environment, start_telling};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::line::Phase;
+use crate::room::Room;
 use crate::telemetry::{LogForm, Traces};
 
 /// The name of the demo's room.
@@ -40,13 +42,13 @@ const NUMBERED: [&str; 4] = ["*:*:1A", "*:*:2A", "*:*:EC", "*:*:CC"];
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Where visitors come
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// Where operators come
-    #[arg(long, default_value = "127.0.0.1:8081")]
+    #[arg(long, default_value = "127.0.0.1:8081", value_parser = address)]
     admin: SocketAddr,
     /// Where the booking API listens
-    #[arg(long, default_value = "127.0.0.1:8082")]
+    #[arg(long, default_value = "127.0.0.1:8082", value_parser = address)]
     booking: SocketAddr,
     /// Admissions a second [default: 2, with some company in line; given a rate, the line is yours]
     #[arg(long, value_name = "PER_SECOND")]
@@ -80,6 +82,10 @@ pub struct DemoArgs {
     hold: u32,
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
 /// Runs until it is asked to stop.
 ///
 /// # Errors
@@ -88,6 +94,10 @@ pub async fn run(args: DemoArgs, log: LogForm) -> Result<(), CommandFault> {
     let mut stop = Stop::new()?;
     let demo = Demo::start(&args, log).await?;
     demo.tell();
+    if let Some(words) = demo.gateway.rooms().first().and_then(|room| left_words(phase_of(room)?, args.redis.is_some()))
+    {
+        eprintln!("{words}");
+    }
     stop.asked().await;
     tracing::info!("stopping; requests under way may end");
     demo.stop().await;
@@ -256,6 +266,17 @@ impl DemoArgs {
 fn rule(rows: &str, strategy: Strategy) -> Result<Rule, CommandFault> {
     let rows = rows.parse().map_err(|e| input(format!("the rows `{rows}`: {e}")))?;
     Ok(Rule { rows, strategy })
+}
+
+fn phase_of(room: &Room) -> Option<Phase> {
+    room.mirror.read(|roll| roll.settings.as_ref().map(|settings| settings.phase))
+}
+
+/// Says how an earlier run was left, where that keeps somebody from what a demo shows.
+fn left_words(phase: Phase, is_in_redis: bool) -> Option<String> {
+    let afresh = if is_in_redis { "" } else { "; --data :memory: starts afresh" };
+    let name = phase.name();
+    (phase != Phase::Open).then(|| format!("Room {ROOM} is {name}, as you left it: open it on the console{afresh}."))
 }
 
 fn input(text: String) -> CommandFault {

@@ -156,7 +156,10 @@ async fn passes_so_far(room: &str, config: Option<&Config>) -> Result<Revocation
 async fn line_now_ms(room: &str, config: Option<&Config>) -> Result<u64, CommandFault> {
     let own_ms = Clock::system().now_ms();
     let Some(config) = config else {
-        eprintln!("vestibule: passes are taken as dated by this machine's clock; --config FILE asks the store's");
+        eprintln!(
+            "vestibule: passes are taken as dated by this machine's clock, and whether there is a room {room} was not \
+             checked; --config FILE asks the store's clock, and knows the rooms"
+        );
         return Ok(own_ms);
     };
     let Some(found) = config.rooms.iter().find(|known| known.rules.name.as_str() == room) else {

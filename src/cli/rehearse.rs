@@ -182,8 +182,19 @@ async fn step(args: &RehearseArgs) -> Result<Option<Bearing>, CommandFault> {
             }
             Ok(Some(bearing))
         }
-        Err(Unfound::Errors) => Err(input(format!("{url} answers with errors at {} a second already", args.step_from))),
-        Err(Unfound::Unasked) => Err(input(format!("at {} a second already, {OUT_OF_CONNECTIONS}", args.step_from))),
+        Err(unfound) => Err(input(unfound_words(url, &target.authority, args.step_from, &unfound))),
+    }
+}
+
+fn unfound_words(url: &str, authority: &str, from: f64, unfound: &Unfound) -> String {
+    match unfound {
+        Unfound::NoAnswer(fault) => format!("{authority} does not answer: {fault}; is it running?"),
+        Unfound::NoPage(status) => format!("{url} answers with HTTP {status}; give --step a page that the site has"),
+        Unfound::Line => {
+            format!("{url} is behind a line; give --step the address of the site itself, past the gateway")
+        }
+        Unfound::Errors => format!("{url} answers with errors at {from} a second already"),
+        Unfound::Unasked => format!("at {from} a second already, {OUT_OF_CONNECTIONS}"),
     }
 }
 

@@ -57,12 +57,15 @@ pub async fn run(args: ServeArgs, log: LogForm) -> Result<(), CommandFault> {
     Ok(())
 }
 
-/// Begins to log, and to trace as the configuration says.
+/// Begins to log, and to trace as the configuration says; logs which variables say nothing to it.
 ///
 /// # Errors
 /// [`CommandFault::Input`].
 pub fn start_telling(log: LogForm, config: &Config) -> Result<Option<Traces>, CommandFault> {
-    telemetry::start(log, config.traces.as_ref()).map_err(|fault| CommandFault::Input(fault.to_string()))
+    let traces =
+        telemetry::start(log, config.traces.as_ref()).map_err(|fault| CommandFault::Input(fault.to_string()))?;
+    config.ignored_variables.iter().for_each(|variable| tracing::warn!("{variable}"));
+    Ok(traces)
 }
 
 /// Reads a configuration, or tells all that is wrong with it.

@@ -2,79 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::instant::{Zone, parse_instant};
+use super::problem::{Problem, Problems};
+use super::spelling::{is_like, nearest};
+use super::variables::{self, Environment, IgnoredVariable};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// The variables that may set a key, such as `VESTIBULE_LISTEN` or `VESTIBULE_ROOM_SALE_TITLE`.
-pub type Environment = BTreeMap<String, String>;
-
-/// The prefix of these variables.
-const PREFIX: &str = "VESTIBULE";
-
-/// Something wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    line: Option<usize>,
-    key: String,
-    text: String,
-}
-
-/// All that is wrong with a configuration, in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(Vec<Problem>);
-
-impl Problem {
-    /// Makes a problem that has no place.
-    #[must_use]
-    pub fn general(text: String) -> Self {
-        Self { line: None, key: String::new(), text }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.text)
-    }
-}
-
-impl Problems {
-    /// Makes a list of one.
-    #[must_use]
-    pub fn one(problem: Problem) -> Self {
-        Self(vec![problem])
-    }
-
-    /// Tells whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Walks the problems.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(i, problem)| {
-            let separator = if i == 0 { "" } else { "\n" };
-            write!(f, "{separator}{problem}")
-        })
-    }
-}
 
 /// A table of the file that is being read; notes which keys were asked for, and what is wrong.
 pub struct Section<'a> {
@@ -85,6 +23,8 @@ pub struct Section<'a> {
     at: Option<usize>,
     environment: &'a Environment,
     asked: BTreeSet<String>,
+    /// The variables that could have set what was asked for.
+    heard: BTreeSet<String>,
     /// Where the keys stood that were read.
     places: BTreeMap<String, usize>,
     problems: Vec<Problem>,
@@ -114,6 +54,7 @@ impl<'a> Section<'a> {
             at,
             environment,
             asked: BTreeSet::new(),
+            heard: BTreeSet::new(),
             places: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -129,7 +70,7 @@ impl<'a> Section<'a> {
             Some(DeValue::Table(table)) => Some(table),
             None => None,
             Some(_) => {
-                self.problem_at(at, key, format!("is a table, written [{}]", self.name(key)));
+                self.problem_in_file(at, key, format!("is a table, written [{}]", self.name(key)));
                 return None;
             }
         };
@@ -140,12 +81,19 @@ impl<'a> Section<'a> {
     pub fn close(&mut self, mut section: Self) {
         section.find_unknown();
         self.problems.append(&mut section.problems);
+        self.heard.append(&mut section.heard);
+    }
+
+    /// Finds the variables that set nothing, once everything was read.
+    pub fn ignored_variables(&self) -> Vec<IgnoredVariable> {
+        variables::ignored(self.environment, &self.heard)
     }
 
     /// Ends the reading: all that is wrong, sorted by place.
     pub fn finish(mut self) -> Problems {
         self.find_unknown();
         self.problems.sort();
+        self.problems.dedup();
         Problems(self.problems)
     }
 
@@ -198,6 +146,14 @@ impl<'a> Section<'a> {
         text.parse().map_err(|e| self.problem_at(at, key, format!("`{text}`: {e}"))).ok()
     }
 
+    /// Reads where to listen.
+    pub fn address(&mut self, key: &str) -> Option<SocketAddr> {
+        let at = self.place(key);
+        let text = self.text(key)?;
+        let bad = |_| format!("is an IP address and a port, such as 127.0.0.1:8080, not `{text}`");
+        text.parse().map_err(bad).map_err(|what| self.problem_at(at, key, what)).ok()
+    }
+
     /// Reads a list of texts that have a form of their own; in the environment, separated by commas.
     pub fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
         let at = self.place(key);
@@ -206,7 +162,9 @@ impl<'a> Section<'a> {
             None => self.texts(key)?,
         };
         let parse = |text: String| text.parse().map_err(|e: T::Err| self.problem_at(at, key, e.to_string())).ok();
-        texts.into_iter().map(parse).collect()
+        // All of them are parsed before any is missed, so that every problem is told.
+        let parsed: Vec<Option<T>> = texts.into_iter().map(parse).collect();
+        parsed.into_iter().collect()
     }
 
     /// Reads a text that has a form of its own, or a list of them.
@@ -276,9 +234,19 @@ impl<'a> Section<'a> {
         self.place(key).is_some() || self.environment.contains_key(&self.variable_name(key))
     }
 
-    /// Notes that a key has to be given.
+    /// Tells whether a key that was not read yet is misspelt here, which is told when the section is closed.
+    pub fn misspells(&self, key: &str) -> bool {
+        self.table.iter().flat_map(|table| table.keys()).any(|given| {
+            let given = given.get_ref().as_ref();
+            given != key && is_like(key, given)
+        })
+    }
+
+    /// Notes that a key has to be given, unless it is: then its value is wrong or its name misspelt, and that is told.
     pub fn missing(&mut self, key: &str, what: &str) {
-        self.problem_at(self.at, key, format!("is missing: {what}"));
+        if !(self.places.contains_key(key) || self.gives(key) || self.misspells(key)) {
+            self.problem_at(self.at, key, format!("is missing: {what}"));
+        }
     }
 
     /// Notes what is wrong with a key.
@@ -326,26 +294,26 @@ impl<'a> Section<'a> {
     }
 
     fn variable(&mut self, key: &str) -> Option<String> {
-        let text = self.environment.get(&self.variable_name(key)).cloned()?;
-        self.take(key);
-        Some(text)
+        let name = self.variable_name(key);
+        let text = self.environment.get(&name).cloned();
+        self.heard.insert(name);
+        if text.is_some() {
+            self.take(key);
+        }
+        text
     }
 
     fn variable_name(&self, key: &str) -> String {
-        let parts = self.path.iter().map(String::as_str).chain([key]);
-        parts.fold(PREFIX.to_owned(), |name, part| format!("{name}_{}", part.to_ascii_uppercase().replace('-', "_")))
+        variables::name(self.path.iter().map(String::as_str).chain([key]))
     }
 
     fn find_unknown(&mut self) {
         let Some(table) = self.table.take() else { return };
         for key in table.keys() {
             let name = key.get_ref().to_string();
-            let near = self.asked.iter().filter(|known| is_like(known, &name));
-            let like = near
-                .min_by_key(|known| (distance(known, &name), known.as_bytes().first() != name.as_bytes().first()))
-                .cloned();
+            let like = nearest(self.asked.iter().map(String::as_str), &name);
             let hint = like.map_or(String::new(), |known| format!("; did you mean `{known}`?"));
-            self.problem_at(Some(key.span().start), &name, format!("is no key that is known here{hint}"));
+            self.problem_in_file(Some(key.span().start), &name, format!("is no key that is known here{hint}"));
         }
     }
 
@@ -354,7 +322,17 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// Notes what is wrong with a value, which is the variable's where there is one.
     fn problem_at(&mut self, at: Option<usize>, key: &str, text: String) {
+        let variable = self.variable_name(key);
+        if self.environment.contains_key(&variable) {
+            self.problems.push(Problem { line: None, key: variable, text });
+        } else {
+            self.problem_in_file(at, key, text);
+        }
+    }
+
+    fn problem_in_file(&mut self, at: Option<usize>, key: &str, text: String) {
         let line = at.map(|at| line_of(self.source, at));
         self.problems.push(Problem { line, key: self.name(key), text });
     }
@@ -367,23 +345,4 @@ impl<'a> Section<'a> {
 
 fn line_of(source: &str, at: usize) -> usize {
     source.as_bytes()[..at.min(source.len())].iter().filter(|byte| **byte == b'\n').count() + 1
-}
-
-/// Tells whether two names differ by little: a slip of the finger, or a part left out.
-fn is_like(known: &str, given: &str) -> bool {
-    distance(known, given) <= 2 || (given.len() > 3 && known.contains(given))
-}
-
-/// Counts the letters to change, add or leave out (V. Levenshtein, 1965).
-fn distance(known: &str, given: &str) -> usize {
-    let mut row: Vec<usize> = (0..=given.len()).collect();
-    for (i, a) in known.bytes().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in given.bytes().enumerate() {
-            let change = corner + usize::from(a != b);
-            corner = row[j + 1];
-            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[given.len()]
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::file::Section;
 use crate::proxy::ChainHeader;
 use crate::tls::acme::AcmeRules;
-use crate::tls::{Certificate, CertificateFiles, connector};
+use crate::tls::{CertificateFiles, check_vouching, connector};
 
 /// What ends TLS where operators come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,17 +33,17 @@ pub(super) fn tls(root: &mut Section<'_>) -> (Option<CertificateFiles>, Option<A
 /// Reads how TLS is ended where operators come.
 pub(super) fn admin_tls(root: &mut Section<'_>) -> Option<AdminTls> {
     let mut tls = root.section("admin_tls")?;
+    let names_files = tls.gives("certificate") || tls.gives("key");
     let client_ca = tls.text("client_ca").map(PathBuf::from);
-    let made = certificate(&mut tls).map(|files| AdminTls { files, client_ca });
-    let acceptor = made.as_ref().and_then(|tls| {
-        let certificate = Certificate::awaited(tls.files.clone()).ok()?;
-        Some(certificate.operators_acceptor(tls.client_ca.as_deref()))
-    });
-    if let Some(Err(fault)) = acceptor {
+    if let Some(Err(fault)) = client_ca.as_deref().map(check_vouching) {
         tls.problem("client_ca", fault.to_string());
     }
+    if client_ca.is_some() && !names_files {
+        tls.missing("certificate", "the file of the certificate that operators are shown, in PEM; and `key`");
+    }
+    let files = certificate(&mut tls);
     root.close(tls);
-    made
+    files.map(|files| AdminTls { files, client_ca })
 }
 
 /// Reads what an authority is to certify.
@@ -87,10 +87,23 @@ fn certificate(tls: &mut Section<'_>) -> Option<CertificateFiles> {
         tls.missing("key", "the file of the certificate's key, in PEM");
     }
     let files = chain.zip(key).map(|(chain, key)| CertificateFiles { chain, key });
-    if let Some(Err(fault)) = files.as_ref().map(CertificateFiles::read) {
-        tls.problem("certificate", fault.to_string());
+    if let Some(files) = &files {
+        check_files(tls, files);
     }
     files
+}
+
+/// Tells what is wrong with each of the two files, or else with both together.
+fn check_files(tls: &mut Section<'_>, files: &CertificateFiles) {
+    let alone = [("certificate", files.read_chain().err()), ("key", files.read_key().err())];
+    if alone.iter().all(|(_, fault)| fault.is_none())
+        && let Err(fault) = files.read()
+    {
+        tls.problem("certificate", fault.to_string());
+    }
+    for (key, fault) in alone {
+        fault.into_iter().for_each(|fault| tls.problem(key, fault.to_string()));
+    }
 }
 
 /// Reads in which header the proxies in front say who came.

@@ -57,6 +57,7 @@ fn source(section: &mut Section<'_>) -> Option<Source> {
     let (header, cookie) = (header(section), section.text("cookie"));
     match (is_header, is_cookie) {
         (true, true) => section.problem("cookie", "give `header` or `cookie`, not both".to_owned()),
+        (false, false) if section.misspells("cookie") => {}
         (false, false) => section.missing("header", "which header, or `cookie`, says who it is"),
         (true, false) if !is_signed => return header.map(Source::Header),
         _ => {}
@@ -75,9 +76,7 @@ fn signed(section: &mut Section<'_>, header: Option<HeaderName>, cookie: Option<
         ("algorithm", "how the token is signed: EdDSA, ES256 or HS256"),
         ("key_file", "the file of the key that the token is checked with"),
     ] {
-        if !section.gives(key) {
-            section.missing(key, what);
-        }
+        section.missing(key, what);
     }
     let (claim, algorithm) = (section.text("claim"), section.parsed::<Algorithm>("algorithm"));
     let (issuer, audience) = (section.text("issuer"), section.text("audience"));

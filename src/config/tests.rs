@@ -45,6 +45,61 @@ fn the_environment_sets_any_key() {
     assert_eq!(config.rooms[0].claim.paths.len(), 2);
 }
 
+fn with_environment(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::parse(text, &environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_told_and_no_error() {
+    let variables = [("VESTIBULE_STORE_ULR", "redis://127.0.0.1/"), ("VESTIBULE_PORT", "tcp://10.0.0.1:80")];
+    let config = with_environment(SALE, &variables).unwrap();
+    let told: Vec<String> = config.ignored_variables.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["VESTIBULE_STORE_ULR is ignored: it sets no key that is known here; did you mean VESTIBULE_STORE_URL?"]
+    );
+    let told = with_environment("[room.a]", &[("VESTIBULE_UPSTREEM", "x"), ("VESTIBULE_ELSE", "x")]).unwrap_err();
+    assert!(told.len() == 2 && told[1].ends_with("did you mean VESTIBULE_UPSTREAM?"), "{told:?}");
+}
+
+#[test]
+fn a_wrong_value_of_a_variable_names_the_variable() {
+    for (name, value, what) in [
+        ("VESTIBULE_ROOM_SALE_ADMISSIONS_PER_SECOND", "many", "is a number from 0 to"),
+        ("VESTIBULE_LISTEN", "8080", "is an IP address and a port, such as 127.0.0.1:8080, not `8080`"),
+        ("VESTIBULE_ADMIN_TOKEN", "short", "an admin token has at least 16"),
+        ("VESTIBULE_ROOM_SALE_PATHS", "/a, b", "`b` is no path pattern"),
+        ("VESTIBULE_UPSTREAM", "ftp://x", "an upstream is written http://HOST:PORT"),
+    ] {
+        let told = with_environment(SALE, &[(name, value)]).unwrap_err();
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{name}: {what}")), "{told:?}");
+    }
+}
+
+#[test]
+fn of_a_list_every_part_that_is_wrong_is_told() {
+    let told = problems(&SALE.replace("[\"/book/*\"]", "[\"/book/**\", \"/boo*k\", \"book\"]"));
+    assert!(told.len() == 3 && told.iter().all(|problem| problem.starts_with("line 7: room.sale.paths: ")), "{told:?}");
+}
+
+#[test]
+fn what_is_misspelt_or_wrong_is_not_missing() {
+    for text in [
+        "upstreem = \"http://127.0.0.1:9\"\n[room.a]\n[room.b]\nhosts = [\"b\"]",
+        "upstream = \"ftp://x\"\n[room.a]",
+        "[room.a]\nupstreem = \"http://127.0.0.1:9\"",
+        "[room.a]\nupstream = \"ftp://x\"",
+        "[room.a]\nupstream = 5",
+        "upstream = \"http://127.0.0.1:9\"\n[room.a]\nqueueing_method = \"draw\"\nstarts_at = \"soon\"",
+        "upstream = \"http://127.0.0.1:9\"\n[room.a]\nqueueing_method = \"draw\"\nstart_at = 2026-12-01T10:00:00Z",
+        "upstream = \"http://127.0.0.1:9\"\n[room.a]\n[traces]\nendpoit = \"http://127.0.0.1:9\"\nslow = \"1s\"",
+    ] {
+        let told = problems(text);
+        assert!(told.len() == 1 && !told[0].contains("is missing"), "{text}\n{told:?}");
+    }
+}
+
 #[test]
 fn a_secret_may_stand_in_a_file_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +145,7 @@ upstream = "http://x/y"
 "#;
     let told = problems(text);
     for (line, part) in [
-        (1, "listen: `nonsense`"),
+        (1, "listen: is an IP address and a port, such as 127.0.0.1:8080, not `nonsense`"),
         (2, "lisen: is no key that is known here; did you mean `listen`?"),
         (3, "workers: is a whole number from 0 to 256"),
         (5, "store.url: this is no address of a Redis store"),
@@ -275,8 +330,15 @@ fn a_certificate_that_cannot_be_shown_is_told() {
     std::fs::write(&file, "nothing").unwrap();
     let [file, nowhere] = [file, folder.path().join("nowhere.pem")].map(|path| path.display().to_string());
     let with = |top: &str, keys: &str| problems(&format!("{top}{SALE}[tls]\n{keys}"));
+    let told = with("", &format!("certificate = \"{nowhere}\"\nkey = \"{nowhere}\""));
+    assert!(
+        told.len() == 2 && told[0].contains("tls.certificate: cannot") && told[1].contains("tls.key: "),
+        "{told:?}"
+    );
     for (top, keys, part) in [
         ("", format!("certificate = \"{nowhere}\"\nkey = \"{file}\""), "cannot read"),
+        ("", format!("[admin_tls]\nclient_ca = \"{nowhere}\""), "admin_tls.certificate: is missing"),
+        ("", format!("[admin_tls]\nclient_ca = \"{nowhere}\""), "admin_tls.client_ca: cannot read"),
         ("", format!("certificate = \"{file}\"\nkey = \"{file}\""), "holds no certificate in PEM"),
         ("", format!("certificate = \"{file}\""), "tls.key: is missing"),
         ("", format!("key = \"{file}\""), "tls.certificate: is missing"),

@@ -11,11 +11,10 @@ const USUAL_SLOW: Duration = Duration::from_millis(500);
 /// Reads the table; without an `endpoint` there are no traces.
 pub(super) fn traces(root: &mut Section<'_>) -> Option<TraceRules> {
     let mut table = root.section("traces")?;
-    let is_given = table.gives("endpoint");
     let endpoint = table.parsed::<Endpoint>("endpoint");
     let share = table.number("sample_ratio", 0.0..=1.0);
     let slow = table.duration("slow");
-    if !is_given && (share.is_some() || slow.is_some()) {
+    if endpoint.is_none() && (share.is_some() || slow.is_some()) {
         table.missing("endpoint", "the collector that takes the traces, such as http://127.0.0.1:4318");
     }
     root.close(table);

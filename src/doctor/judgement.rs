@@ -9,7 +9,7 @@ use hyper::header::HeaderMap;
 
 use super::Finding;
 use crate::admission::Limits;
-use crate::config::{Config, RoomConfig};
+use crate::config::{Config, IgnoredVariable, RoomConfig};
 use crate::gate::QueueingMethod;
 use crate::line::redis::{Facts, Sight};
 use crate::room::TICKET_KEPT_MS;
@@ -230,6 +230,15 @@ pub fn listeners(config: &Config) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Judges variables that look as if they set a key.
+#[must_use]
+pub fn environment(config: &Config) -> Vec<Finding> {
+    let warning = |variable: &IgnoredVariable| {
+        Finding::warning("environment", variable.to_string(), "Correct its name, or take it out of the environment.")
+    };
+    config.ignored_variables.iter().map(warning).collect()
 }
 
 /// Judges whether a visitor who names another host comes to the site of a room without the line.

@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::body::Body as _;
 
 use super::{Asker, Entry, Handling, Pipeline, Visit, now_s};
-use crate::proxy::{Outgoing, Passage, ProxyFault, Target, UpstreamWord, UpstreamWords, VisitorBody};
+use crate::proxy::{Outgoing, Passage, Proxy, ProxyFault, Target, UpstreamWord, UpstreamWords, VisitorBody};
 use crate::respond::{self, Answer, Refused};
 use crate::room::Room;
 use crate::telemetry;
@@ -14,6 +14,9 @@ use crate::visitor::CookieKind;
 
 /// A body of so many bytes comes along with its head.
 const SMALL_BODY_BYTES: u64 = 16 * 1024;
+
+/// What a log calls the room of requests that are of none.
+const NO_ROOM: &str = "none";
 
 impl Pipeline {
     pub(super) async fn forward(&self, i: usize, visit: Visit, entry: Option<Entry>) -> Answer {
@@ -32,7 +35,7 @@ impl Pipeline {
         let outgoing = self.proxies[i].prepare(request, &target, &passage);
         let answer = self.ask(i, outgoing, age_s, is_upload).await;
         timer.observe_duration();
-        let mut answer = self.answered(answer, &asker);
+        let mut answer = self.answered_by(i, answer, &asker);
         room.counts.forwarded(answer.status().as_u16());
         if entry.is_some() {
             respond::keep_from_shared_caches(&mut answer);
@@ -65,7 +68,7 @@ impl Pipeline {
         let is_upload = is_upload(&request);
         let outgoing = self.proxies[i].prepare(request, &target, &self.passage(&asker));
         let answer = self.ask(i, outgoing, None, is_upload).await;
-        let mut answer = self.answered(answer, &asker);
+        let mut answer = self.answered_by(i, answer, &asker);
         self.hear(&self.site.rooms[i], &target, None, &mut answer);
         answer
     }
@@ -93,12 +96,21 @@ impl Pipeline {
         let Some(proxy) = &self.open else { return self.refuse(asker.reads, &Refused::NotFound).into() };
         let outgoing = proxy.prepare(request, &target, &self.passage(&asker));
         let (pipeline, proxy) = (Arc::clone(self), Arc::clone(proxy));
-        Handling::Later(Box::pin(async move { pipeline.answered(proxy.send(outgoing).await, &asker) }))
+        Handling::Later(Box::pin(async move {
+            let answer = proxy.send(outgoing).await;
+            pipeline.answered(answer, &asker, (NO_ROOM, &proxy))
+        }))
     }
 
-    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
+    fn answered_by(&self, i: usize, answer: Result<Answer, ProxyFault>, asker: &Asker) -> Answer {
+        self.answered(answer, asker, (self.site.rooms[i].rules.name.as_str(), &self.proxies[i]))
+    }
+
+    fn answered(&self, answer: Result<Answer, ProxyFault>, asker: &Asker, (room, proxy): (&str, &Proxy)) -> Answer {
         let mut answer = answer.unwrap_or_else(|fault| {
-            tracing::warn!(fault = %fault, request = %asker.id, "a request was not answered by the upstream");
+            let upstream = proxy.addresses();
+            let request = asker.id;
+            tracing::warn!(%fault, %request, %room, %upstream, "a request was not answered by the upstream");
             self.refuse(asker.reads, &Refused::Upstream(&fault))
         });
         telemetry::answered(&asker.span, answer.status(), true);

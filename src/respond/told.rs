@@ -93,7 +93,8 @@ impl Told {
 }
 
 fn upstream(fault: &ProxyFault) -> Told {
-    const TRY: &str = "The site behind the waiting room did not answer. Your place is kept; please try again.";
+    const TRY: &str =
+        "The site behind the waiting room did not answer. Please try again; places already given are kept.";
     match fault {
         ProxyFault::HeaderTimeout | ProxyFault::BodyTimeout => {
             told(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The site takes too long", TRY).after(5)

@@ -34,8 +34,7 @@ impl CertificateFiles {
     /// # Errors
     /// [`TlsFault`], which names the file.
     pub fn read(&self) -> Result<CertifiedKey, TlsFault> {
-        let chain = read_chain(&self.chain)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| pem_fault(&self.key, "private key", e))?;
+        let (chain, key) = (self.read_chain()?, self.read_key()?);
         let provider = provider();
         CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -44,6 +43,22 @@ impl CertificateFiles {
             rustls::Error::InvalidCertificate(_) => TlsFault::Unusable { path: self.chain.clone(), error },
             error => TlsFault::Unusable { path: self.key.clone(), error },
         })
+    }
+
+    /// Reads the certificate alone.
+    ///
+    /// # Errors
+    /// [`TlsFault`], which names the file.
+    pub fn read_chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+        read_chain(&self.chain)
+    }
+
+    /// Reads the key alone.
+    ///
+    /// # Errors
+    /// [`TlsFault`], which names the file.
+    pub fn read_key(&self) -> Result<PrivateKeyDer<'static>, TlsFault> {
+        PrivateKeyDer::from_pem_file(&self.key).map_err(|e| pem_fault(&self.key, "private key", e))
     }
 
     /// Tells whether others than the key's owner can read the key.
@@ -177,6 +192,14 @@ impl Certificate {
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(unusable)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// Sees to it that a file names authorities that can vouch for operators.
+///
+/// # Errors
+/// [`TlsFault`], which names the file.
+pub fn check_vouching(ca: &Path) -> Result<(), TlsFault> {
+    vouched_by(ca).map(drop)
 }
 
 /// Makes what takes only those for whom an authority of a file vouches.

@@ -159,6 +159,7 @@ fn keys_read() -> Vec<String> {
         "choice",
         "flag",
         "instant",
+        "address",
     ];
     let mut keys = Vec::new();
     for (at, _) in source.match_indices("(\"") {

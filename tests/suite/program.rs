@@ -24,6 +24,11 @@ pub fn told(arguments: &[&str]) -> (Option<i32>, String) {
     said_of(run(arguments))
 }
 
+/// The same with these variables in its environment.
+pub fn told_in(environment: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+    said_of(Command::new(PROGRAM).envs(environment.iter().copied()).args(arguments).output().unwrap())
+}
+
 /// The same, where nobody reads what it prints: what it said of that.
 pub fn told_to_nobody(arguments: &[&str]) -> (Option<i32>, String) {
     let (reader, writer) = std::io::pipe().unwrap();

@@ -168,6 +168,7 @@ async fn what_fails_is_kept_and_its_id_is_in_the_answer_and_the_log() {
     assert_eq!(visitor.get("/fine").await.status(), 200);
     let seen = upstream.seen();
     assert!(seen[0].header("traceparent").unwrap().ends_with("-00"), "nobody has to keep it: {seen:?}");
+    let address = upstream.address;
     drop(upstream);
     let failed = visitor.get("/gone").await;
     assert!(failed.status() >= 502, "{}", failed.text());
@@ -181,6 +182,8 @@ async fn what_fails_is_kept_and_its_id_is_in_the_answer_and_the_log() {
     let line = logs.lines().find(|line| line.contains("was not answered by the upstream")).unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["fields"]["request"], &line["span"]["request_id"]), (&json!(id), &json!(id)));
+    let upstream = json!(format!("http://{address}"));
+    assert_eq!((&line["fields"]["room"], &line["fields"]["upstream"]), (&json!("sale"), &upstream));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ function signIn(words) {
   const input = h("input", { type: "password", required: true, autocomplete: "current-password", spellcheck: "false" });
   const form = h("form", { class: "card sign-in", onsubmit: (event) => { event.preventDefault(); keepToken(input.value.trim()); start(); } },
     h("h1", {}, "Operator’s console"), words && h("p", { class: "wrong", role: "alert" }, words),
-    field("Admin token", input, "The gateway prints it at its start. It stays in this tab only."), h("button", { class: "solid" }, "Sign in"));
+    field("Admin token", input, "It stands in admin-token in the gateway’s data folder, unless your configuration gives one; the demo prints it. It stays in this tab only."), h("button", { class: "solid" }, "Sign in"));
   place("main").replaceChildren(form);
   input.focus();
 }

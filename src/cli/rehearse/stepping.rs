@@ -76,8 +76,14 @@ pub struct Bearing {
 }
 
 /// Why nothing was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfound {
+    /// Nothing answers.
+    NoAnswer(String),
+    /// The page is none that visitors come for: its status is this.
+    NoPage(u16),
+    /// It is a waiting page that answers.
+    Line,
     /// The first step is errors already.
     Errors,
     /// This machine could not even take the first step.
@@ -89,6 +95,7 @@ pub enum Unfound {
 /// # Errors
 /// When the first step does not tell how the site does at ease.
 pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Result<Bearing, Unfound> {
+    knock(target).await?;
     let target = Arc::new(target.clone());
     let take = async |per_second: f64| {
         let step = step(&target, per_second, stairs.each).await;
@@ -96,6 +103,20 @@ pub async fn find(target: &Target, stairs: Stairs, tell: impl Fn(&Step)) -> Resu
         step
     };
     climb(stairs, take).await
+}
+
+/// Asks once, to know that there is a page whose answers can be timed.
+async fn knock(target: &Target) -> Result<(), Unfound> {
+    let asked = Wire::new(None, None).ask(target, &mut Jar::default(), &Ask::page(&target.page)).await;
+    let answer = asked.map_err(|fault| match fault.is_own() {
+        true => Unfound::Unasked,
+        false => Unfound::NoAnswer(fault.to_string()),
+    })?;
+    match answer.status.as_u16() {
+        _ if is_good(&answer) => Ok(()),
+        200..400 => Err(Unfound::Line),
+        status => Err(Unfound::NoPage(status)),
+    }
 }
 
 /// Takes steps that grow until one is bad, and then halves the span between it and the last good one.

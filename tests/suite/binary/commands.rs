@@ -5,7 +5,7 @@ use vestibule::clock::Clock;
 use vestibule::token::{KeyRing, Revocation};
 
 use crate::gateway::stand::Setup;
-use crate::program::{text, told, told_to_nobody, write};
+use crate::program::{text, told, told_in, told_to_nobody, write};
 use crate::redis_server::RedisServer;
 
 #[test]
@@ -35,6 +35,24 @@ fn check_names_every_line_of_a_bad_file() {
     assert!(code == Some(0) && said.contains("room sale: unlimited, to http://127.0.0.1:9000"), "{said}");
     let (code, said) = told(&["check", text(&folder.path().join("none.toml"))]);
     assert!(code == Some(2) && said.contains("cannot read"), "{said}");
+}
+
+#[test]
+fn a_misspelt_variable_is_told_by_check_and_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let room = format!("[room.sale]\nupstream = \"http://{}\"\n", site.local_addr().unwrap());
+    let file = write(folder.path(), "vestibule.toml", &format!("data = \"{}\"\n{room}", folder.path().display()));
+    let variables = [("VESTIBULE_STORE_ULR", "redis://:word@127.0.0.1/"), ("VESTIBULE_SERVICE_HOST", "10.0.0.1")];
+    for arguments in [["check", text(&file)].to_vec(), ["doctor", "--config", text(&file)].to_vec()] {
+        let (code, said) = told_in(&variables, &arguments);
+        assert_eq!(code, Some(0), "no error: {said}");
+        let line = said.lines().find(|line| line.contains("VESTIBULE_STORE_ULR")).unwrap();
+        assert!(line.starts_with("warning") && line.ends_with("did you mean VESTIBULE_STORE_URL?"), "{said}");
+        assert!(!said.contains("SERVICE_HOST") && !said.contains("word@"), "{said}");
+    }
+    let (code, said) = told_in(&[("VESTIBULE_LISTEN", "localhost:8080")], &["check", text(&file)]);
+    assert!(code == Some(2) && said.contains("\nVESTIBULE_LISTEN: is an IP address and a port"), "{said}");
 }
 
 #[test]
@@ -126,7 +144,9 @@ fn keys_are_made_listed_rotated_and_retired() {
     let (code, revoked) = keys(&["revoke", "--visitor", "000000000000000000000000000000ab"]);
     assert!(code == Some(0) && revoked.contains("revoked visitor"), "{revoked}");
     assert_eq!([keys(&["revoke"]).0, keys(&["revoke", "--visitor", "x"]).0], [Some(2); 2]);
-    assert!(keys(&["revoke", "--room", "sale"]).1.contains("revoked passes of room sale from before 2"));
+    let (_, revoked) = keys(&["revoke", "--room", "sale"]);
+    assert!(revoked.contains("revoked passes of room sale from before 2"), "{revoked}");
+    assert!(revoked.contains("whether there is a room sale was not checked"), "{revoked}");
 }
 
 /// Runs commands all at once; returns what each said and how it ended.

@@ -96,6 +96,16 @@ async fn a_hang_up_takes_new_limits_and_leaves_a_bad_file_alone() {
 }
 
 #[tokio::test]
+async fn a_variable_that_sets_nothing_is_logged_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let setup = Setup::room("").data(&folder.path().join("data"));
+    let file = write(folder.path(), "vestibule.toml", &setup.text(upstream.address));
+    let process = Process::start_in(&[("VESTIBULE_LISTN", "127.0.0.1:1")], &["serve", "--config", text(&file)], 2);
+    process.until_logged("VESTIBULE_LISTN is ignored").await;
+}
+
+#[tokio::test]
 async fn the_demo_is_everything_in_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();
@@ -122,6 +132,24 @@ async fn the_demo_is_everything_in_one_process() {
     assert_eq!(status.code(), Some(0), "{logs}");
     let parsed = logs.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str::<Value>);
     assert!(parsed.map(Result::unwrap).any(|line| line["fields"]["message"].as_str().unwrap().contains("stopping")));
+}
+
+#[tokio::test]
+async fn a_demo_that_was_left_closed_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let any = "127.0.0.1:0";
+    let words = ["demo", "--listen", any, "--admin", any, "--booking", any, "--data", &data];
+    for (action, left) in [("close", "closed"), ("pause", "paused")] {
+        let first = Process::start(&words, 5);
+        let shown = format!("Authorization: Bearer {}\r\n", first.said("token"));
+        let answer = first.operator().ask_with(&shown, "POST", &format!("/api/rooms/tatkal/{action}"), "").await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        first.signal("TERM");
+        first.end().await;
+        let again = Process::start(&words, 5);
+        again.until_logged(&format!("Room tatkal is {left}, as you left it: open it on the console; --data")).await;
+    }
 }
 
 /// Scenario 33. The files that a gateway may open are nearly all visitors' connections, but it is somebody else who has

@@ -56,7 +56,9 @@ fn bad_arguments_say_what_would_be_right() {
     refused(&demo(&["--item", "nonsense", "--seats", "5"]), &["--item `nonsense`"]);
     refused(&demo(&["--seats", "5"]), &["--item"]);
     refused(&demo(&["--database", "mysql://x"]), &["database must read sqlite:FILE"]);
-    refused(&["demo", "--listen", "nowhere"], &["nowhere"]);
+    for address in ["nowhere", "localhost:8090"] {
+        refused(&["demo", "--listen", address], &[address, "an IP address and a port, such as 127.0.0.1:8080"]);
+    }
     refused(&["serve", "--config", "/nonexistent/vestibule.toml"], &["cannot read /nonexistent/vestibule.toml"]);
     refused(&["serv"], &["serve"]);
     let folder = tempfile::tempdir().unwrap();

@@ -106,10 +106,17 @@ async fn what_cannot_be_rehearsed_is_refused_in_words() {
     let config = folder.path().join("vestibule.toml");
     std::fs::write(&config, Setup::room("").text(nowhere)).unwrap();
     let url = format!("http://{nowhere}/");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = format!("http://{}/gone", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new()).await });
     let report = folder.path().join("none.json");
     for (more, words) in [
         (["--room", "hall"], "there is no room `hall`; there are sale"),
-        (["--step", url.as_str()], "answers with errors at 10 a second already"),
+        (
+            ["--step", url.as_str()],
+            "does not answer: cannot connect: Connection refused (os error 111); is it running?",
+        ),
+        (["--step", gone.as_str()], "/gone answers with HTTP 404; give --step a page that the site has"),
         (["--step", "http://192.0.2.7/"], "is not this machine"),
         (["--against", text(&report)], "is no report of a crowd"),
     ] {

@@ -105,6 +105,7 @@ async fn an_upstream_that_is_down_is_told_and_costs_no_place() {
     let gone = Setup::room("").start_before(Upstream::start_and_leave().await).await;
     let page = gone.visitor().get("/").await;
     assert_eq!((page.status(), page.header("retry-after")), (502, Some("5")));
+    assert!(page.text().contains("places already given are kept"), "also true for who has none: {}", page.text());
     assert!(page.text().contains("does not answer") && page.header("content-security-policy").is_some());
     let mut program = gone.visitor().program();
     let problem = program.get("/").await;
