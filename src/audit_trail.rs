@@ -1,11 +1,13 @@
 //! Who changed what, and when: the newest changes in memory, all of them in a file.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,10 @@ pub struct Change {
     /// With what.
     pub detail: String,
 }
+
+/// How often a file that is locked is asked for, and how long is waited in between.
+const LOCK_TRIES: usize = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 impl AuditTrail {
     /// Opens a trail; with a folder, it goes on with the file there.
@@ -71,9 +77,15 @@ impl AuditTrail {
 
 /// Writes a line whole, on a line of its own: another process may append to the same file, a gateway or the command line. The
 /// file is locked for the moment of it, for one who looks at its end while another writes takes a part of a line for torn;
-/// where there are no locks, an empty line comes of that and nothing worse.
+/// where there are no locks, or somebody else keeps it, an empty line comes of that and nothing worse.
 fn append_line(file: &mut File, line: &str) -> io::Result<()> {
-    let _ = file.lock();
+    // Not for long: the line goes on ticking on this thread.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
+            _ => break,
+        }
+    }
     let written = is_torn(file).and_then(|is_torn| {
         let start = if is_torn { "\n" } else { "" };
         file.write_all(format!("{start}{line}\n").as_bytes())

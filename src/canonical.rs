@@ -9,12 +9,17 @@ use std::net::Ipv6Addr;
 use percent_encoding::percent_decode_str;
 
 /// Reads a host: letters, digits, `-`, `.`, `_`, or an IPv6 address in brackets, and perhaps a port. Returns the name
-/// without a final dot, in the case in which it stands, and the port; `None` for anything else.
+/// without a final dot, in the case in which it stands, an address in its short form (RFC 5952), and the port; `None` for
+/// anything else.
 #[must_use]
-pub fn host(text: &str) -> Option<(&str, Option<u16>)> {
+pub fn host(text: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
     let (name, port) = split_port(text)?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    (is_dns_name(name) || is_ipv6(name)).then_some((name, port))
+    if is_dns_name(name) {
+        return Some((Cow::Borrowed(name), port));
+    }
+    let address: Ipv6Addr = name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some((Cow::Owned(format!("[{address}]")), port))
 }
 
 fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
@@ -45,11 +50,6 @@ fn is_dns_name(name: &str) -> bool {
     name.len() <= 253 && name.as_bytes().split(|&byte| byte == b'.').all(is_label)
 }
 
-fn is_ipv6(name: &str) -> bool {
-    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-    inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
-}
-
 /// Spells a path: it begins with `/`, and runs of `/` become one. Encoded letters, digits and `-._~` are decoded; other
 /// escapes get upper-case digits; bytes outside the grammar of RFC 3986 are encoded.
 ///
@@ -70,9 +70,15 @@ pub fn loose_path(path: &str) -> Cow<'_, str> {
         return Cow::Borrowed(path);
     }
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let plain = |segment: &str| segment.split(';').next().unwrap_or_default().to_lowercase();
+    let plain = |segment: &str| without_case(segment.split(';').next().unwrap_or_default());
     let segments: Vec<String> = decoded.split('/').map(plain).filter(|segment| !segment.is_empty()).collect();
     Cow::Owned(format!("/{}", segments.join("/")))
+}
+
+/// Makes letters alike that one site or another takes for one: those of a pair by their upper case too (`ſ`, `ς`), and `i` with
+/// its dot and without.
+fn without_case(text: &str) -> String {
+    text.to_uppercase().to_lowercase().replace('\u{307}', "")
 }
 
 /// Recognises, in one look at each byte, the paths that are canonical already, which nearly all are.
@@ -160,6 +166,7 @@ mod tests {
             ("/;x", "/"),
             ("/CAF%C3%89/", "/caf\u{e9}"),
             ("/%FF", "/\u{fffd}"),
+            ("/%C5%BFale/t%C4%B1cket/T%C4%B0CKET", "/sale/ticket/ticket"),
             ("/%2541", "/%41"),
         ] {
             assert_eq!(loose_path(path), expected, "{path}");
@@ -168,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_and_perhaps_a_port() {
-        assert_eq!(host("Shop.example.:8443"), Some(("Shop.example", Some(8443))));
-        assert_eq!(host("[::1]"), Some(("[::1]", None)));
+        assert_eq!(host("Shop.example.:8443"), Some(("Shop.example".into(), Some(8443))));
+        assert_eq!(host("[0:0::0:1]"), Some(("[::1]".into(), None)));
         for text in ["", ".", "a..b", "a b", "[::1", "a:0", "a:", "a:1:2"] {
             assert_eq!(host(text), None, "{text}");
         }

@@ -76,7 +76,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// Takes a file; waits for half a minute where another process has it.
+    /// Takes a file; waits for half a minute where another process has it. Where the file system knows no locks, it is taken
+    /// without one.
     ///
     /// # Errors
     /// What the system says, where the file cannot be opened or locked; [`io::ErrorKind::TimedOut`].
@@ -89,12 +90,18 @@ impl Held {
                 // Another has put a new file in its place since it was opened.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => sleep(LOOK_AGAIN),
+                Err(TryLockError::Error(e)) if has_no_locks(&e) => return Ok(Self { _lock: file }),
                 Err(TryLockError::Error(e)) => return Err(e),
             }
         }
         let text = format!("another process has held it for {} seconds", PATIENCE.as_secs());
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
+}
+
+/// Tells a file system without locks: some networks' are.
+fn has_no_locks(fault: &io::Error) -> bool {
+    fault.kind() == io::ErrorKind::Unsupported || fault.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error())
 }
 
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {

@@ -270,14 +270,14 @@ impl Pipeline {
     }
 
     /// Tells whether somebody is told at `now_ms`, by the board's clock, that it is sold out: not who waits for what comes
-    /// back. Who is in may have a hold to pay for, or a booking, so that "everything" is everything but that.
+    /// back. Who was called may have a hold to pay for, or a booking, so that "everything" is everything but that.
     fn is_sold_out(&self, room: &Room, decision: &Decision, target: &Target, now_ms: u64) -> bool {
         if matches!(decision, Decision::Wait(..)) {
             return false;
         }
-        let is_in = matches!(decision, Decision::Admit(..));
+        let was_called = matches!(decision, Decision::Admit(..) | Decision::Enter { .. });
         let mut keys = room.rules.items.iter().filter_map(|item| item.key(target.path(), target.query()));
-        (!is_in && room.sold_out.holds_everything(now_ms))
+        (!was_called && room.sold_out.holds_everything(now_ms))
             || room.sold_out.holds(target.path(), now_ms)
             || keys.any(|key| room.sold_out.holds(&key, now_ms))
     }

@@ -64,7 +64,7 @@ fn methods(section: &mut Section<'_>) -> Vec<Method> {
             section.problem("methods", format!("{method} is never forwarded; leave it out"));
         } else if method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
             let right = method.as_str().to_ascii_uppercase();
-            section.problem("methods", format!("`{method}` is not `{right}`: methods are told apart by their case"));
+            section.problem("methods", format!("`{method}` is not `{right}`: methods are written in capitals"));
         }
     }
     methods

@@ -160,7 +160,7 @@ fn host_of(header: Option<&HeaderValue>, uri: &Uri, scheme: &str) -> Result<Stri
 fn canonical_host(host: &str, scheme: &str) -> Result<String, BadTarget> {
     let (name, port) = canonical::host(host).ok_or(BadTarget::BadHost)?;
     let mut canonical = String::with_capacity(host.len());
-    canonical.push_str(name);
+    canonical.push_str(&name);
     canonical.make_ascii_lowercase();
     let own_port = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != own_port) {

@@ -50,7 +50,7 @@ pub enum HostPattern {
 pub struct PathPattern {
     /// The path, [spelled canonically](canonical::path); with its final slash where it is a prefix.
     path: String,
-    /// The same as [the freest of sites reads it](canonical::loose_path).
+    /// The same as [the freest of sites reads it](canonical::loose_path), of a prefix without a final slash.
     loose: String,
     is_prefix: bool,
 }
@@ -111,7 +111,9 @@ impl FromStr for PathPattern {
             return Err(BadPattern::Path(text.to_owned()));
         }
         let path = canonical::path(path).ok_or_else(|| BadPattern::NoPath(text.to_owned()))?.into_owned();
-        Ok(Self { loose: canonical::loose_path(&path).into_owned(), path, is_prefix })
+        let loose = canonical::loose_path(&path);
+        let loose = if is_prefix { without_slash(&loose) } else { &loose }.to_owned();
+        Ok(Self { path, loose, is_prefix })
     }
 }
 
@@ -178,7 +180,7 @@ impl PathPattern {
     /// Returns the pattern of all paths.
     #[must_use]
     pub fn all() -> Self {
-        Self { path: "/".to_owned(), loose: "/".to_owned(), is_prefix: true }
+        Self { path: "/".to_owned(), loose: String::new(), is_prefix: true }
     }
 
     /// Returns its path, or its prefix with the final slash.
@@ -198,7 +200,7 @@ impl PathPattern {
 
     /// Tells whether the pattern matches a path letter by letter.
     pub(super) fn matches(&self, path: &str) -> bool {
-        if self.is_prefix { is_below(self.path.trim_end_matches('/'), path) } else { self.path == path }
+        if self.is_prefix { is_below(without_slash(&self.path), path) } else { self.path == path }
     }
 
     /// Tells whether both match the same paths.
@@ -213,9 +215,12 @@ impl PathPattern {
     }
 }
 
-/// Tells whether `path` is `prefix` itself or stands below it.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// Tells whether `path` is `prefix` itself, which has no final slash, or stands below it.
 fn is_below(prefix: &str, path: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -56,7 +56,7 @@ pub enum KeyRingFault {
     #[error("key {0} is active; rotate it before retiring it")]
     Active(Kid),
     /// Another key of its kind is to be the next.
-    #[error("key {0} is announced as the next already; rotate to put it in use, or retire it")]
+    #[error("key {0} is announced as the next, with another algorithm; rotate to put it in use, or retire it")]
     Announced(Kid),
 }
 
@@ -105,11 +105,11 @@ impl KeyRing {
     }
 
     /// Adds a fresh key that verifies and does not sign yet. Where several gateways sign, each has to know a key before
-    /// the first of them signs with it; the next rotation puts it in use.
+    /// the first of them signs with it; the next rotation puts it in use. One that is announced already stays the one.
     ///
     /// # Errors
     ///
-    /// [`KeyRingFault::Announced`] when one of this kind is announced already, [`KeyRingFault::Full`] when the ring has no
+    /// [`KeyRingFault::Announced`] when one of another algorithm is announced, [`KeyRingFault::Full`] when the ring has no
     /// room for another.
     pub fn announce<R: CryptoRng + ?Sized>(
         &mut self,
@@ -118,8 +118,8 @@ impl KeyRing {
         now_ms: u64,
         rng: &mut R,
     ) -> Result<Kid, KeyRingFault> {
-        if let Some(card) = self.announced(kind) {
-            return Err(KeyRingFault::Announced(card.kid));
+        if let Some(card) = self.announced(kind, algorithm)? {
+            return Ok(card.kid);
         }
         self.check_room(kind)?;
         let algorithm = algorithm.or(self.active(kind).card.algorithm);
@@ -168,13 +168,9 @@ impl KeyRing {
         lifetime_ms: u64,
         rng: &mut R,
     ) -> Result<Kid, KeyRingFault> {
-        let announced = self.announced(kind);
-        match announced {
-            Some(card) if algorithm.is_some() && algorithm != card.algorithm => {
-                return Err(KeyRingFault::Announced(card.kid));
-            }
-            Some(_) => {}
-            None => self.check_room(kind)?,
+        let announced = self.announced(kind, algorithm)?;
+        if announced.is_none() {
+            self.check_room(kind)?;
         }
         let algorithm = algorithm.or(self.active(kind).card.algorithm);
         let until_ms = now_ms.saturating_add(lifetime_ms).saturating_add(super::CLOCK_SKEW_MS);
@@ -317,8 +313,13 @@ impl KeyRing {
         active.expect("a ring has one active key of each kind, checked when it is made or read")
     }
 
-    fn announced(&self, kind: KeyKind) -> Option<KeyCard> {
-        self.of_kind(kind).map(|key| key.card).find(|card| card.state == KeyState::Announced)
+    /// Finds the key that is announced, which has to be of the `algorithm` that is wished for, if one is.
+    fn announced(&self, kind: KeyKind, algorithm: Option<PassAlgorithm>) -> Result<Option<KeyCard>, KeyRingFault> {
+        let found = self.of_kind(kind).map(|key| key.card).find(|card| card.state == KeyState::Announced);
+        match found {
+            Some(card) if algorithm.is_some() && algorithm != card.algorithm => Err(KeyRingFault::Announced(card.kid)),
+            found => Ok(found),
+        }
     }
 
     fn check_room(&self, kind: KeyKind) -> Result<(), KeyRingFault> {
