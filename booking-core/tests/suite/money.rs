@@ -12,9 +12,8 @@ use booking_core::domain::ledger::Statement;
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
 use booking_core::domain::order::{self, Stop, Task, TaskKind};
-use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState, PaymentStatus};
+use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentStatus};
 use booking_core::domain::placement::ShardNumber;
-use booking_core::domain::refund::Refunds;
 use booking_core::domain::seat::SeatNumber;
 use booking_core::metrics::Metrics;
 use booking_core::provider::signature::sign;
@@ -442,7 +441,8 @@ on_both! {
         let working = tokio::spawn(outbox::run(patient(&world), stop.clone()));
         until(async || world.provider.bank().hanging() == 16).await;
         let held = world.hold("h", 1).await.unwrap();
-        let pending = open_only(&world, &held).await;
+        let pending = world.open_only(held.hold.id).await;
+        let pending = world.service.find_payment(pending.id, false).await.unwrap();
         capture_without_settling(&world, &pending).await;
         until(async || world.hold_status_of(&held).await == HoldStatus::Confirmed).await;
         assert_eq!(world.provider.bank().hanging(), 16, "side by side, and not all at once");
@@ -479,25 +479,6 @@ async fn until(came_true: impl AsyncFn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes true");
-}
-
-/// Writes a payment down, and then nothing more happens: as if the process had ended there.
-async fn open_only(world: &World, held: &HoldAnswer) -> PaymentAnswer {
-    let payment = Payment {
-        id: PaymentId::from_bytes([77; 16]),
-        hold: Some(held.hold.id),
-        amount: held.hold.amount(),
-        method: "sim_ok".to_owned(),
-        request_hash: [0; 32],
-        created_at: NOON,
-        changed_at: NOON,
-        refunds: Refunds::default(),
-        state: PaymentState::Pending,
-    };
-    let (id, now) = (payment.id, world.service.now());
-    let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
-    world.store.transact(Subject::Opening(held.hold.id, id), decide).await.unwrap().unwrap();
-    world.service.find_payment(id, false).await.unwrap()
 }
 
 /// Writes down that the money was taken, and then nothing more happens: as if the process had ended there.

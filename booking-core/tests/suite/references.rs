@@ -11,8 +11,7 @@ use booking_core::domain::hold::{HoldId, HoldStatus};
 use booking_core::domain::inventory::{InventoryId, Offer};
 use booking_core::domain::money::Paise;
 use booking_core::domain::order;
-use booking_core::domain::payment::{Payment, PaymentId, PaymentState, PaymentStatus};
-use booking_core::domain::refund::Refunds;
+use booking_core::domain::payment::{Payment, PaymentStatus};
 use booking_core::domain::seat::{Numbering, Wish};
 use booking_core::reaper;
 use booking_core::service::paying::{PaymentOrder, Then};
@@ -54,27 +53,9 @@ async fn pay(service: &Arc<Service>, hold: HoldId, method: &str) -> Payment {
     service.pay(order).await.unwrap().payment
 }
 
-/// Writes a payment down, and then nothing more happens.
-async fn open(world: &World, hold: HoldId) -> Payment {
-    let payment = Payment {
-        id: PaymentId::from_bytes(*hold.as_bytes()),
-        hold: Some(hold),
-        amount: Paise::default(),
-        method: "sim_ok".to_owned(),
-        request_hash: [0; 32],
-        created_at: NOON,
-        changed_at: NOON,
-        refunds: Refunds::default(),
-        state: PaymentState::Pending,
-    };
-    let subject = Subject::Opening(hold, payment.id);
-    let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), NOON));
-    world.store.transact(subject, decide).await.unwrap().unwrap().payment.unwrap()
-}
-
 /// Has the seats of a hold secured for money that is set aside, and then nothing more happens.
 async fn secured(world: &World, hold: HoldId) -> Payment {
-    let pending = open(world, hold).await;
+    let pending = world.open_only(hold).await;
     let charge = world.provider.stray_reservation(pending.id, pending.amount);
     let secured = world.service.authorized(pending.id, &charge, pending.amount.get(), Then::CaptureHere).await;
     secured.unwrap().unwrap().payment.unwrap()
@@ -126,7 +107,7 @@ on_both! {
             let world = World::new(&db.another().await, 1).await;
             let [first, second] = [hold(&*world.store, row(), id(1, 9)).await, hold(&*world.store, row(), id(2, 9)).await];
             pay(&world.service, first, "sim_ok").await;
-            let pending = open(&world, second).await;
+            let pending = world.open_only(second).await;
             if lapsed {
                 world.clock.advance_ms(HOLD_MS);
                 reaper::pass(&world.service).await.unwrap();

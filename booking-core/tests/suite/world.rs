@@ -8,12 +8,14 @@ use booking_core::app::App;
 use booking_core::catalogue::Catalogue;
 use booking_core::clock::{Clock, ManualClock, SystemClock};
 use booking_core::config::{Config, SaleRow};
-use booking_core::domain::hold::HoldStatus;
+use booking_core::domain::hold::{HoldId, HoldStatus};
 use booking_core::domain::inventory::InventoryId;
 use booking_core::domain::ledger::Account;
 use booking_core::domain::moment::Moment;
 use booking_core::domain::money::Paise;
-use booking_core::domain::payment::{ChargeId, PaymentId};
+use booking_core::domain::order;
+use booking_core::domain::payment::{ChargeId, Payment, PaymentId, PaymentState};
+use booking_core::domain::refund::Refunds;
 use booking_core::metrics::Metrics;
 use booking_core::provider::simulated::SimulatedProvider;
 use booking_core::provider::simulated::account::{Account as Charge, Status};
@@ -23,7 +25,7 @@ use booking_core::provider::simulated::house::House;
 use booking_core::service::holding::{HoldAnswer, HoldOrder};
 use booking_core::service::paying::{PaymentAnswer, PaymentOrder};
 use booking_core::service::{Denied, Parts, Service, Terms};
-use booking_core::store::Store;
+use booking_core::store::{Decide, Store, Subject};
 use booking_core::strategy::{Strategies, Strategy};
 use booking_core::teller::{Teller, TellerLimits};
 use booking_core::{auditor, outbox, reaper, reconciler};
@@ -88,6 +90,25 @@ impl World {
 
     pub async fn hold_status_of(&self, held: &HoldAnswer) -> HoldStatus {
         self.service.find_hold(held.hold.id).await.unwrap().state.status()
+    }
+
+    /// Writes a payment of a hold down, and then nothing more happens: as if the process had ended there.
+    pub async fn open_only(&self, hold: HoldId) -> Payment {
+        let now = self.service.now();
+        let payment = Payment {
+            id: PaymentId::from_bytes(*hold.as_bytes()),
+            hold: Some(hold),
+            amount: Paise::default(),
+            method: "sim_ok".to_owned(),
+            request_hash: [0; 32],
+            created_at: now,
+            changed_at: now,
+            refunds: Refunds::default(),
+            state: PaymentState::Pending,
+        };
+        let subject = Subject::Opening(hold, payment.id);
+        let decide: Decide = Arc::new(move |loaded| order::open_payment(loaded, payment.clone(), now));
+        self.store.transact(subject, decide).await.unwrap().unwrap().payment.unwrap()
     }
 
     /// Lets the background work come to rest.
