@@ -49,18 +49,16 @@ impl Pipeline {
 
     /// Forwards what needs no pass, whoever asks.
     pub(super) fn bypass(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
-        let pipeline = Arc::clone(self);
-        Handling::Later(Box::pin(async move { pipeline.forward_without_entry(i, visit).await }))
+        self.later(visit, async move |pipeline, visit| pipeline.forward_without_entry(i, visit).await)
     }
 
     /// Forwards what needs a pass for somebody who needs none: what a cache kept of it, everybody could have.
     pub(super) fn exempt(self: &Arc<Self>, i: usize, visit: Visit) -> Handling {
-        let pipeline = Arc::clone(self);
-        Handling::Later(Box::pin(async move {
+        self.later(visit, async move |pipeline, visit| {
             let mut answer = pipeline.forward_without_entry(i, visit).await;
             respond::keep_from_shared_caches(&mut answer);
             answer
-        }))
+        })
     }
 
     async fn forward_without_entry(&self, i: usize, visit: Visit) -> Answer {
