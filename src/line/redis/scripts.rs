@@ -61,10 +61,12 @@ const VERBS: [&str; 16] = [
     include_str!("share.lua"),
 ];
 
-const PRELUDE: [&str; 9] = [
+const PRELUDE: [&str; 11] = [
     include_str!("prelude/numbers.lua"),
     include_str!("prelude/bitmaps.lua"),
     include_str!("prelude/room.lua"),
+    include_str!("prelude/sessions.lua"),
+    include_str!("prelude/log.lua"),
     include_str!("prelude/bases.lua"),
     include_str!("prelude/muster.lua"),
     include_str!("prelude/calling.lua"),
