@@ -390,6 +390,7 @@ mod tests {
             returned: Numbers::default(),
             left: Numbers::default(),
             ended: Vec::new(),
+            renewed: Vec::new(),
             wish_us: None,
             introduced: Vec::new(),
             known: Known::default(),

@@ -281,7 +281,7 @@ mod tests {
         let ticket = desk.ticket(1, 11);
         let pass = desk.pass(&ticket);
         let numbers = crate::line::Numbers::run(1, 1);
-        desk.line.end(&[crate::line::Ended { ends_s: joined.ends_s, numbers }], NOW_MS * 1_000);
+        desk.line.end(&[crate::line::Slots { ends_s: joined.ends_s, numbers }], NOW_MS * 1_000);
         assert_eq!(desk.decide(Some(&ticket.seal(&desk.ring)), Some(&pass)), Decision::Join);
     }
 

@@ -130,7 +130,7 @@ pub struct Entry {
     /// Who was called.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub called: Numbers,
-    /// The second, since the Unix epoch, at which the sessions of `called` end.
+    /// The second, since the Unix epoch, at which the sessions of `called`, or of `renewed`, end.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ends_s: u64,
     /// The rate limit's theoretical arrival time after `called`; where an epoch begins, the one that lets the rate
@@ -152,7 +152,10 @@ pub struct Entry {
     pub lapsed: Numbers,
     /// Whose session ended before its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ended: Vec<Ended>,
+    pub ended: Vec<Slots>,
+    /// Whose session goes on, instead of ending as it would have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renewed: Vec<Slots>,
     /// Who came back with a number that the store had forgotten.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub returned: Numbers,
@@ -175,13 +178,24 @@ impl Entry {
     }
 }
 
-/// Sessions that ended before their time, all of the same last second.
+/// Slots of the active limit that are taken until the same second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// The second at which they would have ended.
+pub struct Slots {
+    /// That second, since the Unix epoch: the end of the sessions, unless something comes between.
     pub ends_s: u64,
-    /// Whose they were.
+    /// Whose sessions they are.
     pub numbers: Numbers,
+}
+
+/// A session that is to go on, as a gateway knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Renewal {
+    /// Whose it is.
+    pub number: Number,
+    /// When it would end, in seconds since the Unix epoch.
+    pub ends_s: u64,
+    /// When the number was called, in microseconds since the Unix epoch.
+    pub called_us: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -240,7 +254,9 @@ pub struct Tick {
     /// Visitors who give up their place.
     pub left: Numbers,
     /// Sessions that end early.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<Slots>,
+    /// Sessions that go on for as long as one that begins now.
+    pub renewed: Vec<Renewal>,
     /// The interval between admissions that this gateway wishes for, in microseconds, where the rate adapts. The
     /// longest wish counts, each for as long as its gateway's lease.
     pub wish_us: Option<u64>,
@@ -254,19 +270,22 @@ impl Tick {
     /// Returns only what was said of places given up, given back or found again.
     #[must_use]
     pub fn of_places(self) -> Self {
-        Self { ended: Vec::new(), ..self }
+        Self { ended: Vec::new(), renewed: Vec::new(), ..self }
     }
 
     /// Says the same of places, where it was said of numbers, or the other way around.
     #[must_use]
     pub fn translated(self, translate: impl Fn(Numbers) -> Numbers) -> Self {
-        let ended = |ended: Ended| Ended { numbers: translate(ended.numbers), ..ended };
+        let ended = |slots: Slots| Slots { numbers: translate(slots.numbers), ..slots };
+        let one = |number| translate(Numbers::run(number, number)).iter().next();
+        let renewed = |renewal: Renewal| Some(Renewal { number: one(renewal.number)?, ..renewal });
         Self {
             here: translate(self.here),
             gone: translate(self.gone),
             returned: translate(self.returned),
             left: translate(self.left),
             ended: self.ended.into_iter().map(ended).collect(),
+            renewed: self.renewed.into_iter().filter_map(renewed).collect(),
             ..self
         }
     }

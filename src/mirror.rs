@@ -225,7 +225,8 @@ fn drawn_count(entry: &Entry) -> u64 {
 /// Counts the numbers that a tick speaks of.
 fn count(tick: &Tick) -> u64 {
     let ended = tick.ended.iter().map(|ended| ended.numbers.len());
-    [&tick.here, &tick.gone, &tick.returned, &tick.left].map(Numbers::len).into_iter().chain(ended).sum()
+    let sets = [&tick.here, &tick.gone, &tick.returned, &tick.left].map(Numbers::len);
+    sets.into_iter().chain(ended).sum::<u64>() + tick.renewed.len() as u64
 }
 
 /// Applies entries to a roll, and returns the link of each.

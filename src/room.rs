@@ -26,7 +26,7 @@ use crate::clock::{Between, Clock, FarClock};
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
-use crate::line::{GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault};
+use crate::line::{GatewayId, LineStore, Number, PersonId, Renewal, RoomName, Standing, StoreFault};
 use crate::live::Live;
 use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
@@ -163,6 +163,7 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
+    renewed: Vec<Renewal>,
     /// The highest number of a line that was lost whole; 0 where none was.
     recalled: Number,
     introduced: Vec<(PersonId, Number)>,
@@ -174,6 +175,7 @@ impl Pending {
             left: take_first(&mut self.left),
             returned: take_first(&mut self.returned),
             ended: take_first(&mut self.ended),
+            renewed: take_first(&mut self.renewed),
             introduced: take_first(&mut self.introduced),
             recalled: 0,
         }
@@ -301,6 +303,15 @@ impl Room {
     pub fn end_session(&self, number: Number, ends_s: u64) {
         if let Some(slot_ends_s) = self.mirror.read(|roll| roll.slot_end(number, ends_s)) {
             push_bounded(&mut self.pending().ended, (slot_ends_s, number));
+        }
+    }
+
+    /// Has a session go on, from the next tick, for as long as one that begins then; nothing is done where it would last hardly
+    /// longer, for a site may ask for it with every answer.
+    pub fn renew_session(&self, number: Number) {
+        let now_s = self.line_now().latest_s();
+        if let Some(renewal) = self.mirror.read(|roll| roll.renewal(number, now_s)) {
+            push_bounded(&mut self.pending().renewed, renewal);
         }
     }
 

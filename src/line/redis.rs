@@ -44,8 +44,8 @@ use super::board::{Heard, Reading, Word};
 use super::roll::{Era, epoch_of};
 use super::state::LineState;
 use super::{
-    Arrival, Claimed, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, Mark, News, Number, Numbers, Page,
-    PersonId, Roll, RoomName, Steering, StoreFault, Tick, apart,
+    Arrival, Claimed, Entry, Epoch, JOIN_LIMIT, Joined, Known, LineStore, Mark, News, Number, Numbers, Page, PersonId,
+    Renewal, Roll, RoomName, Slots, Steering, StoreFault, Tick, apart,
 };
 use crate::clock::Clock;
 
@@ -145,6 +145,9 @@ impl RedisLine {
         }
         if !tick.ended.is_empty() {
             verbs.push(with_ended(after(Verb::End), &tick.ended));
+        }
+        if !tick.renewed.is_empty() {
+            verbs.push(with_renewed(after(Verb::Renew), &tick.renewed));
         }
         if !tick.introduced.is_empty() {
             verbs.push(with_persons(after(Verb::Introduce), &tick.introduced));
@@ -311,9 +314,16 @@ fn with(mut call: Cmd, numbers: &Numbers) -> Cmd {
     call
 }
 
-fn with_ended(mut call: Cmd, ended: &[Ended]) -> Cmd {
-    for group in ended {
-        call.arg(group.ends_s).arg(group.numbers.to_string());
+fn with_ended(mut call: Cmd, ended: &[Slots]) -> Cmd {
+    for slots in ended {
+        call.arg(slots.ends_s).arg(slots.numbers.to_string());
+    }
+    call
+}
+
+fn with_renewed(mut call: Cmd, renewed: &[Renewal]) -> Cmd {
+    for renewal in renewed {
+        call.arg(renewal.number).arg(renewal.ends_s).arg(renewal.called_us);
     }
     call
 }

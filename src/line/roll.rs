@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::bits::Bits;
 use super::chain::{Link, LogStart};
 use super::draw::{Draw, Pending};
-use super::{Ended, Entry, Epoch, Joined, Known, Number, Numbers, Settings};
+use super::{Entry, Epoch, Joined, Known, Number, Numbers, Settings, Slots};
 pub(in crate::line) use eras::Parting;
 pub use lots::{Drawn, Lots};
 pub use sessions::Sessions;
-pub(super) use sessions::SessionRun;
+pub(super) use sessions::{Session, SessionRun};
 pub use standing::Standing;
 
 /// Who has which place. Every number up to `issued` is in just one state: waiting, called
@@ -148,7 +148,8 @@ impl Roll {
         self.forget(&entry.lapsed);
         self.tally.left += self.give_up(&entry.left);
         self.tally.lapsed += self.give_up(&entry.lapsed);
-        entry.ended.iter().for_each(|ended| self.end(ended));
+        entry.ended.iter().for_each(|slots| self.end(slots));
+        entry.renewed.iter().for_each(|slots| self.renew(slots, entry));
         self.take_calls(entry);
         self.tat_us = self.tat_us.max(entry.tat_us);
         self.regulate(entry);
@@ -235,10 +236,18 @@ impl Roll {
         }
     }
 
-    fn end(&mut self, ended: &Ended) {
-        for number in ended.numbers.iter() {
+    fn end(&mut self, slots: &Slots) {
+        for number in slots.numbers.iter() {
             if self.called.contains(number) && self.over.insert(number) {
-                self.sessions.end(ended.ends_s);
+                self.sessions.end(number, slots.ends_s);
+            }
+        }
+    }
+
+    fn renew(&mut self, slots: &Slots, entry: &Entry) {
+        for number in slots.numbers.iter() {
+            if self.called.contains(number) && !self.over.contains(number) {
+                self.sessions.renew(number, slots.ends_s, entry.ends_s, entry.at_us);
             }
         }
     }

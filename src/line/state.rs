@@ -11,12 +11,12 @@ mod epochs;
 mod muster;
 mod persons;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::bits::ones;
 use super::{
-    CALL_LIMIT, Ended, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, LONG_LINE, News, Number, Numbers,
-    PACE_STEP_US, Page, Phase, Roll, Settings, Steering, Tick,
+    CALL_LIMIT, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, LONG_LINE, News, Number, Numbers,
+    PACE_STEP_US, Page, Phase, Renewal, Roll, Settings, Slots, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -101,6 +101,7 @@ impl LineState {
                 self.take_back(&tick.returned, now_us);
                 self.leave(&tick.left, now_us);
                 self.end(&tick.ended, now_us);
+                self.renew(&tick.renewed, now_us);
             }
             self.introduce(&tick.introduced, now_us);
             self.call_and_count(now_us)
@@ -135,16 +136,36 @@ impl LineState {
     }
 
     /// Ends sessions before their time.
-    pub fn end(&mut self, ended: &[Ended], now_us: u64) {
-        let running = |n: &Number| self.roll.called.contains(*n) && !self.roll.over.contains(*n);
-        let ended: Vec<Ended> = ended
-            .iter()
-            .map(|e| Ended { ends_s: e.ends_s, numbers: e.numbers.iter().filter(running).collect() })
-            .filter(|e| !e.numbers.is_empty())
-            .collect();
+    pub fn end(&mut self, ended: &[Slots], now_us: u64) {
+        let told = ended.iter().flat_map(|slots| slots.numbers.iter().map(|number| (number, slots.ends_s)));
+        let ended = self.slots_of(told);
         if !ended.is_empty() {
             self.append(Entry { ended, ..Entry::default() }, now_us);
         }
+    }
+
+    /// Lets sessions that have not run out go on for as long as one that begins now, in the slots that they have.
+    pub fn renew(&mut self, renewed: &[Renewal], now_us: u64) {
+        let ends_s = self.ends_s(now_us);
+        let mut renewed = self.slots_of(renewed.iter().map(|renewal| (renewal.number, renewal.ends_s)));
+        renewed.retain(|slots| now_us / 1_000_000 < slots.ends_s && slots.ends_s < ends_s);
+        if !renewed.is_empty() {
+            self.append(Entry { renewed, ends_s, ..Entry::default() }, now_us);
+        }
+    }
+
+    /// Returns the slots of those who were called and are not over, each once. A gateway tells when each session would end; where
+    /// it was renewed, the line knows better.
+    fn slots_of(&self, told: impl Iterator<Item = (Number, u64)>) -> Vec<Slots> {
+        let (mut slots, mut seen) = (BTreeMap::<u64, Vec<Number>>::new(), BTreeSet::new());
+        for (number, told_s) in told {
+            let is_inside = self.roll.called.contains(number) && !self.roll.over.contains(number);
+            if is_inside && seen.insert(number) {
+                let ends_s = self.roll.sessions.renewed_end(number).unwrap_or(told_s);
+                slots.entry(ends_s).or_default().push(number);
+            }
+        }
+        slots.into_iter().map(|(ends_s, numbers)| Slots { ends_s, numbers: numbers.into_iter().collect() }).collect()
     }
 
     /// Calls the lowest numbers that are waiting and present, as many as the limits allow; lets

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{LEASE_MS, Room};
-use crate::line::{Ended, Known, Number, Numbers, Roll, Tick};
+use crate::line::{Known, Number, Numbers, Renewal, Roll, Slots, Tick};
 use crate::presence::Changes;
 
 impl Room {
@@ -21,6 +21,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
+            renewed: each_once(pending.renewed),
             wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
@@ -58,17 +59,24 @@ impl Room {
         pending.left.extend(tick.left.iter());
         let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
         pending.ended.extend(ended);
+        pending.renewed.extend(tick.renewed);
         pending.introduced.extend(tick.introduced);
     }
 }
 
-fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Ended> {
+fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Slots> {
     ended.sort_unstable();
     ended
         .chunk_by(|a, b| a.0 == b.0)
         .map(|group| {
             let numbers: Numbers = group.iter().map(|(_, number)| *number).collect();
-            Ended { ends_s: group[0].0, numbers }
+            Slots { ends_s: group[0].0, numbers }
         })
         .collect()
+}
+
+fn each_once(mut renewed: Vec<Renewal>) -> Vec<Renewal> {
+    renewed.sort_unstable();
+    renewed.dedup_by_key(|renewal| renewal.number);
+    renewed
 }

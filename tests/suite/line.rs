@@ -51,6 +51,7 @@ fn tick(gateway: u64) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        renewed: Vec::new(),
         wish_us: None,
         introduced: Vec::new(),
         known: Known::default(),

@@ -23,4 +23,5 @@ end
 local new = log_after(get('link_seq'))
 return {'roll', redis.call('HGETALL', KEYS[1]), redis.call('GET', WAITING) or '', redis.call('GET', CALLED) or '',
         redis.call('GET', OVER) or '', redis.call('GET', UNSEEN) or '', redis.call('HGETALL', SESSIONS),
-        redis.call('LRANGE', RUNS, 0, -1), new[1], new[2], text(now)}
+        redis.call('LRANGE', RUNS, 0, -1), redis.call('ZRANGE', RENEWED, 0, -1, 'WITHSCORES'),
+        redis.call('HGETALL', RENEWED_CALLS), new[1], new[2], text(now)}

@@ -1,6 +1,7 @@
 -- ARGV: now, the epoch, seq and issued that the line was read with; 1 if an epoch begins;
 -- the fields as pairs, their count first; waiting, called, over, unseen; the sessions as pairs of
--- last second and count, and their runs, each with its count first; the log. Returns 0 where the line has changed since it
+-- last second and count, their runs, and of those that were renewed whose they are, the last second and the instant of the
+-- call, each with its count first; the log. Returns 0 where the line has changed since it
 -- was read: the merge is then made anew.
 --
 -- Joins that called nobody, and have no entry, do not hinder it, for in a rush they never cease. Where
@@ -39,7 +40,7 @@ if not began and given > get('issued') then
   put('issued', given)
 end
 
-redis.call('DEL', SESSIONS, RUNS, LOG)
+redis.call('DEL', SESSIONS, RUNS, RENEWED, RENEWED_CALLS, LOG)
 local in_use = 0
 for _ = 1, tonumber(take()) do
   local ends, count = take(), take()
@@ -48,6 +49,11 @@ for _ = 1, tonumber(take()) do
   put('first_end', math.min(get('first_end') or math.huge, tonumber(ends)))
 end
 for _ = 1, tonumber(take()) do redis.call('RPUSH', RUNS, take()) end
+for _ = 1, tonumber(take()) do
+  local number = take()
+  redis.call('ZADD', RENEWED, take(), number)
+  redis.call('HSET', RENEWED_CALLS, number, take())
+end
 put('in_use', in_use)
 if line.persons then
   -- Numbers of a line that had to give way are not these.
@@ -56,6 +62,9 @@ if line.persons then
   redis.call('BITOP', 'OR', PAST, CALLED)
   for _, item in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
     each_called(item, function(runs) mark(PAST, runs, false) end)
+  end
+  for _, number in ipairs(redis.call('ZRANGE', RENEWED, 0, -1)) do
+    mark(PAST, {{tonumber(number), tonumber(number)}}, false)
   end
 end
 while at <= #ARGV do redis.call('RPUSH', LOG, take()) end

@@ -14,7 +14,7 @@ use crate::line::{
 };
 
 /// The form of what a room's keys hold. A program that writes another refuses to touch them.
-pub const LAYOUT: &str = "4";
+pub const LAYOUT: &str = "5";
 
 /// Over how many small hashes a room's persons are spread. Redis packs a hash of up to 512 fields, so this is
 /// small for about eight million persons.
@@ -29,6 +29,7 @@ pub enum Verb {
     TakeBack,
     Leave,
     End,
+    Renew,
     Introduce,
     Call,
     Follow,
@@ -42,13 +43,14 @@ pub enum Verb {
 }
 
 /// The verbs in the order of [`Verb`].
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     include_str!("join.lua"),
     include_str!("claim.lua"),
     include_str!("vouch.lua"),
     include_str!("take_back.lua"),
     include_str!("leave.lua"),
     include_str!("end.lua"),
+    include_str!("renew.lua"),
     include_str!("introduce.lua"),
     include_str!("call.lua"),
     include_str!("follow.lua"),

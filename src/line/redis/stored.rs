@@ -11,7 +11,7 @@ use super::words::{
 use crate::line::bits::Bits;
 use crate::line::chain::Link;
 use crate::line::draw::{Draw, Pending};
-use crate::line::roll::{Era, SessionRun, Sessions, Tally};
+use crate::line::roll::{Era, Session, SessionRun, Sessions, Tally};
 use crate::line::{Entry, Number, Numbers, Roll, Settings, StoreFault};
 
 /// A roll as it was at one instant, and what tells whether it has changed since.
@@ -86,7 +86,7 @@ pub fn read_roll(mut reply: Reply) -> Result<StoredRoll, StoreFault> {
         tat_us: fields.number("tat")?,
         pace_us: fields.number("pace")?,
         paced_at_us: fields.number("paced_at")?,
-        sessions: read_sessions(pairs(reply.array()?)?, reply.array()?.texts()?)?,
+        sessions: read_sessions(&mut reply)?,
         settings: fields.settings()?,
         set_at_us: fields.number("set_at")?,
         tally: Tally {
@@ -145,16 +145,21 @@ pub fn read_entries(reply: Reply, first: u64, eras: &[Era]) -> Result<Vec<Entry>
 /// Writes a merged roll and its log as the arguments of `restore`.
 pub fn roll_arguments(roll: &Roll, log: &[Entry]) -> Vec<Vec<u8>> {
     let fields = fields_of(roll);
-    let (in_use, runs) = sessions_of(&roll.sessions);
     let mut arguments = vec![fields.len().to_string().into_bytes()];
     arguments.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), value.into_bytes()]));
     let unseen = Bits::from(&roll.unseen);
     let over = over_to_keep(&roll.called, &unseen, &roll.over);
     arguments.extend([&roll.waiting, &roll.called, &over, &unseen].map(Bits::to_bytes));
-    arguments.push(in_use.len().to_string().into_bytes());
-    arguments.extend(in_use.into_iter().flatten().map(|number| number.to_string().into_bytes()));
-    arguments.push(runs.len().to_string().into_bytes());
-    arguments.extend(runs.into_iter().map(String::into_bytes));
+    let of_numbers = |numbers: &[u64]| numbers.iter().map(|number| number.to_string().into_bytes()).collect::<Vec<_>>();
+    let mut counted = |count: usize, values: Vec<Vec<u8>>| {
+        arguments.extend(of_numbers(&[count as u64]));
+        arguments.extend(values);
+    };
+    let (in_use, renewed, runs) = (roll.sessions.in_use(), roll.sessions.renewed(), run_texts(&roll.sessions));
+    counted(in_use.len(), in_use.iter().flat_map(|(ends_s, count)| of_numbers(&[*ends_s, *count])).collect());
+    counted(runs.len(), runs.into_iter().map(String::into_bytes).collect());
+    let session = |(number, session): (&Number, &Session)| of_numbers(&[*number, session.ends_s, session.at_us]);
+    counted(renewed.len(), renewed.iter().flat_map(session).collect());
     arguments.extend(log.iter().map(|entry| write_entry(entry).into_bytes()));
     arguments
 }
@@ -192,30 +197,39 @@ fn fields_of(roll: &Roll) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// Returns how many sessions of each last second are in use, and the runs, those that end first first.
-fn sessions_of(sessions: &Sessions) -> (Vec<[u64; 2]>, Vec<String>) {
-    let (runs, in_use) = sessions.parts();
-    let mut by_end: Vec<(&Number, &SessionRun)> = runs.iter().collect();
+/// Writes the runs, those that end first first.
+fn run_texts(sessions: &Sessions) -> Vec<String> {
+    let mut by_end: Vec<(&Number, &SessionRun)> = sessions.runs().iter().collect();
     by_end.sort_by_key(|(_, run)| run.ends_s);
     let text = |(first, run): (&Number, &SessionRun)| {
         let before_us = i128::from(run.ends_s) * 1_000_000 - i128::from(run.at_us);
         format!("{}|{before_us}|{first}|{}{}", run.ends_s, letters(0), Numbers::run(0, run.last - first))
     };
-    (in_use.iter().map(|(ends_s, count)| [*ends_s, *count]).collect(), by_end.into_iter().map(text).collect())
+    by_end.into_iter().map(text).collect()
 }
 
-/// Reads the sessions. Runs that have run out may still be in the list, but are not in use.
-fn read_sessions(in_use: Vec<(String, String)>, runs: Vec<String>) -> Result<Sessions, StoreFault> {
-    let in_use = in_use.iter().map(|(ends_s, count)| Ok((number(ends_s)?, number(count)?)));
-    let in_use: BTreeMap<u64, u64> = in_use.collect::<Result<_, StoreFault>>()?;
+/// Reads the sessions: how many of each last second are in use, the runs, and of those that were renewed the end and the call.
+/// Runs that have run out may still be in the list, but are not in use.
+fn read_sessions(reply: &mut Reply) -> Result<Sessions, StoreFault> {
+    let numbers = |reply: &mut Reply| {
+        let pairs = pairs(reply.array()?)?;
+        pairs.iter().map(|(a, b)| Ok((number(a)?, number(b)?))).collect::<Result<BTreeMap<_, _>, StoreFault>>()
+    };
+    let in_use = numbers(reply)?;
     let mut by_first: BTreeMap<Number, SessionRun> = BTreeMap::new();
-    for text in runs {
+    for text in reply.array()?.texts()? {
         let (ends_s, calls) = read_runs(&text).ok_or_else(|| corrupt("a room's sessions cannot be read"))?;
         for (at_us, called) in calls.into_iter().filter(|_| in_use.contains_key(&ends_s)) {
             by_first.extend(called.into_iter().map(|(first, last)| (first, SessionRun { last, ends_s, at_us })));
         }
     }
-    Ok(Sessions::from_parts(by_first, in_use))
+    let (ends, calls) = (numbers(reply)?, numbers(reply)?);
+    let renewed = |(number, ends_s)| {
+        let at_us = calls.get(&number).ok_or_else(|| corrupt("a room does not know when a session began"))?;
+        Ok((number, Session { ends_s, at_us: *at_us }))
+    };
+    let renewed = ends.into_iter().map(renewed).collect::<Result<_, StoreFault>>()?;
+    Ok(Sessions::from_parts(by_first, in_use, renewed))
 }
 
 /// A last second and, for each call whose sessions end in it, the instant and who was called.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::admission::Limits;
 use crate::line::draw::{Draw, DrawStep, Promise, Reveal};
-use crate::line::{Ended, Entry, Epoch, Numbers, Phase, Settings};
+use crate::line::{Entry, Epoch, Numbers, Phase, Settings, Slots};
 use crate::schedule::Schedule;
 
 /// From this many runs on, a set goes to the store as a bitmap: a script marks it at once, not run by run.
@@ -90,21 +90,22 @@ pub fn read_phase(word: &str) -> Option<Phase> {
 pub fn write_entry(entry: &Entry) -> String {
     let at_s = entry.at_us / 1_000_000;
     let called = !entry.called.is_empty();
-    let ended: Vec<String> = entry.ended.iter().map(|e| format!("{}:{}", e.ends_s, e.numbers)).collect();
+    let ends = called || !entry.renewed.is_empty();
     let mut text = [
         difference(true, entry.at_us, start_us(entry.epoch)),
         entry.issued.to_string(),
         called_text(&entry.called),
-        difference(called, entry.ends_s, at_s),
+        difference(ends, entry.ends_s, at_s),
         difference(called || entry.tat_us > 0, entry.tat_us, entry.at_us),
         if entry.by_hand == 0 { String::new() } else { entry.by_hand.to_string() },
         entry.left.to_string(),
         entry.lapsed.to_string(),
         entry.returned.to_string(),
         entry.unseen.to_string(),
-        ended.join(";"),
+        slots_text(&entry.ended),
         entry.draw.as_ref().map(step_text).unwrap_or_default(),
         if entry.pace_us == 0 { String::new() } else { entry.pace_us.to_string() },
+        slots_text(&entry.renewed),
     ]
     .join("|");
     match &entry.settings {
@@ -121,7 +122,7 @@ pub fn begins_epoch(text: &str) -> bool {
 
 /// Reads an entry, given its place in the log and the log's epoch.
 pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
-    let mut words = text.splitn(14, '|');
+    let mut words = text.splitn(15, '|');
     let at_us = sum(start_us(epoch), words.next().filter(|word| !word.is_empty())?)?;
     let mut entry = Entry { seq, at_us, epoch, issued: number(words.next())?, ..Entry::default() };
     let mut word = || words.next().unwrap_or_default();
@@ -133,12 +134,13 @@ pub fn read_entry(text: &str, seq: u64, epoch: Epoch) -> Option<Entry> {
     entry.lapsed = word().parse().ok()?;
     entry.returned = word().parse().ok()?;
     entry.unseen = word().parse().ok()?;
-    entry.ended = word().split(';').filter(|part| !part.is_empty()).map(read_ended).collect::<Option<_>>()?;
+    entry.ended = read_slots(word())?;
     entry.draw = match word() {
         "" => None,
         text => Some(read_step(text)?),
     };
     entry.pace_us = or_zero(word())?;
+    entry.renewed = read_slots(word())?;
     entry.settings = match words.next() {
         Some(text) => Some(read_settings(text)?),
         None => None,
@@ -268,9 +270,17 @@ fn read_hex<const N: usize>(word: &str) -> Option<[u8; N]> {
     hex::decode_to_slice(word, &mut bytes).ok().map(|()| bytes)
 }
 
-fn read_ended(text: &str) -> Option<Ended> {
-    let (ends_s, numbers) = text.split_once(':')?;
-    Some(Ended { ends_s: ends_s.parse().ok()?, numbers: Numbers::from_str(numbers).ok()? })
+fn slots_text(slots: &[Slots]) -> String {
+    let texts: Vec<String> = slots.iter().map(|slots| format!("{}:{}", slots.ends_s, slots.numbers)).collect();
+    texts.join(";")
+}
+
+fn read_slots(text: &str) -> Option<Vec<Slots>> {
+    let slots = |text: &str| {
+        let (ends_s, numbers) = text.split_once(':')?;
+        Some(Slots { ends_s: ends_s.parse().ok()?, numbers: Numbers::from_str(numbers).ok()? })
+    };
+    text.split(';').filter(|part| !part.is_empty()).map(slots).collect()
 }
 
 fn start_us(epoch: Epoch) -> u64 {

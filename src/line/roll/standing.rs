@@ -1,7 +1,10 @@
 //! Where a number stands, as the holder of its ticket is told.
 
 use super::Roll;
-use crate::line::{Epoch, Number};
+use crate::line::{Epoch, Number, Renewal};
+
+/// A session is renewed once this part of its length has gone by, so that one is told of it a few times and not all the time.
+const RENEWED_AFTER_PART: u64 = 10;
 
 /// Where a number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,20 @@ impl Roll {
             Standing::Called { ends_s, .. } => Some(ends_s),
             _ if self.called.contains(place) => None,
             _ => Some(told),
+        }
+    }
+    /// Returns what a store needs to know for the session of a number to go on, if that is worth it: a session is running, and
+    /// would last longer by a tenth of what a new one lasts.
+    #[must_use]
+    pub fn renewal(&self, number: Number, now_s: u64) -> Option<Renewal> {
+        let length_s = self.settings.as_ref()?.limits.session_duration_s;
+        match self.standing_of(self.place(number), now_s) {
+            Standing::Called { ends_s, at_us } => {
+                let gained_s = (now_s + length_s).saturating_sub(ends_s);
+                let is_worth_it = gained_s > 0 && gained_s >= length_s / RENEWED_AFTER_PART;
+                is_worth_it.then_some(Renewal { number, ends_s, called_us: at_us })
+            }
+            _ => None,
         }
     }
 }

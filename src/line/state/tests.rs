@@ -39,6 +39,7 @@ fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
         returned: Numbers::default(),
         left: Numbers::default(),
         ended: Vec::new(),
+        renewed: Vec::new(),
         wish_us: None,
         introduced: Vec::new(),
         known: Known::default(),
@@ -150,7 +151,7 @@ fn an_ended_session_frees_one_slot_once() {
     let mut state = room(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) });
     let joined = state.join(5, START_US);
     assert_eq!(joined.admitted, 2);
-    let ended = Ended { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
+    let ended = Slots { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
     state.end(&[ended.clone(), ended.clone()], START_US);
     state.end(&[ended], START_US);
     state.call(START_US);
@@ -234,7 +235,7 @@ fn nothing_is_appended_in_the_place_of_what_was_lost() {
     let before = replica.roll.clone();
     let mut tick = tick_of(GATEWAY, Numbers::run(2, 10), Numbers::default());
     (tick.known, tick.left, tick.returned) = (mirror.known(), Numbers::run(7, 7), Numbers::run(8, 8));
-    tick.ended = vec![Ended { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
+    tick.ended = vec![Slots { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
     let page = replica.tick(&tick, START_US);
     assert_eq!((page.news, page.present, &replica.roll), (News::Behind, 9, &before));
     let restored = replica.restore(&mirror, START_US + 1_000_000).clone();
@@ -518,7 +519,7 @@ fn a_mirror_of_an_older_epoch_has_only_its_lease_renewed() {
     let before = replica.roll.clone();
     let mut tick = tick_after(&mirror, Numbers::run(2, 10));
     (tick.left, tick.returned, tick.gone) = (Numbers::run(7, 7), Numbers::run(12, 12), Numbers::run(3, 3));
-    tick.ended = vec![Ended { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
+    tick.ended = vec![Slots { ends_s: START_US / 1_000_000 + 60, numbers: Numbers::run(1, 1) }];
     let late = START_US + 2_000_000;
     let page = replica.tick(&tick, late);
     assert_eq!((&replica.roll, page.vouched, page.present), (&before, false, 9), "all stand at the door");
@@ -746,7 +747,7 @@ impl Watch {
             Step::Here(g, n) => (tick.gateway, tick.here) = (gateway(*g), n.iter().copied().collect()),
             Step::Gone(g, n) => (tick.gateway, tick.gone) = (gateway(*g), n.iter().copied().collect()),
             Step::Left(n) => tick.left = n.iter().copied().collect(),
-            Step::End(n) => tick.ended = vec![Ended { ends_s: 0, numbers: n.iter().copied().collect() }],
+            Step::End(n) => tick.ended = vec![Slots { ends_s: 0, numbers: n.iter().copied().collect() }],
             Step::Steer(rate, burst, active) => {
                 let limits = Limits { total_active_users: *active, ..limits(*rate, *burst) };
                 (self.rate, self.burst) = (self.rate.max(*rate), self.burst.max(*burst));

@@ -8,7 +8,7 @@ use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
-    Ended, Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Standing, Steering, StoreFault, Tick,
+    Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Slots, Standing, Steering, StoreFault, Tick,
     UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
@@ -365,7 +365,7 @@ async fn an_ended_session_frees_its_slot_once(stand: Stand) {
     stand.configure(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) }).await;
     let joined = stand.join(5).await;
     assert_eq!(joined.admitted, 2);
-    let ended = Ended { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
+    let ended = Slots { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
     stand.tick(Tick { ended: vec![ended.clone(), ended.clone()], ..tick(1) }).await;
     stand.tick(Tick { ended: vec![ended], ..tick(1) }).await;
     assert_eq!(stand.called().await, [1, 2, 3]);
@@ -751,7 +751,7 @@ async fn an_active_limit_below_those_inside_waits_until_they_are_out(stand: Stan
     stand.tick(here(1, Numbers::run(1, 40))).await;
     assert_eq!((joined.admitted, stand.called().await.len()), (20, 20));
     stand.steer(Steering::Limits(session(5))).await;
-    let ended = |first, last| vec![Ended { ends_s: joined.ends_s, numbers: Numbers::run(first, last) }];
+    let ended = |first, last| vec![Slots { ends_s: joined.ends_s, numbers: Numbers::run(first, last) }];
     stand.tick(Tick { ended: ended(1, 14), ..tick(1) }).await;
     assert_eq!(stand.called().await.len(), 20, "six are still inside");
     stand.tick(Tick { ended: ended(15, 16), ..tick(1) }).await;

@@ -13,8 +13,8 @@ use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::redis::{RedisLine, TIMEOUT};
 use vestibule::line::state::LineState;
 use vestibule::line::{
-    Arrival, EPOCH_MARGIN, Ended, LAPSE_LIMIT, LineStore as _, News, Number, Numbers, Page, PersonId, Phase, Roll,
-    RoomName, Standing, Steering, StoreFault, UNSEEN_S,
+    Arrival, EPOCH_MARGIN, LAPSE_LIMIT, LineStore as _, News, Number, Numbers, Page, PersonId, Phase, Renewal, Roll,
+    RoomName, Slots, Standing, Steering, StoreFault, UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
 
@@ -38,6 +38,7 @@ struct Tally {
     left: u64,
     lapsed: u64,
     ended: u64,
+    renewed: u64,
     returned: u64,
     settings: u64,
     paced: u64,
@@ -106,6 +107,8 @@ struct Say {
     returned: Numbers,
     left: Numbers,
     ended: Vec<(u64, Numbers)>,
+    /// Whose session goes on, and when one ends of which the gateway does not know it.
+    renewed: (u64, Numbers),
     wish_us: Option<u64>,
     introduced: Vec<(u8, u64)>,
     known_lag: u64,
@@ -124,14 +127,15 @@ fn numbers() -> impl Strategy<Value = Numbers> {
 fn say() -> impl Strategy<Value = Say> {
     let sets = (numbers(), numbers(), numbers(), prop_oneof![3 => Just(Numbers::default()), 1 => numbers()]);
     let ended = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((0u64..70, numbers()), 1..4)];
+    let renewed = (0u64..70, prop_oneof![2 => Just(Numbers::default()), 1 => numbers()]);
     let number = prop_oneof![4 => 1u64..160, 1 => 131_000u64..131_400];
     let introduced = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((1u8..PERSONS, number), 1..8)];
     let wish = prop::option::of(prop_oneof![1u64..100_000, 1u64..20_000_000]);
     let lag = prop_oneof![5 => Just(0u64), 1 => 0u64..40];
     let gateway = (0usize..3, prop_oneof![2 => Just(10_000u64), 1 => 1u64..3_000], any::<bool>());
     let is_overtaken = prop::bool::weighted(0.1);
-    ((gateway, is_overtaken), sets, ended, introduced, wish, lag).prop_map(
-        |(of, (here, gone, returned, left), ended, introduced, wish_us, known_lag)| {
+    ((gateway, is_overtaken), sets, (ended, renewed), introduced, wish, lag).prop_map(
+        |(of, (here, gone, returned, left), (ended, renewed), introduced, wish_us, known_lag)| {
             let ((gateway, lease_ms, all_here), is_overtaken) = of;
             Say {
                 gateway,
@@ -143,6 +147,7 @@ fn say() -> impl Strategy<Value = Say> {
                 returned,
                 left,
                 ended,
+                renewed,
                 wish_us,
                 introduced,
                 known_lag,
@@ -384,7 +389,8 @@ impl Pair<'_> {
         (tick.here, tick.gone, tick.returned, tick.left) =
             (say.here.clone(), say.gone.clone(), say.returned.clone(), say.left.clone());
         let now_s = self.clock.now_us() / 1_000_000;
-        tick.ended = say.ended.iter().map(|(in_s, n)| Ended { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        tick.ended = say.ended.iter().map(|(in_s, n)| Slots { ends_s: now_s + in_s, numbers: n.clone() }).collect();
+        tick.renewed = self.renewals(say);
         tick.wish_us = say.wish_us;
         let introduced = say.introduced.iter().filter_map(|(who, number)| Some((id_of(*who)?, *number)));
         tick.introduced = introduced.collect();
@@ -396,6 +402,23 @@ impl Pair<'_> {
         self.count(say, &expected);
         prop_assert_eq!(page, expected);
         self.follow()
+    }
+
+    /// Tells of sessions that go on what a gateway knows of them; every other time, a wrong second of their end.
+    fn renewals(&self, say: &Say) -> Vec<Renewal> {
+        let (roll, now_us) = (self.model.roll(), self.clock.now_us());
+        let (now_s, (in_s, places)) = (now_us / 1_000_000, &say.renewed);
+        let renewal = |place: Number| {
+            let number = roll.number(place);
+            match roll.standing(roll.epoch_of(number), number, now_s) {
+                Standing::Called { ends_s, at_us } if in_s % 2 == 0 => {
+                    Renewal { number: place, ends_s, called_us: at_us }
+                }
+                Standing::Called { at_us, .. } => Renewal { number: place, ends_s: now_s + in_s, called_us: at_us },
+                _ => Renewal { number: place, ends_s: now_s + in_s, called_us: now_us },
+            }
+        };
+        places.iter().take(2_000).map(renewal).collect()
     }
 
     fn count(&self, say: &Say, page: &Page) {
@@ -411,6 +434,7 @@ impl Pair<'_> {
                 seen.scattered += u64::from(entry.lapsed.run_count().max(entry.called.run_count()) > 40);
                 seen.crowded += u64::from(entry.lapsed.len() == LAPSE_LIMIT as u64);
                 seen.ended += entry.ended.len() as u64;
+                seen.renewed += entry.renewed.len() as u64;
                 seen.returned += entry.returned.len();
                 seen.settings += u64::from(entry.settings.is_some());
                 seen.paced += u64::from(entry.pace_us > 0);
@@ -590,9 +614,10 @@ fn the_scripts_do_what_the_pure_machine_does() {
         panic!("{error}");
     }
     let Tally { called, by_hand, left, lapsed, ended, returned, settings, promised, drawn, .. } = seen.get();
-    let Tally { paced, rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } = seen.get();
+    let Tally { renewed, paced, rolls, behind, failovers, vouched, claimed, held, scattered, crowded, moved, .. } =
+        seen.get();
     let happened = [called, by_hand, left, lapsed, ended, returned, settings, promised, drawn];
     let least = happened.into_iter().chain([paced, rolls, behind, failovers, vouched, claimed, held]);
-    let least = least.chain([scattered, crowded, moved, seen.get().successions]).min();
+    let least = least.chain([renewed, scattered, crowded, moved, seen.get().successions]).min();
     assert!(least > Some(10), "too little happened: {:?}", seen.get());
 }

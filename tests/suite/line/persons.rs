@@ -8,7 +8,7 @@ use vestibule::line::draw::{Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
-    Arrival, CLAIM_LIMIT, Claimed, Ended, Joined, Known, LineStore, Numbers, PersonId, Roll, RoomName, Standing,
+    Arrival, CLAIM_LIMIT, Claimed, Joined, Known, LineStore, Numbers, PersonId, Roll, RoomName, Slots, Standing,
     Steering, Tick,
 };
 
@@ -129,7 +129,7 @@ async fn who_was_called_has_the_number_until_the_session_is_over(stand: Stand) {
     assert_eq!(stand.numbers(&[over]).await, [3], "what is over is another number by now");
     let ends_s = stand.roll().await.standing(stand.roll().await.epoch(), 2, START_MS / 1_000);
     let Standing::Called { ends_s, .. } = ends_s else { panic!("{ends_s:?}") };
-    let ended = Ended { ends_s, numbers: Numbers::run(3, 3) };
+    let ended = Slots { ends_s, numbers: Numbers::run(3, 3) };
     stand.store.steer(&stand.room, &Steering::Admit(1)).await.expect("a call");
     stand.tick(Tick { ended: vec![ended], ..tick(1) }).await;
     assert_eq!(stand.numbers(&[person(1)]).await, [4], "the site has ended the session");

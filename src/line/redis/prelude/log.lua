@@ -11,7 +11,7 @@ local function append(entry)
   local tat = entry.tat and text(entry.tat - now) or ''
   local words = {text(now - epoch() * 1000000), line.issued, entry.called or '', ends, tat, entry.by_hand or '', entry.left or '',
                  entry.lapsed or '', entry.returned or '', entry.unseen or '', entry.ended or '', entry.draw or '',
-                 entry.pace or ''}
+                 entry.pace or '', entry.renewed or ''}
   local tail = entry.settings and '|' .. settings_text() or ''
   local told = table.concat(words, '|')
   redis.call('RPUSH', LOG, tail == '' and string.gsub(told, '|+$', '') or told .. tail)

@@ -2,6 +2,7 @@
 
 local LEASES, SESSIONS, LOG = ROOM .. 'leases', ROOM .. 'sessions', ROOM .. 'log'
 local UNSEEN, RUNS, PAST = ROOM .. 'unseen', ROOM .. 'runs', ROOM .. 'past'
+local RENEWED, RENEWED_CALLS = ROOM .. 'renewed', ROOM .. 'renewed_calls'
 local UNANSWERED, WISHES = ROOM .. 'unanswered', ROOM .. 'wishes'
 
 local line, changed = {}, {}
