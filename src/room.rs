@@ -26,7 +26,7 @@ use crate::clock::{Between, Clock, FarClock};
 use crate::forecast::Learning;
 use crate::gate::{QueueingMethod, View};
 use crate::health::Health;
-use crate::line::{GatewayId, LineStore, Number, PersonId, Renewal, RoomName, Standing, StoreFault};
+use crate::line::{GatewayId, LineStore, Number, PersonId, RoomName, Standing, StoreFault};
 use crate::live::Live;
 use crate::metrics::{Metrics, RoomCounts};
 use crate::mirror::Mirror;
@@ -163,7 +163,7 @@ struct Pending {
     left: Vec<Number>,
     returned: Vec<Number>,
     ended: Vec<(u64, Number)>,
-    renewed: Vec<Renewal>,
+    renewed: Vec<Number>,
     /// The highest number of a line that was lost whole; 0 where none was.
     recalled: Number,
     introduced: Vec<(PersonId, Number)>,
@@ -310,8 +310,8 @@ impl Room {
     /// longer, for a site may ask for it with every answer.
     pub fn renew_session(&self, number: Number) {
         let now_s = self.line_now().latest_s();
-        if let Some(renewal) = self.mirror.read(|roll| roll.renewal(number, now_s)) {
-            push_bounded(&mut self.pending().renewed, renewal);
+        if self.mirror.read(|roll| roll.renewal(number, now_s)).is_some() {
+            push_bounded(&mut self.pending().renewed, number);
         }
     }
 

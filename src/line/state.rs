@@ -10,13 +10,14 @@ mod drawing;
 mod epochs;
 mod muster;
 mod persons;
+mod sessions;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::bits::ones;
 use super::{
     CALL_LIMIT, Entry, Epoch, JOIN_LIMIT, Joined, Known, LAPSE_LIMIT, LOG_CAP, LONG_LINE, News, Number, Numbers,
-    PACE_STEP_US, Page, Phase, Renewal, Roll, Settings, Slots, Steering, Tick,
+    PACE_STEP_US, Page, Phase, Roll, Settings, Steering, Tick,
 };
 use crate::admission::{self, Limits};
 use crate::line::roll::Era;
@@ -133,39 +134,6 @@ impl LineState {
         if !left.is_empty() {
             self.append(Entry { left, ..Entry::default() }, now_us);
         }
-    }
-
-    /// Ends sessions before their time.
-    pub fn end(&mut self, ended: &[Slots], now_us: u64) {
-        let told = ended.iter().flat_map(|slots| slots.numbers.iter().map(|number| (number, slots.ends_s)));
-        let ended = self.slots_of(told);
-        if !ended.is_empty() {
-            self.append(Entry { ended, ..Entry::default() }, now_us);
-        }
-    }
-
-    /// Lets sessions that have not run out go on for as long as one that begins now, in the slots that they have.
-    pub fn renew(&mut self, renewed: &[Renewal], now_us: u64) {
-        let ends_s = self.ends_s(now_us);
-        let mut renewed = self.slots_of(renewed.iter().map(|renewal| (renewal.number, renewal.ends_s)));
-        renewed.retain(|slots| now_us / 1_000_000 < slots.ends_s && slots.ends_s < ends_s);
-        if !renewed.is_empty() {
-            self.append(Entry { renewed, ends_s, ..Entry::default() }, now_us);
-        }
-    }
-
-    /// Returns the slots of those who were called and are not over, each once. A gateway tells when each session would end; where
-    /// it was renewed, the line knows better.
-    fn slots_of(&self, told: impl Iterator<Item = (Number, u64)>) -> Vec<Slots> {
-        let (mut slots, mut seen) = (BTreeMap::<u64, Vec<Number>>::new(), BTreeSet::new());
-        for (number, told_s) in told {
-            let is_inside = self.roll.called.contains(number) && !self.roll.over.contains(number);
-            if is_inside && seen.insert(number) {
-                let ends_s = self.roll.sessions.renewed_end(number).unwrap_or(told_s);
-                slots.entry(ends_s).or_default().push(number);
-            }
-        }
-        slots.into_iter().map(|(ends_s, numbers)| Slots { ends_s, numbers: numbers.into_iter().collect() }).collect()
     }
 
     /// Calls the lowest numbers that are waiting and present, as many as the limits allow; lets

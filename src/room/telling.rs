@@ -21,7 +21,7 @@ impl Room {
             returned: pending.returned.into_iter().collect(),
             left: pending.left.into_iter().collect(),
             ended: group_by_end(pending.ended),
-            renewed: each_once(pending.renewed),
+            renewed: self.renewals(pending.renewed),
             wish_us: self.pacing.wish_us(),
             introduced: pending.introduced,
             known: Known::default(),
@@ -39,6 +39,17 @@ impl Room {
         }
         self.presence.expire(steady_ms);
         Changes::default()
+    }
+
+    /// Finds out what the store needs to know of sessions that are to go on, as they are known now: since it was asked for,
+    /// the line may have been restored.
+    fn renewals(&self, numbers: Vec<Number>) -> Vec<Renewal> {
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        let now_s = self.line_now().latest_s();
+        let numbers: Numbers = numbers.into_iter().collect();
+        self.mirror.read(|roll| numbers.iter().filter_map(|number| roll.renewal(number, now_s)).collect())
     }
 
     /// Notes whether the store answered a tick.
@@ -59,7 +70,7 @@ impl Room {
         pending.left.extend(tick.left.iter());
         let ended = tick.ended.iter().flat_map(|e| e.numbers.iter().map(|number| (e.ends_s, number)));
         pending.ended.extend(ended);
-        pending.renewed.extend(tick.renewed);
+        pending.renewed.extend(tick.renewed.iter().map(|renewal| renewal.number));
         pending.introduced.extend(tick.introduced);
     }
 }
@@ -73,10 +84,4 @@ fn group_by_end(mut ended: Vec<(u64, Number)>) -> Vec<Slots> {
             Slots { ends_s: group[0].0, numbers }
         })
         .collect()
-}
-
-fn each_once(mut renewed: Vec<Renewal>) -> Vec<Renewal> {
-    renewed.sort_unstable();
-    renewed.dedup_by_key(|renewal| renewal.number);
-    renewed
 }

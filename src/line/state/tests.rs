@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::line::draw::{Draw, Reveal};
-use crate::line::{EPOCH_MARGIN, GatewayId, REST_US, Standing};
+use crate::line::{EPOCH_MARGIN, GatewayId, REST_US, Renewal, Slots, Standing};
 use crate::schedule::Schedule;
 
 const START_US: u64 = 1_795_000_000_000_000;
@@ -158,6 +158,61 @@ fn an_ended_session_frees_one_slot_once() {
     assert_eq!(called(&state), [1, 2, 3]);
     state.call(START_US + 61_000_000);
     assert_eq!(called(&state), [1, 2, 3, 4, 5], "sessions that ran out free their slots");
+}
+
+#[test]
+fn a_renewed_session_goes_on_in_its_slot() {
+    let mut state = room(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) });
+    let joined = state.join(4, START_US);
+    let renewal = |number, ends_s| Renewal { number, ends_s, called_us: START_US };
+    let after = |s: u64| START_US + s * 1_000_000;
+    state.renew(&[renewal(1, joined.ends_s), renewal(1, joined.ends_s)], after(30));
+    assert_eq!(state.roll.active(after(59) / 1_000_000), 2, "no slot is taken twice");
+    let standing = |state: &LineState, number, s| state.roll.standing(joined.epoch, number, after(s) / 1_000_000);
+    let renewed = Standing::Called { ends_s: joined.ends_s + 30, at_us: START_US };
+    assert_eq!((standing(&state, 1, 89), standing(&state, 1, 90)), (renewed, Standing::Over));
+    assert_eq!(standing(&state, 2, 60), Standing::Over);
+    state.call(after(61));
+    assert_eq!(called(&state), [1, 2, 3], "only the other slot is free");
+    // Another gateway has not heard of it, and ends it by what it knows.
+    state.end(&[Slots { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) }], after(62));
+    state.call(after(62));
+    assert_eq!(called(&state), [1, 2, 3, 4]);
+    assert_eq!(state.roll.active(after(62) / 1_000_000), 2);
+}
+
+#[test]
+fn who_is_not_inside_is_not_renewed() {
+    let mut state = room(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) });
+    let joined = state.join(3, START_US);
+    let renewal = |number| Renewal { number, ends_s: joined.ends_s, called_us: START_US };
+    state.end(&[Slots { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) }], START_US);
+    let seq = state.roll.seq;
+    state.renew(&[renewal(1)], START_US + 1_000_000);
+    assert_eq!(state.roll.seq, seq, "who went is over");
+    state.renew(&[renewal(3)], START_US + 1_000_000);
+    assert_eq!(state.roll.seq, seq, "who waits has no session");
+    state.renew(&[renewal(2)], START_US);
+    assert_eq!(state.roll.seq, seq, "nothing would be gained");
+    state.renew(&[renewal(2)], START_US + 60_000_000);
+    assert_eq!(state.roll.seq, seq, "what has run out is somebody else's slot");
+}
+
+/// What a lost entry had renewed comes back with the mirror that knows it, and takes one slot.
+#[test]
+fn a_renewal_outlives_a_loss() {
+    let mut state = room(Limits { total_active_users: Some(5), ..limits(1_000.0, 100) });
+    let joined = state.join(3, START_US);
+    let mut replica = state.clone();
+    state.renew(&[Renewal { number: 2, ends_s: joined.ends_s, called_us: START_US }], START_US + 20_000_000);
+    let mirror = state.roll.clone();
+    replica.restore(&mirror, START_US + 21_000_000);
+    let active = |s: u64| replica.roll.active(START_US / 1_000_000 + s);
+    assert_eq!([active(59), active(60), active(79), active(80)], [3, 1, 1, 0]);
+    let again = replica.roll.clone();
+    let mut twice = again.clone();
+    twice.merge(&mirror, START_US + 21_000_000);
+    assert_eq!(twice.sessions, again.sessions, "to merge it again changes nothing");
 }
 
 #[test]
@@ -703,6 +758,7 @@ enum Step {
     Gone(usize, Vec<u64>),
     Left(Vec<u64>),
     End(Vec<u64>),
+    Renew(Vec<u64>),
     Steer(f64, u64, Option<u64>),
     Phase(Phase),
     Revive,
@@ -718,11 +774,16 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..2, some()).prop_map(|(g, n)| Step::Gone(g, n)),
         1 => some().prop_map(Step::Left),
         1 => some().prop_map(Step::End),
+        2 => some().prop_map(Step::Renew),
         1 => (0.0f64..20.0, 1u64..6, prop::option::of(0u64..10)).prop_map(|(r, b, a)| Step::Steer(r, b, a)),
         1 => prop_oneof![Just(Phase::Open), Just(Phase::Paused)].prop_map(Step::Phase),
         1 => Just(Step::Revive),
         1 => Just(Step::Succeed),
     ]
+}
+
+fn renewals(roll: &Roll, numbers: &[Number], now_us: u64) -> Vec<Renewal> {
+    numbers.iter().filter_map(|number| roll.renewal(*number, now_us / 1_000_000)).collect()
 }
 
 /// Follows the line as a mirror does, and checks every call against what was so just before it.
@@ -748,6 +809,7 @@ impl Watch {
             Step::Gone(g, n) => (tick.gateway, tick.gone) = (gateway(*g), n.iter().copied().collect()),
             Step::Left(n) => tick.left = n.iter().copied().collect(),
             Step::End(n) => tick.ended = vec![Slots { ends_s: 0, numbers: n.iter().copied().collect() }],
+            Step::Renew(n) => tick.renewed = renewals(&self.mirror, n, self.now_us),
             Step::Steer(rate, burst, active) => {
                 let limits = Limits { total_active_users: *active, ..limits(*rate, *burst) };
                 (self.rate, self.burst) = (self.rate.max(*rate), self.burst.max(*burst));
@@ -772,6 +834,7 @@ impl Watch {
         self.state.vouch(&tick, self.now_us);
         self.state.leave(&tick.left, self.now_us);
         self.state.end(&tick.ended, self.now_us);
+        self.state.renew(&tick.renewed, self.now_us);
         self.follow();
         self.state.attendance.tend(self.state.roll.issued, self.now_us);
         let callable: Vec<Number> = self.state.lowest_callable(u64::MAX).iter().collect();
@@ -803,6 +866,7 @@ impl Watch {
         let line = &self.state.roll;
         assert_eq!(line.known(), self.mirror.known());
         assert_eq!((&line.called, &line.over), (&self.mirror.called, &self.mirror.over));
+        assert_eq!(line.active(now_s), self.mirror.active(now_s));
         for (epoch, number) in self.ahead.keys().copied().collect::<Vec<_>>() {
             match line.standing(epoch, number, now_s) {
                 Standing::Waiting { ahead } => {
@@ -848,8 +912,22 @@ proptest! {
     fn sessions_stay_within_the_limit(limit in 0u64..8, steps in prop::collection::vec(step(), 1..60)) {
         let mut state = room(Limits { total_active_users: Some(limit), ..limits(100.0, 50) });
         let mut now_us = START_US;
+        // A gateway that hears of nothing that was renewed.
+        let mut stale = state.roll.clone();
         for step in steps {
             match step {
+                Step::Renew(n) => {
+                    state.renew(&renewals(&state.roll, &n, now_us), now_us);
+                    state.renew(&renewals(&stale, &n, now_us), now_us);
+                }
+                Step::End(n) => {
+                    let known = n.iter().filter(|number| stale.called.contains(**number));
+                    let ended = known.filter_map(|number| {
+                        Some(Slots { ends_s: stale.slot_end(*number, 0)?, numbers: Numbers::run(*number, *number) })
+                    });
+                    state.end(&ended.collect::<Vec<_>>(), now_us);
+                }
+                Step::Gone(..) => stale = state.roll.clone(),
                 Step::Wait(us) => now_us += us * 10,
                 Step::Join(n) => { state.join(n, now_us); }
                 Step::Here(_, n) => {
@@ -857,7 +935,12 @@ proptest! {
                 }
                 _ => state.call(now_us),
             }
-            prop_assert!(state.roll.active(now_us / 1_000_000) <= limit);
+            let now_s = now_us / 1_000_000;
+            prop_assert!(state.roll.active(now_s) <= limit);
+            let inside = (1..=state.roll.issued).filter(|number| {
+                matches!(state.roll.standing(state.roll.epoch(), *number, now_s), Standing::Called { .. })
+            });
+            prop_assert_eq!(state.roll.active(now_s), inside.count() as u64, "a slot for each who is inside");
         }
     }
 }

@@ -111,7 +111,20 @@ const EXPECTED: [(&str, &[&str]); 8] = [
             "forgotten lapsed",
         ],
     ),
-    ("line", &["called", "called by hand", "left", "lapsed", "reset", "session ended", "came to a pace"]),
+    (
+        "line",
+        &[
+            "called",
+            "called by hand",
+            "left",
+            "lapsed",
+            "reset",
+            "session ended",
+            "session renewed",
+            "in after the first end",
+            "came to a pace",
+        ],
+    ),
     (
         "draws",
         &[

@@ -30,6 +30,8 @@ pub enum Defect {
     CallsFromBehind,
     /// Sessions that end early keep their slots.
     ForgetsEndedSessions,
+    /// Sessions that are to go on do not.
+    ForgetsRenewals,
     /// A place is taken now and then, though nobody gave it up.
     TakesPlacesUnasked,
     /// A replica goes on as if it had missed nothing.
@@ -57,7 +59,7 @@ pub enum Defect {
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 20] = [
+pub const DEFECTS: [Defect; 21] = [
     Defect::GivesANumberTwice,
     Defect::LetsNewcomersPass,
     Defect::HearsTwiceTheRate,
@@ -66,6 +68,7 @@ pub const DEFECTS: [Defect; 20] = [
     Defect::LosesWhoIsHere,
     Defect::CallsFromBehind,
     Defect::ForgetsEndedSessions,
+    Defect::ForgetsRenewals,
     Defect::TakesPlacesUnasked,
     Defect::FailsOverUnnoticed,
     Defect::RestoresNothing,
@@ -87,7 +90,7 @@ impl Defect {
             Self::GivesANumberTwice => "(L1)",
             Self::LetsNewcomersPass => "was told to be called",
             Self::HearsTwiceTheRate => "(L5)",
-            Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions => "(L6)",
+            Self::HearsALargerActiveLimit | Self::ForgetsEndedSessions | Self::ForgetsRenewals => "(L6)",
             Self::HearsAShorterGrace | Self::TakesPlacesUnasked => "(L8)",
             Self::RestoresNothing => "(L",
             Self::LosesWhoIsHere => "here",
@@ -198,7 +201,10 @@ impl Machine {
                 0 => drop(self.state.vouch(tick, now_us)),
                 1 => self.state.take_back(&tick.returned, now_us),
                 2 => self.state.leave(&tick.left, now_us),
-                3 => self.state.end(&tick.ended, now_us),
+                3 => {
+                    self.state.end(&tick.ended, now_us);
+                    self.state.renew(&tick.renewed, now_us);
+                }
                 _ => self.state.call(now_us),
             }
         }
@@ -232,6 +238,7 @@ impl Machine {
             Some(Defect::LosesWhoIsHere) => tick.here = tick.here.iter().skip(1).collect(),
             Some(Defect::HearsHalfTheWish) => tick.wish_us = tick.wish_us.map(|wish_us| wish_us / 2),
             Some(Defect::ForgetsEndedSessions) => tick.ended.clear(),
+            Some(Defect::ForgetsRenewals) => tick.renewed.clear(),
             Some(Defect::TakesPlacesUnasked) if self.verbs.is_multiple_of(17) => {
                 tick.left = self.roll().waiting.iter_from(0).take(1).collect();
             }

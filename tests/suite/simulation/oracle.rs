@@ -35,6 +35,7 @@ pub use screen::{Screen, Told};
 struct Asked {
     left: BTreeSet<Number>,
     ended: BTreeSet<Number>,
+    renewed: BTreeSet<Number>,
     returned: BTreeSet<Number>,
     /// Which numbers each person was ever given.
     persons: BTreeMap<PersonId, BTreeSet<Number>>,
@@ -96,6 +97,10 @@ impl Oracle {
 
     pub fn ask_to_end(&mut self, number: Number) {
         self.asked.ended.insert(number);
+    }
+
+    pub fn ask_to_renew(&mut self, number: Number) {
+        self.asked.renewed.insert(number);
     }
 
     pub fn ask_to_return(&mut self, number: Number) {
@@ -246,6 +251,13 @@ impl Oracle {
         let runs = inside.iter().find(|number| !books.over.contains(**number));
         let is_done = (keeps, runs) == (None, None);
         self.demand(is_done, || format!("(L6) said and not done: {keeps:?} left, the session of {runs:?} ended"));
+        let books = &self.books;
+        let length_s = books.limits.as_ref().map_or(0, |limits| limits.session_duration_s);
+        let least_s = books.clock_us / 1_000_000 + length_s;
+        let renewed = tick.renewed.iter().map(|renewal| renewal.number);
+        let mut short = renewed.filter(|number| books.session_end(*number).is_some_and(|ends_s| ends_s < least_s));
+        let short = short.next();
+        self.demand(short.is_none(), || format!("(L6) said and not done: the session of {short:?} renewed"));
     }
 
     fn steered(&mut self, steering: &Steering) {

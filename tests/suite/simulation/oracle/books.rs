@@ -315,6 +315,16 @@ impl Books {
         self.sessions.remove(&number);
     }
 
+    /// Returns when a session ends that runs.
+    pub fn session_end(&self, number: Number) -> Option<u64> {
+        self.sessions.get(&number).copied().filter(|ends_s| *ends_s > self.clock_us / 1_000_000)
+    }
+
+    /// Lets a session go on.
+    pub fn renew(&mut self, number: Number, ends_s: u64) {
+        self.sessions.insert(number, ends_s);
+    }
+
     /// Lets the sessions end whose time is over by the clock of an entry.
     pub fn end_sessions(&mut self, at_us: u64) {
         self.sessions.retain(|_, ends_s| *ends_s > at_us / 1_000_000);

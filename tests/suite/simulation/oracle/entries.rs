@@ -1,6 +1,6 @@
 //! What an entry of the log may say.
 
-use vestibule::line::{Entry, Number};
+use vestibule::line::{Entry, Number, Slots};
 
 use super::Oracle;
 
@@ -20,6 +20,7 @@ impl Oracle {
         for ended in &entry.ended {
             ended.numbers.iter().for_each(|number| self.ended(number));
         }
+        entry.renewed.iter().for_each(|slots| self.renewed(slots, entry));
         self.called(entry);
         if let Some(step) = &entry.draw {
             self.take_step(entry, step);
@@ -101,6 +102,24 @@ impl Oracle {
         self.census.count("session ended");
         self.books.end(number);
         self.ever.end(self.key_of(number));
+    }
+
+    /// A session goes on that somebody asked for, while it runs, and for as long as one that begins now.
+    fn renewed(&mut self, slots: &Slots, entry: &Entry) {
+        let length_s = self.books.limits.as_ref().map_or(0, |limits| limits.session_duration_s);
+        let ends_s = entry.at_us / 1_000_000 + length_s;
+        for number in slots.numbers.iter() {
+            let is_asked = self.asked.renewed.contains(&self.draws.number(number));
+            let known_s = self.books.session_end(number);
+            let is_fair = is_asked && known_s == Some(slots.ends_s) && slots.ends_s < ends_s && entry.ends_s == ends_s;
+            self.demand(is_fair, || {
+                format!(
+                    "(L6) the session of {number} that ends at {known_s:?} was renewed by {entry:?}, asked: {is_asked}"
+                )
+            });
+            self.census.count("session renewed");
+            self.books.renew(number, ends_s);
+        }
     }
 
     fn called(&mut self, entry: &Entry) {

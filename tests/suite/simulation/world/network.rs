@@ -273,12 +273,13 @@ fn told(verb: &Verb) -> String {
         Verb::Join(count) => format!("join {count}"),
         Verb::Claim(arrivals, known) => format!("claim {arrivals:?} known {known:?}"),
         Verb::Tick(tick) => format!(
-            "tick here [{}] gone [{}] left [{}] returned [{}] ended {:?} known {}/{}/{}",
+            "tick here [{}] gone [{}] left [{}] returned [{}] ended {:?} renewed {:?} known {}/{}/{}",
             tick.here,
             tick.gone,
             tick.left,
             tick.returned,
             tick.ended,
+            tick.renewed,
             tick.known.epoch,
             tick.known.seq,
             tick.known.issued

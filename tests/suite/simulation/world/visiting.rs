@@ -151,6 +151,13 @@ impl World {
         if is_in {
             self.ask_upstream(&room);
         }
+        if let (Decision::Admit(ticket, _) | Decision::Enter { ticket, .. }, true) = (&decision, self.chance.one_in(3))
+        {
+            self.renew_session(&room, ticket);
+        }
+        if is_in && ends_s * 1_000 <= room.line_now().earliest_ms {
+            self.census("in after the first end");
+        }
         if clicks > 0 && is_in {
             self.visitors[index].stage = Stage::Inside { clicks: clicks - 1, ends_s };
             return;
@@ -173,6 +180,13 @@ impl World {
         if room.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
             self.oracle.ask_to_end(ticket.number);
             room.end_session(ticket.number, ends_s);
+        }
+    }
+
+    fn renew_session(&mut self, room: &Room, ticket: &Ticket) {
+        if room.mirror.read(|roll| roll.covers(ticket.epoch, ticket.number)) {
+            self.oracle.ask_to_renew(ticket.number);
+            room.renew_session(ticket.number);
         }
     }
 
@@ -275,7 +289,8 @@ impl World {
         if !matches!(self.visitors[index].stage, Stage::Inside { .. }) {
             self.visitors[index].admissions += 1;
             self.oracle.census.count(format!("{:?}", self.visitors[index].temper));
-            self.visitors[index].stage = Stage::Inside { clicks: self.chance.below(4), ends_s };
+            let most = if self.chance.one_in(4) { 12 } else { 4 };
+            self.visitors[index].stage = Stage::Inside { clicks: self.chance.below(most), ends_s };
         }
     }
 
