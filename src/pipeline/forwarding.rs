@@ -121,6 +121,8 @@ impl Pipeline {
         let Some(UpstreamWords(words)) = answer.extensions_mut().remove::<UpstreamWords>() else { return };
         let or_path = |key: Option<String>| key.unwrap_or_else(|| target.path().to_owned());
         let now_ms = room.board_ms();
+        let is_of_this_line =
+            |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
         for word in words {
             match word {
                 UpstreamWord::SoldOut { key, ttl_seconds, version } => {
@@ -131,11 +133,15 @@ impl Pipeline {
                 }
                 UpstreamWord::Stock { key, available } => room.sold_out.set_stock(&or_path(key), available),
                 UpstreamWord::EndSession => {
-                    let is_of_this_line =
-                        |entry: &&Entry| room.mirror.read(|roll| roll.covers(entry.ticket.epoch, entry.ticket.number));
                     if let Some(entry) = entry.filter(is_of_this_line) {
                         room.end_session(entry.ticket.number, entry.ends_s);
                         respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
+                    }
+                }
+                // Until the line says that the session goes on, no pass does: the next one is signed when this one has ended.
+                UpstreamWord::RenewSession => {
+                    if let Some(entry) = entry.filter(is_of_this_line) {
+                        room.renew_session(entry.ticket.number);
                     }
                 }
             }

@@ -104,11 +104,10 @@ impl Pipeline {
 
     fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
         match decision {
-            Decision::Admit(ticket, claims) => Status {
-                state: State::Admitted,
-                session_ends_at: Some(claims.exp * 1_000),
-                ..Status::of(room, &ticket)
-            },
+            Decision::Admit(ticket, claims) => {
+                let session_ends_at = Some(self.session_end(room, &ticket, claims.exp) * 1_000);
+                Status { state: State::Admitted, session_ends_at, ..Status::of(room, &ticket) }
+            }
             Decision::Enter { ticket, .. } => Status::of(room, &ticket),
             Decision::Wait(ticket, standing) => {
                 room.take_back(ticket.number, standing);
@@ -219,7 +218,7 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(&parts.headers, room, asker);
         let (ticket, ends_s) = match room.view(|view| gate::decide(&credentials, view, now_ms)) {
-            Decision::Admit(ticket, claims) => (ticket, Some(claims.exp)),
+            Decision::Admit(ticket, claims) => (ticket, Some(self.session_end(room, &ticket, claims.exp))),
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
             Decision::Wait(ticket, _) => (ticket, None),
             Decision::Reject(refusal) => match self.held(room, &parts.headers, asker).await {
@@ -283,6 +282,14 @@ impl Pipeline {
     fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
         let now_s = room.line_now().latest_s();
         room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
+    }
+
+    /// Returns when a session ends, in seconds since the Unix epoch: as its pass says, or later where it was renewed since.
+    fn session_end(&self, room: &Room, ticket: &Ticket, pass_ends_s: u64) -> u64 {
+        match self.standing(room, ticket) {
+            Standing::Called { ends_s, .. } => ends_s.max(pass_ends_s),
+            _ => pass_ends_s,
+        }
     }
 
     /// Reads the room's name from a JSON body; a form's body names nothing, its query does.

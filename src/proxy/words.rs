@@ -44,6 +44,8 @@ pub enum UpstreamWord {
     },
     /// `Vestibule-End-Session: 1`
     EndSession,
+    /// `Vestibule-Renew-Session: 1`
+    RenewSession,
     /// `Vestibule-Stock: KEY=NUMBER`, several separated by commas
     Stock {
         /// What is counted.
@@ -78,6 +80,7 @@ fn read(name: &str, value: &str) -> Vec<UpstreamWord> {
         "vestibule-sold-out" => sold_out(value).into_iter().collect(),
         "vestibule-on-sale" => on_sale(value).into_iter().collect(),
         "vestibule-end-session" if value.trim() == "1" => vec![UpstreamWord::EndSession],
+        "vestibule-renew-session" if value.trim() == "1" => vec![UpstreamWord::RenewSession],
         "vestibule-stock" => value.split(',').take(MAX_WORDS).filter_map(stock).collect(),
         _ => Vec::new(),
     }
@@ -174,6 +177,8 @@ mod tests {
         }
         assert_eq!(read.len(), 7);
         assert_eq!(words(&[("vestibule-end-session", "0")]), vec![]);
+        assert_eq!(words(&[("vestibule-renew-session", " 1")]), vec![UpstreamWord::RenewSession]);
+        assert_eq!(words(&[("vestibule-renew-session", "yes")]), vec![]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Sold out from memory, and sessions that end before their time.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
 use super::stand::{Setup, json};
 use super::visitor::set_cookies;
 
@@ -128,6 +131,66 @@ async fn an_ended_session_frees_its_slot_and_voids_the_pass() {
     assert!(thief.get("/").await.text().contains("<html"), "the pass is void");
     assert_ne!(thief.ticket(), old);
     stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_session_goes_on_in_its_slot() {
+    let stand = Setup::room("total_active_users = 1\nsession_duration = \"60s\"").manual().start().await;
+    stand.upstream.say("/pay", &[("vestibule-renew-session", "1")]);
+    let mut first = stand.visitor();
+    assert_eq!(first.get("/").await.text(), "the site at /");
+    let mut second = stand.waiting(1).await.remove(0);
+    let (pass, ends_at) = (first.pass(), first.status().await["session_ends_at"].as_u64().unwrap());
+    assert_eq!(exp_of(&pass) * 1_000, ends_at);
+
+    stand.clock.advance_ms(40_000);
+    let paid = first.get("/pay").await;
+    assert_eq!((paid.text(), paid.header("vestibule-renew-session")), ("the site at /pay".to_owned(), None));
+    let is_renewed = |status: &serde_json::Value| status["session_ends_at"].as_u64() >= Some(ends_at + 39_000);
+    let renewed = first.until("the renewal", is_renewed).await;
+    assert_eq!(renewed["state"], "admitted");
+    let app = json(&first.clone().post("/.vestibule/join", r#"{"room":"sale"}"#).await);
+    let renewed_s = renewed["session_ends_at"].as_u64().unwrap() / 1_000;
+    assert_eq!(exp_of(app["pass"].as_str().unwrap()), renewed_s, "an app gets a pass that is as good");
+
+    stand.clock.advance_ms(30_000);
+    assert_eq!(first.get("/").await.text(), "the site at /", "the first session would be over");
+    assert_eq!(exp_of(&first.pass()), renewed_s, "the old pass was, and the ticket earned another");
+    assert_eq!(second.status().await["state"], "waiting", "the slot is taken");
+
+    stand.upstream.say("/done", &[("vestibule-end-session", "1"), ("vestibule-renew-session", "1")]);
+    first.get("/done").await;
+    second.until_state("called").await;
+    assert!(first.get("/").await.text().contains("<html"), "an end is the last word");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_session_runs_out_too() {
+    let stand = Setup::room("total_active_users = 1\nsession_duration = \"60s\"").manual().start().await;
+    stand.upstream.say("/pay", &[("vestibule-renew-session", "1")]);
+    let mut first = stand.visitor();
+    first.get("/pay").await;
+    let ends_at = first.status().await["session_ends_at"].as_u64();
+    stand.clock.advance_ms(5_000);
+    first.get("/pay").await;
+    stand.operator.until("a tick", |room| room["active_sessions"] == 1).await;
+    assert_eq!(first.status().await["session_ends_at"].as_u64(), ends_at, "less than a tenth would be gained");
+    let mut second = stand.waiting(1).await.remove(0);
+    stand.clock.advance_ms(25_000);
+    first.get("/pay").await;
+    first.until("the renewal", |status| status["session_ends_at"].as_u64() > ends_at).await;
+    stand.clock.advance_ms(61_000);
+    second.until_state("called").await;
+    assert!(first.get("/").await.text().contains("<html"));
+    stand.stop().await;
+}
+
+/// Reads from a pass when it ends, in seconds since the Unix epoch.
+fn exp_of(pass: &str) -> u64 {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(pass.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    claims["exp"].as_u64().unwrap()
 }
 
 #[tokio::test]
