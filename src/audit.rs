@@ -42,6 +42,8 @@ pub enum FindingKind {
     },
     /// A number was called twice, or after giving up, or without ever having waited.
     WrongCall(u64),
+    /// A session was renewed of which the log does not say that it ran, or until then.
+    WrongRenewal(u64),
     /// More were called than rate and burst allow.
     TooFast(u64),
     /// So many more sessions were in use after a call than the active limit allows.
@@ -64,6 +66,9 @@ impl fmt::Display for Finding {
             FindingKind::BrokenLink => write!(f, "the chain is broken: this line, or one before it, was changed"),
             FindingKind::Gap { expected, found } => write!(f, "entry {expected} should follow, not {found}"),
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
+            FindingKind::WrongRenewal(number) => {
+                write!(f, "the session of number {number} was renewed, but it did not run, or not until then")
+            }
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
             FindingKind::TooMany(over) => write!(f, "{over} more sessions were in use than the active limit allows"),
             FindingKind::LateStart => write!(f, "the log begins anew in its middle"),
@@ -193,6 +198,7 @@ impl Audit {
             return;
         }
         self.check_calls(&logged);
+        self.check_renewals(&logged.entry);
         let tat_us = self.check_rate(&logged);
         self.check_draw(&logged);
         if self.limits().is_none() && (logged.entry.settings.is_some() || logged.entry.pace_us > 0) {
@@ -227,8 +233,8 @@ impl Audit {
     /// Tells whether an entry names nobody but those who were given numbers. One that does not is left out: it would
     /// make a line as large as it likes.
     fn check_numbers(&mut self, entry: &Entry) -> bool {
-        let ended = entry.ended.iter().map(|ended| &ended.numbers);
-        let sets = [&entry.called, &entry.left, &entry.lapsed, &entry.returned, &entry.unseen].into_iter().chain(ended);
+        let slots = entry.ended.iter().chain(&entry.renewed).map(|slots| &slots.numbers);
+        let sets = [&entry.called, &entry.left, &entry.lapsed, &entry.returned, &entry.unseen].into_iter().chain(slots);
         let drawn = match &entry.draw {
             Some(DrawStep::Drawn(draw)) => draw.last,
             Some(DrawStep::Closed { last }) => *last,
@@ -246,6 +252,19 @@ impl Audit {
         let wrong: Vec<Number> =
             logged.entry.called.iter().filter(|n| !self.may_be_called(*n, &logged.entry)).collect();
         wrong.into_iter().for_each(|number| self.find(FindingKind::WrongCall(number)));
+    }
+
+    /// Of a session that may have begun before the log, nothing is known.
+    fn check_renewals(&mut self, entry: &Entry) {
+        for slots in &entry.renewed {
+            for number in slots.numbers.iter() {
+                let is_known = self.roll.called.contains(number) || number > self.unknown;
+                let runs = self.roll.is_inside_until(number, slots.ends_s, entry.at_us / 1_000_000);
+                if is_known && !(runs && slots.ends_s < entry.ends_s) {
+                    self.find(FindingKind::WrongRenewal(number));
+                }
+            }
+        }
     }
 
     /// Tells whether a number waited, or was given just now and not as one that may have been given unseen. Of one that
@@ -362,7 +381,7 @@ mod tests {
     use crate::line::Settings;
     use crate::line::draw::{Promise, Reveal};
     use crate::line::state::LineState;
-    use crate::line::{GatewayId, Known, News, Numbers, Steering, Tick};
+    use crate::line::{GatewayId, Known, News, Numbers, Renewal, Steering, Tick};
     use crate::schedule::Schedule;
 
     const START_US: u64 = 1_795_000_000_000_000;
@@ -436,6 +455,40 @@ mod tests {
     fn a_true_log_is_found_true() {
         assert_eq!(findings(&log()), []);
         assert_eq!(findings(&log()[3..]), [], "from the middle on");
+    }
+
+    /// A log in which number 1 is renewed before its session of a minute runs out, and more are called for the others.
+    fn renewing_log() -> Vec<Logged> {
+        let mut line = LineState::new(START_US);
+        line.steer(&Steering::Configure(Limits { total_active_users: Some(3), ..limits() }), START_US);
+        let ends_s = line.join(20, START_US).ends_s;
+        let renewal = Renewal { number: 1, ends_s, called_us: START_US };
+        line.renew(&[renewal], START_US + 30_000_000);
+        (60..70).for_each(|second| {
+            line.tick(&Tick { here: Numbers::run(1, 20), ..tick() }, START_US + second * 1_000_000);
+        });
+        log_of(&line)
+    }
+
+    #[test]
+    fn a_renewed_session_counts_until_its_new_end() {
+        let log = renewing_log();
+        assert_eq!(findings(&log), []);
+        let renewed = log.iter().position(|logged| !logged.entry.renewed.is_empty()).unwrap();
+        assert_eq!(findings(&log[renewed..]), [], "of sessions from before the log, nothing is known");
+        let mut longer = log.clone();
+        longer[renewed].entry.renewed[0].ends_s += 1;
+        relink(&mut longer);
+        assert!(findings(&longer).contains(&FindingKind::WrongRenewal(1)), "{:?}", findings(&longer));
+        let mut another = log.clone();
+        another[renewed].entry.renewed[0].numbers = Numbers::run(9, 9);
+        relink(&mut another);
+        assert!(findings(&another).contains(&FindingKind::WrongRenewal(9)), "who waits has no session");
+        let mut forgotten = log;
+        let called = forgotten.iter().rposition(|logged| !logged.entry.called.is_empty()).unwrap();
+        forgotten[called].entry.called = Numbers::run(4, 6);
+        relink(&mut forgotten);
+        assert!(findings(&forgotten).contains(&FindingKind::TooMany(1)), "{:?}", findings(&forgotten));
     }
 
     /// A log in which the rate adapts from 50 down to 10 a second and back, with a line that waits throughout.

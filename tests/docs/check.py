@@ -90,6 +90,8 @@ def opening(first, link=None):
     entry = json.loads(first)
     start = {"seq": 1, "link": link or entry["hash"], "epoch": 1, "issued": 0, "tat_us": 0, "settings": entry["settings"]}
     return json.dumps({"start": start}, separators=(",", ":"), ensure_ascii=False)
+
+
 def adapting(pace_us):
     """A small true log of a rate that adapts: 10 a second, then as slow as is said, and a third call 0.9 s after."""
     lines = [json.loads(line) for line in log(100_000)[:2]]
@@ -98,6 +100,25 @@ def adapting(pace_us):
     steps = [{"called": "1-2", "ends_s": 61, "tat_us": at + 200_000}, {"pace_us": pace_us}, {"called": "3", "ends_s": 62, "tat_us": at + 900_000 + 3 * pace_us}]
     for seq, (step, later) in enumerate(zip(steps, (0, 0, 900_000)), 3):
         lines.append({"seq": seq, "at_us": at + later, "epoch": 1, "issued": 10, **step})
+    return chained(lines)
+
+
+def renewing(until_s, called):
+    """A small log of a room for two: one of them is renewed after half a minute, and some are called after a whole one."""
+    lines = [json.loads(line) for line in log(100_000)[:2]]
+    lines[0]["settings"]["limits"].update(total_active_users=2, interval_us=0)
+    at_s = lines[1]["at_us"] // 1_000_000
+    steps = [
+        (0, {"called": "1-2", "ends_s": at_s + 60}),
+        (30, {"ends_s": at_s + 90, "renewed": [{"ends_s": at_s + until_s, "numbers": "1"}]}),
+        (60, {"called": called, "ends_s": at_s + 120}),
+    ]
+    for seq, (after_s, step) in enumerate(steps, 3):
+        lines.append({"seq": seq, "at_us": (at_s + after_s) * 1_000_000, "epoch": 1, "issued": 10, **step})
+    return chained(lines)
+
+
+def chained(lines):
     link, written = "00" * 32, []
     for entry in lines:
         entry = {name: value for name, value in entry.items() if name not in ("prev", "hash")}
@@ -119,6 +140,9 @@ def check_page_of_python():
         "a missing entry": (true[:1] + true[2:], 1, "entry 3: 2 should be here"),
         "a rate that adapts": (adapting(500_000), 0, "the rate was checked"),
         "too fast for a rate that adapts": (adapting(1_000_000), 1, "entry 5: 1 more than rate and burst allow"),
+        "a renewed session": (renewing(60, "3"), 0, "no fault"),
+        "a renewal of another session": (renewing(61, "3"), 1, "entry 4: 1 was renewed, but was not inside until then"),
+        "too many beside a renewed session": (renewing(60, "3-4"), 1, "entry 5: 3 are inside, and 2 may be"),
         "too fast a call": (log(900_000), 1, "entry 4: 1 more than rate and burst allow"),
     }
     with tempfile.TemporaryDirectory() as folder:

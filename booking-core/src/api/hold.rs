@@ -18,6 +18,7 @@ pub(super) const REPLAY_HEADER: HeaderName = HeaderName::from_static("idempotenc
 const SOLD_OUT: HeaderName = HeaderName::from_static("vestibule-sold-out");
 const ON_SALE: HeaderName = HeaderName::from_static("vestibule-on-sale");
 const STOCK: HeaderName = HeaderName::from_static("vestibule-stock");
+const RENEW_SESSION: HeaderName = HeaderName::from_static("vestibule-renew-session");
 
 pub(super) async fn create(
     State(api): State<Api>,
@@ -32,7 +33,7 @@ pub(super) async fn create(
         return Err(Problem::field("inventory", "in the query must be the same as in the body"));
     }
     let answer = api.service.hold(HoldOrder { items, key }).await?;
-    Ok(respond(&api, StatusCode::CREATED, &answer).await)
+    Ok(inside(respond(&api, StatusCode::CREATED, &answer).await))
 }
 
 pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -59,7 +60,7 @@ pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body:
     let number = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
     let number = number.ok_or_else(|| Problem::field("number", "must be a whole number from 1"))?;
     let answer = api.service.extend(id, number).await?;
-    Ok(respond(&api, StatusCode::OK, &answer).await)
+    Ok(inside(respond(&api, StatusCode::OK, &answer).await))
 }
 
 /// Keeps a part of a hold and gives the rest back.
@@ -82,6 +83,13 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
     for &(inventory, available) in &answer.stock {
         tell_stock(api, response.headers_mut(), inventory, available).await;
     }
+    response
+}
+
+/// Has the gateway let a visitor stay who has a while to pay: a session that ended meanwhile would send them back to the end
+/// of the line.
+fn inside(mut response: Response) -> Response {
+    add(response.headers_mut(), RENEW_SESSION, "1");
     response
 }
 

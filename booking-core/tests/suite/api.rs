@@ -100,6 +100,7 @@ on_both! {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         assert_eq!(answer.header("vestibule-stock"), Some("12951:2026-11-23:3A=3"));
         assert_eq!(answer.header("vestibule-sold-out"), None);
+        assert_eq!(answer.header("vestibule-renew-session"), Some("1"), "who has to pay is to stay inside");
         let held = answer.json();
         assert_eq!((&held["status"], &held["quantity"]), (&json!("held"), &json!(2)));
         assert_eq!((&held["train"]["number"], &held["train"]["name"]), (&json!("12951"), &train["name"]));

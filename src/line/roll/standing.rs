@@ -91,6 +91,12 @@ impl Roll {
             _ => Some(told),
         }
     }
+    /// Tells whether a place has a session that runs at `now_s`, and ends at `ends_s`.
+    #[must_use]
+    pub fn is_inside_until(&self, place: Number, ends_s: u64, now_s: u64) -> bool {
+        matches!(self.standing_of(place, now_s), Standing::Called { ends_s: known_s, .. } if known_s == ends_s)
+    }
+
     /// Returns what a store needs to know for the session of a number to go on, if that is worth it: a session is running, and
     /// would last longer by a tenth of what a new one lasts.
     #[must_use]

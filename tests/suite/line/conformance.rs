@@ -8,8 +8,8 @@ use vestibule::line::draw::{DrawStep, Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
-    Joined, LineStore, News, Numbers, Page, Phase, Roll, RoomName, Slots, Standing, Steering, StoreFault, Tick,
-    UNSEEN_S,
+    Joined, LineStore, News, Numbers, Page, Phase, Renewal, Roll, RoomName, Slots, Standing, Steering, StoreFault,
+    Tick, UNSEEN_S,
 };
 use vestibule::schedule::Schedule;
 
@@ -114,6 +114,7 @@ on_every_store!(
     a_pause_earns_nothing_and_a_closed_room_calls_nobody,
     a_draining_room_calls_those_in_line_to_the_last,
     an_ended_session_frees_its_slot_once,
+    a_renewed_session_keeps_its_slot_whatever_other_gateways_know,
     who_leaves_is_gone_and_who_was_called_cannot_leave,
     a_mirror_that_applies_the_entries_is_the_line,
     what_an_operator_set_outlives_the_same_configuration,
@@ -372,6 +373,33 @@ async fn an_ended_session_frees_its_slot_once(stand: Stand) {
     stand.clock.advance_ms(60_000);
     stand.tick(here(1, Numbers::run(4, 5))).await;
     assert_eq!(stand.called().await, [1, 2, 3, 4, 5], "sessions that ran out free their slots");
+}
+
+async fn a_renewed_session_keeps_its_slot_whatever_other_gateways_know(stand: Stand) {
+    stand.configure(Limits { total_active_users: Some(2), ..limits(1_000.0, 100) }).await;
+    let joined = stand.join(5).await;
+    let began_us = stand.clock.now_us();
+    stand.clock.advance_ms(30_000);
+    let renewal = |number| Renewal { number, ends_s: joined.ends_s, called_us: began_us };
+    stand.tick(Tick { renewed: vec![renewal(1)], ..here(1, Numbers::run(3, 5)) }).await;
+    stand.tick(Tick { renewed: vec![renewal(1)], ..tick(2) }).await;
+    let roll = stand.roll().await;
+    let standing = |after_s| roll.standing(joined.epoch, 1, joined.ends_s + after_s);
+    assert_eq!(standing(29), Standing::Called { ends_s: joined.ends_s + 30, at_us: began_us });
+    assert_eq!([roll.active(joined.ends_s - 1), roll.active(joined.ends_s)], [2, 1], "one slot for each, not two");
+    stand.clock.advance_ms(30_000);
+    stand.tick(here(1, Numbers::run(3, 5))).await;
+    assert_eq!(stand.called().await, [1, 2, 3], "the other one's slot is free");
+    // The second gateway has not heard of it, and ends the session by what it knows.
+    let ended = Slots { ends_s: joined.ends_s, numbers: Numbers::run(1, 1) };
+    stand.tick(Tick { ended: vec![ended], renewed: vec![renewal(1), renewal(2), renewal(4)], ..tick(2) }).await;
+    assert_eq!(stand.called().await, [1, 2, 3, 4], "and is understood; nobody is renewed who is not inside");
+    let roll = stand.roll().await;
+    assert_eq!(roll.active(stand.clock.now_us() / 1_000_000), 2);
+    assert_eq!(roll.standing(joined.epoch, 1, 0), Standing::Over);
+    stand.clock.advance_ms(60_000);
+    stand.tick(here(1, Numbers::run(3, 5))).await;
+    assert_eq!((stand.roll().await.active(joined.ends_s + 60), stand.called().await.len()), (1, 5), "all run out");
 }
 
 async fn who_leaves_is_gone_and_who_was_called_cannot_leave(stand: Stand) {

@@ -8,8 +8,8 @@ use vestibule::line::draw::{Promise, Reveal};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::redis::RedisLine;
 use vestibule::line::{
-    Arrival, CLAIM_LIMIT, Claimed, Joined, Known, LineStore, Numbers, PersonId, Roll, RoomName, Slots, Standing,
-    Steering, Tick,
+    Arrival, CLAIM_LIMIT, Claimed, Joined, Known, LineStore, Numbers, PersonId, Renewal, Roll, RoomName, Slots,
+    Standing, Steering, Tick,
 };
 
 use vestibule::schedule::Schedule;
@@ -313,6 +313,31 @@ async fn a_draw_leaves_everyone_the_number_they_have(stand: Stand) {
     assert_eq!(stand.numbers(&everyone).await, before);
     stand.tick(Tick { introduced: vec![(id(0), before[0])], known: roll.known(), ..tick(1) }).await;
     assert_eq!((stand.numbers(&everyone).await, stand.waiting().await), (before, waiting), "nobody is given up");
+}
+
+/// Persons are forgotten whose session has run out; one that was renewed runs out later.
+#[tokio::test]
+async fn redis_notes_that_a_renewed_session_has_run_out_when_it_has() {
+    let stand = Stand::redis().await;
+    assert_eq!(stand.numbers(&[person(1)]).await, [2]);
+    stand.store.steer(&stand.room, &Steering::Admit(1)).await.expect("a call");
+    let roll = stand.roll().await;
+    let Standing::Called { ends_s, at_us } = roll.standing(roll.epoch(), 2, 0) else { panic!("2 was called") };
+    let past = format!("vestibule:{{{}}}:past", stand.room);
+    let is_past = async |after_s: u64| {
+        stand.clock.advance_ms((ends_s + after_s) * 1_000 - stand.clock.now_ms());
+        stand.numbers(&[Arrival::Anybody]).await;
+        stand.tick(tick(1)).await;
+        RedisServer::shared().tell(&["GETBIT", &past, "2"]) == ::redis::Value::Int(1)
+    };
+    stand.clock.advance_ms((ends_s - 10) * 1_000 - stand.clock.now_ms());
+    stand.tick(Tick { renewed: vec![Renewal { number: 2, ends_s, called_us: at_us }], ..tick(1) }).await;
+    assert!(!is_past(1).await, "its call's second is over, and it goes on");
+    assert_eq!(stand.numbers(&[person(1)]).await, [2]);
+    let again = stand.store.restore(&stand.room, &Roll::default()).await.expect("a roll");
+    let length_s = again.settings.map_or(0, |settings| settings.limits.session_duration_s);
+    assert!(!is_past(length_s - 11).await);
+    assert!(is_past(length_s - 10).await);
 }
 
 /// How many persons the cost is measured with; VESTIBULE_TEST_PERSONS sets another number.
