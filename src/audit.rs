@@ -399,21 +399,7 @@ mod tests {
     }
 
     fn tick() -> Tick {
-        Tick {
-            gateway: GatewayId(1),
-            serial: 0,
-            lease_ms: 10_000,
-            here: Numbers::default(),
-            all_here: false,
-            gone: Numbers::default(),
-            returned: Numbers::default(),
-            left: Numbers::default(),
-            ended: Vec::new(),
-            renewed: Vec::new(),
-            wish_us: None,
-            introduced: Vec::new(),
-            known: Known::default(),
-        }
+        Tick::silent(GatewayId(1))
     }
 
     fn log() -> Vec<Logged> {

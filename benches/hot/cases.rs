@@ -13,7 +13,7 @@ use vestibule::config::{Config, Environment, RoomConfig};
 use vestibule::gate::{self, Credentials, Decision};
 use vestibule::line::embedded::Embedded;
 use vestibule::line::state::LineState;
-use vestibule::line::{Entry, Epoch, GatewayId, Known, Numbers, Roll, Steering, Tick};
+use vestibule::line::{Entry, Epoch, GatewayId, Numbers, Roll, Steering, Tick};
 use vestibule::metrics::Metrics;
 use vestibule::proxy::Target;
 use vestibule::room::{Room, Shared};
@@ -118,20 +118,7 @@ fn long_line(burst: u64) -> LineState {
     for _ in 0..WAITING / 50_000 {
         line.join(50_000, NOW_US);
     }
-    let here = Tick {
-        gateway: GatewayId(1),
-        serial: 0,
-        lease_ms: 10_000,
-        here: Numbers::run(1, WAITING),
-        all_here: false,
-        gone: Numbers::default(),
-        returned: Numbers::default(),
-        left: Numbers::default(),
-        ended: Vec::new(),
-        introduced: Vec::new(),
-        wish_us: None,
-        known: Known::default(),
-    };
+    let here = Tick { here: Numbers::run(1, WAITING), ..Tick::silent(GatewayId(1)) };
     line.vouch(&here, NOW_US);
     line.steer(&Steering::Configure(limits(1_000.0, burst)), NOW_US);
     line

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use redis::Commands as _;
-use vestibule::line::{Ended, Numbers, Roll, Steering, Tick};
+use vestibule::line::{Numbers, Roll, Slots, Steering, Tick};
 
 use crate::stand::{Chance, START_US, Stand, WAITING, limits, tick};
 
@@ -103,7 +103,7 @@ fn one_tick(stand: &mut Stand, crowd: &mut Crowd, count: u64) -> f64 {
         let gone = crowd.of(gateway, going.iter().copied());
         let left = crowd.of(gateway, going.iter().copied().filter(|number| number % 200 == 0));
         let ended = crowd.of(gateway, (early..early + RATE / 10).filter(|number| number % 10 == 0));
-        let ended = (!ended.is_empty()).then_some(Ended { ends_s: ended_s, numbers: ended }).into_iter().collect();
+        let ended = (!ended.is_empty()).then_some(Slots { ends_s: ended_s, numbers: ended }).into_iter().collect();
         let all_here = crowd.unheard.remove(&gateway);
         let here = if all_here { crowd.all_of(gateway, &stand.mirror, came) } else { here };
         let page = stand.tick(Tick { all_here, gone, left, ended, ..tick(gateway, here, stand.mirror.known()) });

@@ -39,20 +39,7 @@ pub fn limits(rate: f64, burst: u64) -> Limits {
 /// A tick that only says who is here.
 pub fn tick(gateway: u64, here: Numbers, known: Known) -> Tick {
     static SERIAL: AtomicU64 = AtomicU64::new(1);
-    Tick {
-        gateway: GatewayId(gateway),
-        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-        lease_ms: 10_000,
-        here,
-        all_here: false,
-        gone: Numbers::default(),
-        returned: Numbers::default(),
-        left: Numbers::default(),
-        ended: Vec::new(),
-        introduced: Vec::new(),
-        wish_us: None,
-        known,
-    }
+    Tick { serial: SERIAL.fetch_add(1, Ordering::Relaxed), here, known, ..Tick::silent(GatewayId(gateway)) }
 }
 
 /// Numbers from a seed; Steele, Lea and Flood's SplitMix (2014).

@@ -294,7 +294,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> StoreFault {
 mod tests {
     use super::*;
     use crate::admission::Limits;
-    use crate::line::{Numbers, Standing};
+    use crate::line::{GatewayId, Numbers, Renewal, Standing};
     use crate::schedule::Schedule;
 
     const LIMITS: Limits = Limits {
@@ -330,6 +330,28 @@ mod tests {
         assert_eq!(roll.standing(joined.epoch, 10, now_s), Standing::Waiting { ahead: 7 });
         assert_eq!(roll.standing(joined.epoch, 15, now_s), Standing::Unseen);
         assert_eq!(roll.settings.unwrap().limits, LIMITS);
+    }
+
+    #[tokio::test]
+    async fn a_renewed_session_outlives_its_process_however_that_ends() {
+        let name = RoomName::new("sale").unwrap();
+        for is_killed in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let first = open(folder.path());
+            first.steer(&name, &Steering::Configure(LIMITS)).await.unwrap();
+            let joined = first.join(&name, 2).await.unwrap();
+            first.clock.advance_us(40_000_000);
+            let renewed = vec![Renewal { number: 1, ends_s: joined.ends_s, called_us: joined.at_us }];
+            first.tick(&name, &Tick { renewed, ..Tick::silent(GatewayId(1)) }).await.unwrap();
+            if !is_killed {
+                first.close().unwrap();
+            }
+            drop(first);
+            let roll = open(folder.path()).restore(&name, &Roll::default()).await.unwrap();
+            let standing = |number| roll.standing(joined.epoch, number, joined.ends_s);
+            let goes_on = Standing::Called { ends_s: joined.ends_s + 40, at_us: joined.at_us };
+            assert_eq!([standing(1), standing(2)], [goes_on, Standing::Over]);
+        }
     }
 
     #[tokio::test]

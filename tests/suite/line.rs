@@ -17,7 +17,7 @@ mod spending;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vestibule::admission::Limits;
-use vestibule::line::{GatewayId, Known, Numbers, RoomName, Tick};
+use vestibule::line::{GatewayId, RoomName, Tick};
 use vestibule::schedule::Schedule;
 
 /// When the manual clocks of these tests begin, in milliseconds.
@@ -41,21 +41,7 @@ const LATER: u64 = 1 << 40;
 /// A tick that says nothing, later than all before.
 fn tick(gateway: u64) -> Tick {
     static SERIAL: AtomicU64 = AtomicU64::new(LATER);
-    Tick {
-        gateway: GatewayId(gateway),
-        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-        lease_ms: 10_000,
-        here: Numbers::default(),
-        all_here: false,
-        gone: Numbers::default(),
-        returned: Numbers::default(),
-        left: Numbers::default(),
-        ended: Vec::new(),
-        renewed: Vec::new(),
-        wish_us: None,
-        introduced: Vec::new(),
-        known: Known::default(),
-    }
+    Tick { serial: SERIAL.fetch_add(1, Ordering::Relaxed), ..Tick::silent(GatewayId(gateway)) }
 }
 
 /// A room that no other test of this process uses.

@@ -29,21 +29,7 @@ fn room(limits: Limits) -> LineState {
 }
 
 fn tick_of(gateway: GatewayId, here: Numbers, gone: Numbers) -> Tick {
-    Tick {
-        gateway,
-        serial: 0,
-        lease_ms: 10_000,
-        here,
-        all_here: false,
-        gone,
-        returned: Numbers::default(),
-        left: Numbers::default(),
-        ended: Vec::new(),
-        renewed: Vec::new(),
-        wish_us: None,
-        introduced: Vec::new(),
-        known: Known::default(),
-    }
+    Tick { here, gone, ..Tick::silent(gateway) }
 }
 
 fn called(state: &LineState) -> Vec<Number> {
