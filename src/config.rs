@@ -77,6 +77,8 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// How many joins a minute one address may ask for; 0 for no limit.
     pub joins_per_minute: u32,
+    /// How many positions a minute one address may ask for; 0 for no limit.
+    pub polls_per_minute: u32,
     /// How many connections are open at most.
     pub max_connections: usize,
     /// The longest request body that is forwarded, in bytes.
@@ -165,6 +167,7 @@ impl Config {
             drain: root.duration("drain").unwrap_or(Duration::from_secs(10)),
             notice: root.duration("notice").unwrap_or(Duration::ZERO),
             joins_per_minute: root.whole("joins_per_minute", 0..=1_000_000).unwrap_or(0) as u32,
+            polls_per_minute: root.whole("polls_per_minute", 0..=100_000_000).unwrap_or(0) as u32,
             store_url: store_url(root),
             traces: traces::traces(root),
             upstream,

@@ -23,7 +23,7 @@ use crate::console::secure::Secure;
 use crate::console::{self, Console};
 use crate::crawlers::Crawlers;
 use crate::doctor::Doctor;
-use crate::limit::{ConnectionLimit, JoinLimit};
+use crate::limit::{AddressLimit, ConnectionLimit};
 use crate::line::embedded::Embedded;
 use crate::line::redis::RedisLine;
 use crate::line::{GatewayId, LineStore, StoreFault};
@@ -354,8 +354,9 @@ fn make_site(config: &Config, rooms: Vec<Arc<Room>>, pages: Arc<Pages>) -> Resul
         rooms,
         routes: Routes::new(config.rooms.iter().map(|room| room.claim.clone()).collect()),
         pages,
-        join_limit: JoinLimit::new(config.joins_per_minute),
-        patience_limit: JoinLimit::new(PATIENT_PER_MINUTE),
+        join_limit: AddressLimit::new(config.joins_per_minute),
+        poll_limit: AddressLimit::new(config.polls_per_minute),
+        patience_limit: AddressLimit::new(PATIENT_PER_MINUTE),
         trusted_proxies: config.trusted_proxies.clone(),
         chain: config.chain,
         is_tls: config.is_tls,

@@ -1,4 +1,4 @@
-//! How often one address may join, by `governor`'s GCRA, where a prefix of 64 bits counts as one
+//! How often one address may join, and ask, by `governor`'s GCRA, where a prefix of 64 bits counts as one
 //! IPv6 address; and how many connections may be open.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,24 +11,24 @@ use prometheus::{IntCounter, IntGauge};
 
 use crate::metrics::Metrics;
 
-/// The join limit of a gateway.
+/// How often a minute one address may do something at a gateway.
 #[derive(Debug)]
-pub struct JoinLimit(Option<DefaultKeyedRateLimiter<IpAddr>>);
+pub struct AddressLimit(Option<DefaultKeyedRateLimiter<IpAddr>>);
 
-impl JoinLimit {
-    /// Allows `per_minute` joins to each address; 0 allows any number.
+impl AddressLimit {
+    /// Allows it `per_minute` times to each address; 0 allows any number.
     #[must_use]
     pub fn new(per_minute: u32) -> Self {
         Self(NonZeroU32::new(per_minute).map(|n| RateLimiter::keyed(Quota::per_minute(n))))
     }
 
-    /// Counts a join of `address`; returns whether it is allowed. Loopback is the operator's own.
+    /// Counts once more for `address`; returns whether it is allowed. Loopback is the operator's own.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.0.as_ref().is_none_or(|limiter| limiter.check_key(&prefix(address)).is_ok())
     }
 
-    /// Forgets addresses that have not joined lately. To be called now and then.
+    /// Forgets addresses that have not come lately. To be called now and then.
     pub fn prune(&self) {
         if let Some(limiter) = &self.0 {
             limiter.retain_recent();
@@ -105,12 +105,12 @@ mod tests {
 
     #[test]
     fn a_prefix_is_one_address() {
-        let limit = JoinLimit::new(2);
+        let limit = AddressLimit::new(2);
         let of = |text: &str| limit.allows(text.parse().unwrap());
         assert_eq!([of("2001:db8::1"), of("2001:db8::2"), of("2001:db8::3")], [true, true, false]);
         assert!(of("2001:db8:0:1::1"), "another prefix");
         assert_eq!([of("192.0.2.1"), of("::ffff:192.0.2.1"), of("192.0.2.1")], [true, true, false]);
         assert!((0..9).all(|_| of("127.0.0.1")));
-        assert!((0..9).all(|_| JoinLimit::new(0).allows([192, 0, 2, 1].into())));
+        assert!((0..9).all(|_| AddressLimit::new(0).allows([192, 0, 2, 1].into())));
     }
 }

@@ -12,6 +12,7 @@ mod handling;
 mod own;
 mod placing;
 mod renewing;
+mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,13 +23,13 @@ use tracing::Span;
 
 use crate::crawlers::Crawlers;
 use crate::gate::{self, Credentials, Decision, Refusal};
-use crate::limit::{JoinLimit, Slot};
-use crate::line::{PersonId, Standing};
+use crate::limit::{AddressLimit, Slot};
+use crate::line::PersonId;
 use crate::networks::Networks;
 use crate::person::{self, Shown};
 use crate::proxy::headers::visitor_address;
 use crate::proxy::{ChainHeader, Passage, Proxy, Target, VisitorBody};
-use crate::respond::{self, Answer, Draft, Reads, Refused};
+use crate::respond::{self, Answer, Reads, Refused};
 use crate::room::{Room, TICKET_LIFETIME_MS};
 use crate::route::{Route, Routes};
 use crate::status::{State, Status};
@@ -55,9 +56,11 @@ pub struct Site {
     /// The gateway's own pages.
     pub pages: Arc<Pages>,
     /// How often one address may join.
-    pub join_limit: JoinLimit,
+    pub join_limit: AddressLimit,
+    /// How often one address may ask for positions.
+    pub poll_limit: AddressLimit,
     /// How often one address may wait in the place of work.
-    pub patience_limit: JoinLimit,
+    pub patience_limit: AddressLimit,
     /// The crawlers of each room, in the order of the rooms.
     pub crawlers: Vec<Crawlers>,
     /// Proxies in front.
@@ -186,6 +189,9 @@ impl Pipeline {
             }
             Decision::Pass => self.later(visit, async move |pipeline, visit| pipeline.forward(i, visit, None).await),
             Decision::Join => self.later(visit, async move |pipeline, visit| pipeline.join(i, visit).await),
+            Decision::Wait(ticket, _) if asker.reads == Reads::Json && self.polls_too_often(asker) => {
+                self.refuse_poll(room, Some(&ticket)).into()
+            }
             Decision::Wait(ticket, standing) => self.wait(room, &ticket, standing, asker).into(),
             Decision::Reject(refusal) => {
                 self.later(visit, async move |pipeline, visit| pipeline.reject(i, visit, refusal).await)
@@ -252,21 +258,6 @@ impl Pipeline {
                 respond::wait(&self.site.pages, reads, room, &status, "").answer()
             }
         }
-    }
-
-    fn wait(&self, room: &Room, ticket: &Ticket, standing: Standing, asker: &Asker) -> Draft {
-        room.take_back(ticket.number, standing);
-        room.introduce(ticket);
-        let status = told(room, ticket, asker.reads);
-        room.expect_back((ticket.epoch, ticket.number), status.next_update_seconds);
-        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket))
-    }
-
-    /// Shows a place that was just given.
-    fn show_waiting(&self, room: &Room, ticket: &Ticket, asker: &Asker) -> Answer {
-        let status = told(room, ticket, asker.reads);
-        room.expect_newcomer_back((ticket.epoch, ticket.number), status.next_update_seconds);
-        respond::wait(&self.site.pages, asker.reads, room, &status, &support_code(ticket)).answer()
     }
 
     /// Tells whether somebody is told at `now_ms`, by the board's clock, that it is sold out: not who waits for what comes
@@ -357,12 +348,6 @@ struct Entry {
     cookie: Option<String>,
 }
 
-/// Tells where somebody stands. A page will have a live connection; a program asks again.
-fn told(room: &Room, ticket: &Ticket, reads: Reads) -> Status {
-    let status = Status::of(room, ticket);
-    if reads == Reads::Json { status.for_a_poll(room) } else { status }
-}
-
 /// Signs the pass of a called ticket, good until the session ends by the clock of the line, and no later.
 fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
     let issued_ms = room.line_now().latest_ms.min(ends_s * 1_000);
@@ -382,15 +367,4 @@ fn sign(room: &Room, ticket: &Ticket, ends_s: u64) -> Option<String> {
 /// Returns the second by which sessions begin and end.
 fn now_s(room: &Room) -> u64 {
     room.line_now().latest_s()
-}
-
-/// A short text that names a ticket to the operator and gives nothing away.
-fn support_code(ticket: &Ticket) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
-    let digit = |at: u32| char::from(DIGITS[(ticket.id.0 >> (124 - 4 * at)) as usize & 15]);
-    let mut code = String::with_capacity(9);
-    code.extend((0..4).map(digit));
-    code.push('-');
-    code.extend((4..8).map(digit));
-    code
 }

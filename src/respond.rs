@@ -41,6 +41,9 @@ pub enum Reads {
     Json,
 }
 
+/// When somebody may ask again whose address has asked too often, in seconds.
+pub const POLL_AGAIN_S: u64 = 10;
+
 /// Why a request is not answered by the upstream and not with a place in line.
 #[derive(Debug)]
 pub enum Refused<'a> {
@@ -58,6 +61,8 @@ pub enum Refused<'a> {
     Join(&'a JoinFault),
     /// This address has joined too often.
     TooManyJoins,
+    /// This address has asked for positions too often.
+    TooManyPolls,
     /// The upstream gave no answer.
     Upstream(&'a ProxyFault),
     /// There is nothing here.

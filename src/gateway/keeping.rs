@@ -19,6 +19,7 @@ impl Gateway {
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while end.run_until_cancelled(beat.tick()).await.is_some() {
                 site.join_limit.prune();
+                site.poll_limit.prune();
                 site.patience_limit.prune();
                 upstreams.count(&metrics);
                 certificates.all().for_each(|certificate| follow(certificate));

@@ -96,6 +96,9 @@ impl Pipeline {
     /// One step of a poll.
     fn status(&self, request: &Request<VisitorBody>, room: &Arc<Room>, asker: &Asker) -> Handling {
         let (headers, now_ms) = (request.headers(), room.shared.clock.now_ms());
+        if self.polls_too_often(asker) {
+            return self.refuse_poll(room, self.ticket(headers, room, asker).as_ref()).into();
+        }
         let credentials = self.credentials(headers, room, asker);
         let decision = room.view(|view| gate::decide(&credentials, view, now_ms));
         let renewal = self.renewal(headers, room, decision.ticket());
@@ -181,6 +184,9 @@ impl Pipeline {
         let Some(ticket) = self.ticket(request.headers(), &room, asker) else {
             return self.refuse(Reads::Json, &Refused::NoPass);
         };
+        if self.polls_too_often(asker) {
+            return self.refuse_poll(&room, Some(&ticket));
+        }
         match self.standing(&room, &ticket) {
             Standing::Foreign => return self.refuse(Reads::Json, &Refused::NoPass),
             standing => room.take_back(ticket.number, standing),
@@ -220,6 +226,7 @@ impl Pipeline {
         let (ticket, ends_s) = match room.view(|view| gate::decide(&credentials, view, now_ms)) {
             Decision::Admit(ticket, claims) => (ticket, Some(self.session_end(room, &ticket, claims.exp))),
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
+            Decision::Wait(ticket, _) if self.polls_too_often(asker) => return self.refuse_poll(room, Some(&ticket)),
             Decision::Wait(ticket, _) => (ticket, None),
             Decision::Reject(refusal) => match self.held(room, &parts.headers, asker).await {
                 Some(place) => place,

@@ -18,7 +18,7 @@ use crate::room::JoinFault;
 static STORE_DOWN: JoinFault = JoinFault::Store(StoreFault::NotMade);
 
 /// The refusals that depend on nothing else.
-static FIXED: [Refused<'static>; 8] = [
+static FIXED: [Refused<'static>; 9] = [
     Refused::SoldOut,
     Refused::Full,
     Refused::TooManyJoins,
@@ -27,6 +27,7 @@ static FIXED: [Refused<'static>; 8] = [
     Refused::Closed,
     Refused::Draining,
     Refused::NoPass,
+    Refused::TooManyPolls,
 ];
 
 static READY: LazyLock<[Ready; FIXED.len()]> =
@@ -83,6 +84,7 @@ pub fn ready(reads: Reads, refused: &Refused<'_>) -> Option<&'static Ready> {
         Refused::Closed => 5,
         Refused::Draining => 6,
         Refused::NoPass => 7,
+        Refused::TooManyPolls => 8,
         _ => return None,
     };
     (reads == Reads::Json).then(|| &READY[place])

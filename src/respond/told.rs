@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hyper::StatusCode;
 
-use super::Refused;
+use super::{POLL_AGAIN_S, Refused};
 use crate::proxy::ProxyFault;
 use crate::room::JoinFault;
 
@@ -35,6 +35,9 @@ impl Refused<'_> {
             Self::Join(_) => told(StatusCode::SERVICE_UNAVAILABLE, "busy", "One moment, please", BUSY).after(2),
             Self::TooManyJoins => {
                 told(StatusCode::TOO_MANY_REQUESTS, "too_many_joins", "Too many places asked for", JOINS).after(60)
+            }
+            Self::TooManyPolls => {
+                told(StatusCode::TOO_MANY_REQUESTS, "too_many_polls", "Too many questions", POLLS).after(POLL_AGAIN_S)
             }
             Self::Upstream(fault) => upstream(fault),
             Self::NotFound => told(StatusCode::NOT_FOUND, "not_found", "There is nothing here", NOT_FOUND),
@@ -71,6 +74,8 @@ const STORE_DOWN: &str =
     "New places cannot be given right now. This page tries again by itself; places already given are kept.";
 const BUSY: &str = "Very many people are arriving in this second. This page tries again by itself.";
 const JOINS: &str = "Too many places were asked for from your network. Please wait a minute.";
+const POLLS: &str =
+    "Too many positions were asked for from your network. Places are kept; ask again when `Retry-After` says.";
 const NOT_FOUND: &str = "No room and no site is at this address.";
 const ORIGIN: &str = "This can be done from the waiting room's own page only.";
 const LINK_OVER: &str =

@@ -5,6 +5,7 @@ use tokio::net::TcpStream;
 use super::stand::{Setup, Stand, eventually, json};
 use super::upstream::Upstream;
 use super::visitor::Visitor;
+use crate::proxy::wire::Message;
 use crate::proxy::wire::{Wire, within};
 
 #[tokio::test]
@@ -317,6 +318,42 @@ async fn one_address_joins_so_often_and_no_more() {
     other.get("/").await;
     assert_eq!(other.position().await, Some(4));
     assert_eq!(stand.operator.metric("vestibule_refused_total").await, 2.0);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_asks_so_often_and_keeps_its_places() {
+    let setup = Setup::room("admissions_per_second = 0\ngrace = \"20s\"").manual();
+    let stand = setup.top("polls_per_minute = 4\ntrusted_proxies = [\"127.0.0.1\"]").start().await;
+    let mut eager = from_afar(stand.visitor(), "2001:db8::1").program();
+    eager.get("/").await;
+    let mut neighbour = from_afar(stand.visitor(), "2001:db8::2").program();
+    neighbour.get("/").await;
+    for _ in 0..4 {
+        eager.status().await;
+    }
+    let is_refused = |answer: &Message| {
+        assert_eq!((answer.status(), &json(answer)["type"]), (429, &"/problems/too_many_polls".into()));
+        assert_eq!(answer.header("retry-after"), Some("10"));
+    };
+    is_refused(&eager.get("/.vestibule/status?room=sale").await);
+    is_refused(&neighbour.get("/.vestibule/status?room=sale").await);
+    is_refused(&neighbour.get("/").await);
+    is_refused(&neighbour.post("/.vestibule/join", r#"{"room":"sale"}"#).await);
+    assert_eq!(neighbour.refused_socket("/.vestibule/live?room=sale").await, 429);
+    assert_eq!(from_afar(stand.visitor(), "2001:db8:0:1::1").status().await["state"], "none", "another address");
+    let mut page = from_afar(stand.visitor(), "2001:db8::2");
+    page.jar = neighbour.jar.clone();
+    assert_eq!(page.get("/").await.status(), 200, "pages come as ever");
+
+    // Both ask as they are told for a minute, three times as long as the grace period, and are refused.
+    for _ in 0..6 {
+        stand.clock.advance_ms(10_000);
+        is_refused(&eager.get("/.vestibule/status?room=sale").await);
+        is_refused(&neighbour.get("/.vestibule/status?room=sale").await);
+        stand.operator.ticks().await;
+    }
+    assert_eq!(stand.operator.room().await["waiting"], 2);
     stand.stop().await;
 }
 
