@@ -63,7 +63,7 @@ pub use chain::ChainHeader;
 pub use check::{CheckRules, keep_checking};
 pub use fleet::{BackendView, Fleet, FleetRules};
 pub use headers::Passage;
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Stay};
 pub use response_body::ResponseBody;
 pub use target::{BadTarget, Target};
 pub use visitor_body::VisitorBody;
@@ -309,9 +309,9 @@ impl Proxy {
     ) -> Result<Response<ResponseBody>, ProxyFault> {
         let protocol = response.headers().get(header::UPGRADE);
         let agreed = protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        let Asked { down, slot } = asked.filter(|_| agreed).ok_or(ProxyFault::UnaskedUpgrade)?;
+        let Asked { down, slot, stay } = asked.filter(|_| agreed).ok_or(ProxyFault::UnaskedUpgrade)?;
         let up = hyper::upgrade::on(&mut response);
-        let tunnel = Tunnel { down, up, slot, idle_limit: self.limits.tunnel_timeout };
+        let tunnel = Tunnel { down, up, slot, stay, idle_limit: self.limits.tunnel_timeout };
         tunnel.spawn(&self.tasks, self.stop.clone());
         Ok(cleaned(response.map(|_| ResponseBody::empty()), true))
     }

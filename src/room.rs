@@ -8,6 +8,7 @@ mod joining;
 mod lately;
 mod making;
 mod pacing;
+mod sessions;
 mod sharing;
 mod telling;
 mod ticketing;
@@ -295,24 +296,6 @@ impl Room {
     /// Returns how far a lost line is to be brought back, if one is.
     pub fn take_recalled(&self) -> Option<Number> {
         Some(std::mem::take(&mut self.pending().recalled)).filter(|number| *number > 0)
-    }
-
-    /// Ends a session at the next tick, of which a pass says when it ends. Where the line has called the number again since,
-    /// its slot ends at another second; and where the slot is free already, because the store's clock was put forward for a
-    /// while, somebody else's would go along.
-    pub fn end_session(&self, number: Number, ends_s: u64) {
-        if let Some(slot_ends_s) = self.mirror.read(|roll| roll.slot_end(number, ends_s)) {
-            push_bounded(&mut self.pending().ended, (slot_ends_s, number));
-        }
-    }
-
-    /// Has a session go on, from the next tick, for as long as one that begins then; nothing is done where it would last hardly
-    /// longer, for a site may ask for it with every answer.
-    pub fn renew_session(&self, number: Number) {
-        let now_s = self.line_now().latest_s();
-        if self.mirror.read(|roll| roll.renewal(number, now_s)).is_some() {
-            push_bounded(&mut self.pending().renewed, number);
-        }
     }
 
     /// Returns the time of the line's store, as far as it is known: a session may be over, and a sale has opened.

@@ -32,7 +32,14 @@ impl Pipeline {
         let age_s = entry.as_ref().map(|entry| now_s(room).saturating_sub(entry.since_s));
         let timer = room.counts.proxy_duration.start_timer();
         let is_upload = is_upload(&request);
-        let outgoing = self.proxies[i].prepare(request, &target, &passage);
+        let mut outgoing = self.proxies[i].prepare(request, &target, &passage);
+        if let Some(Entry { ticket, ends_s, .. }) = &entry {
+            let (holder, ends_s) = ((ticket.epoch, ticket.number), *ends_s);
+            outgoing.while_inside(|| {
+                let room = Arc::clone(room);
+                Box::new(move || room.stay(holder, ends_s))
+            });
+        }
         let answer = self.ask(i, outgoing, age_s, is_upload).await;
         timer.observe_duration();
         let mut answer = self.answered_by(i, answer, &asker);

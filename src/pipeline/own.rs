@@ -108,7 +108,7 @@ impl Pipeline {
     fn status_of(&self, decision: Decision, headers: &HeaderMap, room: &Room, asker: &Asker) -> Status {
         match decision {
             Decision::Admit(ticket, claims) => {
-                let session_ends_at = Some(self.session_end(room, &ticket, claims.exp) * 1_000);
+                let session_ends_at = Some(room.session_end((ticket.epoch, ticket.number), claims.exp) * 1_000);
                 Status { state: State::Admitted, session_ends_at, ..Status::of(room, &ticket) }
             }
             Decision::Enter { ticket, .. } => Status::of(room, &ticket),
@@ -224,7 +224,9 @@ impl Pipeline {
         let now_ms = room.shared.clock.now_ms();
         let credentials = self.credentials(&parts.headers, room, asker);
         let (ticket, ends_s) = match room.view(|view| gate::decide(&credentials, view, now_ms)) {
-            Decision::Admit(ticket, claims) => (ticket, Some(self.session_end(room, &ticket, claims.exp))),
+            Decision::Admit(ticket, claims) => {
+                (ticket, Some(room.session_end((ticket.epoch, ticket.number), claims.exp)))
+            }
             Decision::Enter { ticket, ends_s } => (ticket, Some(ends_s)),
             Decision::Wait(ticket, _) if self.polls_too_often(asker) => return self.refuse_poll(room, Some(&ticket)),
             Decision::Wait(ticket, _) => (ticket, None),
@@ -289,14 +291,6 @@ impl Pipeline {
     fn standing(&self, room: &Room, ticket: &Ticket) -> Standing {
         let now_s = room.line_now().latest_s();
         room.mirror.read(|roll| roll.standing(ticket.epoch, ticket.number, now_s))
-    }
-
-    /// Returns when a session ends, in seconds since the Unix epoch: as its pass says, or later where it was renewed since.
-    fn session_end(&self, room: &Room, ticket: &Ticket, pass_ends_s: u64) -> u64 {
-        match self.standing(room, ticket) {
-            Standing::Called { ends_s, .. } => ends_s.max(pass_ends_s),
-            _ => pass_ends_s,
-        }
     }
 
     /// Reads the room's name from a JSON body; a form's body names nothing, its query does.

@@ -1,6 +1,7 @@
 //! What is to go up: a visitor's request as the upstream may see it, as text where it can be, else for hyper.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Request, Version};
@@ -24,10 +25,23 @@ pub(super) struct Ready {
     pub(super) deadline: Option<Instant>,
 }
 
+/// Tells for how long a visitor may go on, as far as is known now; `None` when that is over.
+pub type Stay = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
+
 /// The visitor's half of a WebSocket that was asked for, and its place among the tunnels.
 pub(super) struct Asked {
     pub(super) down: OnUpgrade,
     pub(super) slot: OwnedSemaphorePermit,
+    pub(super) stay: Option<Stay>,
+}
+
+impl Outgoing {
+    /// Lets the WebSocket, if the request asks for one, last no longer than the visitor's stay.
+    pub fn while_inside(&mut self, stay: impl FnOnce() -> Stay) {
+        if let Ok(Ready { asked: Some(asked), .. }) = &mut self.0 {
+            asked.stay = Some(stay());
+        }
+    }
 }
 
 impl Proxy {
@@ -82,6 +96,6 @@ impl Proxy {
             return Ok(None);
         }
         let slot = Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ProxyFault::Overloaded)?;
-        Ok(Some(Asked { down: hyper::upgrade::on(request), slot }))
+        Ok(Some(Asked { down: hyper::upgrade::on(request), slot, stay: None }))
     }
 }

@@ -41,6 +41,33 @@ async fn a_websocket_goes_through_with_a_pass_only() {
 }
 
 #[tokio::test]
+async fn a_websocket_lasts_as_long_as_the_session() {
+    let stand = Setup::room("session_duration = \"60s\"").manual().start().await;
+    stand.upstream.say("/pay", &[("vestibule-renew-session", "1")]);
+    stand.upstream.say("/done", &[("vestibule-end-session", "1")]);
+    let (mut renewed, mut other) = (stand.visitor(), stand.visitor());
+    for visitor in [&mut renewed, &mut other] {
+        visitor.get("/").await;
+    }
+    let (mut stays, mut goes) = (renewed.socket("/socket").await.unwrap(), other.socket("/socket").await.unwrap());
+    let ends_at = renewed.status().await["session_ends_at"].as_u64();
+    stand.clock.advance_ms(40_000);
+    renewed.get("/pay").await;
+    renewed.until("the renewal", |status| status["session_ends_at"].as_u64() > ends_at).await;
+    for socket in [&mut stays, &mut goes] {
+        socket.say("hello").await;
+        assert_eq!(socket.text().await.as_deref(), Some("hello"));
+    }
+    stand.clock.advance_ms(30_000);
+    assert_eq!(goes.text().await, None, "the session has run out");
+    stays.say("still here").await;
+    assert_eq!(stays.text().await.as_deref(), Some("still here"));
+    renewed.get("/done").await;
+    assert_eq!(stays.text().await, None, "the site has ended the session");
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn what_belongs_to_no_room_is_not_there() {
     let rooms = "[room.sale]\nupstream = \"http://UPSTREAM\"\nhosts = [\"shop.example\"]\npaths = [\"/book/*\"]\n\
                  bypass = [\"/book/assets/*\"]\nadmissions_per_second = 0\n";
