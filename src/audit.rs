@@ -44,6 +44,13 @@ pub enum FindingKind {
     WrongCall(u64),
     /// A session was renewed of which the log does not say that it ran, or until then.
     WrongRenewal(u64),
+    /// Sessions were begun or renewed that end at another second than `session_duration` after.
+    WrongEnd {
+        /// The second at which they should end.
+        expected: u64,
+        /// The second that is there.
+        found: u64,
+    },
     /// More were called than rate and burst allow.
     TooFast(u64),
     /// So many more sessions were in use after a call than the active limit allows.
@@ -68,6 +75,9 @@ impl fmt::Display for Finding {
             FindingKind::WrongCall(number) => write!(f, "number {number} was called, but was not waiting"),
             FindingKind::WrongRenewal(number) => {
                 write!(f, "the session of number {number} was renewed, but it did not run, or not until then")
+            }
+            FindingKind::WrongEnd { expected, found } => {
+                write!(f, "sessions that begin or go on here end at {expected}, not at {found}")
             }
             FindingKind::TooFast(over) => write!(f, "{over} more were called than rate and burst allow"),
             FindingKind::TooMany(over) => write!(f, "{over} more sessions were in use than the active limit allows"),
@@ -198,7 +208,7 @@ impl Audit {
             return;
         }
         self.check_calls(&logged);
-        self.check_renewals(&logged.entry);
+        self.check_sessions(&logged.entry);
         let tat_us = self.check_rate(&logged);
         self.check_draw(&logged);
         if self.limits().is_none() && (logged.entry.settings.is_some() || logged.entry.pace_us > 0) {
@@ -255,7 +265,13 @@ impl Audit {
     }
 
     /// Of a session that may have begun before the log, nothing is known.
-    fn check_renewals(&mut self, entry: &Entry) {
+    fn check_sessions(&mut self, entry: &Entry) {
+        let settings = self.roll.settings.as_ref();
+        let told = settings.filter(|_| !entry.called.is_empty() || !entry.renewed.is_empty());
+        let ends_s = told.map(|settings| entry.at_us / 1_000_000 + settings.limits.session_duration_s);
+        if let Some(expected) = ends_s.filter(|ends_s| *ends_s != entry.ends_s) {
+            self.find(FindingKind::WrongEnd { expected, found: entry.ends_s });
+        }
         for slots in &entry.renewed {
             for number in slots.numbers.iter() {
                 let is_known = self.roll.called.contains(number) || number > self.unknown;
@@ -470,6 +486,11 @@ mod tests {
         another[renewed].entry.renewed[0].numbers = Numbers::run(9, 9);
         relink(&mut another);
         assert!(findings(&another).contains(&FindingKind::WrongRenewal(9)), "who waits has no session");
+        let mut endless = log.clone();
+        endless[renewed].entry.ends_s += 1;
+        relink(&mut endless);
+        let found = findings(&endless);
+        assert!(matches!(found[..], [FindingKind::WrongEnd { expected, found }] if found == expected + 1), "{found:?}");
         let mut forgotten = log;
         let called = forgotten.iter().rposition(|logged| !logged.entry.called.is_empty()).unwrap();
         forgotten[called].entry.called = Numbers::run(4, 6);

@@ -179,11 +179,18 @@ impl Pipeline {
         }
         let renewal = self.renewal(request.headers(), room, decision.ticket());
         let handling = match decision {
-            Decision::Admit(ticket, claims) => {
-                let pass = credentials.pass.unwrap_or_default().to_owned();
-                let entry = Entry { ticket, pass, since_s: claims.iat, ends_s: claims.exp, cookie: None };
-                self.later(visit, async move |pipeline, visit| pipeline.forward(i, visit, Some(entry)).await)
-            }
+            Decision::Admit(ticket, claims) => match room.renewed_session((ticket.epoch, ticket.number)) {
+                // The line says that the session goes on after the pass: another takes its place.
+                Some((ends_s, _)) if claims.exp < ends_s => {
+                    self.later(visit, async move |pipeline, visit| pipeline.enter(i, visit, ticket, ends_s).await)
+                }
+                renewed => {
+                    let pass = credentials.pass.unwrap_or_default().to_owned();
+                    let since_s = renewed.map_or(claims.iat, |(_, called_s)| called_s);
+                    let entry = Entry { ticket, pass, since_s, ends_s: claims.exp, cookie: None };
+                    self.later(visit, async move |pipeline, visit| pipeline.forward(i, visit, Some(entry)).await)
+                }
+            },
             Decision::Enter { ticket, ends_s } => {
                 self.later(visit, async move |pipeline, visit| pipeline.enter(i, visit, ticket, ends_s).await)
             }
@@ -217,7 +224,9 @@ impl Pipeline {
             return self.refuse(visit.asker.reads, &Refused::NotFound);
         };
         let cookie = self.cookie(room, CookieKind::Pass, &pass, ends_s.saturating_sub(now_s(room)));
-        let entry = Entry { ticket, pass, since_s: now_s(room), ends_s, cookie: Some(cookie) };
+        let renewed = room.renewed_session((ticket.epoch, ticket.number));
+        let since_s = renewed.map_or_else(|| now_s(room), |(_, called_s)| called_s);
+        let entry = Entry { ticket, pass, since_s, ends_s, cookie: Some(cookie) };
         self.forward(i, visit, Some(entry)).await
     }
 

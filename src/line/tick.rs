@@ -88,8 +88,8 @@ impl Tick {
 pub struct Page {
     /// What is new for the mirror.
     pub news: News,
-    /// How many of the waiting are present, over all gateways; of a line from [`LONG_LINE`](super::LONG_LINE) on, about: a count is good for a
-    /// tenth of a second for each million.
+    /// How many of the waiting are present, over all gateways; of a line from [`LONG_LINE`](super::LONG_LINE) on, about: a
+    /// count is good for a tenth of a second for each million.
     pub present: u64,
     /// Whether the store knows for whom this gateway vouches. If not, its lease had run out, another's has, or the
     /// store began anew: the gateway says again all who are here.
@@ -107,8 +107,8 @@ pub enum News {
     /// The entries after the ones it knows, maybe none.
     Entries(Vec<Entry>),
     /// It is too far behind, or of an older epoch: it offers what it has with
-    /// [`restore`](super::LineStore::restore) and takes what comes back. For one of an older epoch nothing of the tick was done but
-    /// to renew its lease; it says all again.
+    /// [`restore`](super::LineStore::restore) and takes what comes back. For one of an older epoch nothing of the tick was
+    /// done but to renew its lease; it says all again.
     Roll(Box<Roll>),
     /// The store knows less than the mirror: something was lost, the mirror must restore it. Nothing of the
     /// tick was done but to vouch, lest new entries take the place of the lost ones unnoticed.

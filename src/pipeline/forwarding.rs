@@ -145,7 +145,7 @@ impl Pipeline {
                         respond::set_cookie(answer, &self.cookie(room, CookieKind::Pass, "", 0));
                     }
                 }
-                // Until the line says that the session goes on, no pass does: the next one is signed when this one has ended.
+                // Until the line says that the session goes on, no pass does.
                 UpstreamWord::RenewSession => {
                     if let Some(entry) = entry.filter(is_of_this_line) {
                         room.renew_session(entry.ticket.number);

@@ -37,6 +37,14 @@ impl Room {
         })
     }
 
+    /// Returns when a session that was renewed ends, and when its holder was called, both in seconds since the Unix epoch;
+    /// `None` for any other. Every request with a pass asks, so what any other's would be is not looked for.
+    #[must_use]
+    pub fn renewed_session(&self, (epoch, number): Holder) -> Option<(u64, u64)> {
+        let (ends_s, called_us) = self.mirror.read(|roll| roll.renewed(epoch, number))?;
+        Some((ends_s, called_us / 1_000_000))
+    }
+
     /// Returns for how long somebody may stay who came in with a pass that ends then; `None` when the session is over.
     #[must_use]
     pub fn stay(&self, holder: Holder, pass_ends_s: u64) -> Option<Duration> {

@@ -75,7 +75,7 @@ def log(rate_us):
     """A small true log: ten come, one is passed over and called later."""
     limits = {"interval_us": rate_us, "burst": 2, "total_active_users": None, "session_duration_s": 60, "grace_ms": 60000}
     settings = {"phase": "open", "limits": limits, "configured": limits, "message": "Zügig „los“"}
-    steps = [{"settings": settings}, {}, {"called": "1,3", "ends_s": 61, "tat_us": 1_000_000 + 2 * rate_us}, {"called": "2", "ends_s": 62, "tat_us": 1_200_000 + 3 * rate_us}]
+    steps = [{"settings": settings}, {}, {"called": "1,3", "ends_s": 61, "tat_us": 1_000_000 + 2 * rate_us}, {"called": "2", "ends_s": 61, "tat_us": 1_200_000 + 3 * rate_us}]
     link, lines = "00" * 32, []
     for seq, step in enumerate(steps, 1):
         entry = {"seq": seq, "at_us": 1_000_000 + (seq - 3) * 200_000, "epoch": 1, "issued": 0 if seq == 1 else 10, **step}
@@ -97,22 +97,33 @@ def adapting(pace_us):
     lines = [json.loads(line) for line in log(100_000)[:2]]
     lines[0]["settings"]["limits"]["floor_interval_us"] = 1_000_000
     at = lines[1]["at_us"]
-    steps = [{"called": "1-2", "ends_s": 61, "tat_us": at + 200_000}, {"pace_us": pace_us}, {"called": "3", "ends_s": 62, "tat_us": at + 900_000 + 3 * pace_us}]
+    steps = [{"called": "1-2", "ends_s": 60, "tat_us": at + 200_000}, {"pace_us": pace_us}, {"called": "3", "ends_s": 61, "tat_us": at + 900_000 + 3 * pace_us}]
     for seq, (step, later) in enumerate(zip(steps, (0, 0, 900_000)), 3):
         lines.append({"seq": seq, "at_us": at + later, "epoch": 1, "issued": 10, **step})
     return chained(lines)
 
 
-def renewing(until_s, called):
-    """A small log of a room for two: one of them is renewed after half a minute, and some are called after a whole one."""
+def renewing(until_s, called, who="1", ends_s=90):
+    """A small log of a room for two: somebody is renewed after half a minute, and some are called after a whole one."""
     lines = [json.loads(line) for line in log(100_000)[:2]]
     lines[0]["settings"]["limits"].update(total_active_users=2, interval_us=0)
     at_s = lines[1]["at_us"] // 1_000_000
     steps = [
         (0, {"called": "1-2", "ends_s": at_s + 60}),
-        (30, {"ends_s": at_s + 90, "renewed": [{"ends_s": at_s + until_s, "numbers": "1"}]}),
+        (30, {"ends_s": at_s + ends_s, "renewed": [{"ends_s": at_s + until_s, "numbers": who}]}),
         (60, {"called": called, "ends_s": at_s + 120}),
     ]
+    for seq, (after_s, step) in enumerate(steps, 3):
+        lines.append({"seq": seq, "at_us": (at_s + after_s) * 1_000_000, "epoch": 1, "issued": 10, **step})
+    return chained(lines)
+
+
+def put_back():
+    """A small true log of a room for two: two are inside, an entry finds their sessions over, the clock is put back, another is called."""
+    lines = [json.loads(line) for line in log(100_000)[:2]]
+    lines[0]["settings"]["limits"].update(total_active_users=2, interval_us=0)
+    at_s = lines[1]["at_us"] // 1_000_000
+    steps = [(0, {"called": "1-2", "ends_s": at_s + 60}), (61, {}), (58, {"called": "3", "ends_s": at_s + 118})]
     for seq, (after_s, step) in enumerate(steps, 3):
         lines.append({"seq": seq, "at_us": (at_s + after_s) * 1_000_000, "epoch": 1, "issued": 10, **step})
     return chained(lines)
@@ -142,6 +153,10 @@ def check_page_of_python():
         "too fast for a rate that adapts": (adapting(1_000_000), 1, "entry 5: 1 more than rate and burst allow"),
         "a renewed session": (renewing(60, "3"), 0, "no fault"),
         "a renewal of another session": (renewing(61, "3"), 1, "entry 4: 1 was renewed, but was not inside until then"),
+        "a renewal that shortens": (renewing(60, "3", ends_s=59), 1, "entry 4: 1 was renewed, but was not inside until then"),
+        "a renewal for too long": (renewing(60, "3", ends_s=91), 1, "entry 4: sessions end at"),
+        "a renewal of somebody who waits": (renewing(60, "3", who="3"), 1, "entry 4: 3 was renewed, but was not inside until then"),
+        "a clock that was put back": (put_back(), 0, "no fault"),
         "too many beside a renewed session": (renewing(60, "3-4"), 1, "entry 5: 3 are inside, and 2 may be"),
         "too fast a call": (log(900_000), 1, "entry 4: 1 more than rate and burst allow"),
     }

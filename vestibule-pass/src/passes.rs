@@ -29,7 +29,7 @@ pub struct Claims {
     pub jti: String,
     /// When it was signed, in seconds since the Unix epoch.
     pub iat: u64,
-    /// When the session ends, in seconds since the Unix epoch.
+    /// When the session ends, in seconds since the Unix epoch; where it was renewed since, another pass says it.
     pub exp: u64,
     /// The number in line.
     pub num: u64,

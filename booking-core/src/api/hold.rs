@@ -33,7 +33,7 @@ pub(super) async fn create(
         return Err(Problem::field("inventory", "in the query must be the same as in the body"));
     }
     let answer = api.service.hold(HoldOrder { items, key }).await?;
-    Ok(inside(respond(&api, StatusCode::CREATED, &answer).await))
+    Ok(inside(respond(&api, StatusCode::CREATED, &answer).await, &answer))
 }
 
 pub(super) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -60,7 +60,7 @@ pub(super) async fn extend(State(api): State<Api>, Path(id): Path<String>, body:
     let number = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
     let number = number.ok_or_else(|| Problem::field("number", "must be a whole number from 1"))?;
     let answer = api.service.extend(id, number).await?;
-    Ok(inside(respond(&api, StatusCode::OK, &answer).await))
+    Ok(inside(respond(&api, StatusCode::OK, &answer).await, &answer))
 }
 
 /// Keeps a part of a hold and gives the rest back.
@@ -88,8 +88,10 @@ async fn respond(api: &Api, status: StatusCode, answer: &HoldAnswer) -> Response
 
 /// Has the gateway let a visitor stay who has a while to pay: a session that ended meanwhile would send them back to the end
 /// of the line.
-fn inside(mut response: Response) -> Response {
-    add(response.headers_mut(), RENEW_SESSION, "1");
+fn inside(mut response: Response, answer: &HoldAnswer) -> Response {
+    if answer.hold.state.keeps_seats() {
+        add(response.headers_mut(), RENEW_SESSION, "1");
+    }
     response
 }
 

@@ -145,6 +145,8 @@ on_both! {
         assert_eq!(cancelled.header("vestibule-stock"), Some("12951:2026-11-23:3A=3"));
         let again = site.send(Method::DELETE, &format!("/api/holds/{id}"), &[], "").await;
         assert_eq!((again.status, again.header("vestibule-on-sale")), (StatusCode::OK, None));
+        let replayed = site.hold("k1", 3).await;
+        assert_eq!(replayed.header("vestibule-renew-session"), None, "nothing is held any more: {}", replayed.text);
         let few = site.hold("k3", 2).await;
         assert_eq!(few.status, StatusCode::CREATED);
         let more = site.hold("k4", 2).await;

@@ -80,7 +80,8 @@ const PRELUDE: [&str; 11] = [
 /// Each verb's whole text and its SHA-1, by which Redis knows it.
 static SCRIPTS: LazyLock<[(String, String); VERBS.len()]> = LazyLock::new(|| {
     VERBS.map(|verb| {
-        let text = format!("{}{}{verb}", constants(), PRELUDE.concat());
+        // In a function of its own, for Lua has no more than 200 local names in one.
+        let text = format!("{}{}local function verb()\n{verb}\nend\nreturn verb()\n", constants(), PRELUDE.concat());
         let hash = Script::new(&text).get_hash().to_owned();
         (text, hash)
     })

@@ -91,10 +91,21 @@ impl Roll {
             _ => Some(told),
         }
     }
+
     /// Tells whether a place has a session that runs at `now_s`, and ends at `ends_s`.
     #[must_use]
     pub fn is_inside_until(&self, place: Number, ends_s: u64, now_s: u64) -> bool {
         matches!(self.standing_of(place, now_s), Standing::Called { ends_s: known_s, .. } if known_s == ends_s)
+    }
+
+    /// Returns when a session that was renewed ends, in seconds since the Unix epoch, and when its number was called, in
+    /// microseconds; `None` for any other.
+    #[must_use]
+    pub fn renewed(&self, epoch: Epoch, number: Number) -> Option<(u64, u64)> {
+        let renewed = self.sessions.renewed();
+        let is_known = !renewed.is_empty() && self.covers(epoch, number);
+        let session = is_known.then(|| renewed.get(&self.place(number))).flatten()?;
+        Some((session.ends_s, session.at_us))
     }
 
     /// Returns what a store needs to know for the session of a number to go on, if that is worth it: a session is running, and

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LineState;
-use crate::line::{Entry, Number, Renewal, Slots};
+use crate::line::{Entry, Number, Numbers, Renewal, Slots};
 
 impl LineState {
     /// Ends sessions before their time.
@@ -22,11 +22,19 @@ impl LineState {
     /// Lets sessions that have not run out go on for as long as one that begins now, in the slots that they have.
     pub fn renew(&mut self, renewed: &[Renewal], now_us: u64) {
         let ends_s = self.ends_s(now_us);
-        let mut renewed = self.slots_of(renewed.iter().map(|renewal| (renewal.number, renewal.ends_s)));
-        renewed.retain(|slots| now_us / 1_000_000 < slots.ends_s && slots.ends_s < ends_s);
+        let told = self.slots_of(renewed.iter().map(|renewal| (renewal.number, renewal.ends_s)));
+        let may_move = |slots: &Slots| now_us / 1_000_000 < slots.ends_s && slots.ends_s < ends_s;
+        let renewed: Vec<Slots> = told.into_iter().filter(may_move).filter_map(|slots| self.taken(slots)).collect();
         if !renewed.is_empty() {
             self.append(Entry { renewed, ends_s, ..Entry::default() }, now_us);
         }
+    }
+
+    /// Returns as many of some slots as are taken until their second; a gateway may have told of one that was free already.
+    fn taken(&self, slots: Slots) -> Option<Slots> {
+        let taken = self.roll.sessions.in_use().get(&slots.ends_s).copied().unwrap_or(0);
+        let numbers: Numbers = slots.numbers.iter().take(taken as usize).collect();
+        (!numbers.is_empty()).then_some(Slots { numbers, ..slots })
     }
 
     /// Returns the slots of those who were called and are not over, each once.

@@ -184,6 +184,18 @@ fn who_is_not_inside_is_not_renewed() {
     assert_eq!(state.roll.seq, seq, "what has run out is somebody else's slot");
 }
 
+/// An entry has found the session over, the clock is put back, and a gateway has not heard of that: nothing is renewed, and the
+/// log says nothing.
+#[test]
+fn a_session_whose_slot_is_free_is_not_renewed() {
+    let mut state = room(Limits { total_active_users: Some(1), ..limits(1_000.0, 100) });
+    let joined = state.join(1, START_US);
+    state.steer(&Steering::Message(Some("hello".to_owned())), START_US + 60_200_000);
+    let before = state.roll.clone();
+    state.renew(&[Renewal { number: 1, ends_s: joined.ends_s, called_us: START_US }], START_US + 59_900_000);
+    assert_eq!(state.roll, before);
+}
+
 /// What a lost entry had renewed comes back with the mirror that knows it, and takes one slot.
 #[test]
 fn a_renewal_outlives_a_loss() {

@@ -149,13 +149,18 @@ async fn a_renewed_session_goes_on_in_its_slot() {
     let is_renewed = |status: &serde_json::Value| status["session_ends_at"].as_u64() >= Some(ends_at + 39_000);
     let renewed = first.until("the renewal", is_renewed).await;
     assert_eq!(renewed["state"], "admitted");
+    assert_eq!(first.pass(), pass, "no poll earns another");
     let app = json(&first.clone().post("/.vestibule/join", r#"{"room":"sale"}"#).await);
     let renewed_s = renewed["session_ends_at"].as_u64().unwrap() / 1_000;
     assert_eq!(exp_of(app["pass"].as_str().unwrap()), renewed_s, "an app gets a pass that is as good");
 
+    let mut late = first.clone();
+    assert_eq!(first.get("/").await.text(), "the site at /");
+    assert_eq!(exp_of(&first.pass()), renewed_s, "the next request does");
     stand.clock.advance_ms(30_000);
-    assert_eq!(first.get("/").await.text(), "the site at /", "the first session would be over");
-    assert_eq!(exp_of(&first.pass()), renewed_s, "the old pass was, and the ticket earned another");
+    assert_eq!(late.get("/").await.text(), "the site at /", "the pass is over, and the session is not");
+    assert_eq!(exp_of(&late.pass()), renewed_s);
+    assert_eq!(first.get("/").await.text(), "the site at /");
     assert_eq!(second.status().await["state"], "waiting", "the slot is taken");
 
     stand.upstream.say("/done", &[("vestibule-end-session", "1"), ("vestibule-renew-session", "1")]);
