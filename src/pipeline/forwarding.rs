@@ -34,10 +34,10 @@ impl Pipeline {
         let is_upload = is_upload(&request);
         let mut outgoing = self.proxies[i].prepare(request, &target, &passage);
         if let Some(Entry { ticket, ends_s, .. }) = &entry {
-            let (holder, ends_s) = ((ticket.epoch, ticket.number), *ends_s);
+            let (ticket, ends_s) = (*ticket, *ends_s);
             outgoing.while_inside(|| {
                 let room = Arc::clone(room);
-                Box::new(move || room.stay(holder, ends_s))
+                Box::new(move || room.stay(&ticket, ends_s))
             });
         }
         let answer = self.ask(i, outgoing, age_s, is_upload).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Room, push_bounded};
 use crate::line::{Number, Standing};
 use crate::presence::Holder;
+use crate::token::Ticket;
 
 impl Room {
     /// Ends a session at the next tick, of which a pass says when it ends. Where the line has called the number again since,
@@ -45,10 +46,14 @@ impl Room {
         Some((ends_s, called_us / 1_000_000))
     }
 
-    /// Returns for how long somebody may stay who came in with a pass that ends then; `None` when the session is over.
+    /// Returns for how long somebody may stay who came in with a pass that ends then; `None` when the session is over, or the
+    /// ticket was revoked.
     #[must_use]
-    pub fn stay(&self, holder: Holder, pass_ends_s: u64) -> Option<Duration> {
-        let ends_ms = self.session_end(holder, pass_ends_s) * 1_000;
+    pub fn stay(&self, ticket: &Ticket, pass_ends_s: u64) -> Option<Duration> {
+        if self.shared.ring.load().revokes_visitor(ticket.id) {
+            return None;
+        }
+        let ends_ms = self.session_end((ticket.epoch, ticket.number), pass_ends_s) * 1_000;
         let left = Duration::from_millis(ends_ms.saturating_sub(self.line_now().latest_ms));
         (!left.is_zero()).then_some(left)
     }

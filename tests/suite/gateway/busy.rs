@@ -130,7 +130,11 @@ async fn a_revoked_visitor_is_out_and_nobody_else() {
         ring.revoke(what).unwrap();
         shared.ring.store(std::sync::Arc::new(ring));
     };
+    let (mut cut, mut kept) = (one.socket("/socket").await.unwrap(), other.socket("/socket").await.unwrap());
     revoke(Revocation::Visitor { id, until_ms: u64::MAX });
+    assert_eq!(cut.text().await, None, "the WebSocket goes too");
+    kept.say("hello").await;
+    assert_eq!(kept.text().await.as_deref(), Some("hello"));
     assert!(one.get("/a").await.text().contains("<html"), "at the end of the line");
     assert_eq!(other.get("/a").await.text(), "the site at /a");
     let pass = other.pass();
