@@ -10,7 +10,11 @@ use super::{CommandFault, serve};
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// The configuration file
-    file: PathBuf,
+    #[arg(required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same, as the other commands take it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
 }
 
 /// Checks the file, and the environment that counts with it.
@@ -18,7 +22,8 @@ pub struct CheckArgs {
 /// # Errors
 /// [`CommandFault::Input`] with all that is wrong.
 pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
-    let config = serve::read(&args.file)?;
+    let file = args.file.iter().chain(&args.config).next().expect("one of the two is required");
+    let config = serve::read(file)?;
     for room in &config.rooms {
         let rate =
             room.limits.admissions_per_second().map_or("unlimited".to_owned(), |rate| format!("{rate} a second"));
@@ -26,6 +31,6 @@ pub fn run(args: &CheckArgs) -> Result<(), CommandFault> {
         say!("room {}: {rate}, to {}", room.rules.name, addresses.join(", "));
     }
     config.ignored_variables.iter().for_each(|variable| say!("warning: {variable}"));
-    say!("{} is good", args.file.display());
+    say!("{} is good", file.display());
     Ok(())
 }

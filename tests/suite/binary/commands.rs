@@ -31,7 +31,9 @@ fn check_names_every_line_of_a_bad_file() {
     assert!(!said.contains("line 4: ") && !said.contains("line 5: "), "{said}");
 
     let good = write(folder.path(), "good.toml", "[room.sale]\nupstream = \"http://127.0.0.1:9000\"\n");
+    let named = told(&["check", "--config", text(&good)]);
     let (code, said) = told(&["check", text(&good)]);
+    assert_eq!(named, (code, said.clone()), "as the other commands take it");
     assert!(code == Some(0) && said.contains("room sale: unlimited, to http://127.0.0.1:9000"), "{said}");
     let (code, said) = told(&["check", text(&folder.path().join("none.toml"))]);
     assert!(code == Some(2) && said.contains("cannot read"), "{said}");
