@@ -69,6 +69,8 @@ enum Step {
     Steer(Steering),
     /// A sale with a draw: people gather, some of them leave, it starts, lots are drawn.
     Lots(Limits, u64, Say),
+    /// Some are let in by hand, and their sessions are renewed, or end, as the ticks say.
+    Sessions(Limits, u64, Say),
     /// Offers the roll that the mirror had after its last look.
     RestoreStale,
     RestoreFresh,
@@ -226,13 +228,14 @@ fn step() -> impl Strategy<Value = Step> {
         10 => say().prop_map(Step::Tick),
         4 => steering().prop_map(Step::Steer),
         2 => (some_limits(), 1u64..300, say()).prop_map(|(limits, count, say)| Step::Lots(limits, count, say)),
+        2 => (some_limits(), 1u64..50, say()).prop_map(|(limits, count, say)| Step::Sessions(limits, count, say)),
         1 => Just(Step::RestoreStale),
         1 => Just(Step::RestoreFresh),
         1 => Just(Step::Lose),
         1 => (1u64..50).prop_map(Step::LoseAndJoin),
-        3 => Just(Step::Copy),
-        2 => say().prop_map(|say| Step::FailOver(Say { known_lag: 0, ..say })),
-        2 => first().prop_map(Step::TakeOver),
+        4 => Just(Step::Copy),
+        4 => say().prop_map(|say| Step::FailOver(Say { known_lag: 0, ..say })),
+        3 => first().prop_map(Step::TakeOver),
         1 => first().prop_map(Step::Succeed),
         1 => (1u64..500).prop_map(Step::LoseAllBut),
     ]
@@ -287,6 +290,7 @@ impl Pair<'_> {
                 self.follow()
             }
             Step::Lots(limits, count, say) => self.draw_lots(limits, *count, say),
+            Step::Sessions(limits, count, say) => self.hold_sessions(limits, *count, say),
             Step::RestoreStale => {
                 let stale = std::mem::replace(&mut self.stale, self.mirror.clone());
                 self.restore(&stale)
@@ -314,6 +318,34 @@ impl Pair<'_> {
         self.tick(say)?;
         self.do_step(&steer(Steering::Draw(Reveal { seed: [7; 32], public_value: None })))?;
         self.tick(say)
+    }
+
+    fn hold_sessions(&mut self, limits: &Limits, count: u64, say: &Say) -> Result<(), TestCaseError> {
+        let limits = Limits { session_duration_s: 60, schedule: Schedule::ALWAYS, ..limits.clone() };
+        let everybody = || Say { all_here: true, ..say.clone() };
+        let about = |renewed| Say { renewed: (say.renewed.0, renewed), ..everybody() };
+        for steering in [Steering::Limits(limits), Steering::Phase(Phase::Open)] {
+            self.do_step(&Step::Steer(steering))?;
+        }
+        self.join(count)?;
+        self.tick(&everybody())?;
+        self.do_step(&Step::Steer(Steering::Admit(count)))?;
+        self.tick(&everybody())?;
+        let inside: Numbers = self.inside(0).take(20).collect();
+        for _ in 0..2 {
+            self.clock.advance_us(7_000_000);
+            self.tick(&about(inside.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Those who are inside, from a place on.
+    fn inside(&self, from: Number) -> impl Iterator<Item = Number> {
+        let (roll, now_s) = (self.model.roll(), self.clock.now_us() / 1_000_000);
+        roll.called.iter_from(from).filter(move |place| {
+            let number = roll.number(*place);
+            matches!(roll.standing(roll.epoch_of(number), number, now_s), Standing::Called { .. })
+        })
     }
 
     /// Schedules are made from now on.
@@ -419,7 +451,7 @@ impl Pair<'_> {
             }
         };
         // Hardly anybody of those named at random is inside.
-        let inside = roll.called.iter_from(places.iter().next().unwrap_or(Number::MAX)).take(8);
+        let inside = self.inside(places.iter().next().unwrap_or(Number::MAX)).take(8);
         places.iter().take(2_000).chain(inside).map(renewal).collect()
     }
 
